@@ -1,0 +1,50 @@
+"""Parse, validate, build and run WebNN graphs; embed sentences with them.
+
+Importing this package is cheap: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from webnn_runtime.embed import WebNNEmbedder
+    from webnn_runtime.format.bundle import load_bundle, save_bundle
+    from webnn_runtime.format.errors import WebnnError
+    from webnn_runtime.format.graph import Graph
+    from webnn_runtime.model import Model, load
+
+__all__ = [
+    "Graph",
+    "Model",
+    "WebNNEmbedder",
+    "WebnnError",
+    "__version__",
+    "load",
+    "load_bundle",
+    "save_bundle",
+]
+
+_HOMES: Final = {
+    "Graph": "webnn_runtime.format.graph",
+    "Model": "webnn_runtime.model",
+    "WebNNEmbedder": "webnn_runtime.embed",
+    "WebnnError": "webnn_runtime.format.errors",
+    "load": "webnn_runtime.model",
+    "load_bundle": "webnn_runtime.format.bundle",
+    "save_bundle": "webnn_runtime.format.bundle",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,120 @@
+"""What a backend is: it compiles a graph once and runs it many times.
+
+A backend is small on purpose: a name, `compile`, and its gaps as data. Third parties add one through the
+entry-point group `webnn_runtime.backends` (a callable without arguments that returns a `Backend`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from webnn_runtime.format.binding import bind_inputs
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import UnsupportedByBackend
+from webnn_runtime.format.graph import Array, Graph, TensorType
+
+__all__ = ["Backend", "CompileOptions", "Executable", "Unsupported", "refuse_unsupported"]
+
+# (operator, type of its first operand or None for all types) -> reason
+Unsupported = Mapping[tuple[str, DataType | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """How a graph is to be compiled.
+
+    Attributes:
+        threads: number of threads; None lets the backend choose from what the process may use.
+        device: "cpu", or "gpu" / "npu" where a backend has such a device. Never a silent substitute.
+        strict: refuse what the backend cannot run natively instead of running it on the reference.
+        session_options: passed through to the library behind the backend, as it understands them.
+    """
+
+    threads: int | None = None
+    device: str = "cpu"
+    strict: bool = False
+    session_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Executable(ABC):
+    """A compiled graph. `run` may be called from many threads at once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """Input name -> type, in declared order."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorType]:
+        """Output name -> type, in declared order."""
+        return self.graph.output_types
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once; results have the declared types and their arrays belong to the caller.
+
+        Raises:
+            OperandError: an input is missing, unknown or of another type.
+            ShapeError: shapes that do not fit.
+            ExecutionError: the library behind the backend failed.
+        """
+        return self.execute(inputs, bind_inputs(self.graph, inputs))
+
+    @abstractmethod
+    def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
+        """Run on checked inputs; `bindings` has every named dimension."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, object]:
+        """What runs where: at least `backend`, `device`, `threads` and `all_native`."""
+
+
+class Backend(ABC):
+    """A way to run graphs.
+
+    Attributes:
+        name: as in `load(..., backend=name)`.
+        unsupported: stated gaps, each with its reason.
+    """
+
+    name: str
+    unsupported: Unsupported
+
+    @abstractmethod
+    def require(self) -> None:
+        """Return if the library behind the backend can be used.
+
+        Raises:
+            BackendUnavailable: with the command that installs it.
+        """
+
+    @abstractmethod
+    def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
+        """Prepare a graph for running; the result keeps what it needs of the graph.
+
+        Raises:
+            UnsupportedByBackend: a stated gap.
+            BackendUnavailable: the library or the device is not there.
+        """
+
+
+def refuse_unsupported(backend: Backend, graph: Graph) -> None:
+    """Refuse a graph that uses a stated gap, naming every node concerned.
+
+    Raises:
+        UnsupportedByBackend: at least one node is a stated gap.
+    """
+    found: list[str] = []
+    for node in graph.nodes:
+        first = next((graph.types[value] for value in node.inputs if value is not None), None)
+        for key in ((node.op, None), (node.op, first.dtype if first else None)):
+            if key in backend.unsupported:
+                found.append(f"node '{node.name}' ({node.op}): {backend.unsupported[key]}")
+                break
+    if found:
+        raise UnsupportedByBackend("; ".join(found), backend=backend.name)

@@ -1,0 +1,89 @@
+"""Backends by name; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final
+
+from webnn_runtime.backends.base import Backend, CompileOptions, Executable
+from webnn_runtime.format.errors import BackendUnavailable
+from webnn_runtime.format.graph import Graph
+
+__all__ = ["available_backends", "backend_names", "compile_graph", "get_backend"]
+
+# Fastest first: the order in which "auto" looks.
+_BUILTIN: Final = {
+    "rust": "webnn_runtime.backends.rust",
+    "onnxruntime": "webnn_runtime.backends.onnxruntime",
+    "numpy": "webnn_runtime.backends.numpy",
+}
+_GROUP: Final = "webnn_runtime.backends"
+
+
+def backend_names() -> tuple[str, ...]:
+    """All names `get_backend` knows, whether their libraries are installed or not."""
+    return (*_BUILTIN, *sorted(point.name for point in entry_points(group=_GROUP) if point.name not in _BUILTIN))
+
+
+def get_backend(name: str) -> Backend:
+    """The backend called `name`.
+
+    Raises:
+        BackendUnavailable: no such backend, or the library behind it is not installed.
+    """
+    backend = _find(name)
+    backend.require()
+    return backend
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names of the backends that can be used here."""
+    return tuple(name for name in backend_names() if _usable(name))
+
+
+def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions | None = None) -> Executable:
+    """Compile with one backend, or with the best one that can run the graph.
+
+    "auto" takes rust when every step of its plan is native, else onnxruntime, else numpy.
+
+    Raises:
+        BackendError: the backend is unavailable or states a gap.
+    """
+    if backend != "auto":
+        return get_backend(backend).compile(graph, options)
+    from webnn_runtime.format.errors import UnsupportedByBackend
+
+    if _usable("rust"):
+        try:
+            executable = get_backend("rust").compile(graph, options)
+        except UnsupportedByBackend:
+            pass
+        else:
+            if executable.describe().get("all_native") is True:
+                return executable
+    if _usable("onnxruntime"):
+        try:
+            return get_backend("onnxruntime").compile(graph, options)
+        except UnsupportedByBackend:
+            pass
+    return get_backend("numpy").compile(graph, options)
+
+
+def _find(name: str) -> Backend:
+    if name in _BUILTIN:
+        backend: Backend = import_module(_BUILTIN[name]).BACKEND
+        return backend
+    for point in entry_points(group=_GROUP):
+        if point.name == name:
+            found: Backend = point.load()()
+            return found
+    raise BackendUnavailable(f"there is no such backend; one of {', '.join(('auto', *backend_names()))}", backend=name)
+
+
+def _usable(name: str) -> bool:
+    try:
+        _find(name).require()
+    except BackendUnavailable:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""From the arrays of one call to the values of the named dimensions.
+
+A run binds every name from the shapes it is given, then decides the conditions that building had to
+leave open. Nothing is cast, padded or stretched here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate, names_of, substitute
+from webnn_runtime.format.errors import OperandError, ShapeError
+from webnn_runtime.format.graph import Array, DimCheck, Graph, OptionValue, TensorType
+
+__all__ = ["bind_inputs", "bind_shapes", "concrete_options", "concrete_shape"]
+
+
+def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
+    """Check the arrays of a call against the graph's inputs; returns name -> value for all dimensions.
+
+    Raises:
+        OperandError: an input is missing, unknown, not an array, or of another type.
+        ShapeError: a shape does not fit, a name is out of its range or bound twice differently, or a
+            condition left open at build fails.
+    """
+    missing = [name for name in graph.inputs if name not in inputs]
+    unknown = [name for name in inputs if name not in graph.inputs]
+    if missing or unknown:
+        raise OperandError(
+            f"inputs given: {', '.join(inputs) or 'none'}; the graph needs exactly: {', '.join(graph.inputs) or 'none'}"
+        )
+    for name, kind in graph.inputs.items():
+        array = inputs[name]
+        if not isinstance(array, np.ndarray):
+            raise OperandError(f"input '{name}' is a {type(array).__name__}; give a NumPy array of {kind.dtype.value}")
+        if array.dtype != kind.dtype.numpy:
+            raise OperandError(
+                f"input '{name}' is {array.dtype}; the graph needs {kind.dtype.value} (convert it with astype)"
+            )
+    return bind_shapes(graph, {name: array.shape for name, array in inputs.items()})
+
+
+def bind_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Bind the named dimensions from input shapes; see `bind_inputs`."""
+    bindings: dict[str, int] = {}
+    for name, kind in graph.inputs.items():
+        if len(shapes[name]) != kind.rank:
+            raise ShapeError(f"input '{name}' has shape {list(shapes[name])}; the graph needs {kind}")
+    # Plain names first: they bind the names that expressions use.
+    pending = [
+        (name, kind, dim, size)
+        for name, kind in graph.inputs.items()
+        for dim, size in zip(kind.shape, shapes[name], strict=True)
+    ]
+    while pending:
+        rest = [item for item in pending if not _bind(graph, bindings, *item)]
+        if len(rest) == len(pending):
+            name, kind, dim, _ = rest[0]
+            raise ShapeError(f"input '{name}': dimension '{dim}' of {kind} cannot be solved from the inputs' shapes")
+        pending = rest
+    for check in graph.checks:
+        _decide(check, bindings)
+    return bindings
+
+
+def concrete_shape(kind: TensorType, bindings: Mapping[str, int]) -> tuple[int, ...]:
+    """The shape for given names.
+
+    Raises:
+        KeyError: a name has no binding.
+    """
+    return tuple(dim if isinstance(dim, int) else evaluate(dim, bindings) for dim in kind.shape)
+
+
+def concrete_options(options: Mapping[str, OptionValue], bindings: Mapping[str, int]) -> dict[str, OptionValue]:
+    """Options with every symbolic dimension replaced by its value."""
+    return {name: _concrete(value, bindings) for name, value in options.items()}
+
+
+def _concrete(value: OptionValue, bindings: Mapping[str, int]) -> OptionValue:
+    if isinstance(value, SymbolicDim):
+        return evaluate(value, bindings)
+    if isinstance(value, tuple):
+        return tuple(evaluate(item, bindings) if isinstance(item, SymbolicDim) else item for item in value)  # type: ignore[return-value]
+    return value
+
+
+def _bind(graph: Graph, bindings: dict[str, int], name: str, kind: TensorType, dim: Dim, size: int) -> bool:
+    """Use one dimension of one input; False when it still has several unknown names."""
+    known = substitute(dim, bindings)
+    if isinstance(known, int):
+        if known != size:
+            raise ShapeError(f"input '{name}' has {size} where the graph needs {dim} = {known} (it is {kind})")
+        return True
+    unknown = names_of(known)
+    if len(unknown) != 1:
+        return False
+    (symbol_name,) = unknown
+    value = _solve(known, symbol_name, size)
+    if value is None:
+        raise ShapeError(f"input '{name}' has {size} where the graph needs {dim}, which no '{symbol_name}' gives")
+    limits = graph.dims[symbol_name]
+    if not limits.min_size <= value <= limits.max_size:
+        raise ShapeError(
+            f"input '{name}' has {symbol_name} = {value}; the graph allows {limits.min_size} to {limits.max_size}"
+        )
+    bindings[symbol_name] = value
+    return True
+
+
+def _solve(dim: SymbolicDim, name: str, size: int) -> int | None:
+    """The value of `name` for which `dim`, linear in it, is `size`; None when there is no such integer."""
+    at_zero, at_one, at_two = (substitute(dim, {name: value}) for value in (0, 1, 2))
+    if not (isinstance(at_zero, int) and isinstance(at_one, int) and isinstance(at_two, int)):
+        return None
+    slope = at_one - at_zero
+    if slope == 0 or at_two - at_one != slope or (size - at_zero) % slope:
+        return None
+    value = (size - at_zero) // slope
+    return value if evaluate(dim, {name: value}) == size else None
+
+
+def _decide(check: DimCheck, bindings: Mapping[str, int]) -> None:
+    left, right = evaluate(check.left, bindings), evaluate(check.right, bindings)
+    if left == right if check.relation == "==" else left >= right:
+        return
+    raise ShapeError(
+        f"{check.what}: needs {check.left} {check.relation} {check.right}, but here they are {left} and {right}",
+        node=check.node,
+    )

@@ -1,0 +1,288 @@
+"""Builds graphs call by call; every call is checked and typed at once.
+
+    builder = GraphBuilder("demo", dims=[DynamicDim("batch", 64)])
+    x = builder.input("x", DataType.FLOAT32, (symbol("batch"), 8))
+    y = builder.op("softmax", x, axis=1)
+    graph = builder.build({"y": y})
+
+Options are given in the WebNN spelling or its snake_case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from webnn_runtime.format.dims import Dim, DynamicDim
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import GraphError, OperandError, OptionError
+from webnn_runtime.format.graph import Array, Constant, DimCheck, Graph, Node, TensorType, frozen_array
+from webnn_runtime.format.ops.node import find_spec, infer_node
+from webnn_runtime.format.ops.spec import OpSpec, snake_case
+
+__all__ = ["GraphBuilder", "Value"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """A handle to an operand of one builder.
+
+    Attributes:
+        name: value name in the graph.
+        type: data type and shape.
+        owner: the builder it belongs to.
+    """
+
+    name: str
+    type: TensorType
+    owner: GraphBuilder
+
+    @property
+    def dtype(self) -> DataType:
+        """Data type."""
+        return self.type.dtype
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """Dimensions."""
+        return self.type.shape
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions."""
+        return self.type.rank
+
+    def __repr__(self) -> str:
+        return f"Value({self.name}: {self.type})"
+
+
+class GraphBuilder:
+    """Collects inputs, constants and nodes of one graph."""
+
+    def __init__(self, name: str = "graph", dims: Iterable[DynamicDim] = ()) -> None:
+        self.name = name
+        self.dims: dict[str, DynamicDim] = {}
+        self._inputs: dict[str, TensorType] = {}
+        self._constants: dict[str, Constant] = {}
+        self._nodes: list[Node] = []
+        self._types: dict[str, TensorType] = {}
+        self._checks: list[DimCheck] = []
+        self._next_id: dict[str, int] = {}
+        for dim in dims:
+            self.add_dim(dim)
+
+    def add_dim(self, dim: DynamicDim) -> None:
+        """Declare a named dimension, or narrow the range of a known one.
+
+        Raises:
+            ValueError: the ranges have nothing in common.
+        """
+        known = self.dims.get(dim.name, dim)
+        self.dims[dim.name] = DynamicDim(
+            dim.name, min(known.max_size, dim.max_size), max(known.min_size, dim.min_size)
+        )
+
+    def input(self, name: str, dtype: DataType, shape: Sequence[Dim]) -> Value:
+        """Declare a graph input.
+
+        Raises:
+            OperandError: the name is empty or taken.
+        """
+        self._claim(name)
+        self._inputs[name] = self._types[name] = TensorType(dtype, tuple(shape))
+        return Value(name, self._types[name], self)
+
+    def constant(
+        self,
+        array: Array | float | int,
+        dtype: DataType | None = None,
+        *,
+        name: str | None = None,
+    ) -> Value:
+        """Add a constant; scalars are written into the graph file, all others into the weights.
+
+        Args:
+            array: values; a Python number needs `dtype`.
+            dtype: type; taken from the array when absent. int4 and uint4 must be named.
+            name: value name and weights key; generated when absent.
+
+        Raises:
+            OperandError: the name is taken, or the array's type is none of WebNN's.
+        """
+        if not isinstance(array, np.ndarray):
+            if dtype is None and not isinstance(array, np.generic):
+                raise OperandError("a constant from a Python number needs a data type")
+            array = np.asarray(array, dtype.numpy if dtype else None)
+        if dtype is None:
+            try:
+                dtype = DataType.from_numpy(array.dtype)
+            except KeyError as exc:
+                raise OperandError(f"constant of type {array.dtype}, which WebNN does not have; convert it") from exc
+        name = self._claim(name) if name is not None else self.fresh("const")
+        kind = TensorType(dtype, tuple(array.shape))
+        key = name if array.ndim else None
+        self._constants[name] = Constant(kind, frozen_array(array.astype(dtype.numpy, copy=False)), key)
+        self._types[name] = kind
+        return Value(name, kind, self)
+
+    def op(
+        self,
+        op: str,
+        *operands: Value | None,
+        name: str | None = None,
+        label: str = "",
+        **options: object,
+    ) -> Value:
+        """Add a node with one result.
+
+        Raises:
+            GraphError: the operator does not allow this.
+        """
+        results = self.op_many(op, *operands, names=(name,) if name is not None else None, label=label, **options)
+        if len(results) != 1:
+            raise OperandError(f"{op} has {len(results)} results; use op_many", op=op)
+        return results[0]
+
+    def op_many(
+        self,
+        op: str,
+        *operands: Value | None,
+        names: Sequence[str] | None = None,
+        label: str = "",
+        **options: object,
+    ) -> tuple[Value, ...]:
+        """Add a node with any number of results.
+
+        Raises:
+            GraphError: the operator does not allow this.
+        """
+        spec = find_spec(op)
+        for operand in operands:
+            if operand is not None and operand.owner is not self:
+                raise OperandError(f"operand '{operand.name}' belongs to another builder", op=op)
+        wire = {_wire_name(spec, key): value for key, value in options.items()}
+        node = Node(op, tuple(operand.name if operand else None for operand in operands), wire, ("?",), label)  # type: ignore[arg-type]  # infer_node reads raw options
+        # Names are claimed only after the node proved valid, so that a refused call leaves no trace.
+        count = len(names) if names is not None else _result_count(spec, operands, wire)
+        for taken in names or ():
+            if taken in self._types or not taken:
+                raise OperandError(f"value name '{taken}' is empty or already taken", op=op)
+        outputs = tuple(names) if names is not None else tuple(self._peek(op, index) for index in range(count))
+        checks: list[DimCheck] = []
+        whole, kinds = infer_node(replace(node, outputs=outputs), self._types, self.dims, checks)
+        self._checks.extend(checks)
+        self._nodes.append(whole)
+        for value, kind in zip(outputs, kinds, strict=True):
+            self._types[value] = kind
+        return tuple(Value(value, kind, self) for value, kind in zip(outputs, kinds, strict=True))
+
+    def build(self, outputs: Mapping[str, Value]) -> Graph:
+        """The graph of everything the outputs depend on.
+
+        Each output gets a node of its own name: the producing node is renamed, or an identity is added
+        where the value is an input, a constant or has another output's name. Unreachable inputs,
+        constants and nodes are left out.
+
+        Raises:
+            GraphError: no outputs, or a name that is taken by another value.
+        """
+        if not outputs:
+            raise GraphError("the graph has no outputs; name at least one")
+        for value in outputs.values():
+            if value.owner is not self:
+                raise OperandError(f"output value '{value.name}' belongs to another builder")
+        renamed, extra = self._name_outputs(outputs)
+        nodes = [
+            Node(
+                node.op,
+                tuple(renamed.get(value, value) if value is not None else None for value in node.inputs),
+                node.options,
+                tuple(renamed.get(value, value) for value in node.outputs),
+                node.label,
+            )
+            for node in self._nodes
+        ] + extra
+        live, kept = set(outputs), []
+        for node in reversed(nodes):
+            if live.intersection(node.outputs):
+                kept.append(node)
+                live.update(value for value in node.inputs if value is not None)
+        used_dims = self.dims
+        return Graph.create(
+            self.name,
+            dims=used_dims,
+            inputs={name: kind for name, kind in self._inputs.items() if name in live},
+            constants={name: constant for name, constant in self._constants.items() if name in live},
+            nodes=tuple(reversed(kept)),
+            outputs={name: name for name in outputs},
+        )
+
+    def constant_array(self, value: Value) -> Array | None:
+        """Values of `value` when it is a constant, else None."""
+        constant = self._constants.get(value.name)
+        return constant.values if constant is not None else None
+
+    def fresh(self, stem: str) -> str:
+        """A value name that is not taken: the stem itself, or the stem with a number."""
+        stem = re.sub(r"\W", "_", stem, flags=re.ASCII) or "value"
+        if stem not in self._types:
+            return stem
+        number = self._next_id.get(stem, 0)
+        while True:
+            number += 1
+            name = f"{stem}_{number}"
+            if name not in self._types:
+                self._next_id[stem] = number
+                return name
+
+    def _peek(self, op: str, index: int) -> str:
+        base = self.fresh(snake_case(op))
+        return base if index == 0 else self.fresh(f"{base}_{index}")
+
+    def _claim(self, name: str) -> str:
+        if not name:
+            raise OperandError("a value needs a name that is not empty")
+        if name in self._types:
+            raise OperandError(f"value name '{name}' is already taken")
+        return name
+
+    def _name_outputs(self, outputs: Mapping[str, Value]) -> tuple[dict[str, str], list[Node]]:
+        produced = {value for node in self._nodes for value in node.outputs}
+        renamed: dict[str, str] = {}
+        extra: list[Node] = []
+        for name, value in outputs.items():
+            if not name:
+                raise OperandError("an output needs a name that is not empty")
+            if value.name in produced and value.name not in renamed and value.name not in outputs:
+                renamed[value.name] = name
+            elif value.name != name or value.name not in produced:
+                extra.append(Node("identity", (renamed.get(value.name, value.name),), {}, (name,)))
+        for name in outputs:
+            taken_elsewhere = name in self._types and outputs[name].name != name and name not in renamed
+            if taken_elsewhere:
+                raise OperandError(f"output name '{name}' is taken by another value")
+            if name in self._inputs or name in self._constants:
+                raise OperandError(f"output name '{name}' is taken by an input or a constant")
+        return renamed, extra
+
+
+def _wire_name(spec: OpSpec, key: str) -> str:
+    for option in spec.options:
+        if key in (option.name, snake_case(option.name)):
+            return option.name
+    if spec.option(key) is not None:
+        return key
+    known = ", ".join(option.name for option in spec.options) or "none"
+    raise OptionError(f"{spec.name} has no option '{key}'; its options: {known}", op=spec.name)
+
+
+def _result_count(spec: OpSpec, operands: Sequence[Value | None], options: Mapping[str, object]) -> int:
+    """Number of results, which only `split` and the recurrent operators take from their options."""
+    if not any(result.variadic for result in spec.results):
+        optional = sum(1 for result in spec.results if result.optional)
+        return len(spec.results) - (optional if not options.get("returnSequence") else 0)
+    splits = options.get("splits")
+    return len(splits) if isinstance(splits, (list, tuple)) else int(splits)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,30 @@
+"""The operator table: one row per WebNN operator, and the only place that knows operators.
+
+Parser, printer, builder, validation, backends, documentation and tests read `OPS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from webnn_runtime.format.ops import elementwise
+from webnn_runtime.format.ops.spec import REQUIRED, OpSpec, Operand, Option, Ranks, snake_case
+
+__all__ = ["OPS", "REQUIRED", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
+
+_FAMILIES: Final = (elementwise,)
+
+
+def _table() -> Mapping[str, OpSpec]:
+    rows: dict[str, OpSpec] = {}
+    for family in _FAMILIES:
+        for spec in family.SPECS:
+            if spec.name in rows:
+                raise LookupError(f"operator '{spec.name}' has two rows")
+            rows[spec.name] = spec
+    return MappingProxyType(dict(sorted(rows.items())))
+
+
+OPS: Final = _table()

@@ -1,0 +1,263 @@
+"""Kinds of operator options: each reads, checks and writes itself, so the parser knows no operator.
+
+`read` takes what a file or a caller gives (JSON-like values, `SymbolicDim`, `DataType`) and returns the
+one Python form a graph holds; it raises `ValueError` with a message that starts with what was found.
+`check` sees the operand types. `write` returns JSON-like values and `SymbolicDim`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from webnn_runtime.format.dims import Dim, SymbolicDim
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import OptionValue, TensorType
+
+__all__ = [
+    "Axes",
+    "Axis",
+    "Bool",
+    "Choice",
+    "Choices",
+    "DType",
+    "Dims",
+    "Integer",
+    "Kind",
+    "Number",
+    "Numbers",
+    "Splits",
+]
+
+_SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
+
+class Kind:
+    """Base of all option kinds."""
+
+    __slots__ = ()
+
+    def read(self, raw: object) -> OptionValue:
+        """The graph's form of `raw`.
+
+        Raises:
+            ValueError: `raw` is not of this kind.
+        """
+        raise NotImplementedError
+
+    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
+        """Compare with the operands (`types[0]` is the first one).
+
+        Raises:
+            ValueError: the value does not fit them.
+        """
+
+    def write(self, value: OptionValue) -> Any:
+        """What a file holds for `value`: JSON-like values and `SymbolicDim`."""
+        return list(value) if isinstance(value, tuple) else value
+
+    @property
+    def doc(self) -> str:
+        """How documentation names the kind."""
+        return type(self).__name__.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(Kind):
+    """true or false."""
+
+    def read(self, raw: object) -> OptionValue:
+        if not isinstance(raw, bool):
+            raise ValueError(f"{raw!r} is not true or false")
+        return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(Kind):
+    """An integer of at least `minimum`."""
+
+    minimum: int | None = None
+
+    def read(self, raw: object) -> OptionValue:
+        value = _integer(raw)
+        if self.minimum is not None and value < self.minimum:
+            raise ValueError(f"{value} is too small; at least {self.minimum}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Kind):
+    """An integer kept exactly, or a float; infinities and NaN as strings in files."""
+
+    def read(self, raw: object) -> OptionValue:
+        return _number(raw)
+
+    def write(self, value: OptionValue) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers(Kind):
+    """A list of finite numbers."""
+
+    length: int | None = None
+
+    def read(self, raw: object) -> OptionValue:
+        values = tuple(float(_number(item)) for item in _items(raw, self.length))
+        if not all(math.isfinite(value) for value in values):
+            raise ValueError(f"{raw!r} holds a number that is not finite")
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Axis(Kind):
+    """One dimension of the first operand, counted from 0; negative ones do not exist in WebNN."""
+
+    def read(self, raw: object) -> OptionValue:
+        value = _integer(raw)
+        if value < 0:
+            raise ValueError(f"{value} is negative; count from 0")
+        return value
+
+    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
+        _check_axis(value, types)
+
+
+@dataclass(frozen=True, slots=True)
+class Axes(Kind):
+    """Distinct dimensions of the first operand, in the order given."""
+
+    length: int | None = None
+
+    def read(self, raw: object) -> OptionValue:
+        values = tuple(_integer(item) for item in _items(raw, self.length))
+        if any(value < 0 for value in values):
+            raise ValueError(f"{list(values)} holds a negative axis; count from 0")
+        if len(set(values)) != len(values):
+            raise ValueError(f"{list(values)} names an axis twice")
+        return values
+
+    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
+        if isinstance(value, tuple):
+            for axis in value:
+                _check_axis(axis, types)
+
+
+@dataclass(frozen=True, slots=True)
+class Dims(Kind):
+    """A list of dimensions (shape, starts, sizes, padding, ...), each an integer or symbolic.
+
+    Attributes:
+        minimum: smallest integer allowed.
+        length: number of items, when it is fixed.
+        per_axis: whether there is one item per dimension of the first operand.
+    """
+
+    minimum: int = 1
+    length: int | None = None
+    per_axis: bool = False
+
+    def read(self, raw: object) -> OptionValue:
+        values: list[Dim] = []
+        for item in _items(raw, self.length):
+            value = item if isinstance(item, SymbolicDim) else _integer(item)
+            if isinstance(value, int) and not self.minimum <= value <= 2**31 - 1:
+                raise ValueError(f"{value} is out of range; {self.minimum} to 2147483647")
+            values.append(value)
+        return tuple(values)
+
+    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
+        first = types[0] if types else None
+        if self.per_axis and first is not None and isinstance(value, tuple) and len(value) != first.rank:
+            raise ValueError(f"{len(value)} values for {first}; give one for each of its {first.rank} dimensions")
+
+
+@dataclass(frozen=True, slots=True)
+class Splits(Kind):
+    """Either the number of equal parts, or the size of each part."""
+
+    def read(self, raw: object) -> OptionValue:
+        if isinstance(raw, (list, tuple)):
+            return Dims().read(raw)
+        return Integer(1).read(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Kind):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def read(self, raw: object) -> OptionValue:
+        if not isinstance(raw, str) or raw not in self.words:
+            raise ValueError(f"{raw!r} is not one of {', '.join(self.words)}")
+        return raw
+
+    @property
+    def doc(self) -> str:
+        return " | ".join(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Kind):
+    """A list of words out of a few, of fixed length."""
+
+    words: tuple[str, ...]
+    length: int
+
+    def read(self, raw: object) -> OptionValue:
+        return tuple(str(Choice(self.words).read(item)) for item in _items(raw, self.length))
+
+    @property
+    def doc(self) -> str:
+        return f"list of {self.length}: {' | '.join(self.words)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DType(Kind):
+    """A data type, in any of its spellings."""
+
+    def read(self, raw: object) -> OptionValue:
+        if isinstance(raw, DataType):
+            return raw
+        if isinstance(raw, str):
+            for dtype in DataType:
+                if raw.lower() == dtype.value or raw == dtype.text:
+                    return dtype
+        raise ValueError(f"{raw!r} is not a data type; one of {', '.join(dtype.value for dtype in DataType)}")
+
+    def write(self, value: OptionValue) -> Any:
+        return value.value if isinstance(value, DataType) else value
+
+
+def _integer(raw: object) -> int:
+    # bool is an int in Python, and numpy integers are not; JSON has no integer type, so 2.0 is refused here.
+    if isinstance(raw, bool) or not hasattr(raw, "__index__"):
+        raise ValueError(f"{raw!r} is not an integer")
+    return int(raw.__index__())
+
+
+def _number(raw: object) -> int | float:
+    if isinstance(raw, str) and raw in _SPECIAL:
+        return _SPECIAL[raw]
+    if isinstance(raw, bool) or not (hasattr(raw, "__index__") or hasattr(raw, "__float__")):
+        raise ValueError(f"{raw!r} is not a number")
+    return int(raw.__index__()) if hasattr(raw, "__index__") else float(raw.__float__())
+
+
+def _items(raw: object, length: int | None) -> Sequence[object]:
+    if not isinstance(raw, (list, tuple)):
+        raise ValueError(f"{raw!r} is not a list")
+    if length is not None and len(raw) != length:
+        raise ValueError(f"{list(raw)} has {len(raw)} items; {length} are needed")
+    return raw
+
+
+def _check_axis(value: object, types: Sequence[TensorType | None]) -> None:
+    first = types[0] if types else None
+    if first is not None and isinstance(value, int) and value >= first.rank:
+        raise ValueError(f"{value} is not an axis of {first}; it has rank {first.rank}")

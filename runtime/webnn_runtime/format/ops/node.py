@@ -1,0 +1,179 @@
+"""One node against its row: operands, options, types, then the row's shape rule."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from webnn_runtime.format.dims import DynamicDim, SymbolicDim, names_of
+from webnn_runtime.format.errors import OperandError, OptionError, ShapeError, UnknownOp
+from webnn_runtime.format.graph import DimCheck, Node, OptionValue, TensorType
+from webnn_runtime.format.ops.inference import Inference
+from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, keywords
+
+__all__ = ["complete_options", "find_spec", "infer_node"]
+
+
+def find_spec(op: str, *, node: str | None = None) -> OpSpec:
+    """The row of an operator.
+
+    Raises:
+        UnknownOp: there is none; the message suggests the nearest name.
+    """
+    from webnn_runtime.format.ops import OPS  # the table's rows import from this package
+
+    spec = OPS.get(op)
+    if spec is None:
+        raise UnknownOp(f"no WebNN operator is called '{op}'{_nearest(op, list(OPS))}", node=node, op=op)
+    return spec
+
+
+def infer_node(
+    node: Node,
+    types: Mapping[str, TensorType],
+    dims: Mapping[str, DynamicDim],
+    checks: list[DimCheck],
+) -> tuple[Node, tuple[TensorType, ...]]:
+    """The node with complete options, and the types of its outputs.
+
+    Raises:
+        GraphError: the leaf that says what is wrong.
+    """
+    spec = find_spec(node.op, node=node.name)
+    operands = _operand_types(spec, node, types)
+    _check_operands(spec, node, operands)
+    options = complete_options(spec, node.options, operands, dims, node=node.name)
+    context = Inference(node.name, node.op, dims, checks)
+    arguments: Sequence[object] = (operands,) if spec.is_variadic else operands
+    result = spec.infer(context, *arguments, **keywords(options))
+    results = result if isinstance(result, tuple) else (result,)
+    if len(results) != len(node.outputs):
+        raise OperandError(
+            f"{node.op} has {len(results)} results, but {len(node.outputs)} are named", node=node.name, op=node.op
+        )
+    for kind in results:
+        context.valid(kind.shape)
+    slots = len(spec.operands)
+    inputs = node.inputs if spec.is_variadic else node.inputs + (None,) * (slots - len(node.inputs))
+    whole = Node(node.op, inputs, MappingProxyType(options), node.outputs, node.label)
+    return whole, results
+
+
+def complete_options(
+    spec: OpSpec,
+    given: Mapping[str, object],
+    operands: Sequence[TensorType | None],
+    dims: Mapping[str, DynamicDim],
+    *,
+    node: str | None = None,
+) -> dict[str, OptionValue]:
+    """Options read, checked and completed with defaults, in canonical order and spelling.
+
+    Raises:
+        OptionError: unknown, given twice, missing, or of a wrong kind or value.
+    """
+    found: dict[str, object] = {}
+    for name, raw in given.items():
+        option = spec.option(name)
+        if option is None:
+            known = [option.name for option in spec.options]
+            raise OptionError(f"{spec.name} has no option '{name}'{_nearest(name, known)}", node=node, op=spec.name)
+        if option.name in found:
+            raise OptionError(f"{spec.name} option '{option.name}' is given twice", node=node, op=spec.name)
+        found[option.name] = raw
+    complete: dict[str, OptionValue] = {}
+    for option in spec.options:
+        raw = found.get(option.name, REQUIRED)
+        if raw is REQUIRED or (raw is None and not option.is_required):
+            if option.is_required:
+                raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
+            default = option.default_for(operands) if option.default_for else option.default
+            complete[option.name] = default  # type: ignore[assignment]  # REQUIRED is excluded above
+            continue
+        try:
+            value = option.kind.read(raw)
+            option.kind.check(value, operands)
+        except ValueError as exc:
+            raise OptionError(f"{spec.name} option '{option.name}': {exc}", node=node, op=spec.name) from exc
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, SymbolicDim) and names_of(item) - dims.keys():
+                unknown = min(names_of(item) - dims.keys())
+                raise ShapeError(
+                    f"{spec.name} option '{option.name}' uses dimension '{unknown}', which the graph does not know",
+                    node=node,
+                    op=spec.name,
+                )
+        complete[option.name] = value
+    return complete
+
+
+def _operand_types(spec: OpSpec, node: Node, types: Mapping[str, TensorType]) -> tuple[TensorType | None, ...]:
+    if not spec.is_variadic and len(node.inputs) > len(spec.operands):
+        raise OperandError(
+            f"{node.op} has {len(node.inputs)} operands; it takes at most {len(spec.operands)}",
+            node=node.name,
+            op=node.op,
+        )
+    found: list[TensorType | None] = []
+    for value in node.inputs:
+        if value is not None and value not in types:
+            raise OperandError(f"{node.op} reads '{value}', which nothing before it defines", node=node.name, op=node.op)
+        found.append(types[value] if value is not None else None)
+    if not spec.is_variadic:
+        found.extend([None] * (len(spec.operands) - len(found)))
+    return tuple(found)
+
+
+def _check_operands(spec: OpSpec, node: Node, operands: Sequence[TensorType | None]) -> None:
+    if spec.is_variadic:
+        row = spec.operands[0]
+        if not 1 <= len(operands) <= 8192:
+            raise OperandError(
+                f"{spec.name} has {len(operands)} operands; 1 to 8192 are valid", node=node.name, op=spec.name
+            )
+        pairs = [(row, kind) for kind in operands]
+    else:
+        pairs = list(zip(spec.operands, operands, strict=True))
+    by_name: dict[str, TensorType] = {}
+    for operand, kind in pairs:
+        if kind is None:
+            if not operand.optional:
+                raise OperandError(f"{spec.name} lacks operand '{operand.name}'", node=node.name, op=spec.name)
+            continue
+        _check_operand(spec, node, operand, kind, by_name.get(operand.same_as or ""))
+        first = by_name.setdefault(operand.name, kind)
+        if operand.variadic and kind.dtype != first.dtype:
+            raise OperandError(
+                f"{spec.name}: operands have types {first.dtype.value} and {kind.dtype.value}; they must agree",
+                node=node.name,
+                op=spec.name,
+            )
+
+
+def _check_operand(spec: OpSpec, node: Node, operand: Operand, kind: TensorType, same: TensorType | None) -> None:
+    if same is not None and kind.dtype != same.dtype:
+        raise OperandError(
+            f"{spec.name} operand '{operand.name}' is {kind.dtype.value}, but '{operand.same_as}' is "
+            f"{same.dtype.value}; they must agree",
+            node=node.name,
+            op=spec.name,
+        )
+    if operand.allowed is not None and kind.dtype not in operand.allowed | operand.extra:
+        allowed = ", ".join(sorted(dtype.value for dtype in operand.allowed))
+        raise OperandError(
+            f"{spec.name} operand '{operand.name}' is {kind.dtype.value}; allowed: {allowed}",
+            node=node.name,
+            op=spec.name,
+        )
+    if kind.rank not in operand.ranks:
+        raise OperandError(
+            f"{spec.name} operand '{operand.name}' is {kind}; its rank must be {operand.ranks}",
+            node=node.name,
+            op=spec.name,
+        )
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

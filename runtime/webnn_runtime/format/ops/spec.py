@@ -1,0 +1,172 @@
+"""The shape of one row of the operator table.
+
+A row says everything about an operator that any other part needs: operands with allowed and required
+types and ranks, options with kinds and defaults, the shape and type rule, one line of documentation.
+Nothing here computes numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import OptionValue, TensorType
+from webnn_runtime.format.ops.kinds import Kind
+
+__all__ = ["REQUIRED", "InferRule", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
+
+
+class _Required:
+    """Marks an option without a default; distinct from None, which can be one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Final = _Required()
+
+# (inference context, one type or None per operand; a tuple of types for a variadic one, **options)
+InferRule: TypeAlias = Callable[..., "TensorType | tuple[TensorType, ...]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Inclusive range of ranks; `high` None means unlimited."""
+
+    low: int = 0
+    high: int | None = None
+
+    def __contains__(self, rank: int) -> bool:
+        return self.low <= rank and (self.high is None or rank <= self.high)
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"{self.low} or more"
+        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """An operand or a result of an operator, with its limits.
+
+    Attributes:
+        name: as in `opSupportLimits()`.
+        allowed: types the specification allows; None when `same_as` decides.
+        required: types every implementation must support.
+        ranks: ranks the specification allows.
+        required_ranks: ranks every implementation must support.
+        same_as: name of the operand whose type this one must share.
+        optional: whether it may be absent (operand-valued options such as bias).
+        variadic: whether it stands for one or more operands (concat).
+        extra: types beyond the specification that files need (int4 and uint4 in quantised constants).
+    """
+
+    name: str
+    allowed: frozenset[DataType] | None
+    required: frozenset[DataType]
+    ranks: Ranks = Ranks()
+    required_ranks: Ranks = Ranks(0, 5)
+    same_as: str | None = None
+    optional: bool = False
+    variadic: bool = False
+    extra: frozenset[DataType] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of an operator.
+
+    Attributes:
+        name: WebNN spelling, as files hold it.
+        kind: how it is read, checked and written.
+        default: value when absent; REQUIRED when it must be given. None means "absent is a value of its
+            own" (a clamp without a bound); such options are left out of files.
+        default_for: computes the default from the operand types, where it depends on them.
+        aliases: other spellings that readers accept.
+        positional: whether the WebNN method takes it as an argument of its own rather than in the
+            options dictionary (softmax axis, reshape newShape, ...).
+    """
+
+    name: str
+    kind: Kind
+    default: OptionValue | _Required = REQUIRED
+    default_for: Callable[[Sequence[TensorType | None]], OptionValue] | None = None
+    aliases: tuple[str, ...] = ()
+    positional: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the option must be given."""
+        return self.default is REQUIRED and self.default_for is None
+
+
+@dataclass(frozen=True, slots=True)
+class OpSpec:
+    """One WebNN operator.
+
+    Attributes:
+        name: WebNN spelling.
+        operands: in the order of the wire format; optional ones after required ones.
+        options: in canonical (alphabetical) order.
+        results: one entry per result; a variadic entry for `split`.
+        infer: shape and type rule.
+        doc: one line saying what it computes.
+        family: name of the file that holds the operator in every layer.
+    """
+
+    name: str
+    operands: tuple[Operand, ...]
+    options: tuple[Option, ...]
+    results: tuple[Operand, ...]
+    infer: InferRule
+    doc: str
+    family: str
+
+    def __post_init__(self) -> None:
+        names = [operand.name for operand in self.operands] + [option.name for option in self.options]
+        names += [alias for option in self.options for alias in option.aliases]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.name}: an operand or option name occurs twice")
+        if list(self.options) != sorted(self.options, key=lambda option: option.name):
+            raise ValueError(f"{self.name}: options are not in alphabetical order")
+
+    def option(self, name: str) -> Option | None:
+        """The option called `name` in the canonical spelling or an accepted other one."""
+        for option in self.options:
+            if name == option.name or name in option.aliases:
+                return option
+        return None
+
+    def operand(self, name: str) -> Operand | None:
+        """The operand called `name`."""
+        return next((operand for operand in self.operands if operand.name == name), None)
+
+    @property
+    def is_variadic(self) -> bool:
+        """Whether the single operand entry stands for any number of operands."""
+        return any(operand.variadic for operand in self.operands)
+
+
+def snake_case(name: str) -> str:
+    """Python spelling of a WebNN name: `keepDimensions` -> `keep_dimensions`, `isNaN` -> `is_nan`.
+
+    A run of capitals is one word; a digit belongs to the word before it (`reduceL2` -> `reduce_l2`).
+    """
+    words: list[str] = []
+    for index, char in enumerate(name):
+        starts_word = char.isupper() and index and (
+            not name[index - 1].isupper() or (index + 1 < len(name) and name[index + 1].islower())
+        )
+        if starts_word:
+            words.append("_")
+        words.append(char.lower())
+    return "".join(words)
+
+
+def keywords(options: dict[str, OptionValue]) -> dict[str, Any]:
+    """Options as Python keyword arguments for a shape rule or a kernel."""
+    return {snake_case(name): value for name, value in options.items()}

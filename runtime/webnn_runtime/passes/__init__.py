@@ -1,0 +1,1 @@
+"""Rewrites of a WebNN graph that backends share."""

@@ -1,0 +1,51 @@
+"""Where the kernels register, and how one node is evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+from webnn_runtime.format.binding import concrete_options
+from webnn_runtime.format.graph import Array, Node
+from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.ops.spec import keywords
+
+__all__ = ["KERNELS", "evaluate", "kernel"]
+
+Kernel: TypeAlias = Callable[..., "Array | tuple[Array, ...]"]
+_K = TypeVar("_K", bound=Kernel)
+
+KERNELS: dict[str, Kernel] = {}
+
+
+def kernel(op: str) -> Callable[[_K], _K]:
+    """Register the definition of one operator.
+
+    The function gets one array per operand (None where an optional one is absent; a list for a variadic
+    operand) and every option as a keyword in snake_case, with all dimensions as integers.
+
+    Raises:
+        LookupError: the table has no such operator, or it is registered twice.
+    """
+    if op not in OPS:
+        raise LookupError(f"no WebNN operator is called '{op}'")
+    if op in KERNELS:
+        raise LookupError(f"operator '{op}' has two reference kernels")
+
+    def register(function: _K) -> _K:
+        KERNELS[op] = function
+        return function
+
+    return register
+
+
+def evaluate(node: Node, operands: Sequence[Array | None], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+    """Results of one node; `operands` are aligned with `node.inputs`."""
+    options = keywords(concrete_options(node.options, bindings))
+    arguments: Sequence[object] = [list(operands)] if OPS[node.op].is_variadic else operands
+    # Overflow to infinity, 0/0 and the like are defined results here, not accidents to warn of.
+    with np.errstate(all="ignore"):
+        results = KERNELS[node.op](*arguments, **options)
+    return results if isinstance(results, tuple) else (results,)
