@@ -64,8 +64,7 @@ class DynamicDim:
             raise ValueError(f"dimension name '{self.name}' is not an identifier; use letters, digits and _")
         if not 0 <= self.min_size <= self.max_size <= MAX_DIM:
             raise ValueError(
-                f"dimension '{self.name}' has range {self.min_size}..{self.max_size}; "
-                f"it must lie within 0..{MAX_DIM}"
+                f"dimension '{self.name}' has range {self.min_size}..{self.max_size}; it must lie within 0..{MAX_DIM}"
             )
 
     @property
@@ -369,7 +368,7 @@ def _quotient(numerator: SymbolicDim, divisor: Dim) -> SymbolicDim:
 
 
 def _divide_exactly(numerator: Dim, divisor: SymbolicDim) -> Dim | None:
-    """numerator / divisor as a polynomial, or None when a remainder is left."""
+    """Numerator / divisor as a polynomial, or None when a remainder is left."""
     lead, lead_coefficient = divisor.terms[0]
     result: Dim = 0
     rest: Dim = numerator
@@ -453,7 +452,7 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = re.findall(r"\s*(//|[-+*(),]|\d+|[A-Za-z_][A-Za-z0-9_]*|\S)", text)
+        self.tokens: list[str] = re.findall(r"\s*(//|[-+*(),]|\d+|[A-Za-z_][A-Za-z0-9_]*|\S)", text)
         self.position = 0
 
     def whole(self) -> Dim:

@@ -306,7 +306,7 @@ def _check_declaration(value: str, kind: TensorType, dims: Mapping[str, DynamicD
     for dim in kind.shape:
         low, high = bounds(dim, dims)
         # A symbolic dimension may reach 0 (an empty cache): only its name's stated minimum decides.
-        if high < 1 and not isinstance(dim, SymbolicDim) or low < 0:
+        if (high < 1 and not isinstance(dim, SymbolicDim)) or low < 0:
             raise ShapeError(f"'{value}' is declared {kind}; every dimension must be at least 1")
         if isinstance(dim, int) and dim > 2**31 - 1:
             raise ShapeError(f"'{value}' is declared {kind}; a dimension is at most 2147483647")
@@ -316,6 +316,6 @@ def _check_declaration(value: str, kind: TensorType, dims: Mapping[str, DynamicD
 
 def frozen_array(array: Array) -> Array:
     """A read-only view of `array` in C order and native byte order."""
-    view = np.ascontiguousarray(array).reshape(array.shape).view()
+    view: Array = np.ascontiguousarray(array).reshape(array.shape).view()
     view.flags.writeable = False
     return view

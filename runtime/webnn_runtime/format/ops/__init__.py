@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from webnn_runtime.format.ops import elementwise
-from webnn_runtime.format.ops.spec import REQUIRED, OpSpec, Operand, Option, Ranks, snake_case
+from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, Option, Ranks, snake_case
 
 __all__ = ["OPS", "REQUIRED", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
 

@@ -14,7 +14,7 @@ def _binary(context: Inference, a: TensorType, b: TensorType) -> TensorType:
     return a.with_shape(context.broadcast(a.shape, b.shape))
 
 
-def _same(context: Inference, x: TensorType) -> TensorType:
+def _same(_: Inference, x: TensorType) -> TensorType:
     return x
 
 

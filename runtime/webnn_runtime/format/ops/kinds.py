@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
@@ -236,7 +236,7 @@ class DType(Kind):
 
 def _integer(raw: object) -> int:
     # bool is an int in Python, and numpy integers are not; JSON has no integer type, so 2.0 is refused here.
-    if isinstance(raw, bool) or not hasattr(raw, "__index__"):
+    if isinstance(raw, bool) or not isinstance(raw, SupportsIndex):
         raise ValueError(f"{raw!r} is not an integer")
     return int(raw.__index__())
 
@@ -244,9 +244,11 @@ def _integer(raw: object) -> int:
 def _number(raw: object) -> int | float:
     if isinstance(raw, str) and raw in _SPECIAL:
         return _SPECIAL[raw]
-    if isinstance(raw, bool) or not (hasattr(raw, "__index__") or hasattr(raw, "__float__")):
-        raise ValueError(f"{raw!r} is not a number")
-    return int(raw.__index__()) if hasattr(raw, "__index__") else float(raw.__float__())
+    if not isinstance(raw, bool) and isinstance(raw, SupportsIndex):
+        return int(raw.__index__())
+    if not isinstance(raw, bool) and isinstance(raw, SupportsFloat):
+        return float(raw)
+    raise ValueError(f"{raw!r} is not a number")
 
 
 def _items(raw: object, length: int | None) -> Sequence[object]:

@@ -13,6 +13,7 @@ from webnn_runtime.format.ops.spec import Operand, Ranks
 
 __all__ = [
     "ANY",
+    "ANY_RANK",
     "FLOATS",
     "FLOATS_BYTES",
     "FLOATS_INT32",
@@ -38,13 +39,14 @@ INDICES: Final = frozenset({DataType.INT32, DataType.UINT32, DataType.INT64})
 INT32: Final = frozenset({DataType.INT32})
 UINT8: Final = frozenset({DataType.UINT8})
 SCALAR_UP: Final = Ranks(0, 5)
+ANY_RANK: Final = Ranks()
 
 
 def operand(
     name: str,
     allowed: frozenset[DataType] | str,
     required: frozenset[DataType],
-    ranks: Ranks = Ranks(),
+    ranks: Ranks = ANY_RANK,
     required_ranks: Ranks = SCALAR_UP,
     *,
     optional: bool = False,
@@ -60,7 +62,7 @@ def operand(
 def result(
     allowed: frozenset[DataType] | str,
     required: frozenset[DataType],
-    ranks: Ranks = Ranks(),
+    ranks: Ranks = ANY_RANK,
     required_ranks: Ranks = SCALAR_UP,
     *,
     name: str = "output",

@@ -118,7 +118,9 @@ def _operand_types(spec: OpSpec, node: Node, types: Mapping[str, TensorType]) ->
     found: list[TensorType | None] = []
     for value in node.inputs:
         if value is not None and value not in types:
-            raise OperandError(f"{node.op} reads '{value}', which nothing before it defines", node=node.name, op=node.op)
+            raise OperandError(
+                f"{node.op} reads '{value}', which nothing before it defines", node=node.name, op=node.op
+            )
         found.append(types[value] if value is not None else None)
     if not spec.is_variadic:
         found.extend([None] * (len(spec.operands) - len(found)))

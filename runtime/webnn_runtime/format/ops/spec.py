@@ -158,8 +158,10 @@ def snake_case(name: str) -> str:
     """
     words: list[str] = []
     for index, char in enumerate(name):
-        starts_word = char.isupper() and index and (
-            not name[index - 1].isupper() or (index + 1 < len(name) and name[index + 1].islower())
+        starts_word = (
+            char.isupper()
+            and index
+            and (not name[index - 1].isupper() or (index + 1 < len(name) and name[index + 1].islower()))
         )
         if starts_word:
             words.append("_")
