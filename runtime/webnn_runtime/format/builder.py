@@ -164,7 +164,7 @@ class GraphBuilder:
         wire = {_wire_name(spec, key): value for key, value in options.items()}
         node = Node(op, tuple(operand.name if operand else None for operand in operands), wire, ("?",), label)  # type: ignore[arg-type]  # infer_node reads raw options
         # Names are claimed only after the node proved valid, so that a refused call leaves no trace.
-        count = len(names) if names is not None else _result_count(spec, operands, wire)
+        count = len(names) if names is not None else _result_count(spec, wire)
         for taken in names or ():
             if taken in self._types or not taken:
                 raise OperandError(f"value name '{taken}' is empty or already taken", op=op)
@@ -277,7 +277,7 @@ def _wire_name(spec: OpSpec, key: str) -> str:
     raise OptionError(f"{spec.name} has no option '{key}'; its options: {known}", op=spec.name)
 
 
-def _result_count(spec: OpSpec, operands: Sequence[Value | None], options: Mapping[str, object]) -> int:
+def _result_count(spec: OpSpec, options: Mapping[str, object]) -> int:
     """Number of results, which only `split` and the recurrent operators take from their options."""
     if not any(result.variadic for result in spec.results):
         optional = sum(1 for result in spec.results if result.optional)

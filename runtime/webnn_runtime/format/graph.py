@@ -24,7 +24,7 @@ __all__ = ["Array", "Constant", "DimCheck", "Graph", "Node", "OptionValue", "Ten
 
 Array: TypeAlias = "npt.NDArray[Any]"
 OptionValue: TypeAlias = (
-    "bool | int | float | str | DataType | SymbolicDim | None | tuple[Dim, ...] | tuple[float, ...] | tuple[str, ...]"
+    "bool | int | float | str | DataType | SymbolicDim | tuple[Dim, ...] | tuple[float, ...] | tuple[str, ...] | None"
 )
 _IDENTIFIER: Final = re.compile(r"(?!true|false|null)[A-Za-z_][A-Za-z0-9_]*")
 
