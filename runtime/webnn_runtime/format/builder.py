@@ -18,7 +18,7 @@ import numpy as np
 
 from webnn_runtime.format.dims import Dim, DynamicDim
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import GraphError, OperandError, OptionError
+from webnn_runtime.format.errors import GraphError, OperandError
 from webnn_runtime.format.graph import Array, Constant, DimCheck, Graph, Node, TensorType, frozen_array
 from webnn_runtime.format.ops.node import find_spec, infer_node
 from webnn_runtime.format.ops.spec import OpSpec, snake_case
@@ -271,10 +271,7 @@ def _wire_name(spec: OpSpec, key: str) -> str:
     for option in spec.options:
         if key in (option.name, snake_case(option.name)):
             return option.name
-    if spec.option(key) is not None:
-        return key
-    known = ", ".join(option.name for option in spec.options) or "none"
-    raise OptionError(f"{spec.name} has no option '{key}'; its options: {known}", op=spec.name)
+    return key  # an alias, or unknown: infer_node says which
 
 
 def _result_count(spec: OpSpec, options: Mapping[str, object]) -> int:

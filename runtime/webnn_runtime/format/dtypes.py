@@ -8,12 +8,13 @@ files two values per byte.
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["ANY", "FLOATS", "INTEGERS", "WEBNN_TYPES", "DataType"]
+__all__ = ["ANY", "FLOATS", "INTEGERS", "WEBNN_TYPES", "DataType", "cast_number"]
 
 _TEXT: Final = {
     "float32": "f32",
@@ -108,3 +109,26 @@ FLOATS: Final = frozenset({DataType.FLOAT32, DataType.FLOAT16})
 ANY: Final = frozenset(DataType)
 WEBNN_TYPES: Final = ANY - {DataType.INT4, DataType.UINT4}
 INTEGERS: Final = ANY - FLOATS
+
+
+def cast_number(value: int | float, dtype: DataType) -> int | float:
+    """A number of an option or a scalar constant as a value of `dtype` (not what `cast` does).
+
+    Floats round to nearest, overflow to infinity and keep NaN. Integers turn NaN into 0, then clamp to
+    their range, then round halves to even.
+    """
+    if dtype.is_float:
+        try:
+            wide = float(value)
+        except OverflowError:
+            wide = math.copysign(math.inf, value)
+        with np.errstate(over="ignore"):
+            return float(dtype.numpy.type(wide))
+    low, high = dtype.bounds
+    if isinstance(value, int):
+        return min(max(value, low), high)
+    if math.isnan(value):
+        return 0
+    if not low <= value <= high:
+        return low if value < low else high
+    return min(max(round(value), low), high)

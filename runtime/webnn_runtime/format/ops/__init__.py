@@ -9,12 +9,32 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from webnn_runtime.format.ops import elementwise
+from webnn_runtime.format.ops import (
+    activation,
+    comparison,
+    elementwise,
+    indexing,
+    layout,
+    matmul,
+    normalization,
+    quantize,
+    reduction,
+)
 from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, Option, Ranks, snake_case
 
 __all__ = ["OPS", "REQUIRED", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
 
-_FAMILIES: Final = (elementwise,)
+_FAMILIES: Final = (
+    activation,
+    comparison,
+    elementwise,
+    indexing,
+    layout,
+    matmul,
+    normalization,
+    quantize,
+    reduction,
+)
 
 
 def _table() -> Mapping[str, OpSpec]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds, is_at_least, is_equal
+from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds, is_at_least, is_equal, product
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import DimCheck
 
@@ -130,4 +130,8 @@ class Inference:
                 raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always negative")
             elif bounds(dim, self.dims)[0] < 0:
                 self.at_least(dim, 0, f"dimension {dim} of the result")
+            elif bounds(dim, self.dims)[0] > MAX_DIM:
+                raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always above {MAX_DIM}")
+        if bounds(product(shape), self.dims)[0] > MAX_DIM:
+            raise self.error(f"result {shape_text(shape)} has more than {MAX_DIM} elements")
         return shape

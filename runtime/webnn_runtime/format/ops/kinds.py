@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 from webnn_runtime.format.dims import Dim, SymbolicDim
-from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType
 from webnn_runtime.format.graph import OptionValue, TensorType
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Kind",
     "Number",
     "Numbers",
+    "Real",
     "Splits",
 ]
 
@@ -76,14 +77,17 @@ class Bool(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Integer(Kind):
-    """An integer of at least `minimum`."""
+    """An integer of at least `minimum` and at most `maximum`."""
 
     minimum: int | None = None
+    maximum: int | None = None
 
     def read(self, raw: object) -> OptionValue:
         value = _integer(raw)
         if self.minimum is not None and value < self.minimum:
             raise ValueError(f"{value} is too small; at least {self.minimum}")
+        if self.maximum is not None and value > self.maximum:
+            raise ValueError(f"{value} is too large; at most {self.maximum}")
         return value
 
 
@@ -98,6 +102,32 @@ class Number(Kind):
         if isinstance(value, float) and not math.isfinite(value):
             return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Real(Kind):
+    """A finite number, kept as a float, of an operator that computes in floats.
+
+    Attributes:
+        minimum: smallest value, when there is one.
+    """
+
+    minimum: float | None = None
+
+    def read(self, raw: object) -> OptionValue:
+        try:
+            value = float(_number(raw))
+        except OverflowError as exc:
+            raise ValueError(f"{raw!r} is too large for a float") from exc
+        if not math.isfinite(value):
+            raise ValueError(f"{raw!r} is not finite")
+        if self.minimum is not None and value < self.minimum:
+            raise ValueError(f"{raw!r} is too small; at least {self.minimum}")
+        return value
+
+    @property
+    def doc(self) -> str:
+        return "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +159,15 @@ class Axis(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Axes(Kind):
-    """Distinct dimensions of the first operand, in the order given."""
+    """Distinct dimensions of the first operand, in the order given.
+
+    Attributes:
+        length: number of axes, when it is fixed.
+        every: whether all dimensions must be named (a permutation).
+    """
 
     length: int | None = None
+    every: bool = False
 
     def read(self, raw: object) -> OptionValue:
         values = tuple(_integer(item) for item in _items(raw, self.length))
@@ -145,6 +181,13 @@ class Axes(Kind):
         if isinstance(value, tuple):
             for axis in value:
                 _check_axis(axis, types)
+            first = types[0] if types else None
+            if self.every and first is not None and len(value) != first.rank:
+                raise ValueError(f"{list(value)} has {len(value)} axes; {first} needs all {first.rank}")
+
+    @property
+    def doc(self) -> str:
+        return "permutation" if self.every else "axes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +262,18 @@ class Choices(Kind):
 
 @dataclass(frozen=True, slots=True)
 class DType(Kind):
-    """A data type, in any of its spellings."""
+    """A data type, in any of its spellings; one of `allowed`."""
+
+    allowed: frozenset[DataType] = WEBNN_TYPES
 
     def read(self, raw: object) -> OptionValue:
-        if isinstance(raw, DataType):
-            return raw
-        if isinstance(raw, str):
-            for dtype in DataType:
-                if raw.lower() == dtype.value or raw == dtype.text:
-                    return dtype
-        raise ValueError(f"{raw!r} is not a data type; one of {', '.join(dtype.value for dtype in DataType)}")
+        for dtype in DataType:
+            if dtype in self.allowed and (
+                raw is dtype or (isinstance(raw, str) and (raw.lower() == dtype.value or raw == dtype.text))
+            ):
+                return dtype
+        words = ", ".join(dtype.value for dtype in DataType if dtype in self.allowed)
+        raise ValueError(f"{raw.value if isinstance(raw, DataType) else repr(raw)} is not one of {words}")
 
     def write(self, value: OptionValue) -> Any:
         return value.value if isinstance(value, DataType) else value

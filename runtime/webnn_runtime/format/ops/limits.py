@@ -14,16 +14,26 @@ from webnn_runtime.format.ops.spec import Operand, Ranks
 __all__ = [
     "ANY",
     "ANY_RANK",
+    "CUBE",
     "FLOATS",
     "FLOATS_BYTES",
     "FLOATS_INT32",
     "FLOATS_WIDE",
+    "IMAGE",
     "INDICES",
+    "INT4S",
     "INT32",
+    "MATRIX",
+    "MATRIX_UP",
+    "MATRIX_UP_REQUIRED",
+    "MAX_TENSORS",
     "QUANTIZED",
     "SCALAR_UP",
     "SIGNED",
     "UINT8",
+    "VECTOR",
+    "VECTOR_UP",
+    "VECTOR_UP_REQUIRED",
     "operand",
     "result",
 ]
@@ -38,8 +48,20 @@ QUANTIZED: Final = frozenset({DataType.UINT8, DataType.INT8, DataType.UINT32, Da
 INDICES: Final = frozenset({DataType.INT32, DataType.UINT32, DataType.INT64})
 INT32: Final = frozenset({DataType.INT32})
 UINT8: Final = frozenset({DataType.UINT8})
-SCALAR_UP: Final = Ranks(0, 5)
+INT4S: Final = frozenset({DataType.INT4, DataType.UINT4})
 ANY_RANK: Final = Ranks()
+SCALAR_UP: Final = Ranks(0, 5)
+VECTOR_UP: Final = Ranks(1)
+VECTOR_UP_REQUIRED: Final = Ranks(1, 5)
+MATRIX_UP: Final = Ranks(2)
+MATRIX_UP_REQUIRED: Final = Ranks(2, 5)
+VECTOR: Final = Ranks(1, 1)
+MATRIX: Final = Ranks(2, 2)
+CUBE: Final = Ranks(3, 3)
+IMAGE: Final = Ranks(4, 4)
+
+# Most operands of concat, and results of split.
+MAX_TENSORS: Final = 8192
 
 
 def operand(
@@ -66,7 +88,9 @@ def result(
     required_ranks: Ranks = SCALAR_UP,
     *,
     name: str = "output",
+    optional: bool = False,
     variadic: bool = False,
+    extra: frozenset[DataType] = frozenset(),
 ) -> Operand:
     """A result; `allowed` is a set of types, or the name of the operand whose type it has."""
-    return operand(name, allowed, required, ranks, required_ranks, variadic=variadic)
+    return operand(name, allowed, required, ranks, required_ranks, optional=optional, variadic=variadic, extra=extra)

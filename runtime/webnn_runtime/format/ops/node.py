@@ -10,7 +10,8 @@ from webnn_runtime.format.dims import DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.errors import OperandError, OptionError, ShapeError, UnknownOp
 from webnn_runtime.format.graph import DimCheck, Node, OptionValue, TensorType
 from webnn_runtime.format.ops.inference import Inference
-from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, keywords
+from webnn_runtime.format.ops.limits import MAX_TENSORS
+from webnn_runtime.format.ops.spec import Operand, OpSpec, keywords
 
 __all__ = ["complete_options", "find_spec", "infer_node"]
 
@@ -76,23 +77,24 @@ def complete_options(
     found: dict[str, object] = {}
     for name, raw in given.items():
         option = spec.option(name)
+        if option is None and name in spec.refused:
+            raise OptionError(
+                f"{spec.name} option '{name}' is not WebNN's; {spec.refused[name]}", node=node, op=spec.name
+            )
         if option is None:
             known = [option.name for option in spec.options]
-            raise OptionError(f"{spec.name} has no option '{name}'{_nearest(name, known)}", node=node, op=spec.name)
+            hint = _nearest(name, known) or f"; its options: {', '.join(known) or 'none'}"
+            raise OptionError(f"{spec.name} has no option '{name}'{hint}", node=node, op=spec.name)
         if option.name in found:
             raise OptionError(f"{spec.name} option '{option.name}' is given twice", node=node, op=spec.name)
         found[option.name] = raw
     complete: dict[str, OptionValue] = {}
     for option in spec.options:
-        raw = found.get(option.name, REQUIRED)
-        if raw is REQUIRED or (raw is None and not option.is_required):
-            if option.is_required:
-                raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
-            default = option.default_for(operands) if option.default_for else option.default
-            complete[option.name] = default  # type: ignore[assignment]  # REQUIRED is excluded above
-            continue
+        raw = found.get(option.name)
+        if raw is None and option.is_required:
+            raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
         try:
-            value = option.kind.read(raw)
+            value = option.kind.read(raw) if raw is not None else option.value_when_absent(operands)
             option.kind.check(value, operands)
         except ValueError as exc:
             raise OptionError(f"{spec.name} option '{option.name}': {exc}", node=node, op=spec.name) from exc
@@ -130,9 +132,9 @@ def _operand_types(spec: OpSpec, node: Node, types: Mapping[str, TensorType]) ->
 def _check_operands(spec: OpSpec, node: Node, operands: Sequence[TensorType | None]) -> None:
     if spec.is_variadic:
         row = spec.operands[0]
-        if not 1 <= len(operands) <= 8192:
+        if not 1 <= len(operands) <= MAX_TENSORS:
             raise OperandError(
-                f"{spec.name} has {len(operands)} operands; 1 to 8192 are valid", node=node.name, op=spec.name
+                f"{spec.name} has {len(operands)} operands; 1 to {MAX_TENSORS} are valid", node=node.name, op=spec.name
             )
         pairs = [(row, kind) for kind in operands]
     else:

@@ -7,8 +7,8 @@ Nothing here computes numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from webnn_runtime.format.dtypes import DataType
@@ -103,6 +103,18 @@ class Option:
         """Whether the option must be given."""
         return self.default is REQUIRED and self.default_for is None
 
+    def value_when_absent(self, types: Sequence[TensorType | None]) -> OptionValue:
+        """The default for operands of these types.
+
+        Raises:
+            ValueError: the option is required.
+        """
+        if self.default_for is not None:
+            return self.default_for(types)
+        if isinstance(self.default, _Required):
+            raise ValueError("must be given")
+        return self.default
+
 
 @dataclass(frozen=True, slots=True)
 class OpSpec:
@@ -116,6 +128,7 @@ class OpSpec:
         infer: shape and type rule.
         doc: one line saying what it computes.
         family: name of the file that holds the operator in every layer.
+        refused: option names seen in existing files whose meaning is another one -> what is right.
     """
 
     name: str
@@ -125,10 +138,12 @@ class OpSpec:
     infer: InferRule
     doc: str
     family: str
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [operand.name for operand in self.operands] + [option.name for option in self.options]
         names += [alias for option in self.options for alias in option.aliases]
+        names += list(self.refused)
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: an operand or option name occurs twice")
         if list(self.options) != sorted(self.options, key=lambda option: option.name):
