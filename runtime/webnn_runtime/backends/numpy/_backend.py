@@ -1,0 +1,99 @@
+"""Runs a graph node by node on the reference kernels, dropping each value after its last use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported
+from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
+from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.reference import evaluate
+
+__all__ = ["BACKEND", "UNSUPPORTED", "NumpyBackend"]
+
+# The reference has no gaps.
+UNSUPPORTED: Final[Unsupported] = {}
+
+
+class NumpyExecutable(Executable):
+    """A graph and, for each node, the values that nothing after it reads."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph)
+        self._constants = {name: constant.values for name, constant in graph.constants.items()}
+        self._plan = _last_uses(graph)
+
+    def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
+        values: dict[str, Array] = {**self._constants, **inputs}
+        for node, dead in self._plan:
+            operands = [None if name is None else values[name] for name in node.inputs]
+            results = evaluate(node, operands, bindings)
+            # The list would keep the operands alive while the next node runs.
+            del operands
+            values.update(zip(node.outputs, results, strict=True))
+            for name in dead:
+                del values[name]
+        return self._owned({output: values[value] for output, value in self.graph.outputs.items()}, inputs)
+
+    def describe(self) -> dict[str, object]:
+        return {
+            "backend": "numpy",
+            "device": "cpu",
+            "threads": "as many as NumPy's BLAS takes for matrix products, else 1",
+            "all_native": True,
+            "numpy": np.__version__,
+        }
+
+    def _owned(self, results: dict[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The results in arrays of their own: kernels return views, and identity returns its operand."""
+        taken = {id(array) for array in (*self._constants.values(), *inputs.values())}
+        for output, array in results.items():
+            fresh = array.base is None and array.flags.writeable and array.flags.c_contiguous
+            if not fresh or id(array) in taken:
+                results[output] = np.array(array, order="C", copy=True)
+            taken.add(id(array))
+        return results
+
+
+class NumpyBackend(Backend):
+    """The reference kernels behind the backend interface."""
+
+    name = "numpy"
+    unsupported = UNSUPPORTED
+
+    def require(self) -> None:
+        """NumPy is a dependency of the package itself."""
+
+    def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
+        """Prepare a graph.
+
+        `threads` has no effect, which `describe()` says: NumPy's BLAS takes its number from the environment.
+
+        Raises:
+            BackendUnavailable: another device than the CPU.
+            UnsupportedByBackend: session options; there is no library to pass them to.
+        """
+        chosen = options or CompileOptions()
+        if chosen.device != "cpu":
+            raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=self.name)
+        if chosen.session_options:
+            names = ", ".join(sorted(chosen.session_options))
+            raise UnsupportedByBackend(f"takes no session options, but got {names}; leave them out", backend=self.name)
+        return NumpyExecutable(graph)
+
+
+def _last_uses(graph: Graph) -> tuple[tuple[Node, tuple[str, ...]], ...]:
+    """Each node with the names to forget once it has run."""
+    needed = set(graph.outputs.values())
+    plan: list[tuple[Node, tuple[str, ...]]] = []
+    for node in reversed(graph.nodes):
+        mentioned = {name for name in (*node.inputs, *node.outputs) if name is not None}
+        plan.append((node, tuple(sorted(mentioned - needed))))
+        needed |= mentioned
+    return tuple(reversed(plan))
+
+
+BACKEND: Final = NumpyBackend()
