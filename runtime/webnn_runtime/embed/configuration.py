@@ -1,0 +1,110 @@
+"""JSON settings beside a model: read with a size limit, checked by kind, never executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["expect", "inside", "read_object", "read_optional", "read_text"]
+
+# Real settings files have a few kilobytes; the largest seen are tokenizer_config.json with thousands of added tokens.
+_MAX_BYTES: Final = 16 << 20
+
+
+def read_text(path: Path, *, max_bytes: int = _MAX_BYTES) -> str:
+    """The file's text.
+
+    Raises:
+        EmbedError: the file is missing, larger than `max_bytes`, or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise EmbedError(f"{path}: {size} bytes; at most {max_bytes} are read")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; it should be JSON") from exc
+    except OSError as exc:
+        raise EmbedError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+
+
+def read_json(path: Path) -> Any:
+    """Any JSON value.
+
+    Raises:
+        EmbedError: also for text that is not JSON, and for nesting deeper than the parser goes.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as exc:
+        raise EmbedError(f"{path}:{exc.lineno}:{exc.colno}: not JSON: {exc.msg}") from exc
+    except RecursionError as exc:
+        raise EmbedError(f"{path}: nested too deeply; settings are flat") from exc
+
+
+def read_object(path: Path) -> Mapping[str, Any]:
+    """A JSON object.
+
+    Raises:
+        EmbedError: the file holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise EmbedError(f"{path}: holds {_kind(value)}; expected a JSON object")
+    return value
+
+
+def read_optional(folders: Iterable[Path], name: str) -> tuple[Path, Mapping[str, Any]] | None:
+    """The first `name` that exists in `folders`, with its path."""
+    for folder in folders:
+        path = folder / name
+        if path.is_file():
+            return path, read_object(path)
+    return None
+
+
+def expect(
+    path: Path, settings: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = None
+) -> Any:
+    """`settings[key]` when it is of `kind`; `default` when it is absent or null.
+
+    Raises:
+        EmbedError: the value has another kind. A JSON boolean is not an integer here.
+    """
+    value = settings.get(key)
+    if value is None:
+        return default
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        wanted = " or ".join(_NAMES[each] for each in kinds)
+        raise EmbedError(f"{path}: '{key}' is {_kind(value)}; expected {wanted}")
+    return value
+
+
+def inside(root: Path, relative: str, *, what: str) -> Path:
+    """`root / relative`, if that stays inside `root`.
+
+    Raises:
+        EmbedError: the path is absolute or climbs out of the folder.
+    """
+    if relative.startswith(("/", "\\")) or ":" in relative or ".." in relative.replace("\\", "/").split("/"):
+        raise EmbedError(f"{what}: path '{relative}' leaves the model's folder; it must be a folder inside it")
+    return root / relative
+
+
+_NAMES: Final[Mapping[type, str]] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def _kind(value: object) -> str:
+    return _NAMES.get(type(value), "null")

@@ -1,0 +1,333 @@
+"""`WebNNEmbedder`: sentence embeddings from a WebNN bundle, called like a sentence-transformers model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.embed.feed import EncoderModel
+from webnn_runtime.embed.identity import identify
+from webnn_runtime.embed.pipeline import Pipeline
+from webnn_runtime.embed.settings import LengthLimit
+from webnn_runtime.embed.similarity import compute_similarity
+from webnn_runtime.embed.stages import Normalize
+from webnn_runtime.embed.tokenizer import Tokens
+from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
+
+__all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
+
+Floats: TypeAlias = "npt.NDArray[np.float32]"
+OnTruncation = Literal["warn", "error", "ignore"]
+
+_log = logging.getLogger(__name__)
+_ON_TRUNCATION: Final = ("warn", "error", "ignore")
+# Prompts that stand for a role, in the order of preference that sentence-transformers has.
+_QUERY_PROMPTS: Final = ("query",)
+_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
+
+
+class TruncationWarning(UserWarning):
+    """Texts were longer than the model takes and lost their ends."""
+
+
+class PromptWarning(UserWarning):
+    """A model that was trained with prompts is used without one."""
+
+
+class WebNNEmbedder:
+    """Embeds texts.
+
+    Thread-safe: one embedder may serve many threads.
+
+    Args:
+        model_id: a folder with a bundle, a `.webnn` file in one, or a Hub id `owner/name`.
+        device_type: "cpu", or "gpu" or "npu" where the backend has one.
+        backend: "auto", "rust", "onnxruntime" or "numpy".
+        threads: number of threads; None lets the backend choose.
+        tokenizer_id: folder or Hub id of the tokenizer, when the bundle has none.
+        pooling: pooling modes to use in place of those the model's files state; needed without such files.
+        output_name: graph output to use, when its name does not say what it is.
+        max_seq_length: longest text in tokens, in place of the model's own limit.
+        on_truncation: what to do about longer texts: "warn", "error" or "ignore".
+        revision: branch, tag or commit on the Hub.
+        token: Hub access token.
+        cache_dir: Hub cache.
+        local_files_only: never use the network.
+
+    Raises:
+        HubError: the model cannot be found or fetched.
+        EmbedError: its files do not say how to embed.
+        FormatError: the bundle is malformed.
+        BackendError: the backend or the device is not there.
+    """
+
+    def __init__(
+        self,
+        model_id: str | os.PathLike[str],
+        device_type: str = "cpu",
+        backend: str = "auto",
+        threads: int | None = None,
+        *,
+        tokenizer_id: str | os.PathLike[str] | None = None,
+        pooling: str | Iterable[str] | None = None,
+        output_name: str | None = None,
+        max_seq_length: int | None = None,
+        on_truncation: OnTruncation = "warn",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> None:
+        if on_truncation not in _ON_TRUNCATION:
+            raise EmbedError(f"on_truncation={on_truncation!r}: expected one of {', '.join(_ON_TRUNCATION)}")
+        access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        found = resolve(model_id, revision=revision, **access)
+        tokenizer = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access)
+        model = _open_model(found, backend=backend, threads=threads, device=device_type)
+        self.on_truncation = on_truncation
+        self._source: Final = found
+        self._lock: Final = threading.Lock()
+        self._truncated_count = 0
+        self._has_warned_of_prompts = False
+        try:
+            self._pipeline: Final = Pipeline.open(
+                model,
+                found.path,
+                tokenizer_folder=None if tokenizer is None else tokenizer.path,
+                pooling=pooling,
+                output_name=output_name,
+            )
+        except EmbedError as exc:
+            raise EmbedError(f"{found.source}: {exc}") from exc
+        if pooling is not None:
+            _log.warning("%s: pooling %s by argument, not by the model's files", found.source, pooling)
+        self._limit: LengthLimit = self._pipeline.limit
+        if max_seq_length is not None:
+            self.max_seq_length = max_seq_length
+
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        batch_size: int = 32,
+        normalize: bool = True,
+        show_progress: bool | None = None,
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        normalize_embeddings: bool | None = None,
+        show_progress_bar: bool | None = None,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        precision: str = "float32",
+    ) -> Floats:
+        """Embed one text or many.
+
+        Args:
+            texts: a string, or any iterable of strings.
+            batch_size: most texts in one run; long texts run in smaller batches.
+            normalize: scale vectors to length 1. A model that ends with a Normalize module gives such vectors
+                either way, and they are scaled once. With False the result is what sentence-transformers'
+                `encode` gives by default.
+            show_progress: whether to draw a progress bar on stderr; None does so at log level INFO or DEBUG.
+            prompt: text to put before each text; wins over `prompt_name`.
+            prompt_name: name of one of the model's prompts.
+            truncate_dim: keep only the first so many features, for models trained for that.
+            normalize_embeddings: sentence-transformers' name of `normalize`.
+            show_progress_bar: sentence-transformers' name of `show_progress`.
+            convert_to_numpy: True is the only choice.
+            convert_to_tensor: False is the only choice.
+            precision: "float32" is the only choice.
+
+        Returns:
+            float32 [dimension] for a string, [texts, dimension] in their order otherwise; no texts give [0, dimension].
+
+        Raises:
+            EmbedError: an argument cannot be honoured, a text is too long under `on_truncation="error"`, or a
+                vector is not finite.
+            TypeError: something among the texts is not a string.
+        """
+        if not convert_to_numpy or convert_to_tensor:
+            raise EmbedError("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
+        if precision != "float32":
+            raise EmbedError(f"encode: precision={precision!r} is not supported; expected 'float32'")
+        if batch_size < 1:
+            raise EmbedError(f"encode: batch_size={batch_size}; expected at least 1")
+        if truncate_dim is not None and not 1 <= truncate_dim <= self._pipeline.dimension:
+            raise EmbedError(f"encode: truncate_dim={truncate_dim}; expected 1 to {self._pipeline.dimension}")
+        normalize = normalize if normalize_embeddings is None else normalize_embeddings
+        show_progress = show_progress if show_progress_bar is None else show_progress_bar
+
+        is_single = isinstance(texts, str)
+        given = [texts] if isinstance(texts, str) else _strings(texts)
+        chosen = self._choose_prompt(prompt, prompt_name)
+        tokens = self._tokenize([chosen + text for text in given] if chosen else given)
+        with _progress(len(given), show_progress) as advance:
+            vectors = self._pipeline.embed(
+                tokens, batch_size=batch_size, prompt_length=self._prompt_length(chosen), on_progress=advance
+            )
+        is_unit = self._pipeline.is_normalized
+        if truncate_dim is not None:
+            vectors, is_unit = np.ascontiguousarray(vectors[:, :truncate_dim]), False
+        if normalize and not is_unit:
+            vectors = Normalize()(vectors)
+        return vectors[0] if is_single else vectors
+
+    def encode_query(self, texts: str | Iterable[str], **options: Any) -> Floats:
+        """Embed queries: `encode` with the model's prompt for queries, or no prompt when it has none."""
+        return self._encode_role(_QUERY_PROMPTS, texts, options)
+
+    def encode_document(self, texts: str | Iterable[str], **options: Any) -> Floats:
+        """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
+        return self._encode_role(_DOCUMENT_PROMPTS, texts, options)
+
+    def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
+        """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
+        return compute_similarity(a, b)
+
+    def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
+        """Token ids of each text as the graph gets them, without padding; truncation is not reported."""
+        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(_strings(texts), self.max_seq_length)]
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Size of a vector."""
+        return self._pipeline.dimension
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Longest text in tokens, special tokens included; None when nothing limits it.
+
+        May be set to anything the graph and the model's position table take.
+        """
+        return self._limit.tokens
+
+    @max_seq_length.setter
+    def max_seq_length(self, tokens: int) -> None:
+        bound, least = self._pipeline.bound, self._pipeline.tokenizer.special_count + 1
+        if tokens < least or (bound.tokens is not None and tokens > bound.tokens):
+            most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
+            raise EmbedError(f"max_seq_length={tokens}: expected at least {least}{most}")
+        self._limit = LengthLimit(tokens, "max_seq_length")
+
+    @property
+    def truncated_count(self) -> int:
+        """Texts that were cut since the embedder was made."""
+        return self._truncated_count
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """The model's prompts by name."""
+        return self._pipeline.prompts.texts
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of everything that decides a text's vector before prompt and normalisation are chosen.
+
+        Equal identities mean comparable vectors; store it, and the prompt, beside every vector.
+        """
+        return identify(self._pipeline, self.max_seq_length)
+
+    def backend_info(self) -> dict[str, object]:
+        """What runs where, and what the model's files were understood to say."""
+        pipeline = self._pipeline
+        modules = pipeline.modules
+        return {
+            **pipeline.model.describe(),
+            "model": self._source.source,
+            "revision": self._source.revision,
+            "output": pipeline.output.name,
+            "pooling": None if modules is None else "+".join(modules.pooling.modes),
+            "modules": [] if modules is None else [type(stage).__name__ for stage in modules.stages],
+            "dimension": pipeline.dimension,
+            "max_seq_length": self._limit.tokens,
+            "max_seq_length_origin": self._limit.origin,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"WebNNEmbedder({self._source.source!r}, dimension={self._pipeline.dimension}, "
+            f"max_seq_length={self.max_seq_length})"
+        )
+
+    def _encode_role(self, names: Sequence[str], texts: str | Iterable[str], options: dict[str, Any]) -> Floats:
+        if options.get("prompt") is None and options.get("prompt_name") is None:
+            name = next((name for name in names if name in self.prompts), None)
+            # The default prompt is for texts without a role, so it is not taken for one that has no prompt.
+            options = {**options, "prompt": "" if name is None else self.prompts[name]}
+        return self.encode(texts, **options)
+
+    def _choose_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
+        if prompt is not None and prompt_name is not None:
+            _log.warning("encode: prompt and prompt_name are both given; prompt is used")
+        prompts = self._pipeline.prompts
+        if prompt is None and prompt_name is None and prompts.is_asymmetric and not self._has_warned_of_prompts:
+            self._has_warned_of_prompts = True
+            warnings.warn(
+                f"{self._source.source} was trained with prompts ({', '.join(prompts.texts)}) and none is used; "
+                "pass prompt_name=, use encode_query and encode_document, or pass prompt='' to mean none",
+                PromptWarning,
+                stacklevel=3,
+            )
+        return prompts.choose(prompt, prompt_name)
+
+    def _prompt_length(self, prompt: str) -> int:
+        modules = self._pipeline.modules
+        if not prompt or modules is None or modules.pooling.include_prompt:
+            return 0
+        return self._pipeline.tokenizer.prompt_length(prompt)
+
+    def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        limit = self._limit
+        tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
+        cut = [index for index, each in enumerate(tokens) if each.dropped]
+        if not cut:
+            return tokens
+        worst = max(cut, key=lambda index: tokens[index].dropped)
+        message = (
+            f"{len(cut)} of {len(texts)} texts are longer than {limit.tokens} tokens ({limit.origin}); "
+            f"text {worst} has {len(tokens[worst]) + tokens[worst].dropped}"
+        )
+        if self.on_truncation == "error":
+            raise EmbedError(f"{message}; shorten them, or pass on_truncation='warn' to cut them")
+        with self._lock:
+            self._truncated_count += len(cut)
+        if self.on_truncation == "warn":
+            warnings.warn(f"{message}; what is beyond was left out", TruncationWarning, stacklevel=3)
+        return tokens
+
+
+def _open_model(found: ModelFolder, *, backend: str, threads: int | None, device: str) -> EncoderModel:
+    from webnn_runtime.model import load
+
+    return load(found.file or found.path, backend=backend, threads=threads, device=device)
+
+
+def _strings(texts: Iterable[str]) -> list[str]:
+    given = list(texts)
+    for index, text in enumerate(given):
+        if not isinstance(text, str):
+            raise TypeError(f"encode: text {index} is {type(text).__name__}; expected str")
+    return given
+
+
+@contextmanager
+def _progress(total: int, show: bool | None) -> Iterator[Callable[[int], object] | None]:
+    if show is None:
+        show = _log.getEffectiveLevel() <= logging.INFO
+    if not show:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="Embedding", unit="text") as bar:
+        yield bar.update

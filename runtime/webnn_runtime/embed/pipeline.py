@@ -1,0 +1,184 @@
+"""Texts to vectors: tokenizer, graph, pooling and what follows, as one model's files describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.embed.batches import plan
+from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, choose_output
+from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
+from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
+from webnn_runtime.embed.settings import LengthLimit, Prompts, TransformerSettings, read_prompts, read_transformer
+from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["Pipeline"]
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pipeline:
+    """Everything between a text and its vector; immutable, and safe to share between threads.
+
+    Attributes:
+        model: what runs the graph.
+        tokenizer: text to tokens.
+        feed: tokens to the graph's inputs.
+        output: which output is used.
+        modules: what follows the graph; None when the graph ends with one vector per text.
+        settings: lengths and the like.
+        prompts: texts to put before texts.
+        dimension: size of a vector.
+    """
+
+    model: EncoderModel
+    tokenizer: TextTokenizer
+    feed: Feed
+    output: Output
+    modules: Modules | None
+    settings: TransformerSettings
+    prompts: Prompts
+    dimension: int
+
+    @classmethod
+    def open(
+        cls,
+        model: EncoderModel,
+        folder: Path,
+        *,
+        tokenizer_folder: Path | None = None,
+        pooling: str | Iterable[str] | None = None,
+        output_name: str | None = None,
+    ) -> Pipeline:
+        """Read the files beside a graph.
+
+        Args:
+            model: the loaded graph.
+            folder: its folder.
+            tokenizer_folder: where the tokenizer is; None for the same folder.
+            pooling: pooling modes to use in place of those the files state.
+            output_name: output to use in place of the one its name points to.
+
+        Raises:
+            EmbedError: the files do not say how to embed, or contradict the graph.
+        """
+        transformer = transformer_folder(folder)
+        places = [transformer, folder] if transformer != folder else [folder]
+        if tokenizer_folder is not None:
+            places.append(tokenizer_folder)
+        settings = read_transformer(places)
+        tokenizer = TextTokenizer.load(
+            _tokenizer_folder(tokenizer_folder, places), do_lower_case=settings.do_lower_case
+        )
+        feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type)
+        want_tokens = pooling is not None or excludes_prompt(folder)
+        output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
+        modules = None if output.is_pooled else _modules(folder, pooling)
+        if output.is_pooled and pooling is not None:
+            raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
+        dimension = output.features if modules is None else modules.dimension(output.features)
+        return cls(model, tokenizer, feed, output, modules, settings, read_prompts([folder]), dimension)
+
+    @property
+    def bound(self) -> LengthLimit:
+        """The longest text that graph and position table take."""
+        return self.feed.limit.bounded_by(self.settings.table)
+
+    @property
+    def limit(self) -> LengthLimit:
+        """The model's own maximum length, as far as the graph takes it."""
+        return self.settings.limit.bounded_by(self.feed.limit)
+
+    @property
+    def is_normalized(self) -> bool:
+        """Whether vectors are known to have length 1 already."""
+        return self.modules is not None and self.modules.is_normalized
+
+    def embed(
+        self,
+        texts: Sequence[Tokens],
+        *,
+        batch_size: int,
+        prompt_length: int = 0,
+        on_progress: Callable[[int], object] | None = None,
+    ) -> Floats:
+        """Vectors [texts, dimension], in the order of `texts`.
+
+        Args:
+            texts: tokens, each within the graph's limits.
+            batch_size: most texts in one run.
+            prompt_length: leading tokens that belong to the prompt.
+            on_progress: called with the number of texts done since the last call.
+
+        Raises:
+            EmbedError: a vector is not finite, or the graph's results do not have the declared shape.
+        """
+        result = np.empty((len(texts), self.dimension), dtype=np.float32)
+        rows = min(batch_size, self.feed.batch[1])
+        lengths = [max(len(text), self.feed.length[0]) for text in texts]
+        for indices in plan(lengths, rows=rows, is_uniform=not self.feed.can_pad):
+            result[indices] = self._run(indices, [texts[index] for index in indices], prompt_length)
+            if on_progress is not None:
+                on_progress(len(indices))
+        return result
+
+    def _run(self, indices: Sequence[int], texts: Sequence[Tokens], prompt_length: int) -> Floats:
+        batch = self.feed.build(texts, self.tokenizer.padding)
+        found = self.model.run(batch.feeds)[self.output.name]
+        self._check_shape(found, batch)
+        vectors: Floats = found[: len(texts)].astype(np.float32, copy=False)
+        if self.modules is not None:
+            vectors = self.modules.pooling(vectors, batch.spans, prompt_length)
+            for stage in self.modules.stages:
+                vectors = stage(vectors)
+        broken = [index for index, vector in zip(indices, vectors, strict=True) if not np.isfinite(vector).all()]
+        if broken:
+            raise EmbedError(
+                f"text {min(broken)}: its vector holds values that are not finite; "
+                "float16 graphs overflow on some texts, a float32 one does not"
+            )
+        return vectors
+
+    def _check_shape(self, found: npt.NDArray[np.generic], batch: Batch) -> None:
+        rows = next(iter(batch.feeds.values())).shape[0]
+        expected = (rows, self.output.features) if self.output.is_pooled else (rows, batch.length, self.output.features)
+        if found.shape != expected:
+            raise EmbedError(
+                f"output '{self.output.name}' has shape {list(found.shape)}; expected {list(expected)}, "
+                "one vector per text or per token"
+            )
+
+
+def _tokenizer_folder(given: Path | None, places: Sequence[Path]) -> Path:
+    candidates = places if given is None else [given]
+    for place in candidates:
+        if (place / "tokenizer.json").is_file():
+            return place
+    if given is not None:
+        raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
+    raise EmbedError(
+        f"{candidates[-1]}: has no tokenizer.json; pass tokenizer_id=, "
+        "the Hub id or folder of the model it was made from"
+    )
+
+
+def _modules(folder: Path, pooling: str | Iterable[str] | None) -> Modules | None:
+    stated = read_modules(folder)
+    if pooling is not None:
+        chosen = Pooling(parse_modes(pooling, where="pooling="))
+        if stated is None:
+            return Modules(chosen, ())
+        return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
+    if stated is None:
+        raise EmbedError(
+            f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
+            "pass pooling=, one of "
+            f"{', '.join(POOLING_MODES)}, as the model was trained, or add its sentence-transformers files"
+        )
+    return stated

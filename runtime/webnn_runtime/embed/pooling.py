@@ -1,0 +1,128 @@
+"""From one vector per token to one vector per text.
+
+The definitions are those of sentence-transformers. Each text is pooled over its own tokens only, so
+the result cannot depend on how far the batch was padded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["POOLING_MODES", "Pooling", "parse_modes"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+def _cls(tokens: Floats, _first: int) -> Floats:
+    first: Floats = tokens[0]
+    return first
+
+
+def _max(tokens: Floats, _first: int) -> Floats:
+    largest: Floats = tokens.max(axis=0)
+    return largest
+
+
+def _mean(tokens: Floats, _first: int) -> Floats:
+    return (_sum(tokens) / max(len(tokens), _SMALLEST_COUNT)).astype(np.float32)
+
+
+def _mean_sqrt_len(tokens: Floats, _first: int) -> Floats:
+    pooled: Doubles = _sum(tokens) / math.sqrt(max(len(tokens), _SMALLEST_COUNT))
+    return pooled.astype(np.float32)
+
+
+def _weighted_mean(tokens: Floats, first: int) -> Floats:
+    # Tokens count by their position in the text, 1 for the first. A prompt that is left out
+    # takes its positions with it: the remaining tokens keep the weights they had.
+    weights = np.arange(first + 1, first + len(tokens) + 1, dtype=np.float64)
+    total = max(float(weights.sum()), _SMALLEST_COUNT)
+    return (_sum(tokens * weights[:, None]) / total).astype(np.float32)
+
+
+def _last_token(tokens: Floats, _first: int) -> Floats:
+    last: Floats = tokens[-1]
+    return last
+
+
+def _sum(tokens: npt.NDArray[np.floating]) -> Doubles:
+    # float64, rounded once at the end: 512 float32 additions in a row would lose up to three digits.
+    total: Doubles = tokens.sum(axis=0, dtype=np.float64)
+    return total
+
+
+# sentence-transformers clamps the token count here; it shows only for a text without tokens.
+_SMALLEST_COUNT: Final = 1e-9
+_POOLERS: Final[Mapping[str, Callable[[Floats, int], Floats]]] = MappingProxyType(
+    {
+        "cls": _cls,
+        "max": _max,
+        "mean": _mean,
+        "mean_sqrt_len_tokens": _mean_sqrt_len,
+        "weightedmean": _weighted_mean,
+        "lasttoken": _last_token,
+    }
+)
+# In the order in which older configurations concatenate the modes they switch on.
+POOLING_MODES: Final = tuple(_POOLERS)
+# These have a value for no tokens at all: zero, by the clamp above.
+_DEFINED_ON_NOTHING: Final = frozenset({"mean", "mean_sqrt_len_tokens", "weightedmean"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """Pooling modes, concatenated in order.
+
+    Attributes:
+        modes: names out of `POOLING_MODES`.
+        include_prompt: whether the prompt's tokens count.
+        dimension: size of a token's vector, None when no configuration states it.
+    """
+
+    modes: tuple[str, ...]
+    include_prompt: bool = True
+    dimension: int | None = None
+
+    def __call__(self, tokens: Floats, spans: Sequence[tuple[int, int]], prompt_length: int = 0) -> Floats:
+        """Pool `tokens` [batch, length, hidden], where text i owns `tokens[i, start:stop]`.
+
+        Raises:
+            EmbedError: a text has no tokens and a mode needs at least one.
+        """
+        skipped = 0 if self.include_prompt else prompt_length
+        rows = np.empty((len(spans), len(self.modes) * tokens.shape[2]), dtype=np.float32)
+        for row, (start, stop), vectors in zip(rows, spans, tokens, strict=True):
+            own = vectors[min(start + skipped, stop) : stop]
+            if not len(own) and not _DEFINED_ON_NOTHING.issuperset(self.modes):
+                raise EmbedError(
+                    f"pooling '{'+'.join(self.modes)}' needs at least one token, and a text has none"
+                    f"{' besides its prompt' if skipped else ''}; leave such texts out"
+                )
+            row[:] = np.concatenate([_POOLERS[mode](own, skipped) for mode in self.modes])
+        return rows
+
+
+def parse_modes(modes: str | Iterable[str], *, where: str) -> tuple[str, ...]:
+    """One mode, several, or several joined by `+`.
+
+    Raises:
+        EmbedError: there is no such mode, or none at all.
+    """
+    names = tuple(modes.split("+")) if isinstance(modes, str) else tuple(modes)
+    unknown = [name for name in names if name not in _POOLERS]
+    if unknown or not names:
+        raise EmbedError(
+            f"{where}: {f'no pooling mode {unknown[0]!r}' if unknown else 'no pooling mode is named'}; "
+            f"the modes are {', '.join(POOLING_MODES)}"
+        )
+    return names

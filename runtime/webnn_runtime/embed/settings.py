@@ -1,0 +1,208 @@
+"""What a model's files say about its texts: prompts, lower case, and how long a text may be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from webnn_runtime.embed.configuration import expect, read_optional
+from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
+
+__all__ = ["LengthLimit", "Prompts", "TransformerSettings", "position_offset", "read_prompts", "read_transformer"]
+
+# transformers writes int(1e30) for "no limit"; nothing real comes near a billion tokens.
+_NO_LIMIT: Final = 1_000_000_000
+# These number positions from the padding id on, so their position table is longer than their texts.
+_POSITIONS_AFTER_PADDING: Final = frozenset(
+    {"camembert", "data2vec-text", "longformer", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"}
+)
+# Settings of the Transformer module that do not change what a text becomes here: they steer training,
+# loading in torch, or are covered by the graph.
+_HARMLESS: Final = frozenset(
+    {"max_seq_length", "do_lower_case", "model_args", "config_args", "model_kwargs", "config_kwargs", "unpad_inputs"}
+)
+_EXPECTED: Final[Mapping[str, Sequence[Any]]] = MappingProxyType(
+    {
+        "transformer_task": ("feature-extraction",),
+        "module_output_name": ("token_embeddings",),
+        "tokenizer_args": ({},),
+        "processor_kwargs": ({},),
+        "processing_kwargs": ({},),
+        "query_length": (),
+        "document_length": (),
+        "query_expansion": (),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LengthLimit:
+    """Longest text in tokens, special tokens included.
+
+    Attributes:
+        tokens: the limit, None for none.
+        origin: the file and key, or the argument, it comes from.
+    """
+
+    tokens: int | None
+    origin: str
+
+    def bounded_by(self, other: LengthLimit) -> LengthLimit:
+        """The smaller of the two; this one when they are equal."""
+        if other.tokens is None or (self.tokens is not None and self.tokens <= other.tokens):
+            return self
+        return other
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerSettings:
+    """Settings of the Transformer module.
+
+    Attributes:
+        limit: the model's own maximum length.
+        table: what its position table allows.
+        do_lower_case: whether texts are lowered before the tokenizer sees them.
+        model_type: architecture name in config.json, empty when there is none.
+    """
+
+    limit: LengthLimit
+    table: LengthLimit
+    do_lower_case: bool
+    model_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Texts to put before a text, by name.
+
+    Attributes:
+        texts: name -> prompt.
+        default: name of the one used when a call names none.
+    """
+
+    texts: Mapping[str, str]
+    default: str | None = None
+
+    def choose(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt to use; empty for none. `prompt` wins over `prompt_name`.
+
+        Raises:
+            EmbedError: there is no prompt called `prompt_name`.
+        """
+        if prompt is not None:
+            return prompt
+        name = self.default if prompt_name is None else prompt_name
+        if name is None:
+            return ""
+        if name not in self.texts:
+            known = ", ".join(repr(each) for each in self.texts) or "none"
+            raise EmbedError(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
+        return self.texts[name]
+
+    @property
+    def is_asymmetric(self) -> bool:
+        """Whether the model was trained with prompts and none is used unless a call asks for it."""
+        return self.default is None and any(self.texts.values())
+
+
+def read_prompts(folders: Sequence[Path]) -> Prompts:
+    """Prompts from `config_sentence_transformers.json`.
+
+    Raises:
+        EmbedError: the default prompt is not among the prompts.
+    """
+    found = read_optional(folders, "config_sentence_transformers.json")
+    if found is None:
+        return Prompts({})
+    path, settings = found
+    stated = expect(path, settings, "prompts", dict, {})
+    texts = {name: expect(path, stated, name, str, "") for name in stated}
+    default = expect(path, settings, "default_prompt_name", str)
+    if default is not None and default not in texts:
+        known = ", ".join(repr(each) for each in texts) or "none"
+        raise EmbedError(f"{path}: default prompt '{default}' is not among the prompts; they are {known}")
+    return Prompts(MappingProxyType(texts), default)
+
+
+def read_transformer(folders: Sequence[Path]) -> TransformerSettings:
+    """Settings from the first of `folders` that has each file.
+
+    The maximum length is that of the Transformer module's own settings; without one, the tokenizer's;
+    without that, the size of the position table.
+    """
+    config = read_optional(folders, "config.json")
+    model_type = expect(*config, "model_type", str, "") if config else ""
+    table = _position_table(config, model_type)
+    module = _module_settings(folders)
+    tokenizer = read_optional(folders, "tokenizer_config.json")
+    stated = _stated_limit(module, "max_seq_length")
+    if stated.tokens is None:
+        stated = _stated_limit(tokenizer, "model_max_length")
+    lower = bool(expect(*module, "do_lower_case", bool, False)) if module else False
+    return TransformerSettings(stated.bounded_by(table), table, lower, model_type)
+
+
+def position_offset(model_type: str) -> int | None:
+    """First position of a text: 0, or None where it follows the padding id."""
+    return None if model_type in _POSITIONS_AFTER_PADDING else 0
+
+
+def _module_settings(folders: Sequence[Path]) -> tuple[Path, Mapping[str, Any]] | None:
+    for name in TRANSFORMER_CONFIG_FILES:
+        found = read_optional(folders, name)
+        if found is not None:
+            _check_module_settings(*found)
+            return found
+    return None
+
+
+def _check_module_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    for key, value in settings.items():
+        if key in _HARMLESS or value is None:
+            continue
+        if key == "modality_config":
+            _check_modality(path, value)
+            continue
+        if isinstance(value, dict):
+            value = {name: each for name, each in value.items() if name != "trust_remote_code"}
+        if value not in _EXPECTED.get(key, ()):
+            raise EmbedError(
+                f"{path}: setting '{key}' = {value!r} is not supported; a model that embeds plain texts has none"
+            )
+
+
+def _check_modality(path: Path, value: Any) -> None:
+    text = value.get("text") if isinstance(value, dict) else None
+    if not isinstance(text, dict) or text.get("method") != "forward":
+        raise EmbedError(
+            f"{path}: 'modality_config' does not embed plain text by 'forward'; such models are not supported"
+        )
+
+
+def _stated_limit(found: tuple[Path, Mapping[str, Any]] | None, key: str) -> LengthLimit:
+    if found is None:
+        return LengthLimit(None, "no file")
+    path, settings = found
+    tokens = expect(path, settings, key, (int, float))
+    if tokens is None or tokens >= _NO_LIMIT:
+        return LengthLimit(None, "no file")
+    if tokens != int(tokens) or tokens < 1:
+        raise EmbedError(f"{path}: '{key}' is {tokens}; expected a positive number of tokens")
+    return LengthLimit(int(tokens), f"{key} in {path.name}")
+
+
+def _position_table(config: tuple[Path, Mapping[str, Any]] | None, model_type: str) -> LengthLimit:
+    key = "max_position_embeddings"
+    if config is not None and isinstance(config[1].get("text_config"), dict) and key not in config[1]:
+        config = (config[0], config[1]["text_config"])
+    if config is None or config[1].get(key) == -1:  # XLNet's spelling of "none"
+        return LengthLimit(None, "no file")
+    table = _stated_limit(config, key)
+    if table.tokens is None or position_offset(model_type) == 0:
+        return table
+    padding = expect(*config, "pad_token_id", int, 0)
+    return LengthLimit(table.tokens - padding - 1, table.origin)

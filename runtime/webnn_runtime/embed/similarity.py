@@ -1,0 +1,98 @@
+"""Comparing embeddings: cosine similarity, and how far two sets of the same texts lie apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["Comparison", "compare", "compute_similarity"]
+
+Vectors: TypeAlias = "npt.ArrayLike"
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Two sets of vectors, row by row.
+
+    Attributes:
+        cosine: cosine similarity of each pair of rows.
+        euclidean: Euclidean distance of each pair.
+        mse: mean squared difference of each pair.
+        mae: mean absolute difference of each pair.
+        max_abs: largest absolute difference of all.
+    """
+
+    cosine: Doubles
+    euclidean: Doubles
+    mse: Doubles
+    mae: Doubles
+    max_abs: float
+
+    @property
+    def mean_cosine(self) -> float:
+        """Average over the rows."""
+        return float(self.cosine.mean())
+
+    @property
+    def min_cosine(self) -> float:
+        """The worst row."""
+        return float(self.cosine.min())
+
+
+def compute_similarity(a: Vectors, b: Vectors) -> float | npt.NDArray[np.float32]:
+    """Cosine similarity of every vector of `a` with every vector of `b`.
+
+    Two single vectors give a float, a vector and a matrix a 1-D array, two matrices a 2-D array
+    [rows of a, rows of b]. A vector of zeros has similarity 0 with everything.
+
+    Raises:
+        EmbedError: the vectors differ in size, or an argument has more than two dimensions.
+    """
+    left, right = _matrix(a, "a"), _matrix(b, "b")
+    if left.shape[-1] != right.shape[-1]:
+        raise EmbedError(
+            f"compute_similarity: vectors of {left.shape[-1]} and {right.shape[-1]} features; "
+            "they must come from one model"
+        )
+    cosines: npt.NDArray[np.float64] = _unit(left) @ _unit(right).T
+    if cosines.ndim == 0:
+        return float(cosines)
+    return cosines.astype(np.float32)
+
+
+def compare(a: Vectors, b: Vectors) -> Comparison:
+    """Measure how two sets of vectors of the same texts differ.
+
+    Raises:
+        EmbedError: the sets have different shapes, or are empty.
+    """
+    left, right = np.atleast_2d(_matrix(a, "a")), np.atleast_2d(_matrix(b, "b"))
+    if left.shape != right.shape or not left.size:
+        raise EmbedError(f"compare: shapes {list(left.shape)} and {list(right.shape)}; they must be equal, not empty")
+    gap = np.abs(left - right)
+    return Comparison(
+        cosine=(_unit(left) * _unit(right)).sum(axis=1),
+        euclidean=np.sqrt((gap * gap).sum(axis=1)),
+        mse=(gap * gap).mean(axis=1),
+        mae=gap.mean(axis=1),
+        max_abs=float(gap.max()),
+    )
+
+
+def _matrix(values: Vectors, name: str) -> Doubles:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim not in (1, 2):
+        raise EmbedError(f"argument '{name}' has {array.ndim} dimensions; expected a vector or a matrix of rows")
+    return array
+
+
+def _unit(vectors: Doubles) -> Doubles:
+    norms = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
+    unit: Doubles = vectors / np.where(norms > 0, norms, 1.0)
+    return unit

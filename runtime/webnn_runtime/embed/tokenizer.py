@@ -1,0 +1,181 @@
+"""Text to token ids, by the `tokenizers` library and a model's `tokenizer.json`.
+
+The library's tokenizer is configured once, while it is loaded, and only read afterwards, so that any
+number of threads may share it. Truncation and padding that were saved with it are taken out: what a
+file happens to hold (128 tokens for a model made for 256, say) is not the model's limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.embed.configuration import expect, read_optional, read_text
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["Padding", "TextTokenizer", "Tokens"]
+
+# The largest in public use have about 35 MB (256,000 pieces); a hostile file could have any size.
+_MAX_BYTES: Final = 128 << 20
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+# Encodings of the library are large; ids alone are kept, so only this many are alive at a time.
+_AT_ONCE: Final = 1024
+_SIDES: Final = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """One text.
+
+    Attributes:
+        ids: token ids with special tokens.
+        types: segment of each token.
+        dropped: tokens that were left out because the text is too long.
+    """
+
+    ids: npt.NDArray[np.int32]
+    types: npt.NDArray[np.int32]
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """How shorter texts are filled up in a batch.
+
+    Attributes:
+        id: padding token, None when the tokenizer has none.
+        type: segment of padding.
+        side: "right" or "left".
+    """
+
+    id: int | None
+    type: int = 0
+    side: str = "right"
+
+
+class TextTokenizer:
+    """A tokenizer that never changes after it is made; safe to share between threads."""
+
+    def __init__(self, backend: Any, padding: Padding, truncation_side: str, digest: str) -> None:
+        self._backend = backend
+        self.digest: Final = digest
+        self.padding: Final = padding
+        self.truncation_side: Final = truncation_side
+        self.special_count: Final[int] = backend.num_special_tokens_to_add(False)
+
+    @classmethod
+    def load(cls, folder: Path, *, do_lower_case: bool = False) -> TextTokenizer:
+        """Read `tokenizer.json` and the settings beside it.
+
+        Padding and sides are those of `tokenizer_config.json`, then of `special_tokens_map.json`,
+        then of `tokenizer.json`, then of `config.json`, as in transformers.
+
+        Raises:
+            EmbedError: a file is missing, too large or malformed.
+        """
+        path = folder / "tokenizer.json"
+        text = read_text(path, max_bytes=_MAX_BYTES)
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as exc:
+            raise EmbedError("embedding needs the package tokenizers; pip install tokenizers") from exc
+        try:
+            backend = Tokenizer.from_str(text)
+        # The library raises bare Exception for whatever it cannot parse.
+        except Exception as exc:
+            raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
+        padding = _read_padding(folder, backend)
+        truncation_side = _read_side(folder, "truncation_side", (backend.truncation or {}).get("direction"))
+        backend.no_truncation()
+        backend.no_padding()
+        if do_lower_case:
+            _lower(backend)
+        return cls(backend, padding, truncation_side, hashlib.sha256(text.encode()).hexdigest())
+
+    def encode(self, texts: Sequence[str], max_length: int | None) -> list[Tokens]:
+        """Tokens of each text, at most `max_length` of them.
+
+        Special tokens always stay; what is left out are the text's own tokens at the truncation side.
+        """
+        found: list[Tokens] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            well_formed = [_well_formed(text) for text in texts[start : start + _AT_ONCE]]
+            encodings = self._backend.encode_batch_fast(well_formed, add_special_tokens=False)
+            found.extend(self._finish(encoding, max_length) for encoding in encodings)
+        return found
+
+    def prompt_length(self, prompt: str) -> int:
+        """How many leading tokens a prompt takes, special tokens before it included.
+
+        Counted on the prompt alone, without special tokens after it, as sentence-transformers does.
+        """
+        encoding = self._backend.encode(_well_formed(prompt))
+        is_special = encoding.special_tokens_mask
+        return len(is_special) - (1 if is_special and is_special[-1] else 0)
+
+    def _finish(self, encoding: Any, max_length: int | None) -> Tokens:
+        dropped = 0
+        if max_length is not None and len(encoding.ids) + self.special_count > max_length:
+            dropped = len(encoding.ids) + self.special_count - max_length
+            encoding.truncate(max_length - self.special_count, direction=self.truncation_side)
+        encoding = self._backend.post_process(encoding)
+        return Tokens(np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32), dropped)
+
+
+def _well_formed(text: str) -> str:
+    # Half a surrogate pair is not text and has no UTF-8; two halves that belong together are joined.
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _lower(backend: Any) -> None:
+    from tokenizers import normalizers
+
+    present = backend.normalizer
+    lower = normalizers.Lowercase()
+    backend.normalizer = lower if present is None else normalizers.Sequence([lower, present])
+
+
+def _read_padding(folder: Path, backend: Any) -> Padding:
+    saved = backend.padding or {}
+    side = _read_side(folder, "padding_side", saved.get("direction"))
+    kind = int(saved.get("pad_type_id", 0))
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        found = read_optional([folder], name)
+        token = _token_text(found[1].get("pad_token")) if found is not None else None
+        if found is not None and token is not None:
+            number = backend.token_to_id(token)
+            if number is None:
+                raise EmbedError(f"{found[0]}: pad_token '{token}' is not in the vocabulary of tokenizer.json")
+            return Padding(number, kind, side)
+    if "pad_id" in saved:
+        return Padding(int(saved["pad_id"]), kind, side)
+    config = read_optional([folder], "config.json")
+    return Padding(expect(*config, "pad_token_id", int) if config else None, kind, side)
+
+
+def _token_text(value: object) -> str | None:
+    # A token is stored as a string, or as an object with its text and matching rules.
+    if isinstance(value, dict):
+        value = value.get("content")
+    return value if isinstance(value, str) else None
+
+
+def _read_side(folder: Path, key: str, saved: str | None) -> str:
+    found = read_optional([folder], "tokenizer_config.json")
+    side = expect(*found, key, str, saved) if found is not None else saved
+    side = "right" if side is None else side.lower()
+    if side not in _SIDES:
+        raise EmbedError(f"{folder / 'tokenizer_config.json'}: '{key}' is '{side}'; expected left or right")
+    return side

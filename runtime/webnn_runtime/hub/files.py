@@ -1,0 +1,108 @@
+"""Which files of a repository are needed: pure functions from file names to file names.
+
+A repository often holds the same model several times over (torch, ONNX, OpenVINO ...), so what is
+fetched is chosen by name before anything is downloaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from webnn_runtime.format.errors import HubError
+
+__all__ = [
+    "PIPELINE_FILES",
+    "TOKENIZER_FILES",
+    "TRANSFORMER_CONFIG_FILES",
+    "is_safe_name",
+    "select_bundle",
+    "select_everything",
+    "select_tokenizer",
+]
+
+TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+# sentence-transformers looks for these in this order and takes the first that exists.
+TRANSFORMER_CONFIG_FILES: Final = (
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
+PIPELINE_FILES: Final = ("config.json", "modules.json", "config_sentence_transformers.json", *TRANSFORMER_CONFIG_FILES)
+_IN_ROOT: Final = frozenset((*TOKENIZER_FILES, *PIPELINE_FILES))
+_IN_MODULE_FOLDERS: Final = frozenset(("config.json", "model.safetensors", *TOKENIZER_FILES, *TRANSFORMER_CONFIG_FILES))
+# sentence-transformers numbers the folders of its modules: 1_Pooling, 2_Dense ...
+_MODULE_FOLDER: Final = re.compile(r"[0-9]+_[A-Za-z][A-Za-z0-9_]*")
+_UNSAFE_CHARACTERS: Final = re.compile(r"[\x00-\x1f\\:]")
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a repository's file name stays inside the folder it is written to."""
+    parts = name.split("/")
+    return not _UNSAFE_CHARACTERS.search(name) and all(part not in ("", ".", "..") for part in parts)
+
+
+def select_bundle(names: Collection[str]) -> list[str]:
+    """The WebNN graph with its weights and manifest, the tokenizer and the pipeline's configuration.
+
+    `model.webnn` wins over other graphs; a single graph may have any name.
+
+    Raises:
+        HubError: there is no WebNN graph, or several and none is called `model.webnn`.
+    """
+    files = {name for name in names if is_safe_name(name)}
+    graph = _choose_graph(files)
+    stem = graph.removesuffix(".webnn")
+    chosen = {graph}
+    chosen.update({f"{stem}.manifest.json", "manifest.json"} & files)
+    chosen.update(_choose_weights(stem, files))
+    return sorted(chosen | _companions(files))
+
+
+def select_tokenizer(names: Collection[str]) -> list[str]:
+    """The tokenizer and the files that state its maximum length, from any kind of model repository."""
+    files = {name for name in names if is_safe_name(name)}
+    return sorted(_companions(files) - {name for name in files if name.endswith(".safetensors")})
+
+
+def select_everything(names: Collection[str]) -> list[str]:
+    """All files with a safe name."""
+    return sorted(name for name in names if is_safe_name(name))
+
+
+def _choose_graph(files: Collection[str]) -> str:
+    graphs = sorted(name for name in files if name.endswith(".webnn") and "/" not in name)
+    if "model.webnn" in graphs:
+        return "model.webnn"
+    if not graphs:
+        raise HubError("no WebNN graph (*.webnn) among its files; convert the model first: webnn-convert MODEL")
+    if len(graphs) > 1:
+        raise HubError(
+            f"several WebNN graphs and none is called 'model.webnn': {', '.join(graphs)}; "
+            "download the repository and pass the path of one of them"
+        )
+    return graphs[0]
+
+
+def _choose_weights(stem: str, files: Collection[str]) -> set[str]:
+    for suffix in (".weights", ".safetensors"):
+        named = {f"{stem}{suffix}", f"model{suffix}"} & set(files)
+        if named:
+            return named
+    foreign = {name for name in files if name.endswith(".weights") and "/" not in name}
+    return foreign if len(foreign) == 1 else set()
+
+
+def _companions(files: Collection[str]) -> set[str]:
+    found = set()
+    for name in files:
+        folder, _, last = name.rpartition("/")
+        wanted = _IN_MODULE_FOLDERS if _MODULE_FOLDER.fullmatch(folder) else _IN_ROOT if not folder else ()
+        if last in wanted:
+            found.add(name)
+    return found

@@ -1,0 +1,201 @@
+"""From a model id to a local folder: the folder itself, or a snapshot in the Hub's cache.
+
+The network is used through `huggingface_hub` only, which brings the shared cache, resumed downloads,
+tokens, `HF_ENDPOINT` and `HF_HUB_OFFLINE`; its errors are translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from webnn_runtime.format.errors import HubError
+from webnn_runtime.hub.files import select_bundle
+
+__all__ = ["ModelFolder", "Select", "resolve"]
+
+Select = Callable[[Collection[str]], Sequence[str]]
+
+_log = logging.getLogger(__name__)
+_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+# Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
+_NO_FILE: Final = "\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's files on this machine.
+
+    Attributes:
+        path: the folder.
+        file: the graph inside it, when the caller named a file and not a folder.
+        repo_id: repository on the Hub, None for a local folder.
+        revision: commit the files belong to, None for a local folder.
+    """
+
+    path: Path
+    file: Path | None = None
+    repo_id: str | None = None
+    revision: str | None = None
+
+    @property
+    def source(self) -> str:
+        """What to call the model in messages."""
+        return self.repo_id if self.repo_id is not None else str(self.file or self.path)
+
+
+def resolve(
+    model_id: str | os.PathLike[str],
+    *,
+    select: Select = select_bundle,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> ModelFolder:
+    """Find `model_id` on disk or fetch it from the Hub.
+
+    An existing path wins over a repository of the same name, as everywhere in the Hub's tools.
+
+    Args:
+        model_id: a folder, a `.webnn` file, or a Hub id `owner/name`.
+        select: chooses the files to fetch from the repository's list of names.
+        revision: branch, tag or commit; `main` when None. Only for a Hub id.
+        token: access token; None uses the one that was saved by `hf auth login`, False uses none.
+        cache_dir: the Hub cache; None uses `HF_HOME` and its relatives.
+        local_files_only: never use the network.
+
+    Raises:
+        HubError: the model is not there, or cannot be fetched; the message says what to do.
+    """
+    text = os.fspath(model_id)
+    path = Path(text).expanduser()
+    if path.exists():
+        if revision is not None:
+            raise HubError(f"{text}: a local path has no revision '{revision}'; leave revision out, or pass a Hub id")
+        return ModelFolder(path) if path.is_dir() else ModelFolder(path.parent, file=path)
+    if not isinstance(model_id, str) or not _HUB_ID.fullmatch(text):
+        raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
+    return _Repository(text, revision, token, None if cache_dir is None else Path(cache_dir)).fetch(
+        select, local_files_only=local_files_only
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    repo_id: str
+    revision: str | None
+    token: str | bool | None
+    cache_dir: Path | None
+
+    @property
+    def name(self) -> str:
+        return self.repo_id if self.revision is None else f"{self.repo_id}@{self.revision}"
+
+    def fetch(self, select: Select, *, local_files_only: bool) -> ModelFolder:
+        try:
+            from huggingface_hub import constants
+        except ImportError as exc:
+            raise HubError(
+                f"{self.name}: huggingface_hub is not installed; pip install huggingface_hub, or pass a local folder"
+            ) from exc
+        if local_files_only or constants.HF_HUB_OFFLINE:
+            asked = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
+            return self._from_cache(select, f"{asked}, and it is not in the cache; download it once with network")
+        return self._from_network(select)
+
+    def _from_network(self, select: Select) -> ModelFolder:
+        from huggingface_hub import HfApi, constants, errors
+
+        try:
+            info = HfApi(token=self.token).model_info(self.repo_id, revision=self.revision)
+        except errors.GatedRepoError as exc:
+            raise HubError(
+                f"{self.name}: access to this repository is restricted; accept its terms at "
+                f"{constants.ENDPOINT}/{self.repo_id} and pass token=, or run: hf auth login"
+            ) from exc
+        except errors.RepositoryNotFoundError as exc:
+            raise HubError(
+                f"{self.name}: no such folder here, and no such repository at {constants.ENDPOINT}; "
+                "check the spelling, and pass token= if it is private"
+            ) from exc
+        except errors.RevisionNotFoundError as exc:
+            raise HubError(
+                f"{self.name}: the repository has no revision '{self.revision}'; pass a branch, a tag or a commit"
+            ) from exc
+        except errors.HFValidationError as exc:
+            raise HubError(f"{self.name}: not a valid Hub id; it looks like 'owner/name'") from exc
+        # HTTPError is that of the client this release is built on: requests, httpx ...
+        except (OSError, errors.HTTPError) as exc:  # type: ignore[attr-defined]
+            return self._without_network(select, exc)
+        wanted = self._choose(select, [sibling.rfilename for sibling in info.siblings or ()])
+        path = self._snapshot(wanted)
+        _require(self.name, path, wanted)
+        return ModelFolder(path, repo_id=self.repo_id, revision=info.sha)
+
+    def _without_network(self, select: Select, reason: Exception) -> ModelFolder:
+        from huggingface_hub import constants
+
+        text = _first_line(reason)
+        folder = self._from_cache(
+            select,
+            f"{constants.ENDPOINT} cannot be reached ({text}), and it is not in the cache; "
+            "check the network or HF_ENDPOINT, or pass a local folder",
+        )
+        _log.warning("%s: %s cannot be reached (%s); using the cached copy", self.name, constants.ENDPOINT, text)
+        return folder
+
+    def _from_cache(self, select: Select, missing: str) -> ModelFolder:
+        from huggingface_hub import errors, snapshot_download
+
+        try:
+            path = Path(
+                snapshot_download(
+                    self.repo_id,
+                    revision=self.revision,
+                    cache_dir=self.cache_dir,
+                    local_files_only=True,
+                    allow_patterns=[_NO_FILE],
+                )
+            )
+        except errors.LocalEntryNotFoundError as exc:
+            raise HubError(f"{self.name}: {missing}") from exc
+        names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+        self._choose(select, names)
+        return ModelFolder(path, repo_id=self.repo_id, revision=path.name)
+
+    def _snapshot(self, wanted: Sequence[str]) -> Path:
+        from huggingface_hub import errors, snapshot_download
+
+        arguments: dict[str, Any] = {"revision": self.revision, "cache_dir": self.cache_dir, "token": self.token}
+        try:
+            return Path(
+                snapshot_download(self.repo_id, allow_patterns=[glob.escape(name) for name in wanted], **arguments)
+            )
+        except (OSError, errors.HTTPError, errors.EntryNotFoundError) as exc:  # type: ignore[attr-defined]
+            raise HubError(
+                f"{self.name}: the download did not finish ({_first_line(exc)}); run it again, finished files are kept"
+            ) from exc
+
+    def _choose(self, select: Select, names: Collection[str]) -> Sequence[str]:
+        try:
+            return select(names)
+        except HubError as exc:
+            raise HubError(f"{self.name}: {exc}") from exc
+
+
+def _require(name: str, path: Path, wanted: Sequence[str]) -> None:
+    missing = [file for file in wanted if not (path / file).is_file()]
+    if missing:
+        raise HubError(f"{name}: the download lacks {', '.join(missing)}; run it again, finished files are kept")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
