@@ -49,4 +49,4 @@ def _add_graph(digest: Any, graph: Graph) -> None:
     digest.update(print_graph(graph).encode())
     for name, constant in graph.constants.items():
         digest.update(name.encode())
-        digest.update(memoryview(np.ascontiguousarray(constant.values)).cast("B"))
+        digest.update(np.ascontiguousarray(constant.values).data)
