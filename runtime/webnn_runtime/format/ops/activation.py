@@ -91,7 +91,7 @@ SPECS = (
     OpSpec(
         "softmax",
         (operand("input", FLOATS, FLOATS, VECTOR_UP, VECTOR_UP_REQUIRED),),
-        (Option("axis", Axis(), positional=True),),
+        (Option("axis", Axis(), positional=1),),
         (result("input", FLOATS, VECTOR_UP, VECTOR_UP_REQUIRED),),
         _same,
         "exp(x) divided by its sum along axis.",

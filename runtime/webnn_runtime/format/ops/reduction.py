@@ -73,7 +73,7 @@ def _arg_row(name: str, doc: str) -> OpSpec:
         name,
         (operand("input", ANY, FLOATS_INT32, VECTOR_UP, VECTOR_UP_REQUIRED),),
         (
-            Option("axis", Axis(), positional=True),
+            Option("axis", Axis(), positional=1),
             _KEEP,
             Option("outputDataType", DType(_ARG_TYPES), DataType.INT32),
         ),
@@ -91,7 +91,7 @@ SPECS = (
         "cumulativeSum",
         (operand("input", FLOATS_WIDE, FLOATS_INT32, VECTOR_UP, VECTOR_UP_REQUIRED),),
         (
-            Option("axis", Axis(), positional=True),
+            Option("axis", Axis(), positional=1),
             Option("exclusive", Bool(), False),
             Option("reversed", Bool(), False),
         ),

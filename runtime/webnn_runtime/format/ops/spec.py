@@ -87,8 +87,8 @@ class Option:
             own" (a clamp without a bound); such options are left out of files.
         default_for: computes the default from the operand types, where it depends on them.
         aliases: other spellings that readers accept.
-        positional: whether the WebNN method takes it as an argument of its own rather than in the
-            options dictionary (softmax axis, reshape newShape, ...).
+        positional: 0 for a member of the options dictionary; n for the n-th argument after the operands
+            of the WebNN method (softmax axis, slice starts and sizes, ...).
     """
 
     name: str
@@ -96,7 +96,7 @@ class Option:
     default: OptionValue | _Required = REQUIRED
     default_for: Callable[[Sequence[TensorType | None]], OptionValue] | None = None
     aliases: tuple[str, ...] = ()
-    positional: bool = False
+    positional: int = 0
 
     @property
     def is_required(self) -> bool:
