@@ -1,0 +1,452 @@
+"""Text -> Graph. Knows the grammar, not the operators: those come from the table.
+
+One function per rule, with the rule above it. A rule commits as early as it can, so an error points at
+the token that is wrong. Where more is accepted than our printer writes, the comment says whose files
+need it. The normative description is docs/format.md.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from webnn_runtime.format.document import (
+    Bytes,
+    Call,
+    ConstDecl,
+    Document,
+    DynDecl,
+    Scalar,
+    Shape,
+    WeightsRef,
+    attach,
+    build,
+)
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import GraphError, ParseError
+from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.ops import OPS
+
+__all__ = ["MAX_TEXT", "attach", "parse_text"]
+
+# Graphs of thousands of nodes take a few megabytes; only inline constants take more.
+MAX_TEXT: Final = 64 << 20
+_MAX_NESTING: Final = 32
+# Longer than any 64-bit integer or any double that somebody wrote down on purpose.
+_MAX_NUMBER: Final = 400
+_MAX_INTEGER: Final = 40
+
+# On its own, so that a token that does not match cannot make a comment give back characters.
+_BLANK: Final = re.compile(r"[ \t\r\n]*(?:#[^\n]*(?:\n[ \t\r\n]*|\Z))*")
+_TOKEN: Final = re.compile(
+    r"""(?: (?P<identifier>[A-Za-z_/$][A-Za-z0-9_./]*)
+      | (?P<punctuation>[{}\[\]();:,=])
+      | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
+      | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
+      | (?P<bytes>@bytes[ \t\r\n]*\([ \t\r\n]*\[[0-9, \t\r\n]*\][ \t\r\n]*\))
+      | (?P<annotation>@[a-z]+)
+      | (?P<end>\Z)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE: Final = re.compile(r'\\(["\\])')
+
+
+def parse_text(text: str | bytes, *, path: str | None = None) -> Graph:
+    """Read a text graph; constants in the weights file have no values until `attach` gives them.
+
+    Raises:
+        ParseError: not the grammar, with line and column.
+        GraphError: a graph that WebNN does not allow; the message starts with the place of the node.
+    """
+    source = _Source(_decode(text, path), path)
+    parser = _Parser(source)
+    document = parser.file()
+    try:
+        return build(document)
+    except GraphError as exc:
+        offset = parser.offsets.get(exc.node) if exc.node is not None else None
+        place = ":".join(str(part) for part in (path, *(source.place(offset) if offset is not None else ())) if part)
+        if place:
+            exc.args = (f"{place}: {exc}",)
+        raise
+
+
+def _decode(text: str | bytes, path: str | None) -> str:
+    if len(text) > MAX_TEXT:
+        raise ParseError(f"the text has {len(text)} bytes; at most {MAX_TEXT} are read", path=path)
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise ParseError(f"byte {exc.start} is not UTF-8; write the file as UTF-8", path=path) from exc
+    if text.startswith("\ufeff"):
+        raise ParseError("the file starts with a byte order mark; remove it", path=path, line=1, column=1)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    text: str
+    path: str | None
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """1-based line and column."""
+        line = self.text.count("\n", 0, offset) + 1
+        return line, offset - self.text.rfind("\n", 0, offset)
+
+    def error(self, offset: int, message: str) -> ParseError:
+        line, column = self.place(offset)
+        return ParseError(message, path=self.path, line=line, column=column)
+
+
+class _Tokens:
+    """The token at hand: its kind, its text and where it starts."""
+
+    __slots__ = ("_end", "kind", "offset", "source", "text")
+
+    def __init__(self, source: _Source) -> None:
+        self.source = source
+        self._end = 0
+        self.advance()
+
+    def advance(self) -> None:
+        blank = _BLANK.match(self.source.text, self._end)
+        self.offset = blank.end() if blank else self._end
+        match = _TOKEN.match(self.source.text, self.offset)
+        if match is None:
+            self.refuse_character()
+        kind = match.lastgroup
+        assert kind is not None  # every alternative is a named group
+        self.kind = kind
+        self.text = match[kind]
+        self._end = match.end()
+        if kind == "identifier" and self.text.startswith("//"):
+            raise self.error("'//' does not start a comment; write '#'")
+
+    def refuse_character(self) -> NoReturn:
+        found = self.source.text[self.offset]
+        if found == '"':
+            raise self.error("a string starts here and never ends; close it with '\"'")
+        raise self.error(f"character {found!r} is not part of the grammar")
+
+    def error(self, message: str) -> ParseError:
+        return self.source.error(self.offset, message)
+
+    @property
+    def found(self) -> str:
+        """The token, for a message."""
+        if self.kind == "end":
+            return "the end of the file"
+        shown = self.text if len(self.text) <= 40 else f"{self.text[:37]}..."
+        return f"'{shown}'"
+
+    def at(self, mark: str) -> bool:
+        """Whether the token is this mark or word."""
+        return self.text == mark and self.kind in ("punctuation", "identifier")
+
+    def skip(self, mark: str) -> bool:
+        if self.at(mark):
+            self.advance()
+            return True
+        return False
+
+    def expect(self, mark: str, where: str) -> None:
+        if not self.skip(mark):
+            raise self.error(f"found {self.found} {where}; '{mark}' is needed")
+
+    def take(self, kind: str, what: str) -> str:
+        if self.kind != kind:
+            raise self.error(f"found {self.found}; {what} is needed")
+        text = self.text
+        self.advance()
+        return text
+
+    def identifier(self, what: str) -> str:
+        return self.take("identifier", what)
+
+    def string(self, what: str) -> str:
+        return _ESCAPE.sub(r"\1", self.take("string", what)[1:-1])
+
+    def integer(self, what: str) -> int:
+        at = self.offset
+        text = self.take("number", what)
+        if not text.isdigit() or len(text) > _MAX_INTEGER:
+            raise self.source.error(at, f"{text[:40]} is not {what}; write a plain decimal integer")
+        return int(text)
+
+    def number(self, what: str) -> int | float:
+        at = self.offset
+        text = self.take("number", what)
+        if len(text) > _MAX_NUMBER:
+            raise self.source.error(at, f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read")
+        if text.lstrip("-").isdigit() and len(text) <= _MAX_INTEGER:
+            return int(text)
+        value = float(text)
+        if not math.isfinite(value):
+            raise self.source.error(at, f"{text} is too large for a number")
+        return value
+
+
+class _Parser:
+    """Fills a document, block by block."""
+
+    def __init__(self, source: _Source) -> None:
+        self.tokens = _Tokens(source)
+        self.source = source
+        self.offsets: dict[str, int] = {}
+        self.document = Document(self._error_at)
+
+    def _error_at(self, name: str, message: str) -> ParseError:
+        return self.source.error(self.offsets.get(name, 0), message)
+
+    # file = header "{" block* "}"
+    def file(self) -> Document:
+        self.header()
+        self.tokens.expect("{", "after the header")
+        while not self.tokens.skip("}"):
+            self.block()
+        if self.tokens.kind != "end":
+            raise self.tokens.error(f"found {self.tokens.found} after the closing '}}'; the file ends there")
+        return self.document
+
+    # header = "webnn_graph" string "v" int "@quantized"?          ("v1" and "v 1" are the same)
+    def header(self) -> None:
+        tokens = self.tokens
+        if not tokens.skip("webnn_graph"):
+            raise tokens.error(f'found {tokens.found}; a graph starts with: webnn_graph "name" v1 {{')
+        self.document.name = tokens.string("the graph's name in quotes")
+        at = tokens.offset
+        word = tokens.identifier("the version, v1 or v2,")
+        version = f"v{tokens.integer('a version')}" if word == "v" else word
+        if version not in ("v1", "v2"):
+            raise self.source.error(at, f"version {version} is not known; v1 and v2 are")
+        self.document.version = int(version[1:])
+        # Carries no meaning here: what is quantised shows in the operators.
+        if tokens.kind == "annotation" and tokens.text == "@quantized":
+            tokens.advance()
+
+    # block = ("inputs" | "consts" | "nodes" | "outputs") "{" ... "}"
+    # In any order, and repeated blocks are merged, as the first grammar of the family has it.
+    def block(self) -> None:
+        rules = {"inputs": self.input, "consts": self.const, "nodes": self.statement, "outputs": self.output}
+        tokens = self.tokens
+        rule = rules.get(tokens.text) if tokens.kind == "identifier" else None
+        if rule is None:
+            raise tokens.error(f"found {tokens.found}; a block (inputs, consts, nodes, outputs) or '}}' is needed")
+        word = tokens.text
+        tokens.advance()
+        tokens.expect("{", f"after '{word}'")
+        while not tokens.skip("}"):
+            rule()
+
+    # input = identifier ":" type ";"
+    def input(self) -> None:
+        name = self.declared_name("an input's name, or '}',")
+        self.tokens.expect(":", f"after the input '{name}'")
+        self.document.inputs[name] = self.type()
+        self.tokens.expect(";", f"after the type of '{name}'")
+
+    # const = identifier ":" type annotation? ";"                  (none: weights under its own name)
+    def const(self) -> None:
+        name = self.declared_name("a constant's name, or '}',")
+        self.tokens.expect(":", f"after the constant '{name}'")
+        dtype, shape = self.type()
+        init: WeightsRef | Scalar | Bytes = WeightsRef(name)
+        if self.tokens.kind in ("annotation", "bytes"):
+            init = self.annotation()
+        if self.tokens.kind in ("annotation", "bytes"):
+            raise self.tokens.error(f"constant '{name}' has two annotations; give one")
+        self.document.consts[name] = ConstDecl(dtype, shape, init)
+        self.tokens.expect(";", f"after the declaration of '{name}'")
+
+    # type = dtype "[" (dimension ("," dimension)*)? "]"
+    def type(self) -> tuple[DataType, Shape]:
+        tokens = self.tokens
+        try:
+            dtype = DataType.from_text(tokens.text)
+        except KeyError:
+            known = " ".join(dtype.text for dtype in DataType)
+            raise tokens.error(f"found {tokens.found}; a data type is needed: {known}") from None
+        tokens.advance()
+        tokens.expect("[", f"after '{dtype.text}'")
+        shape: list[int | DynDecl] = []
+        while not tokens.skip("]"):
+            if shape:
+                tokens.expect(",", "in a shape")
+            shape.append(self.dimension())
+        return dtype, tuple(shape)
+
+    # dimension = int | dyn
+    def dimension(self) -> int | DynDecl:
+        tokens = self.tokens
+        if not tokens.at("dyn"):
+            return tokens.integer("a dimension")
+        if self.document.version == 1:
+            raise tokens.error("a v1 graph has no dyn dimensions; write v2 in the header")
+        return self.dyn(0)
+
+    # dyn = "dyn" "(" string "," int ("," int)? ("," dyn)* ")"      (minimum and ranges: ours)
+    def dyn(self, depth: int) -> DynDecl:
+        tokens = self.tokens
+        tokens.expect("dyn", "in a range")
+        tokens.expect("(", "after 'dyn'")
+        expression = tokens.string("a dimension's name in quotes")
+        tokens.expect(",", "after the dimension's name")
+        maximum = tokens.integer("a maximum")
+        minimum: int | None = None
+        where: list[DynDecl] = []
+        while tokens.skip(","):
+            if tokens.kind == "number" and minimum is None and not where:
+                minimum = tokens.integer("a minimum")
+            elif depth:
+                raise tokens.error("a range holds no ranges of its own")
+            else:
+                where.append(self.dyn(depth + 1))
+        tokens.expect(")", "in a dyn dimension")
+        return DynDecl(expression, maximum, minimum, tuple(where))
+
+    # annotation = "@weights" "(" string ")" | "@scalar" "(" number ")" | "@bytes" "(" "[" int,* "]" ")"
+    def annotation(self) -> WeightsRef | Scalar | Bytes:
+        tokens = self.tokens
+        if tokens.kind == "bytes":
+            return self.bytes()
+        word = tokens.text
+        if word not in ("@weights", "@scalar"):
+            raise tokens.error(
+                f'found {tokens.found}; an annotation is @weights("key"), @scalar(n) or @bytes([n, ...])'
+            )
+        tokens.advance()
+        tokens.expect("(", f"after '{word}'")
+        init = WeightsRef(tokens.string("a weights key")) if word == "@weights" else Scalar(tokens.number("a number"))
+        tokens.expect(")", f"in '{word}'")
+        return init
+
+    def bytes(self) -> Bytes:
+        """All numbers at once: as tokens, a megabyte of them would take a hundred."""
+        tokens = self.tokens
+        body = tokens.text[tokens.text.index("[") + 1 : tokens.text.rindex("]")].strip()
+        items = [item.strip() for item in body.split(",")] if body else []
+        if not all(item.isdigit() and len(item) <= 3 and int(item) <= 255 for item in items):
+            raise tokens.error("@bytes holds something else than integers from 0 to 255 with commas between")
+        tokens.advance()
+        return Bytes(bytes(map(int, items)))
+
+    # statement = (identifier | "[" identifier ("," identifier)* "]") "=" call ";"
+    def statement(self) -> None:
+        tokens = self.tokens
+        names: list[str] = []
+        if tokens.skip("["):
+            while not names or tokens.skip(","):
+                names.append(self.declared_name("a result's name"))
+            tokens.expect("]", "in a list of results")
+        else:
+            names.append(self.declared_name("a result's name, or '}',"))
+        tokens.expect("=", f"after '{names[-1]}'")
+        self.call(tuple(names))
+        tokens.expect(";", f"after the call that makes '{names[0]}'")
+
+    # call = identifier "(" (argument ("," argument)*)? ")"
+    def call(self, results: tuple[str, ...]) -> None:
+        tokens = self.tokens
+        op = tokens.identifier("an operator call")
+        tokens.expect("(", f"after '{op}'")
+        operands: list[str] = []
+        named: dict[str, object] = {}
+        if not tokens.at(")"):
+            self.argument(op, operands, named)
+            while tokens.skip(","):
+                self.argument(op, operands, named)
+        tokens.expect(")", f"in the arguments of '{op}'")
+        self.document.calls.append(Call(op, tuple(operands), named, results))
+
+    # argument = identifier "=" value | operand
+    # operand = identifier | string | "[" operand ("," operand)* "]"   (the list: torch exporters' concat)
+    def argument(self, op: str, operands: list[str], named: dict[str, object]) -> None:
+        tokens = self.tokens
+        at, name, is_word = tokens.offset, tokens.text, tokens.kind == "identifier"
+        value = self.value(0)
+        if is_word and tokens.skip("="):
+            if name in named:
+                raise self.source.error(at, f"{op} is given '{name}' twice")
+            named[name] = self.value(0)
+        elif isinstance(value, str):
+            operands.append(value)
+        elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            operands.extend(value)
+        else:
+            raise self.source.error(at, f"{op} is given a literal by position; write it by name{_named_form(op)}")
+
+    # value = number | string | "true" | "false" | "null" | identifier | array | object
+    def value(self, depth: int) -> object:
+        tokens = self.tokens
+        if depth > _MAX_NESTING:
+            raise tokens.error(f"values are nested more than {_MAX_NESTING} deep")
+        if tokens.kind == "identifier":
+            word = tokens.text
+            tokens.advance()
+            return {"true": True, "false": False, "null": None}.get(word, word)
+        if tokens.kind == "number":
+            return tokens.number("a number")
+        if tokens.kind == "string":
+            return tokens.string("a string")
+        if tokens.skip("["):
+            return self.array(depth)
+        if tokens.skip("{"):
+            return self.object(depth)
+        raise tokens.error(f"found {tokens.found}; a value is needed")
+
+    # array = "[" (value ("," value)*)? "]"
+    def array(self, depth: int) -> list[object]:
+        items: list[object] = []
+        while not self.tokens.skip("]"):
+            if items:
+                self.tokens.expect(",", "in a list")
+            items.append(self.value(depth + 1))
+        return items
+
+    # object = "{" key ":" value ("," key ":" value)* "}"           key = identifier | string
+    def object(self, depth: int) -> dict[str, object]:
+        tokens = self.tokens
+        found: dict[str, object] = {}
+        while not tokens.skip("}"):
+            if found:
+                tokens.expect(",", "in an object")
+            at = tokens.offset
+            key = tokens.string("a key") if tokens.kind == "string" else tokens.identifier("a key")
+            if key in found:
+                raise self.source.error(at, f"key '{key}' occurs twice in an object")
+            tokens.expect(":", f"after the key '{key}'")
+            found[key] = self.value(depth + 1)
+        return found
+
+    # outputs hold: identifier ("," identifier)* ";"?               (the family allows every separator)
+    def output(self) -> None:
+        tokens = self.tokens
+        at = tokens.offset
+        name = tokens.identifier("an output's name, or '}',")
+        if name in self.document.outputs:
+            raise self.source.error(at, f"output '{name}' is listed twice")
+        self.document.outputs[name] = name
+        if tokens.skip(",") and tokens.kind != "identifier":
+            raise tokens.error(f"found {tokens.found} after ','; an output's name is needed")
+        tokens.skip(";")
+
+    def declared_name(self, what: str) -> str:
+        """A name that nothing has yet: the family's readers let the later one win, silently."""
+        at = self.tokens.offset
+        name = self.tokens.identifier(what)
+        if name in self.offsets:
+            line, column = self.source.place(self.offsets[name])
+            raise self.source.error(at, f"'{name}' is already declared, at line {line}, column {column}")
+        self.offsets[name] = at
+        return name
+
+
+def _named_form(op: str) -> str:
+    """`, as in reshape(x, newShape=...)`, from the operator's row."""
+    spec = OPS.get(op)
+    names = [option.name for option in spec.options if option.positional] if spec else []
+    return f", as in {op}(x, {', '.join(f'{name}=...' for name in names)})" if names else ", as in name=value"
