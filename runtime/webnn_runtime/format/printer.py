@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from webnn_runtime.format.ops.node import find_spec
 __all__ = ["float_text", "hidden_names", "named_arguments", "positional_operands", "print_text", "scalar_of"]
 
 # Existing readers expand a scalar through float32: integers up to here survive that.
-_EXACT_IN_FLOAT32 = 1 << 24
+_EXACT_IN_FLOAT32: Final = 1 << 24
 
 
 def print_text(graph: Graph) -> str:
@@ -33,19 +33,25 @@ def print_text(graph: Graph) -> str:
     _check_names(graph)
     hidden = hidden_names(graph)
     lines = [f"webnn_graph {quoted(graph.name)} {'v2' if _is_dynamic(graph) else 'v1'} {{"]
-    inputs = [
-        f"{name}: {_type_text(kind, graph, hidden.get(name, ()))};" for name, kind in sorted(graph.inputs.items())
-    ]
-    consts = [f"{name}: {constant.type} {_annotation(constant)};" for name, constant in sorted(graph.constants.items())]
-    for block, items in (
-        ("inputs", inputs),
-        ("consts", consts),
-        ("nodes", [_statement(n, graph) for n in graph.nodes]),
-    ):
+    blocks = {
+        "inputs": [
+            f"{name}: {_type_text(kind, graph, hidden.get(name, []))};" for name, kind in _by_name(graph.inputs)
+        ],
+        "consts": [f"{name}: {const.type} {_annotation(const)};" for name, const in _by_name(graph.constants)],
+        "nodes": [_statement(node, graph) for node in graph.nodes],
+    }
+    for block, items in blocks.items():
         if items:
             lines += [f"  {block} {{", *(f"    {item}" for item in items), "  }", ""]
     lines += [f"  outputs {{ {', '.join(sorted(graph.outputs))}; }}", "}", ""]
     return "\n".join(lines)
+
+
+_Item = TypeVar("_Item")
+
+
+def _by_name(items: Mapping[str, _Item]) -> list[tuple[str, _Item]]:
+    return sorted(items.items(), key=lambda item: item[0])
 
 
 def _is_dynamic(graph: Graph) -> bool:
@@ -111,7 +117,7 @@ def upper_bound(dim: Dim, dims: Mapping[str, DynamicDim]) -> int:
     return max(1, min(bounds(dim, dims)[1], MAX_DIM))
 
 
-def _type_text(kind: TensorType, graph: Graph, hidden: Any) -> str:
+def _type_text(kind: TensorType, graph: Graph, hidden: list[DynamicDim]) -> str:
     pending = list(hidden)
     shown = []
     for dim in kind.shape:
@@ -183,9 +189,9 @@ def named_arguments(node: Node) -> list[tuple[str, object]]:
         if value is not None:
             found[spec.operands[slot].name] = Operand(value)
     for option in spec.options:
-        value = node.options[option.name]
-        if value is not None:
-            found[option.name] = option.kind.write(value)
+        setting = node.options[option.name]
+        if setting is not None:
+            found[option.name] = option.kind.write(setting)
     return sorted(found.items())
 
 
