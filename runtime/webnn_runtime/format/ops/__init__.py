@@ -12,12 +12,15 @@ from typing import Final
 from webnn_runtime.format.ops import (
     activation,
     comparison,
+    conv,
     elementwise,
     indexing,
     layout,
     matmul,
     normalization,
+    pool,
     quantize,
+    recurrent,
     reduction,
 )
 from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, Option, Ranks, snake_case
@@ -27,12 +30,15 @@ __all__ = ["OPS", "REQUIRED", "OpSpec", "Operand", "Option", "Ranks", "snake_cas
 _FAMILIES: Final = (
     activation,
     comparison,
+    conv,
     elementwise,
     indexing,
     layout,
     matmul,
     normalization,
+    pool,
     quantize,
+    recurrent,
     reduction,
 )
 

@@ -68,6 +68,17 @@ class Inference:
         if verdict is None:
             self.checks.append(DimCheck(self.node, left, ">=", right, f"{self.op}: {what}"))
 
+    def multiple_of(self, dim: Dim, factor: int, what: str) -> None:
+        """Demand that `factor` divides `dim`; `what` is a noun for `dim`.
+
+        Raises:
+            ShapeError: it leaves a remainder for all values of the names.
+        """
+        rest = dim % factor
+        if is_equal(rest, 0, self.dims) is False:
+            raise self.error(f"{what} is {dim}; it must be a multiple of {factor}")
+        self.equal(rest, 0, f"remainder of {what} divided by {factor}, and 0")
+
     def same_shape(self, left: Shape, right: Shape, what: str) -> Shape:
         """Demand equal ranks and dimensions.
 

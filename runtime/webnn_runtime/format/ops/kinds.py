@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
-from webnn_runtime.format.dims import Dim, SymbolicDim
+from webnn_runtime.format.dims import MAX_DIM, Dim, SymbolicDim
 from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType
 from webnn_runtime.format.graph import OptionValue, TensorType
 
@@ -29,6 +29,7 @@ __all__ = [
     "Number",
     "Numbers",
     "Real",
+    "Size",
     "Splits",
 ]
 
@@ -132,14 +133,17 @@ class Real(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Numbers(Kind):
-    """A list of finite numbers."""
+    """A list of finite numbers, each above `above` where that is given."""
 
     length: int | None = None
+    above: float | None = None
 
     def read(self, raw: object) -> OptionValue:
         values = tuple(float(_number(item)) for item in _items(raw, self.length))
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"{raw!r} holds a number that is not finite")
+        if self.above is not None and not all(value > self.above for value in values):
+            raise ValueError(f"{raw!r} holds a number that is too small; more than {self.above:g}")
         return values
 
 
@@ -207,16 +211,25 @@ class Dims(Kind):
     def read(self, raw: object) -> OptionValue:
         values: list[Dim] = []
         for item in _items(raw, self.length):
-            value = item if isinstance(item, SymbolicDim) else _integer(item)
-            if isinstance(value, int) and not self.minimum <= value <= 2**31 - 1:
-                raise ValueError(f"{value} is out of range; {self.minimum} to 2147483647")
-            values.append(value)
+            values.append(_dim(item, self.minimum))
         return tuple(values)
 
     def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
         first = types[0] if types else None
         if self.per_axis and first is not None and isinstance(value, tuple) and len(value) != first.rank:
             raise ValueError(f"{len(value)} values for {first}; give one for each of its {first.rank} dimensions")
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Kind):
+    """One dimension, a positive integer or symbolic."""
+
+    def read(self, raw: object) -> OptionValue:
+        return _dim(raw, 1)
+
+    @property
+    def doc(self) -> str:
+        return "dimension"
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +290,15 @@ class DType(Kind):
 
     def write(self, value: OptionValue) -> Any:
         return value.value if isinstance(value, DataType) else value
+
+
+def _dim(raw: object, minimum: int) -> Dim:
+    if isinstance(raw, SymbolicDim):
+        return raw
+    value = _integer(raw)
+    if not minimum <= value <= MAX_DIM:
+        raise ValueError(f"{value} is out of range; {minimum} to {MAX_DIM}")
+    return value
 
 
 def _integer(raw: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from webnn_runtime.format.dims import Dim, ceil_div, is_equal, product
+from webnn_runtime.format.dims import Dim, ceil_div, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import OptionError
 from webnn_runtime.format.graph import TensorType
@@ -23,7 +23,7 @@ from webnn_runtime.format.ops.limits import (
     operand,
     result,
 )
-from webnn_runtime.format.ops.spec import InferRule, OpSpec, Option
+from webnn_runtime.format.ops.spec import InferRule, Operands, OpSpec, Option, Options
 
 __all__ = ["SPECS"]
 
@@ -111,9 +111,7 @@ def _split(context: Inference, x: TensorType, *, axis: int, splits: int | tuple[
             op=context.op,
         )
     if isinstance(splits, int):
-        if is_equal(dim % splits, 0, context.dims) is False:
-            raise context.error(f"dimension {axis} is {dim}, which does not divide into {splits} equal parts")
-        context.equal(dim % splits, 0, f"remainder of dimension {axis} divided into {splits} parts and 0")
+        context.multiple_of(dim, splits, f"dimension {axis}, split into equal parts,")
         sizes: tuple[Dim, ...] = (dim // splits,) * splits
     else:
         total: Dim = 0
@@ -139,15 +137,15 @@ def _rank(types: Sequence[TensorType | None]) -> int:
     return first.rank if first is not None else 0
 
 
-def _all_axes(types: Sequence[TensorType | None]) -> tuple[int, ...]:
+def _all_axes(types: Operands, _: Options) -> tuple[int, ...]:
     return tuple(range(_rank(types)))
 
 
-def _reversed_axes(types: Sequence[TensorType | None]) -> tuple[int, ...]:
+def _reversed_axes(types: Operands, _: Options) -> tuple[int, ...]:
     return tuple(reversed(range(_rank(types))))
 
 
-def _ones(types: Sequence[TensorType | None]) -> tuple[int, ...]:
+def _ones(types: Operands, _: Options) -> tuple[int, ...]:
     return (1,) * _rank(types)
 
 

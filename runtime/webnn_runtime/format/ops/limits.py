@@ -16,6 +16,7 @@ __all__ = [
     "ANY_RANK",
     "CUBE",
     "FLOATS",
+    "FLOATS_8BIT",
     "FLOATS_BYTES",
     "FLOATS_INT32",
     "FLOATS_WIDE",
@@ -45,6 +46,7 @@ FLOATS_BYTES: Final = FLOATS_INT32 | {DataType.INT8, DataType.UINT8}
 SIGNED: Final = FLOATS | {DataType.INT64, DataType.INT32, DataType.INT8}
 FLOATS_WIDE: Final = FLOATS | {DataType.INT32, DataType.UINT32, DataType.INT64, DataType.UINT64}
 QUANTIZED: Final = frozenset({DataType.UINT8, DataType.INT8, DataType.UINT32, DataType.INT32})
+FLOATS_8BIT: Final = FLOATS | {DataType.INT8, DataType.UINT8}
 INDICES: Final = frozenset({DataType.INT32, DataType.UINT32, DataType.INT64})
 INT32: Final = frozenset({DataType.INT32})
 UINT8: Final = frozenset({DataType.UINT8})

@@ -94,7 +94,7 @@ def complete_options(
         if raw is None and option.is_required:
             raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
         try:
-            value = option.kind.read(raw) if raw is not None else option.value_when_absent(operands)
+            value = option.kind.read(raw) if raw is not None else option.value_when_absent(operands, complete)
             option.kind.check(value, operands)
         except ValueError as exc:
             raise OptionError(f"{spec.name} option '{option.name}': {exc}", node=node, op=spec.name) from exc

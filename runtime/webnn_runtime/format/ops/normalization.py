@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.format.ops.inference import Inference
 from webnn_runtime.format.ops.kinds import Axes, Axis, Choice, Real
@@ -17,7 +15,7 @@ from webnn_runtime.format.ops.limits import (
     operand,
     result,
 )
-from webnn_runtime.format.ops.spec import Operand, OpSpec, Option, Ranks
+from webnn_runtime.format.ops.spec import Operand, Operands, OpSpec, Option, Options, Ranks
 
 __all__ = ["SPECS"]
 
@@ -75,7 +73,7 @@ def _channels(context: Inference, x: TensorType, axis: int, **operands: TensorTy
             context.equal(kind.shape[0], x.shape[axis], f"sizes of operand '{name}' and of the input's axis {axis}")
 
 
-def _all_but_the_first(types: Sequence[TensorType | None]) -> tuple[int, ...]:
+def _all_but_the_first(types: Operands, _: Options) -> tuple[int, ...]:
     first = types[0]
     return tuple(range(1, first.rank)) if first is not None else ()
 

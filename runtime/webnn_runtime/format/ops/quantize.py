@@ -39,9 +39,7 @@ def _check_blocks(context: Inference, x: TensorType, scale: TensorType, zero_poi
         if not isinstance(blocks, int):
             context.equal(blocks, dim, f"dimensions {axis} of scale and input")
             continue
-        if is_equal(dim % blocks, 0, context.dims) is False:
-            raise context.error(f"dimension {axis} of the input is {dim}; it must be a multiple of scale's {blocks}")
-        context.equal(dim % blocks, 0, f"remainder of dimension {axis} of the input in {blocks} blocks and 0")
+        context.multiple_of(dim, blocks, f"dimension {axis} of the input, whose scale has {blocks},")
 
 
 SPECS = (

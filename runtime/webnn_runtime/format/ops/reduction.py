@@ -21,7 +21,7 @@ from webnn_runtime.format.ops.limits import (
     operand,
     result,
 )
-from webnn_runtime.format.ops.spec import OpSpec, Option
+from webnn_runtime.format.ops.spec import Operands, OpSpec, Option, Options
 
 __all__ = ["SPECS"]
 
@@ -51,7 +51,7 @@ def _same(_: Inference, x: TensorType, **_options: object) -> TensorType:
     return x
 
 
-def _all_axes(types: Sequence[TensorType | None]) -> tuple[int, ...]:
+def _all_axes(types: Operands, _: Options) -> tuple[int, ...]:
     first = types[0]
     return tuple(range(first.rank)) if first is not None else ()
 

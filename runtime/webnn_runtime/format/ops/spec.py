@@ -15,7 +15,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import OptionValue, TensorType
 from webnn_runtime.format.ops.kinds import Kind
 
-__all__ = ["REQUIRED", "InferRule", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
+__all__ = ["REQUIRED", "InferRule", "OpSpec", "Operand", "Operands", "Option", "Options", "Ranks", "snake_case"]
 
 
 class _Required:
@@ -31,6 +31,8 @@ REQUIRED: Final = _Required()
 
 # (inference context, one type or None per operand; a tuple of types for a variadic one, **options)
 InferRule: TypeAlias = Callable[..., "TensorType | tuple[TensorType, ...]"]
+Operands: TypeAlias = "Sequence[TensorType | None]"
+Options: TypeAlias = "Mapping[str, OptionValue]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Option:
         kind: how it is read, checked and written.
         default: value when absent; REQUIRED when it must be given. None means "absent is a value of its
             own" (a clamp without a bound); such options are left out of files.
-        default_for: computes the default from the operand types, where it depends on them.
+        default_for: computes the default from the operand types and from the options before this one in
+            canonical order, where it depends on them.
         aliases: other spellings that readers accept.
         positional: 0 for a member of the options dictionary; n for the n-th argument after the operands
             of the WebNN method (softmax axis, slice starts and sizes, ...).
@@ -94,7 +97,7 @@ class Option:
     name: str
     kind: Kind
     default: OptionValue | _Required = REQUIRED
-    default_for: Callable[[Sequence[TensorType | None]], OptionValue] | None = None
+    default_for: Callable[[Operands, Options], OptionValue] | None = None
     aliases: tuple[str, ...] = ()
     positional: int = 0
 
@@ -103,14 +106,14 @@ class Option:
         """Whether the option must be given."""
         return self.default is REQUIRED and self.default_for is None
 
-    def value_when_absent(self, types: Sequence[TensorType | None]) -> OptionValue:
-        """The default for operands of these types.
+    def value_when_absent(self, types: Operands, options: Options) -> OptionValue:
+        """The default for operands of these types, after the options that precede it.
 
         Raises:
             ValueError: the option is required.
         """
         if self.default_for is not None:
-            return self.default_for(types)
+            return self.default_for(types, options)
         if isinstance(self.default, _Required):
             raise ValueError("must be given")
         return self.default
