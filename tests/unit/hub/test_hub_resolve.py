@@ -1,0 +1,198 @@
+"""From a model id to files on this machine, against a Hub on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webnn_runtime.format.errors import HubError
+from webnn_runtime.hub import resolve, select_everything, select_tokenizer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NEEDED = [
+    "1_Pooling/config.json",
+    "config.json",
+    "manifest.json",
+    "model.webnn",
+    "model.weights",
+    "modules.json",
+    "tokenizer.json",
+]
+
+
+def files_in(path: Path) -> list[str]:
+    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+
+
+def test_a_folder_is_itself(tmp_path) -> None:
+    found = resolve(tmp_path)
+    assert (found.path, found.file, found.repo_id, found.source) == (tmp_path, None, None, str(tmp_path))
+
+
+def test_a_file_is_found_in_its_folder(tmp_path) -> None:
+    graph = tmp_path / "x.webnn"
+    graph.touch()
+    found = resolve(str(graph))
+    assert (found.path, found.file) == (tmp_path, graph)
+
+
+def test_an_existing_folder_wins_over_a_repository(tmp_path, monkeypatch, hub) -> None:
+    (tmp_path / "me" / "bundle").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert resolve("me/bundle").repo_id is None
+    assert hub.requests == []
+
+
+def test_a_local_path_has_no_revision(tmp_path) -> None:
+    with pytest.raises(HubError, match="has no revision 'v1'; leave revision out"):
+        resolve(tmp_path, revision="v1")
+
+
+@pytest.mark.parametrize(
+    "model_id", ["missing", "./a/b", "/a/b", "~/nothing/here", "a/b/c", "", "..", "a b/c", "me/", Path("me/bundle")]
+)
+def test_what_is_neither_a_path_nor_an_id_is_refused(model_id, tmp_path, monkeypatch, no_network) -> None:
+    monkeypatch.chdir(tmp_path)
+    if model_id in ("", ".."):
+        model_id = f"nothing{model_id}/x/y"
+    with pytest.raises(HubError, match="no such folder, and not a Hub id; pass an existing folder or 'owner/name'"):
+        resolve(model_id)
+
+
+def test_only_what_is_needed_is_fetched(hub) -> None:
+    found = resolve("me/bundle")
+    assert files_in(found.path) == NEEDED
+    assert sorted(hub.downloads) == NEEDED
+    assert (found.repo_id, found.revision, found.source) == ("me/bundle", COMMIT, "me/bundle")
+    assert (found.path / "model.weights").read_bytes() == hub.repositories["me/bundle"]["model.weights"]
+
+
+def test_a_second_time_nothing_is_fetched(hub) -> None:
+    first = resolve("me/bundle")
+    hub.requests.clear()
+    assert resolve("me/bundle") == first
+    assert hub.downloads == []
+
+
+def test_another_selection_adds_to_the_snapshot(hub) -> None:
+    assert files_in(resolve("me/bundle", select=select_tokenizer).path) == [
+        "1_Pooling/config.json",
+        "config.json",
+        "modules.json",
+        "tokenizer.json",
+    ]
+    assert set(NEEDED) < set(files_in(resolve("me/bundle", select=select_everything).path))
+
+
+def test_a_name_with_wildcards_fetches_only_itself(hub) -> None:
+    hub.repositories["me/odd"] = {"a[1].webnn": b"", "a1.webnn.bak": b"", "a1.weights": b""}
+    assert files_in(resolve("me/odd").path) == ["a1.weights", "a[1].webnn"]
+
+
+def test_the_cache_can_be_elsewhere(hub, tmp_path) -> None:
+    assert resolve("me/bundle", cache_dir=str(tmp_path / "elsewhere")).path.is_relative_to(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_a_revision_can_be_pinned(revision, hub) -> None:
+    assert resolve("me/bundle", revision=revision).revision == COMMIT
+
+
+def test_an_unknown_revision_is_named(hub) -> None:
+    with pytest.raises(HubError, match="me/bundle@v9: the repository has no revision 'v9'; pass a branch"):
+        resolve("me/bundle", revision="v9")
+
+
+def test_an_unknown_repository_is_named_with_the_hub_that_was_asked(hub) -> None:
+    with pytest.raises(
+        HubError, match=f"me/bundel: no such folder here, and no such repository at {hub.url}; check the spelling"
+    ):
+        resolve("me/bundel")
+
+
+def test_a_repository_without_a_graph_says_how_to_convert_it(hub) -> None:
+    hub.repositories["me/torch"] = {"model.safetensors": b"", "config.json": b"{}"}
+    with pytest.raises(HubError, match=r"me/torch: no WebNN graph .*webnn-convert"):
+        resolve("me/torch")
+    assert hub.downloads == []
+
+
+def test_a_gated_repository_says_where_its_terms_are_and_opens_with_a_token(hub) -> None:
+    hub.gated.add("me/bundle")
+    with pytest.raises(HubError, match=f"restricted; accept its terms at {hub.url}/me/bundle and pass token="):
+        resolve("me/bundle")
+    assert files_in(resolve("me/bundle", token=hub.token).path) == NEEDED
+
+
+def test_a_broken_download_is_an_error_that_names_the_model(hub) -> None:
+    hub.broken.add("model.weights")
+    with pytest.raises(HubError, match=r"me/bundle: the download did not finish .*; run it again"):
+        resolve("me/bundle")
+
+
+def test_offline_uses_the_cache(hub) -> None:
+    online = resolve("me/bundle")
+    hub.requests.clear()
+    assert resolve("me/bundle", local_files_only=True) == online
+    assert hub.requests == []
+
+
+def test_the_environment_switch_for_offline_is_honoured(hub, monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    online = resolve("me/bundle")
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert resolve("me/bundle") == online
+    assert hub.requests == []
+    with pytest.raises(HubError, match="me/other: HF_HUB_OFFLINE is set, and it is not in the cache"):
+        resolve("me/other")
+
+
+def test_offline_without_a_cached_copy_says_so(hub) -> None:
+    with pytest.raises(
+        HubError, match="me/bundle: local_files_only=True, and it is not in the cache; download it once"
+    ):
+        resolve("me/bundle", local_files_only=True)
+    assert hub.requests == []
+
+
+def test_offline_with_another_selection_in_the_cache_is_refused(hub) -> None:
+    resolve("me/bundle", select=select_tokenizer)
+    with pytest.raises(HubError, match="me/bundle: no WebNN graph"):
+        resolve("me/bundle", local_files_only=True)
+
+
+def test_without_network_the_cached_copy_is_used_and_that_is_said(hub, tmp_path, monkeypatch, caplog) -> None:
+    from huggingface_hub import constants
+
+    online = resolve("me/bundle")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert resolve("me/bundle") == online
+    assert "http://127.0.0.1:9 cannot be reached" in caplog.text
+
+
+def test_without_network_and_cache_the_error_says_what_to_check(no_network) -> None:
+    with pytest.raises(HubError, match=r"http://127\.0\.0\.1:9 cannot be reached .* check the network or HF_ENDPOINT"):
+        resolve("me/bundle")
+
+
+def test_the_environment_of_huggingface_hub_is_honoured_and_no_code_of_a_repository_runs(hub, tmp_path) -> None:
+    """In a process of its own, since huggingface_hub reads its environment when it is imported."""
+    root = Path(__file__).resolve().parents[3]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(root / "runtime"),
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    code = "from webnn_runtime.hub import *; print(resolve('me/bundle', select=select_everything).path)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    path = Path(done.stdout.strip())
+    assert path.is_relative_to(tmp_path / "home")
+    assert set(NEEDED) < set(files_in(path))
