@@ -5,12 +5,15 @@ from __future__ import annotations
 from webnn_runtime.reference import (
     activation,
     comparison,
+    conv,
     elementwise,
     indexing,
     layout,
     matmul,
     normalization,
+    pool,
     quantize,
+    recurrent,
     reduction,
 )
 from webnn_runtime.reference._registry import KERNELS, evaluate, kernel
@@ -19,6 +22,7 @@ __all__ = [
     "KERNELS",
     "activation",
     "comparison",
+    "conv",
     "elementwise",
     "evaluate",
     "indexing",
@@ -26,6 +30,8 @@ __all__ = [
     "layout",
     "matmul",
     "normalization",
+    "pool",
     "quantize",
+    "recurrent",
     "reduction",
 ]
