@@ -1,0 +1,62 @@
+"""Exit codes, one table: what a script may rely on."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from webnn_runtime.format.errors import (
+    BackendError,
+    BackendUnavailable,
+    EmbedError,
+    FormatError,
+    GraphError,
+    HubError,
+)
+from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
+from webnn_translator.verify import VerificationFailed
+
+__all__ = ["ExitCode", "exit_code_of"]
+
+
+class ExitCode(IntEnum):
+    """Why a command ended."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    MALFORMED = 4
+    NOT_EXPRESSIBLE = 5
+    DIMENSIONS_MISSING = 6
+    CHECK_FAILED = 7
+    QUALITY_GATE = 8
+    INTERRUPTED = 130
+
+    @property
+    def word(self) -> str:
+        """The `code` of an error in JSON."""
+        return self.name.lower().replace("_", "-")
+
+
+# The first row whose class fits wins: leaves before their bases.
+_TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (VerificationFailed, ExitCode.CHECK_FAILED),
+    (DynamicShape, ExitCode.DIMENSIONS_MISSING),
+    (InvalidModel, ExitCode.MALFORMED),
+    (TranslateError, ExitCode.NOT_EXPRESSIBLE),
+    (FormatError, ExitCode.MALFORMED),
+    (GraphError, ExitCode.MALFORMED),
+    (EmbedError, ExitCode.MALFORMED),
+    (HubError, ExitCode.NOT_FOUND),
+    (BackendUnavailable, ExitCode.USAGE),
+    (BackendError, ExitCode.UNEXPECTED),
+    (FileNotFoundError, ExitCode.NOT_FOUND),
+    (FileExistsError, ExitCode.USAGE),
+    (OSError, ExitCode.NOT_FOUND),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+)
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """The code for an error; what is in no row is unexpected."""
+    return next((code for kind, code in _TABLE if isinstance(error, kind)), ExitCode.UNEXPECTED)

@@ -1,0 +1,173 @@
+"""What a command says: results on stdout, everything else on stderr, or one JSON object on stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from webnn_runtime.cli.exits import ExitCode, exit_code_of
+from webnn_runtime.format.errors import WebnnError
+
+__all__ = ["Report", "reporting", "run_app"]
+
+SCHEMA_VERSION: Final = 1
+
+
+class Report:
+    """Collects what one command has to say.
+
+    Attributes:
+        command: name in the JSON object.
+        data: the `data` of the JSON object; commands fill it whether it is shown or not.
+    """
+
+    def __init__(self, command: str, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.command = command
+        self.data: dict[str, Any] = {}
+        self._as_json = as_json
+        self._quiet = quiet
+        self._warnings: list[str] = []
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def result(self, text: str) -> None:
+        """A line of the answer itself: shown even when quiet, unless JSON is the answer."""
+        if not self._as_json:
+            self._out.print(text, markup=False)
+
+    def detail(self, text: str, style: str | None = None) -> None:
+        """A line that explains the answer; on stdout, left out when quiet."""
+        if not self._as_json and not self._quiet:
+            self._out.print(text, markup=False, style=style)
+
+    def note(self, text: str) -> None:
+        """What is going on; on stderr, left out when quiet."""
+        if not self._quiet:
+            self._err.print(text, markup=False, style="dim")
+
+    def warn(self, text: str) -> None:
+        """Something to know; on stderr also when quiet, and in the JSON object."""
+        self._warnings.append(text)
+        self._err.print(f"warning: {text}", markup=False, style="yellow")
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar on stderr, shown only on a terminal; yields a function of runs done, runs in all, and what is next."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        hidden = self._quiet or not self._err.is_terminal
+        with Progress(*columns, console=self._err, transient=True, disable=hidden) as bar:
+            task = bar.add_task(what, total=None)
+
+            def step(done: int, total: int, label: str) -> None:
+                bar.update(task, completed=done, total=total, description=f"{what}: {label}")
+
+            yield step
+
+    def finish(self) -> None:
+        """Print the JSON object of a command that went well."""
+        if self._as_json:
+            self._print_json(ok=True, errors=[])
+
+    def fail(self, error: BaseException, code: ExitCode) -> None:
+        """Say what went wrong, in one message and without a traceback."""
+        message = str(error) or type(error).__name__
+        self._err.print(f"error: {message}", markup=False, style="red")
+        if self._as_json:
+            entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
+            entry |= _details(error)
+            self._print_json(ok=False, errors=[entry])
+
+    def _print_json(self, *, ok: bool, errors: list[dict[str, Any]]) -> None:
+        answer = {
+            "schema_version": SCHEMA_VERSION,
+            "command": self.command,
+            "ok": ok,
+            "data": self.data,
+            "warnings": self._warnings,
+            "errors": errors,
+        }
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
+    """Run a command's body: a mistake of the user's becomes one message and an exit code."""
+    report = Report(command, as_json=as_json, quiet=quiet)
+    try:
+        with warnings.catch_warnings(), _logging_to(report):
+            warnings.showwarning = lambda message, *_, **__: report.warn(str(message))
+            yield report
+        report.finish()
+    except (WebnnError, OSError, KeyboardInterrupt) as exc:
+        code = exit_code_of(exc)
+        report.fail(exc if str(exc) else WebnnError("interrupted"), code)
+        raise typer.Exit(code) from exc
+
+
+def run_app(app: typer.Typer, name: str) -> int:
+    """Run a typer application; wrong usage is reported as the commands report, in JSON too."""
+    command = typer.main.get_command(app)
+    try:
+        return int(command.main(prog_name=name, standalone_mode=False) or 0)
+    except _USAGE_ERROR as exc:
+        message = exc.format_message()
+        given = [argument for argument in sys.argv[1:2] if not argument.startswith("-")]
+        Report(given[0] if given else name, as_json="--json" in sys.argv).fail(
+            WebnnError(f"{message}; see {name} --help"), ExitCode.USAGE
+        )
+        return ExitCode.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+
+
+# Which library this class comes from differs between releases of typer; its name does not.
+_USAGE_ERROR: Final[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+class _Relay(logging.Handler):
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.WARNING)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._report.warn(record.getMessage())
+
+
+@contextmanager
+def _logging_to(report: Report) -> Iterator[None]:
+    handler = _Relay(report)
+    loggers = [logging.getLogger(name) for name in ("webnn_runtime", "webnn_translator")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+def _hint(message: str) -> str:
+    """What would be right: the part of the message after its last semicolon."""
+    return message.rpartition("; ")[2] if "; " in message else ""
+
+
+def _details(error: BaseException) -> dict[str, Any]:
+    """Facts that a script would otherwise read out of the message."""
+    found: dict[str, Any] = {}
+    for key in ("path", "line", "column", "node", "op", "op_type", "opset", "backend", "missing", "counts"):
+        value = getattr(error, key, None)
+        if value is not None:
+            found[key] = value
+    refusals = getattr(error, "refusals", None)
+    if refusals is not None:
+        found["refusals"] = [{"node": one.node, "op_type": one.op_type, "reason": one.reason} for one in refusals]
+    return found

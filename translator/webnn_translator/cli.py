@@ -1,0 +1,177 @@
+"""The command `webnn-convert`: an ONNX model, a Hugging Face folder or an id becomes a checked WebNN bundle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from webnn_runtime import __version__
+from webnn_runtime.cli.report import Report, reporting, run_app
+from webnn_translator.bundling import Conversion, ConvertOptions, convert_model
+from webnn_translator.sources import DEFAULT_OPSET, TASKS
+from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate
+
+__all__ = ["main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+# Switches of other converters that ours has no answer to yet, or never will; each refusal says what to do.
+_NOT_YET: Final = "quantising is not in this release; convert in float32, or pass an ONNX file that is quantised already"
+_REFUSED: Final = {
+    "--quantize": _NOT_YET,
+    "--dtype": _NOT_YET,
+    "--modes": _NOT_YET,
+    "--per_channel": _NOT_YET,
+    "--reduce_range": _NOT_YET,
+    "--inline-weights": "weights are always in model.weights; leave it out",
+    "--weights": "the weights are model.weights in the bundle; choose its folder with -o",
+    "--manifest": "the manifest is manifest.json in the bundle; choose its folder with -o",
+    "--trust_remote_code": "code from a model's repository is never run; leave it out",
+}
+_OLD: Final = "Other converters"
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"webnn-convert {__version__}")
+        raise typer.Exit
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def convert(
+    model: Annotated[str, typer.Argument(help="An .onnx file, a model folder, or a Hub id 'owner/name'.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", "--output", help="Folder to write; by default NAME-webnn here.", show_default=False),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
+    ] = None,
+    max_dim: Annotated[
+        list[str] | None,
+        typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
+    ] = False,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Largest difference, as a part of the output's largest value.")
+    ] = DEFAULT_TOLERANCE,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help=f"What to export from a torch model: {', '.join(TASKS)}.")
+    ] = None,
+    opset: Annotated[
+        int | None, typer.Option("--opset", help=f"ONNX opset to export with; by default {DEFAULT_OPSET}.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")] = False,
+    model_id: Annotated[
+        str | None, typer.Option("--model_id", "--model", "--input", help="The model.", rich_help_panel=_OLD)
+    ] = None,
+    output_parent_dir: Annotated[
+        Path | None,
+        typer.Option("--output_parent_dir", help="Folder to write NAME-webnn into.", rich_help_panel=_OLD),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="'cpu': where a torch model is exported.", rich_help_panel=_OLD)
+    ] = "cpu",
+    optimize: Annotated[
+        bool, typer.Option("--optimize", help="Nothing: clean-ups always run.", rich_help_panel=_OLD)
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Convert a model to a WebNN bundle, and check it against ONNX Runtime."""
+    del version
+    if bool(model) == (model_id is not None):
+        _misuse("pass one model: an .onnx file, a folder or a Hub id; --model_id is the same as the argument")
+    if out is not None and output_parent_dir is not None:
+        _misuse("-o and --output_parent_dir both say where to write; pass one of them")
+    if device != "cpu":
+        _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
+    if not 0 < tolerance < 1:
+        _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+    options = ConvertOptions(
+        dims=_sizes("--dim", dim),
+        max_dims=_sizes("--max-dim", max_dim),
+        name=name,
+        is_verified=not no_verify,
+        tolerance=tolerance,
+        is_replacing=force,
+        revision=revision,
+        task=task,
+        opset=opset,
+    )
+    with reporting("webnn-convert", as_json=as_json, quiet=quiet) as report:
+        if optimize:
+            report.note("--optimize: clean-ups always run")
+        with report.progress("converting") as progress:
+            done = convert_model(model_id or model, out, output_parent_dir, options, note=report.note, progress=progress)
+        _tell(report, done)
+
+
+def main() -> None:
+    """Entry point."""
+    for argument in sys.argv[1:]:
+        flag = argument.partition("=")[0]
+        if flag in _REFUSED:
+            _refuse(flag)
+    sys.exit(run_app(app, "webnn-convert"))
+
+
+def _refuse(flag: str) -> NoReturn:
+    from webnn_runtime.cli.exits import ExitCode
+    from webnn_runtime.format.errors import WebnnError
+
+    report = Report("webnn-convert", as_json="--json" in sys.argv)
+    report.fail(WebnnError(f"{flag}: {_REFUSED[flag]}"), ExitCode.USAGE)
+    sys.exit(ExitCode.USAGE)
+
+
+def _misuse(message: str) -> NoReturn:
+    raise typer.BadParameter(message)
+
+
+def _sizes(flag: str, given: list[str] | None) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not name or not equals or not value.isascii() or not value.isdigit():
+            _misuse(f"{flag} {text}: write it as {flag} NAME=VALUE, for example {flag} sequence_length=128")
+        if sizes.setdefault(name, int(value)) != int(value):
+            _misuse(f"{flag} {name} is given twice, as {sizes[name]} and {value}; pass it once")
+    return sizes
+
+
+def _tell(report: Report, done: Conversion) -> None:
+    report.data.update(done.record())
+    certificate = done.certificate
+    if certificate is None:
+        report.warn("not verified: the numbers of this bundle were not checked")
+    else:
+        for line in ticks(certificate):
+            report.detail(line)
+    for name in done.unbounded:
+        report.note(f"dimension '{name}' has no maximum; --max-dim {name}=VALUE sets one")
+    report.result(str(done.folder))
+
+
+def ticks(certificate: Certificate) -> list[str]:
+    """One line per output and backend: a tick or a cross, the largest difference, the smallest cosine."""
+    lines = []
+    for verdict in certificate.verdicts:
+        worst: Any = verdict.worst
+        mark = "✓" if worst.passed else "✗"
+        lines.append(
+            f"{mark} {verdict.output} on {verdict.backend}: largest difference {worst.max_abs:.2g} "
+            f"of {worst.largest:.3g}, cosine {worst.min_cosine:.7f} or better, {verdict.points} sizes"
+        )
+    return lines

@@ -1,0 +1,39 @@
+"""A file that a model names must lie beside the model: names are a stranger's, and never lead elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from webnn_runtime.format.errors import FormatError
+
+__all__ = ["contained_file"]
+
+
+def contained_file(folder: Path, name: str, *, what: str, path: str) -> Path:
+    """The file `name` in `folder`.
+
+    Links are followed, and must end in the folder as well; the Hub's cache keeps a snapshot as links into the
+    `blobs` of the same repository, which is the one other place they may end in.
+
+    Raises:
+        FormatError: the name is absolute, has `..`, leads out of the folder, or names no file.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    absolute = name.startswith(("/", "\\")) or PureWindowsPath(name).drive != ""
+    if not name or "\x00" in name or absolute or ".." in parts:
+        raise FormatError(
+            f"{what} is said to be in '{name}'; it must name a file beside the model, without '..'", path=path
+        )
+    found = (folder / name).resolve()
+    if not any(found.is_relative_to(root) for root in _roots(folder)):
+        raise FormatError(f"{what}: '{name}' is a link out of the model's folder; copy the file there", path=path)
+    if not found.is_file():
+        raise FormatError(f"{what}: there is no file '{name}' beside the model; keep both together", path=path)
+    return found
+
+
+def _roots(folder: Path) -> list[Path]:
+    # .../models--owner--name/snapshots/REVISION/[folders/]model.onnx
+    snapshots = [parent for parent in folder.absolute().parents if parent.name == "snapshots"]
+    cached = [parent.parent / "blobs" for parent in snapshots if parent.parent.name.startswith("models--")]
+    return [folder.resolve(), *(blobs.resolve() for blobs in cached)]

@@ -1,0 +1,258 @@
+"""A torch model in a Hugging Face folder -> an ONNX file. Needs the extra `export`; nothing else here knows torch.
+
+Opsets up to 17 go through the torch script exporter with attention written out, which gives the plainest graph;
+newer ones through the exporter that is based on `torch.export`. No code from the model's repository is run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from webnn_runtime.format.errors import HubError
+
+__all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx"]
+
+DEFAULT_OPSET: Final = 17
+_LAST_SCRIPT_OPSET: Final = 17
+_OPSETS: Final = range(14, 24)
+_AXES: Final = ("batch_size", "sequence_length")
+# Two rows, one of them padded: from an all-ones mask tracing would conclude that there is no mask.
+_TOKENS: Final = 6
+_PADDING: Final = 2
+
+
+class ExportUnavailable(HubError):
+    """torch or transformers is not installed; the message holds the command that installs both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is exported: a transformers class and its outputs.
+
+    Attributes:
+        suffix: how the names of the architectures trained for it end.
+        outputs: attributes of the model's result, in order; each becomes an output of the graph.
+        per_token: whether the outputs have a sequence axis after the batch.
+    """
+
+    suffix: str
+    outputs: tuple[str, ...]
+    per_token: bool = True
+
+    @property
+    def auto_class(self) -> str:
+        """Class of transformers that loads such a model."""
+        return "AutoModel" if self.suffix == "Model" else f"AutoModel{self.suffix}"
+
+
+TASKS: Final = {
+    "feature-extraction": Task("Model", ("last_hidden_state",)),
+    "fill-mask": Task("ForMaskedLM", ("logits",)),
+    "text-classification": Task("ForSequenceClassification", ("logits",), per_token=False),
+    "token-classification": Task("ForTokenClassification", ("logits",)),
+    "question-answering": Task("ForQuestionAnswering", ("start_logits", "end_logits")),
+    "text-generation": Task("ForCausalLM", ("logits",)),
+}
+# What the Hub and older scripts call the same things.
+_SYNONYMS: Final = {
+    "default": "feature-extraction",
+    "sentence-similarity": "feature-extraction",
+    "masked-lm": "fill-mask",
+    "sequence-classification": "text-classification",
+    "causal-lm": "text-generation",
+}
+# A pooler that was never trained is initialised at random, and is no part of the outputs above.
+_UNUSED_WEIGHTS: Final = ("pooler.", "embeddings.position_ids")
+
+
+def task_of(folder: Path) -> str:
+    """The task that the model in `folder` was made for: a sentence encoder's, or the one its architecture states.
+
+    Raises:
+        HubError: the configuration does not say.
+    """
+    if (folder / "modules.json").is_file():
+        return "feature-extraction"
+    try:
+        stated = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"]
+    except (OSError, ValueError, AttributeError) as exc:
+        raise HubError(f"{folder.name}: config.json is missing or is no JSON object; it is needed to export") from exc
+    for name, task in TASKS.items():
+        if str(stated[0]).endswith(task.suffix):
+            return name
+    raise HubError(f"{folder.name}: its architecture '{stated[0]}' does not say what it is for; pass --task")
+
+
+def export_onnx(
+    folder: Path, out: Path, *, task: str = "auto", opset: int = DEFAULT_OPSET, attention: str = "eager"
+) -> dict[str, object]:
+    """Export the model in `folder` to `out`, with free batch and sequence.
+
+    Args:
+        folder: configuration, weights and, for the input names, the tokenizer's configuration.
+        out: the ONNX file; it appears only when it is complete.
+        task: one of `TASKS`, or "auto" for the one the model was made for.
+        opset: ONNX opset, 14 or newer.
+        attention: attention implementation of transformers, "eager" or "sdpa".
+
+    Returns:
+        How it was made, for the manifest.
+
+    Raises:
+        ExportUnavailable: torch or transformers is missing.
+        HubError: the task or the opset is unknown, or the model cannot be loaded or exported.
+    """
+    task = task_of(folder) if task == "auto" else _SYNONYMS.get(task, task)
+    chosen = TASKS.get(task)
+    if chosen is None:
+        raise HubError(f"task '{task}' is not one that can be exported; one of {', '.join(TASKS)}")
+    if opset not in _OPSETS:
+        raise HubError(f"opset {opset} cannot be exported; one of {_OPSETS.start} to {_OPSETS.stop - 1}")
+    torch, transformers = _require(folder)
+    staging = out.with_name(f".{out.name}.part")
+    try:
+        with _quiet(transformers):
+            model = _load(transformers, torch, folder, chosen, attention)
+            _write(torch, model, chosen, _input_names(transformers, folder, model), staging, opset)
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as exc:
+        # What torch raises for a model that it cannot trace is not documented; these are what it is made of.
+        first = str(exc).strip().partition("\n")[0]
+        raise HubError(
+            f"{folder.name}: torch cannot export this model at opset {opset} ({type(exc).__name__}: {first}); "
+            "try another --opset, or pass an ONNX file"
+        ) from exc
+    os.replace(staging, out)
+    return {
+        "exporter": "torch.onnx (script)" if opset <= _LAST_SCRIPT_OPSET else "torch.onnx (export)",
+        "torch": str(torch.__version__).partition("+")[0],
+        "transformers": str(transformers.__version__),
+        "task": task,
+        "opset": opset,
+    }
+
+
+def _require(folder: Path) -> tuple[Any, Any]:
+    try:
+        import torch
+        import transformers
+    except ImportError as exc:
+        raise ExportUnavailable(
+            f"{folder.name}: there is no ONNX file in it, and exporting needs {exc.name or 'torch'}, which is not "
+            'installed; pip install "webnn-runtime[export]", or pass an ONNX file'
+        ) from exc
+    return torch, transformers
+
+
+def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: str) -> Any:
+    loader = getattr(transformers, task.auto_class)
+    try:
+        model, found = loader.from_pretrained(
+            folder,
+            attn_implementation=attention,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, ImportError) as exc:
+        first = str(exc).strip().partition("\n")[0]
+        raise HubError(f"{folder.name}: transformers cannot load it as {task.auto_class}: {first}") from exc
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith(_UNUSED_WEIGHTS))
+    if missing:
+        raise HubError(
+            f"{folder.name}: has no weights for '{missing[0]}' and {len(missing) - 1} more, so as {task.auto_class} "
+            "it would compute with random ones; pass the --task that it was trained for"
+        )
+    model.config.return_dict = True
+    if hasattr(model.config, "use_cache"):
+        model.config.use_cache = False
+    return model.eval()
+
+
+def _input_names(transformers: Any, folder: Path, model: Any) -> list[str]:
+    """What the tokenizer gives and the model takes, in the model's order."""
+    try:
+        given = set(transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True).model_input_names)
+    except (OSError, ValueError, KeyError):
+        given = {"input_ids", "attention_mask"}
+    taken = [name for name in inspect.signature(model.forward).parameters if name in given]
+    if "input_ids" not in taken:
+        raise HubError(f"{folder.name}: the model takes {taken or 'no token input'}; only text models can be exported")
+    return taken
+
+
+def _write(torch: Any, model: Any, task: Task, names: Sequence[str], out: Path, opset: int) -> None:
+    class Outputs(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
+        """The outputs of the task and no others: a pooler nobody asked for would only add weights."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *arguments: Any) -> Any:
+            result = self.model(**dict(zip(names, arguments, strict=True)))
+            values = tuple(getattr(result, name) for name in task.outputs)
+            return values if len(values) > 1 else values[0]
+
+    arguments = tuple(_example(torch, name, model.config) for name in names)
+    common = {"input_names": list(names), "output_names": list(task.outputs), "opset_version": opset}
+    module = Outputs().eval()
+    with torch.no_grad():
+        if opset <= _LAST_SCRIPT_OPSET:
+            inputs = {name: dict(enumerate(_AXES)) for name in names}
+            axes = dict(enumerate(_AXES if task.per_token else _AXES[:1]))
+            outputs = dict.fromkeys(task.outputs, axes)
+            torch.onnx.export(module, arguments, str(out), dynamic_axes=inputs | outputs, dynamo=False, **common)
+        else:
+            dims = {axis: torch.export.Dim(name) for axis, name in enumerate(_AXES)}
+            # `forward` takes its arguments as one variadic parameter, hence one entry that holds them all.
+            shapes = (tuple(dims for _ in names),)
+            torch.onnx.export(
+                module,
+                arguments,
+                str(out),
+                dynamic_shapes=shapes,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                **common,
+            )
+
+
+def _example(torch: Any, name: str, config: Any) -> Any:
+    shape = (2, _TOKENS)
+    if name == "input_ids":
+        # Small ids are in every vocabulary; 5 and up are hardly ever special tokens.
+        return torch.arange(5, 5 + 2 * _TOKENS).reshape(shape) % config.vocab_size
+    if name == "attention_mask":
+        mask = torch.ones(shape, dtype=torch.int64)
+        mask[1, -_PADDING:] = 0
+        return mask
+    return torch.zeros(shape, dtype=torch.int64)
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Keep the exporters' running commentary out of the user's terminal: the numeric check is the judge."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        transformers.utils.logging.disable_progress_bar()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        transformers.utils.logging.enable_progress_bar()

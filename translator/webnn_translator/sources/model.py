@@ -1,0 +1,65 @@
+"""What a source is once it is found: a complete ONNX model, where it came from, and what travels with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Source", "file_sha256"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model ready to be translated.
+
+    Attributes:
+        model: the `onnx.ModelProto`, with every value inside.
+        file: the ONNX file it was read from; an exported one disappears with its working folder.
+        name: what to call the model: the stem of the file, or the last part of the folder or the id.
+        companions: tokenizer, pipeline and configuration files: name in the bundle -> file.
+        repository: id on the Hub, when it came from there.
+        revision: commit of the repository.
+        file_name: name of the ONNX file as recorded: a plain name or a path inside its repository.
+        exported: how the file was made, when it was exported from a torch model.
+    """
+
+    model: Any
+    file: Path
+    name: str
+    companions: Mapping[str, Path]
+    file_name: str
+    repository: str | None = None
+    revision: str | None = None
+    exported: Mapping[str, object] | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the ONNX file."""
+        return file_sha256(self.file)
+
+    def record(self) -> dict[str, object]:
+        """The `source` entry of a manifest: names and hashes, never a path of this machine."""
+        entry: dict[str, object] = {"file": self.file_name, "sha256": self.sha256}
+        if self.repository is not None:
+            entry |= {"repository": self.repository, "revision": self.revision}
+        if self.exported is not None:
+            entry["exported"] = dict(self.exported)
+        return entry
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
+
+
+def _digest(stream: Any) -> str:
+    # hashlib.file_digest is there from Python 3.11 on.
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,156 @@
+"""An ONNX file -> `onnx.ModelProto` with all values inside, or one clear error.
+
+The file is a stranger's: what it states about itself is checked before memory is taken or a byte of another file
+is read. What the model means is none of this module's business.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from webnn_runtime.format.errors import FormatError
+from webnn_translator.sources.containment import contained_file
+
+__all__ = ["read_onnx"]
+
+# protobuf itself cannot hold more; larger models keep their values in external files.
+_MAX_FILE_BYTES: Final = 2**31 - 1
+_MAX_RANK: Final = 64
+_MAX_DEPTH: Final = 32
+_PACKED_BITS: Final = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
+# How many typed entries hold one value, where it is not one: complex numbers come in pairs.
+_ENTRIES: Final = {"COMPLEX64": 2, "COMPLEX128": 2}
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read, check and complete the model at `path`.
+
+    Raises:
+        FormatError: the file is no ONNX model, or its tensors are not what they state.
+        FileNotFoundError: there is no such file.
+    """
+    size = path.stat().st_size
+    if size > _MAX_FILE_BYTES:
+        raise FormatError(
+            f"{size} bytes; an ONNX file holds at most {_MAX_FILE_BYTES}, larger models use external data",
+            path=str(path),
+        )
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as exc:
+        raise FormatError("not an ONNX model: the protobuf message is malformed or cut off", path=str(path)) from exc
+    # Almost any bytes are some protobuf message: a model is one that says so.
+    if not model.HasField("graph") or not model.opset_import or not model.graph.output:
+        raise FormatError("not an ONNX model: it has no graph, no opset or no outputs", path=str(path))
+    for tensor in _tensors(model, path):
+        _complete(tensor, path)
+    return model
+
+
+def _tensors(model: onnx.ModelProto, path: Path) -> Iterator[Any]:
+    yield from _graph_tensors(model.graph, path, 0)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node, path, 0)
+
+
+def _graph_tensors(graph: Any, path: Path, depth: int) -> Iterator[Any]:
+    if depth > _MAX_DEPTH:
+        raise FormatError(f"graphs nested more than {_MAX_DEPTH} deep", path=str(path))
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        yield from _node_tensors(node, path, depth)
+
+
+def _node_tensors(node: Any, path: Path, depth: int) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        if attribute.HasField("g"):
+            yield from _graph_tensors(attribute.g, path, depth + 1)
+        for graph in attribute.graphs:
+            yield from _graph_tensors(graph, path, depth + 1)
+
+
+def _complete(tensor: Any, path: Path) -> None:
+    """Check one tensor's sizes, and bring external values in."""
+    name = tensor.name or "(unnamed)"
+    where = str(path)
+    if tensor.data_type not in onnx.TensorProto.DataType.values() or tensor.data_type == onnx.TensorProto.UNDEFINED:
+        raise FormatError(f"tensor '{name}' has the unknown data type {tensor.data_type}", path=where)
+    kind = onnx.TensorProto.DataType.Name(tensor.data_type)
+    if len(tensor.dims) > _MAX_RANK or any(dim < 0 for dim in tensor.dims):
+        raise FormatError(f"tensor '{name}' has the impossible shape {list(tensor.dims)}", path=where)
+    if tensor.HasField("segment"):
+        raise FormatError(f"tensor '{name}' is stored in segments, which no exporter writes; save it whole", path=where)
+    elements = math.prod(tensor.dims)
+    if kind == "STRING":
+        _expect(len(tensor.string_data), elements, f"tensor '{name}' of {elements} strings", where)
+        return
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        _bring_in(tensor, name, _byte_length(kind, elements), path)
+    elif tensor.HasField("raw_data"):
+        _expect(len(tensor.raw_data), _byte_length(kind, elements), f"tensor '{name}' in bytes", where)
+    else:
+        _expect(_typed_entries(tensor), _entries(kind, elements), f"tensor '{name}' in entries", where)
+
+
+def _expect(found: int, needed: int, what: str, where: str) -> None:
+    if found != needed:
+        raise FormatError(f"{what}: {found} are there, its type and shape need {needed}", path=where)
+
+
+def _byte_length(kind: str, elements: int) -> int:
+    bits = _PACKED_BITS.get(kind)
+    if bits is not None:
+        return (elements * bits + 7) // 8
+    return elements * int(onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.DataType.Value(kind)).itemsize)
+
+
+def _entries(kind: str, elements: int) -> int:
+    bits = _PACKED_BITS.get(kind)
+    return (elements * bits + 7) // 8 if bits is not None else elements * _ENTRIES.get(kind, 1)
+
+
+def _typed_entries(tensor: Any) -> int:
+    fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
+    return max(map(len, fields))
+
+
+def _bring_in(tensor: Any, name: str, needed: int, path: Path) -> None:
+    """Read external values into the tensor, from a file that lies beside the model and nowhere else."""
+    where = str(path)
+    stated = {entry.key: entry.value for entry in tensor.external_data}
+    location = stated.get("location", "")
+    file = contained_file(path.parent, location, what=f"external data of tensor '{name}'", path=where)
+    try:
+        offset = int(stated.get("offset", "0"))
+        length = int(stated.get("length", str(needed)))
+    except ValueError as exc:
+        raise FormatError(f"external data of tensor '{name}': offset or length is not a number", path=where) from exc
+    _expect(length, needed, f"external data of tensor '{name}' in bytes", where)
+    size = file.stat().st_size
+    if offset < 0 or offset + length > size:
+        raise FormatError(
+            f"external data of tensor '{name}' is at {offset}..{offset + length} of '{location}', "
+            f"which has {size} bytes; the file is cut off or belongs to another model",
+            path=where,
+        )
+    with file.open("rb") as stream:
+        stream.seek(offset, os.SEEK_SET)
+        values = stream.read(length)
+    tensor.raw_data = values
+    del tensor.external_data[:]
+    tensor.data_location = onnx.TensorProto.DEFAULT

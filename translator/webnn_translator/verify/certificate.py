@@ -1,0 +1,113 @@
+"""What a check found, as it stands in the manifest and as it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from webnn_runtime.format.errors import WebnnError
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference
+from webnn_translator.verify.grid import Point
+
+__all__ = ["Certificate", "Verdict", "VerificationFailed"]
+
+SCHEMA_VERSION: Final = 1
+
+
+class VerificationFailed(WebnnError):
+    """The numbers of a bundle are not those of its source.
+
+    Attributes:
+        certificate: what was found, when it was the whole check.
+    """
+
+    def __init__(self, message: str, certificate: Certificate | None = None) -> None:
+        self.certificate = certificate
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One output on one backend, over all points it was run at.
+
+    Attributes:
+        output: name of the output.
+        backend: name of the backend.
+        worst: the largest difference.
+        at: the point where that was.
+        points: number of points.
+    """
+
+    output: str
+    backend: str
+    worst: Difference
+    at: Point
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The result of one whole check.
+
+    Attributes:
+        reference: name and version of what was compared with.
+        versions: packages whose numbers these are: backend or tool -> version.
+        tolerance: largest allowed difference, as a part of the output's largest value.
+        inputs: "tokens" of real text, or "seeded" values.
+        grid: points that were run.
+        unchecked_maxima: named dimensions that were not run at their maximum.
+        verdicts: one for each output and backend.
+    """
+
+    reference: str
+    versions: Mapping[str, str]
+    tolerance: float
+    inputs: str
+    grid: Sequence[Point]
+    unchecked_maxima: Sequence[str]
+    verdicts: Sequence[Verdict]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output agrees on every backend."""
+        return all(verdict.worst.passed for verdict in self.verdicts)
+
+    def record(self) -> dict[str, object]:
+        """The `certificate` entry of a manifest: no times, no paths, so that equal checks give equal bytes."""
+        outputs: dict[str, dict[str, object]] = {}
+        for verdict in self.verdicts:
+            outputs.setdefault(verdict.output, {})[verdict.backend] = _line(verdict)
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "reference": self.reference,
+            "versions": dict(self.versions),
+            "tolerance": self.tolerance,
+            "toleranceLoosened": self.tolerance > DEFAULT_TOLERANCE,
+            "inputs": self.inputs,
+            "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
+            "notCheckedAtMaximum": list(self.unchecked_maxima),
+            "outputs": outputs,
+            "verdict": "passed" if self.passed else "failed",
+        }
+
+
+def _line(verdict: Verdict) -> dict[str, object]:
+    worst = verdict.worst
+    line: dict[str, object] = {
+        "maxAbs": _rounded(worst.max_abs),
+        "largest": _rounded(worst.largest),
+        "meanCosine": worst.mean_cosine,
+        "minCosine": worst.min_cosine,
+        "at": {"dims": dict(verdict.at.bindings), "padded": verdict.at.padded},
+        "points": verdict.points,
+        "passed": worst.passed,
+    }
+    if worst.reason:
+        line["reason"] = worst.reason
+    return line
+
+
+def _rounded(value: float) -> float | None:
+    # JSON has no infinity; a difference that is none is explained by `reason`.
+    return float(f"{value:.6g}") if value != float("inf") else None

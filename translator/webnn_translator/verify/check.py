@@ -1,0 +1,161 @@
+"""Runs a graph that was read back from its files against the source model, at every point of the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, Protocol
+
+import numpy as np
+
+from webnn_runtime import __version__
+from webnn_runtime.backends import available_backends, get_backend
+from webnn_runtime.backends.base import Executable
+from webnn_runtime.format.errors import BackendUnavailable
+from webnn_runtime.format.graph import Array, Graph
+from webnn_translator.verify.canaries import MAX_INPUT_VALUES, write_canary
+from webnn_translator.verify.certificate import Certificate, Verdict
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compare, worst
+from webnn_translator.verify.grid import Point, grid, unchecked_maxima
+from webnn_translator.verify.inputs import InputPlan
+
+__all__ = ["Checked", "Reference", "check_graph"]
+
+# The definition is slow: it sees the small points, up to this many tokens in all.
+_NUMPY_BUDGET: Final = 1000
+_CANARIES: Final = 2
+_SEED: Final = 20260
+_PACKAGES: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
+
+Progress = Callable[[int, int, str], None]
+
+
+class Reference(Protocol):
+    """What is right: takes and gives arrays by the graph's names."""
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs for `inputs`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A certificate, and the canaries that go with it."""
+
+    certificate: Certificate
+    canaries: Sequence[Mapping[str, object]]
+
+
+def check_graph(
+    graph: Graph,
+    reference: Reference,
+    *,
+    reference_name: str,
+    tokenizer: object = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    backends: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Compare every backend that is installed with the reference.
+
+    Args:
+        graph: as read back from the bundle.
+        reference: the source model.
+        reference_name: its name and version, for the certificate.
+        tokenizer: an `embed.TextTokenizer` for real token ids, where the bundle has one.
+        tolerance: largest allowed difference, as a part of the output's largest value.
+        backends: names; by default all of numpy, onnxruntime and rust that are installed.
+        progress: called before each run with runs done, runs in all, and what comes next.
+    """
+    plan = InputPlan.of(graph, tokenizer)
+    points = grid(graph, has_masks=bool(plan.masks))
+    names = [name for name in _PACKAGES if name in available_backends()] if backends is None else list(backends)
+    if not names:
+        raise BackendUnavailable("no backend is installed to check with; pip install webnn-runtime", backend="numpy")
+    executables = {name: get_backend(name).compile(graph) for name in names}
+    runs = {name: _share(name, points) for name in names}
+    total = sum(map(len, runs.values())) + len(points)
+    found: dict[tuple[str, str], list[tuple[Point, Difference]]] = {}
+    canaries: list[Mapping[str, object]] = []
+    done = 0
+    for index, point in enumerate(points):
+        inputs = plan.draw(point, _SEED + 100 * index)
+        expected = reference(inputs)
+        done += 1
+        for name in names:
+            if point not in runs[name]:
+                continue
+            if progress is not None:
+                progress(done, total, f"{name}, {point}")
+            _run_one(executables[name], inputs, expected, tolerance, point, name, found)
+            done += 1
+        if len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
+            canaries.append(write_canary(inputs, expected))
+    certificate = Certificate(
+        reference=reference_name,
+        versions={"webnn-runtime": __version__} | {name: _version(_PACKAGES.get(name, name)) for name in names},
+        tolerance=tolerance,
+        inputs=plan.kind,
+        grid=points,
+        unchecked_maxima=unchecked_maxima(graph, points),
+        verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
+    )
+    return Checked(certificate, canaries)
+
+
+def _share(name: str, points: Sequence[Point]) -> list[Point]:
+    """The points one backend runs: all, but the slow definition only the smallest ones."""
+    if name != "numpy":
+        return list(points)
+    kept: list[Point] = []
+    spent = 0
+    for point in points:
+        spent += point.size
+        if kept and spent > _NUMPY_BUDGET:
+            break
+        kept.append(point)
+    return kept
+
+
+def _run_one(
+    executable: Executable,
+    inputs: Mapping[str, Array],
+    expected: Mapping[str, Array],
+    tolerance: float,
+    point: Point,
+    name: str,
+    found: dict[tuple[str, str], list[tuple[Point, Difference]]],
+) -> None:
+    actual = executable.run(inputs)
+    for output, array in expected.items():
+        found.setdefault((output, name), []).append((point, compare(array, actual[output], tolerance)))
+
+
+def _verdict(key: tuple[str, str], differences: list[tuple[Point, Difference]]) -> Verdict:
+    # A failed point counts as the worst even where another, with larger values, differs by more.
+    where = max(differences, key=lambda item: (not item[1].passed, item[1].max_abs))[0]
+    return Verdict(key[0], key[1], worst([one for _, one in differences]), where, len(differences))
+
+
+def _table_order(graph: Graph) -> Callable[[tuple[tuple[str, str], object]], tuple[int, int]]:
+    outputs, backends = list(graph.outputs), list(_PACKAGES)
+    return lambda item: (
+        outputs.index(item[0][0]),
+        backends.index(item[0][1]) if item[0][1] in backends else len(backends),
+    )
+
+
+def _is_small(inputs: Mapping[str, Array]) -> bool:
+    return sum(int(np.size(array)) for array in inputs.values()) <= MAX_INPUT_VALUES
+
+
+def _is_telling(point: Point, points: Sequence[Point]) -> bool:
+    # A single token says little about attention; a graph without names has but one size.
+    return point.size > 1 or all(other.size == 1 for other in points)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,89 @@
+"""How far two arrays are apart, and whether that is close enough. Pure NumPy; knows no backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from webnn_runtime.format.graph import Array
+
+__all__ = ["DEFAULT_TOLERANCE", "Difference", "compare", "worst"]
+
+# Of the output's largest value.
+DEFAULT_TOLERANCE: Final = 1e-4
+# An output that is zero throughout leaves no scale; rounding near zero is then measured against this.
+_SMALLEST_SCALE: Final = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One output of one run, or the worst of many.
+
+    Attributes:
+        max_abs: largest absolute difference.
+        largest: largest absolute value of the reference.
+        mean_cosine: mean cosine of the vectors along the last axis; 1 for integers that are equal.
+        min_cosine: the smallest of them.
+        passed: whether every difference lies within the tolerance.
+        reason: what is wrong beyond a large difference: shapes, types, values that are not finite.
+    """
+
+    max_abs: float
+    largest: float
+    mean_cosine: float
+    min_cosine: float
+    passed: bool
+    reason: str = ""
+
+
+def compare(expected: Array, actual: Array, tolerance: float) -> Difference:
+    """Compare one output; integers have to be equal, floats within `tolerance` of the largest value."""
+    if expected.shape != actual.shape:
+        return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}")
+    if expected.size == 0:
+        return Difference(0.0, 0.0, 1.0, 1.0, passed=True)
+    is_float = np.issubdtype(expected.dtype, np.floating)
+    if is_float != np.issubdtype(actual.dtype, np.floating):
+        return _hopeless(f"type {actual.dtype}, expected {expected.dtype}")
+    left, right = expected.astype(np.float64), actual.astype(np.float64)
+    finite = np.isfinite(left)
+    if not np.array_equal(left[~finite], right[~finite], equal_nan=True) or not np.isfinite(right[finite]).all():
+        return _hopeless("values that are not finite are in other places")
+    left, right = np.where(finite, left, 0.0), np.where(finite, right, 0.0)
+    max_abs, largest = float(np.abs(left - right).max()), float(np.abs(left).max())
+    mean_cosine, min_cosine = _cosines(left, right)
+    limit = tolerance * max(largest, _SMALLEST_SCALE) if is_float else 0.0
+    return Difference(max_abs, largest, mean_cosine, min_cosine, passed=max_abs <= limit)
+
+
+def worst(differences: list[Difference]) -> Difference:
+    """One line for many runs: the largest difference, the mean of the means, the smallest cosine.
+
+    `largest` is the scale of the run whose difference was largest.
+    """
+    top = max(differences, key=lambda one: one.max_abs)
+    return Difference(
+        top.max_abs,
+        top.largest,
+        sum(one.mean_cosine for one in differences) / len(differences),
+        min(one.min_cosine for one in differences),
+        passed=all(one.passed for one in differences),
+        reason=next((one.reason for one in differences if one.reason), ""),
+    )
+
+
+def _hopeless(reason: str) -> Difference:
+    return Difference(float("inf"), 0.0, 0.0, 0.0, passed=False, reason=reason)
+
+
+def _cosines(left: Array, right: Array) -> tuple[float, float]:
+    rows = left.reshape(-1, left.shape[-1] if left.ndim else 1)
+    others = right.reshape(rows.shape)
+    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(others, axis=1)
+    # A zero vector has no direction: equal to another zero vector, orthogonal to anything else.
+    both_zero = ~rows.any(axis=1) & ~others.any(axis=1)
+    products = (rows * others).sum(axis=1)
+    cosines = np.where(both_zero, 1.0, products / np.where(norms == 0, 1.0, norms))
+    return float(cosines.mean()), float(cosines.min())

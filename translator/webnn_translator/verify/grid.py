@@ -1,0 +1,90 @@
+"""Which sizes a graph is checked at: small and uneven ones, 1, and the maximum of every bounded name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from webnn_runtime.format.dims import DynamicDim, evaluate
+from webnn_runtime.format.graph import Graph
+
+__all__ = ["Point", "grid", "satisfies", "unchecked_maxima"]
+
+# Read by position: the first name takes the first value of each row, and so on; uneven, so that a mix-up shows.
+_ROWS: Final = ((1, 1, 1, 1), (2, 7, 3, 5), (3, 33, 2, 4), (1, 64, 2, 3), (9, 2, 1, 2))
+# Larger sizes are left to the user's own data: a check has to end within minutes.
+_LARGEST_POINT: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run of the check.
+
+    Attributes:
+        bindings: a value for every named dimension.
+        padded: whether masks hide the end of the rows.
+    """
+
+    bindings: Mapping[str, int]
+    padded: bool = False
+
+    @property
+    def size(self) -> int:
+        """Product of the dimensions: batch times length is a number of tokens."""
+        total = 1
+        for value in self.bindings.values():
+            total *= max(value, 1)
+        return total
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{name}={value}" for name, value in self.bindings.items())
+        return f"{sizes or 'static'}{', padded' if self.padded else ''}"
+
+
+def grid(graph: Graph, *, has_masks: bool) -> list[Point]:
+    """The points to check, smallest first; each satisfies the conditions that the graph leaves to the run."""
+    points = []
+    for bindings in _distinct(one for one in _bindings(graph) if satisfies(graph, one)):
+        points.append(Point(bindings))
+        # A row of one token cannot be padded; of a static graph the shapes are not known here.
+        if has_masks and (not bindings or max(bindings.values()) > 1):
+            points.append(Point(bindings, padded=True))
+    return sorted(points, key=lambda point: (point.size, point.padded, str(point)))
+
+
+def unchecked_maxima(graph: Graph, points: Sequence[Point]) -> list[str]:
+    """Names of dimensions that no point has at their maximum."""
+    reached = {(name, value) for point in points for name, value in point.bindings.items()}
+    return [name for name, dim in graph.dims.items() if (name, dim.max_size) not in reached]
+
+
+def satisfies(graph: Graph, bindings: Mapping[str, int]) -> bool:
+    """Whether the conditions that the graph leaves to the run hold for these sizes."""
+    for check in graph.checks:
+        left, right = evaluate(check.left, bindings), evaluate(check.right, bindings)
+        if not (left == right if check.relation == "==" else left >= right):
+            return False
+    return True
+
+
+def _bindings(graph: Graph) -> Iterator[dict[str, int]]:
+    names = list(graph.dims)
+    for row in _ROWS:
+        yield {name: _clipped(graph.dims[name], row[index % len(row)]) for index, name in enumerate(names)}
+    for large in names:
+        if graph.dims[large].max_size <= _LARGEST_POINT:
+            yield {name: dim.max_size if name == large else _clipped(dim, 1) for name, dim in graph.dims.items()}
+
+
+def _clipped(dim: DynamicDim, value: int) -> int:
+    return max(min(value, dim.max_size), max(dim.min_size, 1))
+
+
+def _distinct(candidates: Iterator[dict[str, int]]) -> Iterator[dict[str, int]]:
+    seen: set[tuple[tuple[str, int], ...]] = set()
+    for bindings in candidates:
+        key = tuple(bindings.items())
+        if key not in seen:
+            seen.add(key)
+            yield bindings

@@ -1,0 +1,164 @@
+"""Inputs a model could meet: token ids of real text, masks that hide the end of rows, seeded values for the rest.
+
+What an input is for is read from the graph and not from its name: indices into a table have a range, and an integer
+input of the same shape beside them is a mask. Only the tokenizer's own names say which indices are tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.format.binding import concrete_shape
+from webnn_runtime.format.graph import Array, Graph, Node, TensorType
+from webnn_translator.verify.grid import Point
+
+__all__ = ["InputPlan", "uniform"]
+
+# Operators that hand an index on, possibly after correcting it; anything else makes another number of it.
+_KEEPS_INDICES: Final = frozenset(
+    {"cast", "identity", "reshape", "expand", "clamp", "where", "max", "min", "add", "slice", "concat", "transpose"}
+)
+_TOKENS: Final = "input_ids"
+# Enough words for the longest rows; what they say does not matter, that they are words does.
+_TEXT: Final = (
+    "The weather is sunny and warm in Spain while the shipping forecast warns of gales near the coast. "
+    "A cat sleeps on the carpet, and somebody writes a program in Python that counts 12345 words. "
+    "Zürich, naïve café owners, and 東京 appear as well, because real text is seldom plain. "
+)
+
+
+def uniform(seed: int, count: int) -> npt.NDArray[np.float64]:
+    """`count` numbers in [-1, 1), the same on every platform and in every NumPy: PCG64's raw bits, 53 each."""
+    raw = np.asarray(np.random.PCG64(seed).random_raw(count), dtype=np.uint64).reshape(count)
+    numbers: npt.NDArray[np.float64] = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0
+    return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class InputPlan:
+    """How to fill each input of a graph.
+
+    Attributes:
+        inputs: the graph's inputs.
+        limits: inputs that index a table -> how many rows it has.
+        masks: integer inputs that hide the end of rows.
+        tokens: ids of a long text without an end, or None when there is no tokenizer.
+    """
+
+    inputs: Mapping[str, TensorType]
+    limits: Mapping[str, int]
+    masks: frozenset[str]
+    tokens: npt.NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, graph: Graph, tokenizer: Any = None) -> InputPlan:
+        """Read the plan from the graph; `tokenizer` is an `embed.TextTokenizer`."""
+        limits = _limits(graph)
+        rows = {graph.inputs[name].shape for name in limits}
+        masks = {
+            name
+            for name, kind in graph.inputs.items()
+            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape in rows
+        }
+        tokens = None
+        if tokenizer is not None and _TOKENS in limits:
+            ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
+            # A tokenizer of another model would index past the table.
+            tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
+        return cls(graph.inputs, limits, frozenset(masks), tokens)
+
+    @property
+    def kind(self) -> str:
+        """Where the values come from, for the certificate."""
+        return "tokens" if self.tokens is not None else "seeded"
+
+    def draw(self, point: Point, seed: int) -> dict[str, Array]:
+        """Arrays for every input at `point`."""
+        return {
+            name: self._fill(name, kind, concrete_shape(kind, point.bindings), point, seed + index)
+            for index, (name, kind) in enumerate(self.inputs.items())
+        }
+
+    def _fill(self, name: str, kind: TensorType, shape: tuple[int, ...], point: Point, seed: int) -> Array:
+        dtype = kind.dtype.numpy
+        count = int(np.prod(shape, dtype=np.int64))
+        if name in self.masks:
+            return _mask(shape, point.padded).astype(dtype)
+        if name == _TOKENS and self.tokens is not None:
+            return _rows_of_text(self.tokens, shape).astype(dtype)
+        values = uniform(seed, count).reshape(shape)
+        if kind.dtype.is_float:
+            return values.astype(dtype)
+        # Without a range, 0 and 1 are what flags, masks and booleans have in common.
+        limit = self.limits.get(name, 2)
+        return np.floor((values + 1.0) / 2.0 * limit).astype(dtype)
+
+
+def _limits(graph: Graph) -> dict[str, int]:
+    producers = {value: node for node in graph.nodes for value in node.outputs}
+    limits: dict[str, int] = {}
+    for node in graph.nodes:
+        limit = _table_rows(graph, node)
+        if limit is None:
+            continue
+        for name in _sources(graph, producers, node.inputs[1]):
+            limits[name] = min(limit, limits.get(name, limit))
+    return limits
+
+
+def _table_rows(graph: Graph, node: Node) -> int | None:
+    """How many entries a `gather` can reach, where that is fixed."""
+    table = node.inputs[0]
+    axis = node.options.get("axis")
+    if node.op != "gather" or table is None or not isinstance(axis, int):
+        return None
+    rows = graph.types[table].shape[axis]
+    return rows if isinstance(rows, int) else None
+
+
+def _sources(graph: Graph, producers: Mapping[str, Node], value: str | None) -> set[str]:
+    """Integer inputs whose values reach `value` as indices."""
+    found: set[str] = set()
+    pending, seen = [value] if value is not None else [], {value}
+    while pending:
+        current = pending.pop()
+        if current in graph.inputs and not graph.inputs[current].dtype.is_float:
+            found.add(current)
+        node = producers.get(current)
+        if node is None or node.op not in _KEEPS_INDICES:
+            continue
+        # The condition of `where` chooses, it is not an index itself.
+        for operand in node.inputs[1:] if node.op == "where" else node.inputs:
+            if operand is not None and operand not in seen:
+                seen.add(operand)
+                pending.append(operand)
+    return found
+
+
+def _mask(shape: tuple[int, ...], padded: bool) -> Array:
+    rows, length = shape
+    mask = np.ones(shape, dtype=np.int64)
+    if padded:
+        for row in range(rows):
+            # Row 0 of several keeps its whole length, the others lose a growing part, never all.
+            hidden = (row if rows > 1 else 1) * length // (rows + 1)
+            mask[row, max(length - hidden, 1) :] = 0
+    return mask
+
+
+def _rows_of_text(tokens: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Array:
+    """Rows that start like a text (special tokens included) and go on with different words each."""
+    count = int(np.prod(shape, dtype=np.int64))
+    length = shape[-1] if shape else 1
+    rows = count // max(length, 1)
+    body = tokens[1:-1] if len(tokens) > 2 else tokens
+    filled = np.stack([np.resize(np.roll(body, -5 * row), length) for row in range(rows)]) if rows else np.empty(shape)
+    filled[:, :1] = tokens[0]
+    if length > 1:
+        filled[:, -1] = tokens[-1]
+    return filled.reshape(shape)

@@ -1,0 +1,96 @@
+"""ONNX Runtime on the source model: what the translation is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
+from webnn_runtime.format.graph import Array
+
+__all__ = ["OnnxReference"]
+
+_NUMPY_TYPES: Final = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int16)": "int16",
+    "tensor(uint16)": "uint16",
+    "tensor(int32)": "int32",
+    "tensor(uint32)": "uint32",
+    "tensor(int64)": "int64",
+    "tensor(uint64)": "uint64",
+    "tensor(bool)": "bool",
+}
+
+
+class OnnxReference:
+    """A session on the original file.
+
+    Attributes:
+        version: of ONNX Runtime.
+        inputs: names in the file's order.
+        outputs: names in the file's order.
+    """
+
+    def __init__(self, file: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as exc:
+            raise BackendUnavailable(
+                "checking against the source needs ONNX Runtime; pip install onnxruntime, or pass --no-verify",
+                backend="onnxruntime",
+            ) from exc
+        self.version = str(onnxruntime.__version__)
+        options = onnxruntime.SessionOptions()
+        # Warnings about initialisers that its optimiser removes are no news to the user.
+        options.log_severity_level = 3
+        # Its fusions approximate (GELU by tanh at some levels); the plain graph is the meaning of the model.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        self._errors = _error_types()
+        try:
+            self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        except self._errors as exc:
+            raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
+        self._types = {item.name: item.type for item in self._session.get_inputs()}
+        self.inputs = list(self._types)
+        self.outputs = [item.name for item in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        """Run with inputs by their original names; integers 0 and 1 stand for booleans.
+
+        Raises:
+            ExecutionError: ONNX Runtime refuses the inputs.
+        """
+        fed = {name: _as_declared(inputs[name], self._types[name]) for name in self.inputs if name in inputs}
+        try:
+            results = self._session.run(list(outputs), fed)
+        except self._errors as exc:
+            raise ExecutionError(
+                f"the source model does not run on these inputs: {_first_line(exc)}", backend="onnxruntime"
+            ) from exc
+        return dict(zip(outputs, results, strict=True))
+
+
+def _as_declared(array: Array, declared: str) -> Array:
+    name = _NUMPY_TYPES.get(declared)
+    if name is None:
+        raise ExecutionError(f"the source has an input of type {declared}, which cannot be fed", backend="onnxruntime")
+    return array.astype(np.dtype(name), copy=False)
+
+
+def _error_types() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    # One class per status code, with no common base below Exception.
+    found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*found, RuntimeError, ValueError)
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().partition("\n")[0]
