@@ -19,7 +19,9 @@ __all__ = ["main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 # Switches of other converters that ours has no answer to yet, or never will; each refusal says what to do.
-_NOT_YET: Final = "quantising is not in this release; convert in float32, or pass an ONNX file that is quantised already"
+_NOT_YET: Final = (
+    "quantising is not in this release; convert in float32, or pass an ONNX file that is quantised already"
+)
 _REFUSED: Final = {
     "--quantize": _NOT_YET,
     "--dtype": _NOT_YET,
@@ -45,7 +47,9 @@ def convert(
     model: Annotated[str, typer.Argument(help="An .onnx file, a model folder, or a Hub id 'owner/name'.")] = "",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", "--output", help="Folder to write; by default NAME-webnn here.", show_default=False),
+        typer.Option(
+            "-o", "--out", "--output", help="Folder to write; by default NAME-webnn here.", show_default=False
+        ),
     ] = None,
     dim: Annotated[
         list[str] | None,
@@ -114,7 +118,9 @@ def convert(
         if optimize:
             report.note("--optimize: clean-ups always run")
         with report.progress("converting") as progress:
-            done = convert_model(model_id or model, out, output_parent_dir, options, note=report.note, progress=progress)
+            done = convert_model(
+                model_id or model, out, output_parent_dir, options, note=report.note, progress=progress
+            )
         _tell(report, done)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
+
 from webnn_runtime.format.errors import (
     BackendError,
     BackendUnavailable,
@@ -12,7 +14,6 @@ from webnn_runtime.format.errors import (
     GraphError,
     HubError,
 )
-from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
 from webnn_translator.verify import VerificationFailed
 
 __all__ = ["ExitCode", "exit_code_of"]

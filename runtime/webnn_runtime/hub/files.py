@@ -18,6 +18,7 @@ __all__ = [
     "TRANSFORMER_CONFIG_FILES",
     "is_safe_name",
     "select_bundle",
+    "select_companions",
     "select_everything",
     "select_tokenizer",
 ]
@@ -61,13 +62,25 @@ def select_bundle(names: Collection[str]) -> list[str]:
     chosen = {graph}
     chosen.update({f"{stem}.manifest.json", "manifest.json"} & files)
     chosen.update(_choose_weights(stem, files))
-    return sorted(chosen | _companions(files))
+    return sorted(chosen | select_companions(files))
 
 
 def select_tokenizer(names: Collection[str]) -> list[str]:
     """The tokenizer and the files that state its maximum length, from any kind of model repository."""
     files = {name for name in names if is_safe_name(name)}
-    return sorted(_companions(files) - {name for name in files if name.endswith(".safetensors")})
+    return sorted(select_companions(files) - {name for name in files if name.endswith(".safetensors")})
+
+
+def select_companions(names: Collection[str]) -> set[str]:
+    """What makes a graph an embedder: the tokenizer, the pipeline's configuration, and its modules with their weights."""
+    files = {name for name in names if is_safe_name(name)}
+    found = set()
+    for name in files:
+        folder, _, last = name.rpartition("/")
+        wanted = _IN_MODULE_FOLDERS if _MODULE_FOLDER.fullmatch(folder) else _IN_ROOT if not folder else ()
+        if last in wanted:
+            found.add(name)
+    return found
 
 
 def select_everything(names: Collection[str]) -> list[str]:
@@ -96,13 +109,3 @@ def _choose_weights(stem: str, files: Collection[str]) -> set[str]:
             return named
     foreign = {name for name in files if name.endswith(".weights") and "/" not in name}
     return foreign if len(foreign) == 1 else set()
-
-
-def _companions(files: Collection[str]) -> set[str]:
-    found = set()
-    for name in files:
-        folder, _, last = name.rpartition("/")
-        wanted = _IN_MODULE_FOLDERS if _MODULE_FOLDER.fullmatch(folder) else _IN_ROOT if not folder else ()
-        if last in wanted:
-            found.add(name)
-    return found

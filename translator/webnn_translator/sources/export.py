@@ -86,6 +86,8 @@ def task_of(folder: Path) -> str:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"]
     except (OSError, ValueError, AttributeError) as exc:
         raise HubError(f"{folder.name}: config.json is missing or is no JSON object; it is needed to export") from exc
+    if str(stated[0]).endswith("LMHeadModel"):
+        return "text-generation"
     for name, task in TASKS.items():
         if str(stated[0]).endswith(task.suffix):
             return name

@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from webnn_runtime.format.errors import HubError
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
-
-from webnn_runtime.format.errors import HubError
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx

@@ -1,0 +1,46 @@
+"""The commands of `webnn`, one module each."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from webnn_runtime import __version__
+from webnn_runtime.cli import embed, inspect, verify
+from webnn_runtime.cli.report import run_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Look at a WebNN bundle, check it, run it. To make one: webnn-convert.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("verify")(verify.verify)
+app.command("inspect")(inspect.inspect)
+app.command("embed")(embed.embed)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"webnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run_app(app, "webnn"))

@@ -1,0 +1,68 @@
+"""`webnn embed`: texts in, vectors out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["embed"]
+
+
+def embed(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, one a line from stdin.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the vectors to this .npy file instead of stdout.")
+    ] = None,
+    backend: BackendName = "auto",
+    threads: Threads = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
+    prompt_name: Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")] = None,
+    no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Embed texts: one JSON array of numbers a line, in the order of the texts."""
+    with reporting("embed", as_json=as_json, quiet=quiet) as report:
+        given = texts if texts else _lines()
+        from webnn_runtime.embed import WebNNEmbedder
+
+        embedder = WebNNEmbedder(model, backend=backend, threads=threads)
+        info = embedder.backend_info()
+        report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, {len(given)} texts")
+        vectors = embedder.encode(
+            given, batch_size=batch_size, normalize=not no_normalize, prompt_name=prompt_name, show_progress=False
+        )
+        _give(report, vectors, out)
+
+
+def _lines() -> list[str]:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise EmbedError("no texts; pass them as arguments, or one a line on stdin")
+    return [line.rstrip("\r\n") for line in sys.stdin]
+
+
+def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
+    count, dimension = vectors.shape
+    report.data.update(count=count, dimension=dimension)
+    if out is not None:
+        np.save(out, vectors, allow_pickle=False)
+        report.data["file"] = str(out)
+        report.result(str(out))
+        return
+    # Nine digits are what a float32 needs to come back as the same bits.
+    rows = [[float(f"{value:.9g}") for value in row] for row in vectors]
+    report.data["vectors"] = rows
+    for row in rows:
+        report.result(json.dumps(row))

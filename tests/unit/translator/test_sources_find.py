@@ -1,0 +1,128 @@
+"""From what the user named to the ONNX file, and to the files that travel with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn_runtime.format.errors import HubError
+from webnn_translator.sources import open_source
+from webnn_translator.sources.export import export_onnx, task_of
+
+
+def tiny_model() -> Any:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [numpy_helper.from_array(np.ones(3, np.float32), "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def put(path: Path, content: bytes = b"{}") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_alone_brings_nothing_with_it(tmp_path: Path) -> None:
+    path = put(tmp_path / "net.onnx", tiny_model().SerializeToString())
+    with open_source(str(path)) as source:
+        assert source.name == "net"
+        assert dict(source.companions) == {}
+        assert source.record() == {"file": "net.onnx", "sha256": source.sha256}
+
+
+@pytest.mark.parametrize("place", ["model.onnx", "onnx/model.onnx"])
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_the_tokenizer_and_the_pipeline_travel_with_a_model(tmp_path: Path, place: str, named: str) -> None:
+    folder = tmp_path / "encoder"
+    path = put(folder / place, tiny_model().SerializeToString())
+    travelling = ["tokenizer.json", "config.json", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"]
+    for name in [*travelling, "pytorch_model.bin", "model.safetensors", "2_Dense/pytorch_model.bin", "notes.md"]:
+        put(folder / name)
+    with open_source(str(folder if named == "folder" else path)) as source:
+        assert sorted(source.companions) == sorted(travelling)
+        assert source.file == path
+        assert source.name == ("encoder" if named == "folder" else "model")
+
+
+def test_the_onnx_folder_of_a_repository_wins(tmp_path: Path) -> None:
+    put(tmp_path / "model.onnx", b"not this one")
+    put(tmp_path / "onnx" / "model.onnx", tiny_model().SerializeToString())
+    with open_source(str(tmp_path)) as source:
+        assert source.file_name == "onnx/model.onnx"
+
+
+@pytest.mark.parametrize(("option", "flag"), [({"task": "fill-mask"}, "--task"), ({"opset": 18}, "--opset")])
+def test_export_options_are_refused_for_an_onnx_file(tmp_path: Path, option: dict[str, Any], flag: str) -> None:
+    path = put(tmp_path / "net.onnx", tiny_model().SerializeToString())
+    with pytest.raises(HubError, match=f"{flag} only matters for an export"), open_source(str(path), **option):
+        pass
+
+
+@pytest.mark.parametrize("name", ["absent.onnx", "./absent", "not an id!"])
+def test_what_is_not_there_is_said_to_be_not_there(name: str) -> None:
+    with pytest.raises(HubError, match="no such"), open_source(name):
+        pass
+
+
+def test_a_folder_without_any_model_says_what_it_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(HubError, match=r"onnx/model\.onnx or model\.onnx"), open_source(str(tmp_path)):
+        pass
+
+
+def test_a_missing_torch_is_answered_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(HubError) as caught, open_source(str(tmp_path)):
+        pass
+    assert 'pip install "webnn-runtime[export]"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "task"),
+    [
+        ("BertModel", "feature-extraction"),
+        ("BertForMaskedLM", "fill-mask"),
+        ("DistilBertForSequenceClassification", "text-classification"),
+        ("GPT2LMHeadModel", "text-generation"),
+        ("LlamaForCausalLM", "text-generation"),
+    ],
+)
+def test_the_task_is_what_the_architecture_states(tmp_path: Path, architecture: str, task: str) -> None:
+    put(tmp_path / "config.json", json.dumps({"architectures": [architecture]}).encode())
+    assert task_of(tmp_path) == task
+
+
+def test_a_sentence_encoder_is_exported_for_its_features(tmp_path: Path) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertForMaskedLM"]}')
+    put(tmp_path / "modules.json", b"[]")
+    assert task_of(tmp_path) == "feature-extraction"
+
+
+@pytest.mark.parametrize("config", [b"{}", b"[]", b"{", b'{"architectures": ["Odd"]}'])
+def test_a_configuration_that_does_not_say_the_task_asks_for_it(tmp_path: Path, config: bytes) -> None:
+    put(tmp_path / "config.json", config)
+    with pytest.raises(HubError, match=r"--task|no JSON object"):
+        task_of(tmp_path)
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), [({"task": "dance"}, "task 'dance'"), ({"opset": 3}, "opset 3")])
+def test_an_unknown_task_or_opset_lists_the_known_ones(
+    tmp_path: Path, arguments: dict[str, Any], complaint: str
+) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    with pytest.raises(HubError, match=complaint):
+        export_onnx(tmp_path, tmp_path / "out.onnx", **arguments)
+    assert not (tmp_path / "out.onnx").exists()
