@@ -161,8 +161,10 @@ class SymbolicDim:
     def __str__(self) -> str:
         text = ""
         for monomial, coefficient in self.terms:
-            factors = [_power_text(atom, power) for atom, power in monomial]
             magnitude = abs(coefficient)
+            # A quotient alone needs no brackets, except after a leading sign, which Python binds tighter.
+            alone = len(monomial) == 1 and magnitude == 1 and (bool(text) or coefficient > 0)
+            factors = [_power_text(atom, power, alone=alone) for atom, power in monomial]
             if magnitude != 1 or not factors:
                 factors.insert(0, str(magnitude))
             sign = ("-" if coefficient < 0 else "") if not text else (" - " if coefficient < 0 else " + ")
@@ -197,7 +199,7 @@ def product(dims: Iterator[Dim] | tuple[Dim, ...] | list[Dim]) -> Dim:
 
 def ceil_div(numerator: Dim, divisor: Dim) -> Dim:
     """Quotient rounded up, for a positive divisor."""
-    return -((-numerator) // divisor)
+    return (numerator + divisor - 1) // divisor
 
 
 def dim_max(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> Dim:
@@ -440,9 +442,9 @@ def _grouped(dim: Dim, *, tight: bool = False) -> str:
     return text if simple else f"({text})"
 
 
-def _power_text(atom: _Atom, power: int) -> str:
+def _power_text(atom: _Atom, power: int, *, alone: bool = False) -> str:
     base = str(atom)
-    if isinstance(atom, _Quotient):
+    if isinstance(atom, _Quotient) and not (alone and power == 1):
         base = f"({base})"
     return "*".join([base] * power)
 

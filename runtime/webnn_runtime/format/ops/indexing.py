@@ -90,6 +90,7 @@ SPECS = (
         _gather,
         "Slices of the input at indices along axis.",
         "indexing",
+        restated=frozenset({"shape"}),
     ),
     OpSpec(
         "gatherElements",

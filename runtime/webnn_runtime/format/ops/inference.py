@@ -139,10 +139,19 @@ class Inference:
                     raise self.error(f"result {shape_text(shape)} has dimension {dim}; 1 to {MAX_DIM} are valid")
             elif bounds(dim, self.dims)[1] < 0:
                 raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always negative")
-            elif bounds(dim, self.dims)[0] < 0:
+            elif bounds(dim, self.dims)[0] < 0 and not self._is_implied(dim):
                 self.at_least(dim, 0, f"dimension {dim} of the result")
             elif bounds(dim, self.dims)[0] > MAX_DIM:
                 raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always above {MAX_DIM}")
         if bounds(product(shape), self.dims)[0] > MAX_DIM:
             raise self.error(f"result {shape_text(shape)} has more than {MAX_DIM} elements")
         return shape
+
+    def _is_implied(self, dim: Dim) -> bool:
+        """Whether a condition that this node already left to the run shows dim >= 0."""
+        return any(
+            check.node == self.node
+            and check.relation == ">="
+            and is_at_least(dim, check.left - check.right, self.dims) is True
+            for check in self.checks
+        )

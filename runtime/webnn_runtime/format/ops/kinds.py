@@ -2,7 +2,7 @@
 
 `read` takes what a file or a caller gives (JSON-like values, `SymbolicDim`, `DataType`) and returns the
 one Python form a graph holds; it raises `ValueError` with a message that starts with what was found.
-`check` sees the operand types. `write` returns JSON-like values and `SymbolicDim`.
+`fit` sees the operand types. `write` returns JSON-like values and `SymbolicDim`.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ class Kind:
         """
         raise NotImplementedError
 
-    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
-        """Compare with the operands (`types[0]` is the first one).
+    def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:  # noqa: ARG002  # for kinds that care
+        """The value for these operands (`types[0]` is the first one).
 
         Raises:
             ValueError: the value does not fit them.
         """
+        return value
 
     def write(self, value: OptionValue) -> Any:
         """What a file holds for `value`: JSON-like values and `SymbolicDim`."""
@@ -99,6 +100,12 @@ class Number(Kind):
     def read(self, raw: object) -> OptionValue:
         return _number(raw)
 
+    def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
+        # One spelling per value: 0 and 0.0 mean the same to a float operand.
+        if isinstance(value, int) and types and types[0] is not None and types[0].dtype.is_float:
+            return _float(value)
+        return value
+
     def write(self, value: OptionValue) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
@@ -116,10 +123,7 @@ class Real(Kind):
     minimum: float | None = None
 
     def read(self, raw: object) -> OptionValue:
-        try:
-            value = float(_number(raw))
-        except OverflowError as exc:
-            raise ValueError(f"{raw!r} is too large for a float") from exc
+        value = _float(_number(raw))
         if not math.isfinite(value):
             raise ValueError(f"{raw!r} is not finite")
         if self.minimum is not None and value < self.minimum:
@@ -139,7 +143,7 @@ class Numbers(Kind):
     above: float | None = None
 
     def read(self, raw: object) -> OptionValue:
-        values = tuple(float(_number(item)) for item in _items(raw, self.length))
+        values = tuple(_float(_number(item)) for item in _items(raw, self.length))
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"{raw!r} holds a number that is not finite")
         if self.above is not None and not all(value > self.above for value in values):
@@ -149,16 +153,17 @@ class Numbers(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Axis(Kind):
-    """One dimension of the first operand, counted from 0; negative ones do not exist in WebNN."""
+    """One dimension of the first operand, counted from 0.
+
+    WebNN has no negative axes. Existing files have ONNX's, counted from the end: they are read, and held
+    and written as what they mean.
+    """
 
     def read(self, raw: object) -> OptionValue:
-        value = _integer(raw)
-        if value < 0:
-            raise ValueError(f"{value} is negative; count from 0")
-        return value
+        return _integer(raw)
 
-    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
-        _check_axis(value, types)
+    def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
+        return _axis(value, types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,20 +179,18 @@ class Axes(Kind):
     every: bool = False
 
     def read(self, raw: object) -> OptionValue:
-        values = tuple(_integer(item) for item in _items(raw, self.length))
-        if any(value < 0 for value in values):
-            raise ValueError(f"{list(values)} holds a negative axis; count from 0")
-        if len(set(values)) != len(values):
-            raise ValueError(f"{list(values)} names an axis twice")
-        return values
+        return tuple(_integer(item) for item in _items(raw, self.length))
 
-    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
-        if isinstance(value, tuple):
-            for axis in value:
-                _check_axis(axis, types)
-            first = types[0] if types else None
-            if self.every and first is not None and len(value) != first.rank:
-                raise ValueError(f"{list(value)} has {len(value)} axes; {first} needs all {first.rank}")
+    def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
+        if not isinstance(value, tuple):
+            return value
+        axes = tuple(_axis(axis, types) for axis in value)
+        if len(set(axes)) != len(axes):
+            raise ValueError(f"{list(value)} names an axis twice")
+        first = types[0] if types else None
+        if self.every and first is not None and len(axes) != first.rank:
+            raise ValueError(f"{list(value)} has {len(axes)} axes; {first} needs all {first.rank}")
+        return axes
 
     @property
     def doc(self) -> str:
@@ -209,15 +212,13 @@ class Dims(Kind):
     per_axis: bool = False
 
     def read(self, raw: object) -> OptionValue:
-        values: list[Dim] = []
-        for item in _items(raw, self.length):
-            values.append(_dim(item, self.minimum))
-        return tuple(values)
+        return tuple(_dim(item, self.minimum) for item in _items(raw, self.length))
 
-    def check(self, value: OptionValue, types: Sequence[TensorType | None]) -> None:
+    def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
         first = types[0] if types else None
         if self.per_axis and first is not None and isinstance(value, tuple) and len(value) != first.rank:
             raise ValueError(f"{len(value)} values for {first}; give one for each of its {first.rank} dimensions")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,13 @@ def _number(raw: object) -> int | float:
     raise ValueError(f"{raw!r} is not a number")
 
 
+def _float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def _items(raw: object, length: int | None) -> Sequence[object]:
     if not isinstance(raw, (list, tuple)):
         raise ValueError(f"{raw!r} is not a list")
@@ -326,7 +334,11 @@ def _items(raw: object, length: int | None) -> Sequence[object]:
     return raw
 
 
-def _check_axis(value: object, types: Sequence[TensorType | None]) -> None:
+def _axis(value: object, types: Sequence[TensorType | None]) -> int:
+    axis = _integer(value)
     first = types[0] if types else None
-    if first is not None and isinstance(value, int) and value >= first.rank:
-        raise ValueError(f"{value} is not an axis of {first}; it has rank {first.rank}")
+    if first is None:
+        return axis
+    if not -first.rank <= axis < first.rank:
+        raise ValueError(f"{axis} is not an axis of {first}; it has rank {first.rank}")
+    return axis % first.rank

@@ -10,6 +10,7 @@ from webnn_runtime.format.dims import DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.errors import OperandError, OptionError, ShapeError, UnknownOp
 from webnn_runtime.format.graph import DimCheck, Node, OptionValue, TensorType
 from webnn_runtime.format.ops.inference import Inference
+from webnn_runtime.format.ops.kinds import Dims
 from webnn_runtime.format.ops.limits import MAX_TENSORS
 from webnn_runtime.format.ops.spec import Operand, OpSpec, keywords
 
@@ -55,6 +56,8 @@ def infer_node(
         )
     for kind in results:
         context.valid(kind.shape)
+    for name in spec.restated & node.options.keys():
+        _check_restated(context, name, node.options[name], results[0])
     slots = len(spec.operands)
     inputs = node.inputs if spec.is_variadic else node.inputs + (None,) * (slots - len(node.inputs))
     whole = Node(node.op, inputs, MappingProxyType(options), node.outputs, node.label)
@@ -77,6 +80,8 @@ def complete_options(
     found: dict[str, object] = {}
     for name, raw in given.items():
         option = spec.option(name)
+        if name in spec.restated:
+            continue
         if option is None and name in spec.refused:
             raise OptionError(
                 f"{spec.name} option '{name}' is not WebNN's; {spec.refused[name]}", node=node, op=spec.name
@@ -95,7 +100,7 @@ def complete_options(
             raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
         try:
             value = option.kind.read(raw) if raw is not None else option.value_when_absent(operands, complete)
-            option.kind.check(value, operands)
+            value = option.kind.fit(value, operands) if value is not None else None
         except ValueError as exc:
             raise OptionError(f"{spec.name} option '{option.name}': {exc}", node=node, op=spec.name) from exc
         for item in value if isinstance(value, tuple) else (value,):
@@ -176,6 +181,15 @@ def _check_operand(spec: OpSpec, node: Node, operand: Operand, kind: TensorType,
             node=node.name,
             op=spec.name,
         )
+
+
+def _check_restated(context: Inference, name: str, raw: object, kind: TensorType) -> None:
+    try:
+        shape = Dims().read(raw)
+    except ValueError as exc:
+        raise OptionError(f"{context.op} option '{name}': {exc}", node=context.node, op=context.op) from exc
+    if isinstance(shape, tuple):
+        context.same_shape(kind.shape, tuple(shape), f"the result's shape and option '{name}'")  # type: ignore[arg-type]  # Dims reads dimensions
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

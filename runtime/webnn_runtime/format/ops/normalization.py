@@ -73,9 +73,18 @@ def _channels(context: Inference, x: TensorType, axis: int, **operands: TensorTy
             context.equal(kind.shape[0], x.shape[axis], f"sizes of operand '{name}' and of the input's axis {axis}")
 
 
-def _all_but_the_first(types: Operands, _: Options) -> tuple[int, ...]:
-    first = types[0]
-    return tuple(range(1, first.rank)) if first is not None else ()
+def _layer_axes(types: Operands, _: Options) -> tuple[int, ...]:
+    """All axes but the first, or as many of the last ones as scale or bias has dimensions.
+
+    The second is for files of older writers, which leave axes out when they mean the last one: WebNN's
+    own default would refuse every graph where the two differ, so no valid one changes its meaning.
+    """
+    first, *rest = types
+    if first is None:
+        return ()
+    counts = {kind.rank for kind in rest if kind is not None and kind.rank <= first.rank}
+    count = counts.pop() if len(counts) == 1 else first.rank - 1
+    return tuple(range(max(first.rank - count, 0), first.rank))
 
 
 def _vector(name: str, *, optional: bool = False) -> Operand:
@@ -118,7 +127,7 @@ SPECS = (
             operand("scale", "input", FLOATS, optional=True),
             operand("bias", "input", FLOATS, optional=True),
         ),
-        (Option("axes", Axes(), default_for=_all_but_the_first), _EPSILON),
+        (Option("axes", Axes(), default_for=_layer_axes), _EPSILON),
         (result("input", FLOATS, ANY_RANK, SCALAR_UP),),
         _layer,
         "x by its own mean and variance over axes (all but the first), then scale and bias.",

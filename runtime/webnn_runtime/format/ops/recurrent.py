@@ -149,9 +149,7 @@ def _lstm_cell(
 def _demand(context: Inference, **operands: tuple[TensorType | None, tuple[Dim, ...]]) -> None:
     for name, (kind, shape) in operands.items():
         if kind is not None:
-            context.same_shape(
-                kind.shape, shape, f"shapes of operand '{name}' and {shape_text(shape)}, which it needs,"
-            )
+            context.same_shape(kind.shape, shape, f"operand '{name}' and the shape {shape_text(shape)} that it needs")
 
 
 def _floats(name: str, ranks: Ranks, *, optional: bool = False) -> Operand:
@@ -162,9 +160,9 @@ def _out(number: str, ranks: Ranks, *, optional: bool = False) -> Operand:
     return result("input", FLOATS, ranks, ranks, name=f"output{number}", optional=optional)
 
 
-def _hidden_size(gates: int) -> Option:
+def _hidden_size(gates: int, place: int = 1) -> Option:
     # All gates of two directions must still be a valid dimension.
-    return Option("hiddenSize", Integer(1, (2**31 - 1) // (2 * gates)), positional=True)
+    return Option("hiddenSize", Integer(1, (2**31 - 1) // (2 * gates)), positional=place)
 
 
 _DIRECTION = Option("direction", Choice(("forward", "backward", "both")), "forward")
@@ -174,7 +172,7 @@ _GRU_ACTIVATIONS = Option("activations", Choices(_WORDS, 2), ("sigmoid", "tanh")
 _LSTM_ACTIVATIONS = Option("activations", Choices(_WORDS, 3), ("sigmoid", "tanh", "tanh"))
 _RESET_AFTER = Option("resetAfter", Bool(), True)
 _RETURN_SEQUENCE = Option("returnSequence", Bool(), False)
-_STEPS = Option("steps", Size(), positional=True)
+_STEPS = Option("steps", Size(), positional=1)
 
 SPECS = (
     OpSpec(
@@ -190,7 +188,7 @@ SPECS = (
         (
             _GRU_ACTIVATIONS,
             _DIRECTION,
-            _hidden_size(_GRU_GATES),
+            _hidden_size(_GRU_GATES, place=2),
             _GRU_LAYOUT,
             _RESET_AFTER,
             _RETURN_SEQUENCE,
@@ -232,7 +230,7 @@ SPECS = (
         (
             _LSTM_ACTIVATIONS,
             _DIRECTION,
-            _hidden_size(_LSTM_GATES),
+            _hidden_size(_LSTM_GATES, place=2),
             _LSTM_LAYOUT,
             _RETURN_SEQUENCE,
             _STEPS,

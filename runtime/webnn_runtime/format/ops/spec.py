@@ -132,6 +132,7 @@ class OpSpec:
         doc: one line saying what it computes.
         family: name of the file that holds the operator in every layer.
         refused: option names seen in existing files whose meaning is another one -> what is right.
+        restated: options of existing files that repeat the result's shape: compared with it, not kept.
     """
 
     name: str
@@ -142,11 +143,12 @@ class OpSpec:
     doc: str
     family: str
     refused: Mapping[str, str] = field(default_factory=dict)
+    restated: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         names = [operand.name for operand in self.operands] + [option.name for option in self.options]
         names += [alias for option in self.options for alias in option.aliases]
-        names += list(self.refused)
+        names += [*self.refused, *self.restated]
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: an operand or option name occurs twice")
         if list(self.options) != sorted(self.options, key=lambda option: option.name):
