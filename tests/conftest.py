@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from webnn_runtime.backends import Backend, get_backend
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -28,3 +30,14 @@ def optional() -> Callable[[str], Any]:
         return pytest.importorskip(name)
 
     return load
+
+
+# Backends that every operator case runs on, each with the library it needs.
+BACKENDS = {"numpy": "numpy"}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> Backend:
+    """Each backend in turn; one without its library is skipped as `optional` says."""
+    optional(BACKENDS[request.param])
+    return get_backend(request.param)

@@ -23,7 +23,7 @@ class _Windows:
     def __init__(
         self,
         shape: tuple[int, ...],
-        window: Pair | None,
+        window: Pair,
         padding: Padding,
         strides: Pair,
         dilations: Pair,
@@ -31,7 +31,7 @@ class _Windows:
         output_sizes: Pair | None,
     ) -> None:
         height, width = shape[2:]
-        self.window = window or (height, width)
+        self.window = window
         self.strides, self.dilations = strides, dilations
         begin, end = padding[::2], padding[1::2]
         self.sizes: tuple[int, ...]
@@ -85,7 +85,7 @@ def _from_nchw(x: Array, layout: str) -> Array:
 def average_pool2d(
     x: Array,
     *,
-    window_dimensions: Pair | None,
+    window_dimensions: Pair,
     padding: Padding,
     strides: Pair,
     dilations: Pair,
@@ -104,7 +104,7 @@ def average_pool2d(
 def l2_pool2d(
     x: Array,
     *,
-    window_dimensions: Pair | None,
+    window_dimensions: Pair,
     padding: Padding,
     strides: Pair,
     dilations: Pair,
@@ -122,7 +122,7 @@ def l2_pool2d(
 def max_pool2d(
     x: Array,
     *,
-    window_dimensions: Pair | None,
+    window_dimensions: Pair,
     padding: Padding,
     strides: Pair,
     dilations: Pair,
