@@ -72,7 +72,7 @@ def select_tokenizer(names: Collection[str]) -> list[str]:
 
 
 def select_companions(names: Collection[str]) -> set[str]:
-    """What makes a graph an embedder: the tokenizer, the pipeline's configuration, and its modules with their weights."""
+    """What makes a graph an embedder: tokenizer, configuration of the pipeline, and its modules with their weights."""
     files = {name for name in names if is_safe_name(name)}
     found = set()
     for name in files:

@@ -61,9 +61,7 @@ def compare_canary(canary: Mapping[str, Any], outputs: Mapping[str, Array], tole
                 raise ManifestError(f"canary of output '{name}' has another shape than the graph gives")
             thinned = _thinned(actual)
             expected = np.array([float(value) for value in entry["values"]]).astype(thinned.dtype)
-            # The whole output sets the scale, of which only some values were kept.
-            scale = max(float(entry["largest"]) / max(_largest(expected), 1e-30), 1.0)
-            found[name] = compare(expected, thinned, tolerance * scale)
+            found[name] = compare(expected, thinned, tolerance, scale=float(entry["largest"]))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise ManifestError("a canary's outputs are malformed; convert the model again") from exc
     return found

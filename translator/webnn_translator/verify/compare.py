@@ -38,8 +38,15 @@ class Difference:
     reason: str = ""
 
 
-def compare(expected: Array, actual: Array, tolerance: float) -> Difference:
-    """Compare one output; integers have to be equal, floats within `tolerance` of the largest value."""
+def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 0.0) -> Difference:
+    """Compare one output; integers have to be equal, floats within `tolerance` of the largest value.
+
+    Args:
+        expected: the reference.
+        actual: what is judged.
+        tolerance: largest difference, as a part of the largest value.
+        scale: the largest value of the whole output, when `expected` is only a part of it.
+    """
     if expected.shape != actual.shape:
         return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}")
     if expected.size == 0:
@@ -54,7 +61,7 @@ def compare(expected: Array, actual: Array, tolerance: float) -> Difference:
     left, right = np.where(finite, left, 0.0), np.where(finite, right, 0.0)
     max_abs, largest = float(np.abs(left - right).max()), float(np.abs(left).max())
     mean_cosine, min_cosine = _cosines(left, right)
-    limit = tolerance * max(largest, _SMALLEST_SCALE) if is_float else 0.0
+    limit = tolerance * max(largest, scale, _SMALLEST_SCALE) if is_float else 0.0
     return Difference(max_abs, largest, mean_cosine, min_cosine, passed=max_abs <= limit)
 
 
