@@ -1,0 +1,370 @@
+"""ML and MLContext: where graphs are built, tensors live and work is queued."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+import numpy as np
+
+from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupportedError, OperationError, UnknownError
+from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.tensor import Buffer, MLTensor, array_from_buffer, tensor_type
+from webnn_runtime.format.errors import BackendError, BackendUnavailable, WebnnError
+from webnn_runtime.format.graph import Array, TensorType
+
+if TYPE_CHECKING:
+    from webnn_runtime.api.builder import MLGraphBuilder
+
+__all__ = ["ML", "MLContext", "MLContextLostInfo"]
+
+_POWER: Final = ("default", "high-performance", "low-power")
+_DEVICES: Final = ("cpu", "gpu", "npu")
+
+
+@dataclass(frozen=True, slots=True)
+class MLContextLostInfo:
+    """Why a context was lost.
+
+    Attributes:
+        message: one sentence.
+    """
+
+    message: str
+
+
+class ML:
+    """The entry point, `navigator.ml` of a browser."""
+
+    def create_context(
+        self,
+        *,
+        power_preference: str = "default",
+        accelerated: bool = True,
+        backend: str = "auto",
+        device_type: str = "cpu",
+        threads: int | None = None,
+    ) -> MLContext:
+        """A context on one backend of this machine.
+
+        `power_preference` and `accelerated` are hints, as in the specification; `backend`, `device_type` and
+        `threads` are ours and binding: what they name is used, or an error says why not.
+
+        Raises:
+            MLTypeError: a value that does not exist.
+            NotSupportedError: the backend is not installed.
+        """
+        if power_preference not in _POWER:
+            raise MLTypeError(f"power_preference {power_preference!r} is not one of {', '.join(_POWER)}")
+        if device_type not in _DEVICES:
+            raise MLTypeError(f"device_type {device_type!r} is not one of {', '.join(_DEVICES)}")
+        return MLContext(power_preference, bool(accelerated), backend, device_type, threads)
+
+    createContext = create_context  # the specification's spelling
+
+
+class MLContext:
+    """One backend, its tensors and graphs, and one timeline on which their work is ordered.
+
+    `dispatch`, `read_tensor` and `write_tensor` take effect in the order of their calls. Their `_async`
+    variants queue on the same timeline and run on a thread of the context; the backends release the
+    interpreter lock while they compute, so that other work goes on meanwhile.
+    """
+
+    def __init__(
+        self, power_preference: str, accelerated: bool, backend: str, device_type: str, threads: int | None
+    ) -> None:
+        from webnn_runtime.backends.base import CompileOptions
+        from webnn_runtime.backends.registry import available_backends, get_backend
+
+        try:
+            if backend != "auto":
+                get_backend(backend)
+        except BackendUnavailable as exc:
+            raise NotSupportedError(str(exc)) from exc
+        self.backend = backend
+        self.power_preference = power_preference
+        self._accelerated = accelerated and device_type != "cpu"
+        self._options = CompileOptions(threads=threads, device=device_type)
+        self._available = available_backends
+        self._timeline = threading.RLock()
+        self._queue: ThreadPoolExecutor | None = None
+        self._lost: Future[MLContextLostInfo] = Future()
+        self._tensors: WeakSet[MLTensor] = WeakSet()
+        self._graphs: WeakSet[MLGraph] = WeakSet()
+
+    # State
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether work runs on something other than the CPU."""
+        return self._accelerated
+
+    @property
+    def lost(self) -> Future[MLContextLostInfo]:
+        """Completes when the context is lost; `asyncio.wrap_future` makes it awaitable."""
+        return self._lost
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether `destroy` was called."""
+        return self._lost.done()
+
+    def destroy(self) -> None:
+        """Lose the context: its graphs and tensors are destroyed, queued work fails; idempotent."""
+        if self._lost.done():
+            return
+        self._lost.set_result(MLContextLostInfo("the context was destroyed"))
+        if self._queue is not None:
+            self._queue.shutdown(wait=False, cancel_futures=True)
+        for graph in list(self._graphs):
+            graph.destroy()
+        for tensor in list(self._tensors):
+            tensor.destroy()
+
+    def __enter__(self) -> MLContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.destroy()
+
+    # Tensors
+
+    def create_tensor(
+        self, data_type: str, shape: list[int] | tuple[int, ...], *, readable: bool = False, writable: bool = False
+    ) -> MLTensor:
+        """A tensor of zeros.
+
+        Raises:
+            InvalidStateError: the context is lost.
+            MLTypeError: an invalid descriptor.
+            UnknownError: no memory.
+        """
+        self._require_alive()
+        kind = tensor_type(data_type, shape)
+        try:
+            array = np.zeros(kind.static_shape, kind.dtype.numpy)
+        except MemoryError as exc:
+            raise UnknownError(f"no memory for a tensor {kind}") from exc
+        return self._own(MLTensor(self, kind, array, readable=readable, writable=writable, constant=False))
+
+    def create_constant_tensor(self, data_type: str, shape: list[int] | tuple[int, ...], data: Buffer) -> MLTensor:
+        """A tensor for `MLGraphBuilder.constant`; the data is copied.
+
+        Raises:
+            InvalidStateError: the context is lost.
+            MLTypeError: an invalid descriptor, or a buffer that does not fit it.
+        """
+        self._require_alive()
+        kind = tensor_type(data_type, shape)
+        array = array_from_buffer(data, kind, "create_constant_tensor").copy()
+        return self._own(MLTensor(self, kind, array, readable=False, writable=False, constant=True))
+
+    def read_tensor(self, tensor: MLTensor, output: Array | bytearray | memoryview | None = None) -> Array:
+        """The contents as an array of the tensor's type, or copied into `output`.
+
+        Raises:
+            MLTypeError: another context's tensor, not readable, or a buffer that does not fit.
+            InvalidStateError: the tensor or the context is destroyed.
+            OperationError: the dispatch that was to fill the tensor failed.
+        """
+        self._check_access(tensor, readable=True)
+        target = array_from_buffer(output, tensor._type, "read_tensor") if output is not None else None
+        with self._timeline:
+            array = tensor.storage()
+            if tensor._failure is not None:
+                raise OperationError(f"the dispatch that was to fill the tensor failed: {tensor._failure}") from (
+                    tensor._failure
+                )
+            if target is None:
+                copied: Array = array.copy()
+                return copied
+            if not target.flags.writeable:
+                raise MLTypeError("read_tensor: the buffer is read-only; give a writable one")
+            np.copyto(target, array)
+            return target
+
+    def write_tensor(self, tensor: MLTensor, data: Buffer) -> None:
+        """Copy `data` into the tensor.
+
+        Raises:
+            MLTypeError: another context's tensor, not writable, or a buffer that does not fit.
+            InvalidStateError: the tensor or the context is destroyed.
+        """
+        self._check_access(tensor, readable=False)
+        source = array_from_buffer(data, tensor._type, "write_tensor")
+        with self._timeline:
+            np.copyto(tensor.storage(), source)
+            tensor._failure = None
+
+    # Work
+
+    def dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
+        """Run a graph from tensors to tensors; a failure while running shows when an output is read.
+
+        Raises:
+            MLTypeError: foreign or repeated tensors, unknown names, or types and shapes that differ.
+            InvalidStateError: the graph is destroyed.
+        """
+        self._check_dispatch(graph, inputs, outputs)
+        with self._timeline:
+            self._run(graph, inputs, outputs)
+
+    def compute(
+        self,
+        graph: MLGraph,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """Run a graph on arrays, without tensors; an extension.
+
+        Results have the declared types. With `outputs`, they are copied into those arrays too.
+
+        Raises:
+            MLTypeError: unknown names, or types and shapes that differ.
+            InvalidStateError: the graph is destroyed.
+            OperationError: the backend failed.
+        """
+        if graph.context is not self:
+            raise MLTypeError("compute: the graph belongs to another context")
+        results = graph.run(inputs)
+        for name, target in (outputs or {}).items():
+            if name not in results:
+                raise MLTypeError(f"compute: the graph has no output '{name}'; it has {', '.join(results)}")
+            np.copyto(target, results[name], casting="no")
+        return results
+
+    def create_graph_builder(self) -> MLGraphBuilder:
+        """The same as `MLGraphBuilder(context)`."""
+        from webnn_runtime.api.builder import MLGraphBuilder
+
+        return MLGraphBuilder(self)
+
+    # Asynchronous variants
+
+    async def dispatch_async(
+        self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]
+    ) -> None:
+        """`dispatch`, queued; checks at once, completes when the graph has run."""
+        self._check_dispatch(graph, inputs, outputs)
+        await self._enqueue(self._run_locked, graph, dict(inputs), dict(outputs))
+
+    async def compute_async(self, graph: MLGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """`compute`, queued."""
+        result: dict[str, Array] = await self._enqueue(self.compute, graph, dict(inputs))
+        return result
+
+    async def read_tensor_async(self, tensor: MLTensor) -> Array:
+        """`read_tensor`, queued after the work that is already there."""
+        self._check_access(tensor, readable=True)
+        result: Array = await self._enqueue(self.read_tensor, tensor)
+        return result
+
+    async def write_tensor_async(self, tensor: MLTensor, data: Buffer) -> None:
+        """`write_tensor`, queued; the data is copied at the call."""
+        self._check_access(tensor, readable=False)
+        copied = array_from_buffer(data, tensor._type, "write_tensor").copy()
+        await self._enqueue(self.write_tensor, tensor, copied)
+
+    createTensor = create_tensor
+    createConstantTensor = create_constant_tensor
+    readTensor = read_tensor
+    writeTensor = write_tensor
+
+    def _own(self, tensor: MLTensor) -> MLTensor:
+        self._tensors.add(tensor)
+        return tensor
+
+    def _adopt(self, graph: MLGraph) -> MLGraph:
+        self._graphs.add(graph)
+        return graph
+
+    def _require_alive(self) -> None:
+        if self._lost.done():
+            raise InvalidStateError("the context is lost; create another one")
+
+    def _check_access(self, tensor: MLTensor, *, readable: bool) -> None:
+        method, verb = ("read_tensor", "readable") if readable else ("write_tensor", "writable")
+        if tensor.context is not self:
+            raise MLTypeError(f"{method}: the tensor belongs to another context")
+        tensor.storage()
+        if not (tensor.readable if readable else tensor.writable):
+            raise MLTypeError(f"{method}: the tensor is not {verb}; create it with {verb}=True")
+
+    def _check_dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
+        if graph.context is not self:
+            raise MLTypeError("dispatch: the graph belongs to another context")
+        graph.require_alive()
+        tensors = [*inputs.values(), *outputs.values()]
+        if len({id(tensor) for tensor in tensors}) != len(tensors):
+            raise MLTypeError("dispatch: a tensor occurs twice among inputs and outputs")
+        for tensor in tensors:
+            if tensor.context is not self:
+                raise MLTypeError("dispatch: a tensor belongs to another context")
+            if tensor.destroyed:
+                raise MLTypeError("dispatch: a tensor is destroyed")
+        for what, given, declared in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
+            if given.keys() != declared.keys():
+                raise MLTypeError(
+                    f"dispatch: {what}s given: {', '.join(given) or 'none'}; "
+                    f"the graph has: {', '.join(declared) or 'none'}"
+                )
+            for name, tensor in given.items():
+                self._check_tensor(what, name, tensor, declared[name])
+
+    def _check_tensor(self, what: str, name: str, tensor: MLTensor, kind: TensorType) -> None:
+        if tensor.constant:
+            raise MLTypeError(f"dispatch: {what} '{name}' is a constant tensor")
+        if (kind.is_static and tensor._type != kind) or tensor._type.dtype != kind.dtype:
+            raise MLTypeError(f"dispatch: {what} '{name}' is {tensor._type}; the graph needs {kind}")
+
+    def _run_locked(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
+        with self._timeline:
+            self._run(graph, inputs, outputs)
+
+    def _run(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
+        failure: Exception | None = None
+        try:
+            results = graph.run({name: tensor.storage() for name, tensor in inputs.items()})
+            for name, tensor in outputs.items():
+                np.copyto(tensor.storage(), results[name], casting="no")
+        except WebnnError as exc:
+            failure = exc
+        for tensor in outputs.values():
+            tensor._failure = failure
+
+    async def _enqueue(self, call: Any, *arguments: Any) -> Any:
+        self._require_alive()
+        if self._queue is None:
+            self._queue = ThreadPoolExecutor(1, thread_name_prefix="webnn-context")
+        try:
+            return await asyncio.wrap_future(self._queue.submit(call, *arguments))
+        except asyncio.CancelledError:
+            if self._lost.done():
+                raise InvalidStateError("the context was destroyed while the work was queued") from None
+            raise
+        except RuntimeError as exc:
+            if self._lost.done():
+                raise InvalidStateError("the context was destroyed while the work was queued") from exc
+            raise
+
+    def compile(self, graph: Any) -> Any:
+        """Compile for this context's backend.
+
+        Raises:
+            OperationError: the backend cannot.
+        """
+        from webnn_runtime.backends.registry import compile_graph
+
+        try:
+            return compile_graph(graph, self.backend, self._options)
+        except BackendError as exc:
+            raise OperationError(str(exc)) from exc

@@ -1,0 +1,146 @@
+"""MLTensor: storage that belongs to a context, and the buffers that may fill it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from webnn_runtime.api.errors import InvalidStateError, MLTypeError
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array, TensorType
+
+if TYPE_CHECKING:
+    from webnn_runtime.api.context import MLContext
+
+__all__ = ["Buffer", "MLTensor", "array_from_buffer"]
+
+Buffer: TypeAlias = "Array | bytes | bytearray | memoryview"
+
+
+class MLTensor:
+    """A tensor of one context (WebNN section "The MLTensor interface").
+
+    Made by `MLContext.create_tensor` and `create_constant_tensor`, not directly.
+    """
+
+    def __init__(
+        self, context: MLContext, kind: TensorType, array: Array, *, readable: bool, writable: bool, constant: bool
+    ) -> None:
+        self._context = context
+        self._type = kind
+        self._array: Array | None = array
+        self._readable = readable
+        self._writable = writable
+        self._constant = constant
+        # A failed dispatch is reported by the read that would have seen its results.
+        self._failure: Exception | None = None
+
+    @property
+    def context(self) -> MLContext:
+        """The context the tensor belongs to."""
+        return self._context
+
+    @property
+    def data_type(self) -> str:
+        """WebNN name of the data type."""
+        return self._type.dtype.value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions."""
+        return self._type.static_shape
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def readable(self) -> bool:
+        """Whether `read_tensor` may read it."""
+        return self._readable
+
+    @property
+    def writable(self) -> bool:
+        """Whether `write_tensor` may write it."""
+        return self._writable
+
+    @property
+    def constant(self) -> bool:
+        """Whether it was made by `create_constant_tensor`."""
+        return self._constant
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether `destroy` was called, on the tensor or on its context."""
+        return self._array is None
+
+    dataType = data_type  # the specification's spelling
+
+    def destroy(self) -> None:
+        """Release the storage; calling it again does nothing."""
+        self._array = None
+
+    def storage(self) -> Array:
+        """The array behind the tensor.
+
+        Raises:
+            InvalidStateError: the tensor is destroyed.
+        """
+        array = self._array
+        if array is None:
+            raise InvalidStateError("the tensor is destroyed; create another one")
+        return array
+
+    def __repr__(self) -> str:
+        state = " destroyed" if self.destroyed else ""
+        return f"MLTensor({self._type}{' constant' if self._constant else ''}{state})"
+
+
+def array_from_buffer(buffer: Buffer, kind: TensorType, what: str) -> Array:
+    """A view of `buffer` as an array of `kind`.
+
+    Raw bytes, and uint8 arrays, serve for any type; an array of numbers must have exactly the declared type.
+
+    Raises:
+        MLTypeError: another type, or another number of bytes.
+    """
+    shape = kind.static_shape
+    wanted = kind.dtype.numpy
+    if isinstance(buffer, np.ndarray):
+        array = buffer
+        if array.dtype != wanted and array.dtype != np.uint8:
+            raise MLTypeError(f"{what}: the array is {array.dtype}; {kind} needs {wanted} (convert it with astype)")
+        if array.dtype == wanted and array.size == np.prod(shape, dtype=np.int64):
+            return array.reshape(shape)
+        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    elif isinstance(buffer, (bytes, bytearray, memoryview)):
+        raw = np.frombuffer(buffer, np.uint8)
+    else:
+        raise MLTypeError(f"{what}: a {type(buffer).__name__} is no buffer; give bytes or a NumPy array")
+    expected = int(np.prod(shape, dtype=np.int64)) * wanted.itemsize
+    if raw.nbytes != expected:
+        raise MLTypeError(f"{what}: the buffer has {raw.nbytes} bytes; {kind} needs {expected}")
+    return raw.view(wanted).reshape(shape)
+
+
+def tensor_type(data_type: str, shape: object) -> TensorType:
+    """Check a descriptor.
+
+    Raises:
+        MLTypeError: an unknown type, or dimensions that WebNN does not allow.
+    """
+    try:
+        dtype = DataType(data_type)
+    except ValueError as exc:
+        raise MLTypeError(f"data type {data_type!r} is none of WebNN's; e.g. 'float32'") from exc
+    if not isinstance(shape, (list, tuple)):
+        raise MLTypeError(f"shape {shape!r} is not a list of dimensions")
+    for dim in shape:
+        if isinstance(dim, bool) or not hasattr(dim, "__index__") or not 1 <= int(dim) <= 2**31 - 1:
+            raise MLTypeError(f"dimension {dim!r} of {list(shape)} is not valid; 1 to 2147483647 are")
+    kind = TensorType(dtype, tuple(int(dim) for dim in shape))
+    if int(np.prod(kind.static_shape, dtype=object)) > 2**31 - 1:
+        raise MLTypeError(f"{kind} has more than 2147483647 elements")
+    return kind

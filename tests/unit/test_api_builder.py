@@ -1,0 +1,189 @@
+"""The W3C-shaped builder: both spellings, the specification's errors at the call that is wrong."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from webnn_runtime.api import ML, InvalidStateError, MLContext, MLGraphBuilder, MLOperand, MLTypeError
+from webnn_runtime.format.ops import OPS, snake_case
+
+
+@pytest.fixture
+def context() -> MLContext:
+    return ML().create_context(backend="numpy")
+
+
+@pytest.fixture
+def builder(context: MLContext) -> MLGraphBuilder:
+    return MLGraphBuilder(context)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_every_operator_is_a_method_in_both_spellings(op):
+    for name in (op, snake_case(op)):
+        method = getattr(MLGraphBuilder, name)
+        assert method.__doc__.startswith(OPS[op].doc)
+        assert "label" in inspect.signature(method).parameters
+
+
+def test_positional_arguments_follow_the_specification():
+    parameters = list(inspect.signature(MLGraphBuilder.slice).parameters)
+    assert parameters == ["self", "input", "starts", "sizes", "strides", "label"]
+
+
+def test_options_are_taken_as_dictionary_or_keywords(context):
+    results = []
+    for call in (
+        lambda b, x: b.reduceSum(x, {"axes": [1], "keepDimensions": True}),
+        lambda b, x: b.reduce_sum(x, axes=[1], keep_dimensions=True),
+    ):
+        builder = MLGraphBuilder(context)
+        graph = builder.build({"y": call(builder, builder.input("x", "float32", [2, 3]))})
+        results.append(context.compute(graph, {"x": np.arange(6, dtype=np.float32).reshape(2, 3)})["y"])
+    assert results[0].tolist() == results[1].tolist() == [[3.0], [12.0]]
+
+
+def test_a_multiple_result_is_a_list(builder):
+    parts = builder.split(builder.input("x", "float32", [4, 2]), 2)
+    assert [part.shape for part in parts] == [(2, 2), (2, 2)]
+
+
+def test_an_error_carries_the_label_without_control_characters(builder):
+    x = builder.input("x", "float32", [2, 3])
+    with pytest.raises(TypeError, match=r"^\[first\?layer\] .*softmax"):
+        builder.softmax(x, 7, {"label": "first\u202elayer"})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda b, x: b.softmax(x), "lacks axis"),
+        (lambda b, x: b.softmax(x, 0, 1), "3 arguments"),
+        (lambda b, x: b.softmax(x, 0, axis=1), "given twice"),
+        (lambda b, _: b.relu(np.ones(3)), "not an MLOperand"),
+        (lambda b, x: b.relu(x, alpha=1), "no option 'alpha'"),
+        (lambda b, x: b.concat(x, 0), "list of operands"),
+        (lambda b, x: b.matmul(x, x), "differ"),
+    ],
+)
+def test_a_wrong_call_is_a_type_error(builder, call, message):
+    with pytest.raises(MLTypeError, match=message):
+        call(builder, builder.input("x", "float32", [2, 3]))
+
+
+def test_an_operand_of_another_builder_is_refused(context, builder):
+    stranger = MLGraphBuilder(context).input("x", "float32", [2])
+    with pytest.raises(TypeError, match="another builder"):
+        builder.relu(stranger)
+
+
+@pytest.mark.parametrize(
+    ("name", "data_type", "shape"),
+    [
+        ("", "float32", [1]),
+        ("x", "float64", [1]),
+        ("x", "float32", [0]),
+        ("x", "float32", [2**31]),
+        ("x", "float32", 3),
+    ],
+)
+def test_an_invalid_input_is_refused(builder, name, data_type, shape):
+    with pytest.raises(MLTypeError):
+        builder.input(name, data_type, shape)
+
+
+def test_an_input_name_is_used_once(builder):
+    builder.input("x", "float32", [1])
+    with pytest.raises(MLTypeError, match="taken"):
+        builder.input("x", "float32", [1])
+
+
+@pytest.mark.parametrize(
+    ("value", "data_type", "expected"),
+    [
+        (2.5, "int32", 2),
+        (3.5, "int32", 4),
+        (float("nan"), "int8", 0),
+        (1e20, "uint8", 255),
+        (-7, "uint32", 0),
+        (9007199254740993, "int64", 9007199254740993),
+        (1e40, "float32", np.inf),
+    ],
+)
+def test_a_number_is_cast_as_the_specification_says(context, builder, value, data_type, expected):
+    graph = builder.build({"y": builder.identity(builder.constant(value, data_type))})
+    result = context.compute(graph, {})["y"]
+    assert (result.dtype.name, result.item()) == (data_type, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "data_type", "shape"),
+    [
+        (b"\0" * 8, "float32", [3]),
+        (np.ones(2, np.float64), None, None),
+        (np.ones(2, np.int32), "float32", [2]),
+        (1.0, None, None),
+        (b"\0" * 4, None, None),
+        ("text", "float32", [1]),
+    ],
+)
+def test_a_constant_that_does_not_fit_is_refused(builder, value, data_type, shape):
+    with pytest.raises(MLTypeError):
+        builder.constant(value, data_type, shape)
+
+
+def test_a_constant_is_copied_at_the_call(context, builder):
+    values = np.ones(2, np.float32)
+    graph_value = builder.identity(builder.constant(values))
+    values[:] = 5
+    assert context.compute(builder.build({"y": graph_value}), {})["y"].tolist() == [1, 1]
+
+
+def test_build_refuses_sources_and_nothing(builder):
+    x = builder.input("x", "float32", [2])
+    for outputs in ({}, {"x": x}, {"": builder.relu(x)}):
+        with pytest.raises(MLTypeError):
+            builder.build(outputs)
+
+
+def test_a_builder_builds_once(builder):
+    y = builder.relu(builder.input("x", "float32", [2]))
+    builder.build({"y": y})
+    for call in (
+        lambda: builder.build({"y": y}),
+        lambda: builder.input("z", "float32", [1]),
+        lambda: builder.constant(1.0, "float32"),
+        lambda: builder.relu(y),
+    ):
+        with pytest.raises(InvalidStateError, match="has built"):
+            call()
+
+
+def test_unreachable_inputs_are_not_asked_for(context, builder):
+    x = builder.input("x", "float32", [2])
+    builder.input("unused", "float32", [2])
+    graph = builder.build({"y": builder.relu(x)})
+    assert graph.get_input_names() == ["x"]
+    assert context.compute(graph, {"x": np.float32([-1, 1])})["y"].tolist() == [0, 1]
+
+
+def test_one_operand_may_have_two_names(context, builder):
+    y = builder.relu(builder.input("x", "float32", [2]))
+    graph = builder.build({"a": y, "b": y})
+    results = context.compute(graph, {"x": np.float32([-1, 1])})
+    assert results["a"].tolist() == results["b"].tolist() == [0, 1]
+
+
+def test_any_unicode_name_is_legal(context, builder):
+    name = "\u202e\U0001f600 12::./"
+    graph = builder.build({name: builder.relu(builder.input(name + "in", "float32", [1]))})
+    assert context.compute(graph, {name + "in": np.float32([2])})[name].tolist() == [2]
+
+
+def test_an_operand_knows_its_descriptor(builder):
+    operand = builder.input("x", "int64", [2, 3])
+    assert isinstance(operand, MLOperand)
+    assert (operand.data_type, operand.dataType, operand.shape) == ("int64", "int64", (2, 3))

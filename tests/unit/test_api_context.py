@@ -1,0 +1,200 @@
+"""The W3C-shaped context: tensors, dispatch, the timeline, destruction."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from webnn_runtime.api import (
+    ML,
+    InvalidStateError,
+    MLContext,
+    MLGraph,
+    MLGraphBuilder,
+    MLTypeError,
+    NotSupportedError,
+)
+
+ONES = np.ones((2, 3), np.float32)
+
+
+@pytest.fixture
+def context() -> MLContext:
+    return ML().create_context(backend="numpy")
+
+
+def doubled(context: MLContext) -> MLGraph:
+    builder = MLGraphBuilder(context)
+    x = builder.input("x", "float32", [2, 3])
+    return builder.build({"y": builder.add(x, x)})
+
+
+def test_options_that_do_not_exist_are_refused():
+    for options in ({"power_preference": "fast"}, {"device_type": "tpu"}):
+        with pytest.raises(MLTypeError, match="is not one of"):
+            ML().create_context(**options)
+    with pytest.raises(NotSupportedError, match="no such backend"):
+        ML().create_context(backend="abacus")
+
+
+def test_a_tensor_starts_with_zeros_and_keeps_its_type(context):
+    tensor = context.create_tensor("int64", [2], readable=True, writable=True)
+    assert context.read_tensor(tensor).tolist() == [0, 0]
+    context.write_tensor(tensor, np.array([2**62, -1]))
+    result = context.read_tensor(tensor)
+    assert (result.dtype, result.tolist()) == (np.int64, [2**62, -1])
+
+
+def test_dispatch_runs_from_tensors_to_tensors(context):
+    graph = doubled(context)
+    source = context.create_tensor("float32", [2, 3], writable=True)
+    target = context.create_tensor("float32", [2, 3], readable=True)
+    context.write_tensor(source, ONES.tobytes())
+    context.dispatch(graph, {"x": source}, {"y": target})
+    own = np.empty((2, 3), np.float32)
+    assert context.read_tensor(target, own) is not None
+    assert own.tolist() == (ONES * 2).tolist()
+
+
+def test_reading_and_writing_need_permission(context):
+    tensor = context.create_tensor("float32", [1])
+    with pytest.raises(MLTypeError, match="readable=True"):
+        context.read_tensor(tensor)
+    with pytest.raises(MLTypeError, match="writable=True"):
+        context.write_tensor(tensor, np.float32([1]))
+
+
+@pytest.mark.parametrize(
+    "data", [np.ones(2, np.float64), np.ones(3, np.float32), b"123", [1.0, 2.0], np.ones(2, np.int32)]
+)
+def test_a_buffer_that_does_not_fit_is_refused(context, data):
+    tensor = context.create_tensor("float32", [2], writable=True)
+    with pytest.raises(MLTypeError):
+        context.write_tensor(tensor, data)
+
+
+def test_dispatch_refuses_what_does_not_belong(context):
+    graph = doubled(context)
+    x, y = (context.create_tensor("float32", [2, 3]) for _ in range(2))
+    other = ML().create_context(backend="numpy").create_tensor("float32", [2, 3])
+    small = context.create_tensor("float32", [3, 2])
+    constant = context.create_constant_tensor("float32", [2, 3], ONES)
+    destroyed = context.create_tensor("float32", [2, 3])
+    destroyed.destroy()
+    for inputs, outputs in (
+        ({"x": x}, {"y": x}),
+        ({"x": other}, {"y": y}),
+        ({"x": small}, {"y": y}),
+        ({"x": constant}, {"y": y}),
+        ({"x": destroyed}, {"y": y}),
+        ({}, {"y": y}),
+        ({"x": x, "z": small}, {"y": y}),
+        ({"x": x}, {"z": y}),
+    ):
+        with pytest.raises(MLTypeError, match="dispatch"):
+            context.dispatch(graph, inputs, outputs)
+
+
+def test_a_constant_tensor_becomes_a_constant_and_may_be_destroyed_after_build(context):
+    tensor = context.create_constant_tensor("float32", [2, 3], ONES)
+    builder = MLGraphBuilder(context)
+    graph = builder.build({"y": builder.neg(builder.constant(tensor))})
+    tensor.destroy()
+    assert context.compute(graph, {})["y"].tolist() == (-ONES).tolist()
+
+
+def test_a_constant_tensor_destroyed_before_build_is_refused(context):
+    tensor = context.create_constant_tensor("float32", [2, 3], ONES)
+    builder = MLGraphBuilder(context)
+    value = builder.neg(builder.constant(tensor))
+    tensor.destroy()
+    with pytest.raises(MLTypeError, match="destroyed"):
+        builder.build({"y": value})
+
+
+def test_compute_checks_names_types_and_shapes(context):
+    graph = doubled(context)
+    for inputs in ({}, {"x": ONES, "z": ONES}, {"x": ONES.astype(np.float64)}, {"x": ONES.T}):
+        with pytest.raises(MLTypeError):
+            context.compute(graph, inputs)
+
+
+def test_destroy_is_idempotent_and_final(context):
+    graph = doubled(context)
+    tensor = context.create_tensor("float32", [2, 3], readable=True)
+    context.destroy()
+    context.destroy()
+    assert "destroyed" in context.lost.result(0).message
+    for call in (
+        lambda: context.compute(graph, {"x": ONES}),
+        lambda: context.read_tensor(tensor),
+        lambda: context.create_tensor("float32", [1]),
+        lambda: MLGraphBuilder(context),
+    ):
+        with pytest.raises(InvalidStateError):
+            call()
+
+
+def test_a_destroyed_graph_does_not_run(context):
+    graph = doubled(context)
+    graph.destroy()
+    graph.destroy()
+    with pytest.raises(InvalidStateError, match="build it again"):
+        context.compute(graph, {"x": ONES})
+
+
+def test_asynchronous_work_keeps_its_order(context):
+    graph = doubled(context)
+    source = context.create_tensor("float32", [2, 3], writable=True)
+    target = context.create_tensor("float32", [2, 3], readable=True)
+
+    async def work() -> np.ndarray:
+        tasks = [
+            asyncio.ensure_future(context.write_tensor_async(source, ONES)),
+            asyncio.ensure_future(context.dispatch_async(graph, {"x": source}, {"y": target})),
+            asyncio.ensure_future(context.read_tensor_async(target)),
+        ]
+        return (await asyncio.gather(*tasks))[-1]
+
+    assert asyncio.run(work()).tolist() == (ONES * 2).tolist()
+
+
+def test_destroying_with_work_queued_neither_hangs_nor_crashes(context, monkeypatch):
+    graph = doubled(context)
+    run, gate = MLGraph.run, threading.Event()
+
+    def run_behind_gate(self, inputs):
+        gate.wait(20)
+        return run(self, inputs)
+
+    monkeypatch.setattr(MLGraph, "run", run_behind_gate)
+
+    async def work() -> list[object]:
+        tasks = [asyncio.ensure_future(context.compute_async(graph, {"x": ONES})) for _ in range(50)]
+        await asyncio.sleep(0.01)
+        context.destroy()
+        gate.set()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+
+    results = asyncio.run(work())
+    assert all(isinstance(result, InvalidStateError) for result in results)
+
+
+def test_eight_threads_share_a_graph(context):
+    graph = doubled(context)
+    failures: list[int] = []
+
+    def work(seed: int) -> None:
+        values = np.full((2, 3), seed, np.float32)
+        results = [context.compute(graph, {"x": values})["y"] for _ in range(50)]
+        failures.extend(seed for result in results if result.tolist() != (values * 2).tolist())
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
