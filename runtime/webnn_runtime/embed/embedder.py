@@ -218,6 +218,7 @@ class WebNNEmbedder:
             most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
             raise EmbedError(f"max_seq_length={tokens}: expected at least {least}{most}")
         self._limit = LengthLimit(tokens, "max_seq_length")
+        self.__dict__.pop("identity", None)
 
     @property
     def truncated_count(self) -> int:
