@@ -1,0 +1,186 @@
+//! Attention of one head, sixteen or more queries side by side.
+//!
+//! Keys run down and queries across: the scores of a tile of queries are `k @ q^T`, so that the softmax runs along
+//! vectors (no sum across lanes), a mask shared by the queries is one number per key, and `v^T @ scores` reads the
+//! scores as they lie. Sums over keys ascend, one at a time: a masked key adds an exact zero, and a row has the same
+//! bits with and without padding behind it. What is held is one tile of queries by all the keys.
+
+use super::activation::exp_of_negative;
+use super::matmul::balanced;
+use super::pack::{floats, floats_mut, pack_left};
+use super::{Simd, Vector};
+use crate::packed::{LANES, Line};
+use crate::task::{Attention, Mask, Scratch, lines};
+use crate::{Rows, RowsMut};
+
+#[inline(always)]
+pub(in crate::arch) fn attention<S: Simd>(
+    s: S,
+    task: &Attention<'_>,
+    scratch: &mut Scratch,
+    mut out: RowsMut<'_>,
+) {
+    let (queries, keys, depth, width) =
+        (task.q.count(), task.k.count(), task.q.cols(), task.v.cols());
+    if queries == 0 || width == 0 {
+        return;
+    }
+    let left = floats_mut(lines(&mut scratch.left, (keys * depth).div_ceil(LANES)));
+    let (key_height, _) = balanced(keys, S::TILE_ROWS);
+    for first in (0..keys).step_by(key_height) {
+        let count = key_height.min(keys - first);
+        pack_left(
+            task.k.range(first, count),
+            &mut left[first * depth..(first + count) * depth],
+        );
+    }
+    // v is its own left-hand side, transposed: cut into columns it has the layout of a packed left-hand side.
+    let values = floats_mut(lines(&mut scratch.values, (keys * width).div_ceil(LANES)));
+    let (value_height, _) = balanced(width, S::TILE_ROWS);
+    for first in (0..width).step_by(value_height) {
+        let count = value_height.min(width - first);
+        let part = values[first * keys..(first + count) * keys].chunks_exact_mut(count);
+        for (key, dest) in part.enumerate() {
+            dest.copy_from_slice(&task.v.row(key)[first..first + count]);
+        }
+    }
+
+    // A short sequence fills one vector: a second one would be computed for nothing.
+    let vectors = if queries <= LANES { 1 } else { S::TILE_VECTORS };
+    let scores = lines(&mut scratch.scores, keys * vectors);
+    let right = lines(&mut scratch.right, depth * vectors);
+    let tile = lines(&mut scratch.tile, width * vectors);
+    for start in (0..queries).step_by(vectors * LANES) {
+        let count = (vectors * LANES).min(queries - start);
+        pack_queries(task.q.range(start, count), vectors, right);
+        for first in (0..keys).step_by(key_height) {
+            let rows = key_height.min(keys - first);
+            let packed = &left[first * depth..(first + rows) * depth];
+            s.tile(rows, vectors, packed, right, &mut scores[first * vectors..]);
+        }
+        let mask = spread(
+            task.mask.range(start, count),
+            keys,
+            vectors,
+            &mut scratch.mask,
+        );
+        for vector in 0..vectors {
+            soften(s, task.scale, mask, vector, vectors, scores);
+        }
+        for first in (0..width).step_by(value_height) {
+            let rows = value_height.min(width - first);
+            let packed = &values[first * keys..(first + rows) * keys];
+            s.tile(rows, vectors, packed, scores, &mut tile[first * vectors..]);
+        }
+        for vector in 0..vectors {
+            divide(s, vector, vectors, scores, tile);
+        }
+        let results = floats(tile);
+        for query in 0..count {
+            let dest = out.row(start + query);
+            for (x, result) in dest
+                .iter_mut()
+                .zip(results[query..].iter().step_by(vectors * LANES))
+            {
+                *x = *result;
+            }
+        }
+    }
+}
+
+/// Queries side by side: `[depth][query]`, zeros in the lanes that have none.
+#[inline(always)]
+fn pack_queries(q: Rows<'_>, vectors: usize, to: &mut [Line]) {
+    if q.count() < vectors * LANES {
+        to.fill(Line::default());
+    }
+    let to = floats_mut(to);
+    for query in 0..q.count() {
+        for (dest, x) in to[query..]
+            .iter_mut()
+            .step_by(vectors * LANES)
+            .zip(q.row(query))
+        {
+            *dest = *x;
+        }
+    }
+}
+
+/// A mask as [`soften`] reads it.
+#[derive(Clone, Copy)]
+struct Spread<'a> {
+    /// One number per key, or one per key and lane.
+    values: SpreadValues<'a>,
+    /// Replaces the score where the value is zero, instead of the value being added.
+    fill: Option<f32>,
+}
+
+#[derive(Clone, Copy)]
+enum SpreadValues<'a> {
+    None,
+    PerKey(&'a [f32]),
+    PerScore(&'a [Line]),
+}
+
+#[inline(always)]
+fn spread<'a>(mask: Mask<'a>, keys: usize, vectors: usize, store: &'a mut Vec<Line>) -> Spread<'a> {
+    let fill = match mask {
+        Mask::Keep { fill, .. } => Some(fill),
+        Mask::None | Mask::Add(_) => None,
+    };
+    let values = match mask.rows() {
+        None => SpreadValues::None,
+        Some(rows) if rows.is_repeated() => SpreadValues::PerKey(rows.row(0)),
+        Some(rows) => {
+            let spread = lines(store, keys * vectors);
+            pack_queries(rows, vectors, spread);
+            SpreadValues::PerScore(spread)
+        }
+    };
+    Spread { values, fill }
+}
+
+/// Turns one vector of queries' scores into `exp(score - largest)`.
+#[inline(always)]
+fn soften<S: Simd>(
+    s: S,
+    scale: f32,
+    mask: Spread<'_>,
+    vector: usize,
+    vectors: usize,
+    scores: &mut [Line],
+) {
+    let scale = s.splat(scale);
+    let fill = s.splat(mask.fill.unwrap_or_default());
+    let mut largest = s.splat(f32::NEG_INFINITY);
+    for (key, line) in scores[vector..].iter_mut().step_by(vectors).enumerate() {
+        let score = s.load(&line.0) * scale;
+        let value = match mask.values {
+            SpreadValues::None => None,
+            SpreadValues::PerKey(values) => Some(s.splat(values[key])),
+            SpreadValues::PerScore(lines) => Some(s.load(&lines[key * vectors + vector].0)),
+        };
+        let score = match value {
+            None => score,
+            Some(value) if mask.fill.is_some() => value.where_non_zero(score, fill),
+            Some(value) => score + value,
+        };
+        largest = score.max(largest);
+        score.store(&mut line.0);
+    }
+    for line in scores[vector..].iter_mut().step_by(vectors) {
+        exp_of_negative(s, s.load(&line.0) - largest).store(&mut line.0);
+    }
+}
+
+/// Divides one vector of queries' results by the sums of their weights.
+#[inline(always)]
+fn divide<S: Simd>(s: S, vector: usize, vectors: usize, scores: &[Line], tile: &mut [Line]) {
+    let mut sum = s.splat(0.0);
+    for line in scores[vector..].iter().step_by(vectors) {
+        sum = sum + s.load(&line.0);
+    }
+    for line in tile[vector..].iter_mut().step_by(vectors) {
+        (s.load(&line.0) / sum).store(&mut line.0);
+    }
+}

@@ -1,0 +1,55 @@
+//! The algorithms, once, over sixteen lanes; an instruction set is a value of a type that implements [`Simd`].
+//!
+//! Everything is `inline(always)`, because a vector stays in registers only inside a function that is compiled for
+//! its instruction set: the table entries in `x86_64` are those functions. For the same reason no closure here
+//! touches a vector; a closure is a function of its own.
+
+pub(super) mod activation;
+pub(super) mod attention;
+pub(super) mod matmul;
+pub(super) mod pack;
+
+use std::ops::{Add, Div, Mul, Sub};
+
+use crate::packed::{LANES, Line};
+
+/// Evidence that the CPU has an instruction set: a value of such a type exists only after it was detected.
+pub(super) trait Simd: Copy {
+    /// Sixteen floats in registers.
+    type V: Vector;
+    /// Vectors side by side in a register tile, and in the panel of a packed matrix.
+    const TILE_VECTORS: usize;
+    /// Rows of the largest register tile.
+    const TILE_ROWS: usize;
+
+    fn splat(self, x: f32) -> Self::V;
+    fn load(self, from: &[f32; LANES]) -> Self::V;
+    /// Asks for a line to be brought into the second-level cache.
+    fn prefetch(self, line: &Line);
+    /// Runs the register tile of `rows` rows and `vectors` vectors: see [`matmul::tile`].
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]);
+}
+
+/// Sixteen floats. The operations are safe: only a [`Simd`] makes a first one.
+pub(super) trait Vector:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+{
+    fn store(self, to: &mut [f32; LANES]);
+    /// `self * factor + addend`, rounded once.
+    fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// The larger one; `other` where either is NaN.
+    fn max(self, other: Self) -> Self;
+    /// The smaller one; `other` where either is NaN.
+    fn min(self, other: Self) -> Self;
+    fn abs(self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copy_sign(self, sign: Self) -> Self;
+    /// To the nearest integer, ties to even.
+    fn round(self) -> Self;
+    /// `self * 2^n` for whole `n` in `-126..=127`; lanes outside that range hold anything.
+    fn scale_by_power_of_two(self, n: Self) -> Self;
+    /// `self < bound ? yes : no`, lane by lane; a NaN is not less.
+    fn where_less(self, bound: Self, yes: Self, no: Self) -> Self;
+    /// `self != 0 ? yes : no`, lane by lane.
+    fn where_non_zero(self, yes: Self, no: Self) -> Self;
+}

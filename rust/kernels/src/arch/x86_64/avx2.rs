@@ -1,0 +1,169 @@
+//! AVX2 with FMA: sixteen lanes are two registers, and there are sixteen of them.
+
+use std::arch::x86_64::{
+    __m256, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1,
+    _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps,
+    _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
+    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32,
+    _mm256_storeu_ps, _mm256_sub_ps,
+};
+
+use super::{operator, table_entries, tile_of_rows};
+use crate::arch::generic::matmul::tile;
+use crate::arch::generic::{self, Simd, Vector};
+use crate::dispatch::{Isa, Kernels};
+use crate::packed::{LANES, Line};
+use crate::task::{Attention, Matmul, Scratch};
+use crate::{Activation, RowsMut};
+
+/// The table, `None` on a CPU without AVX2 and FMA.
+pub fn kernels() -> Option<Kernels> {
+    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Kernels {
+        isa: Isa::Avx2,
+        panel_width: Avx2::TILE_VECTORS * LANES,
+        tile_rows: Avx2::TILE_ROWS,
+        matmul,
+        attention,
+        activate,
+    })
+}
+
+table_entries!(Avx2, "avx2,fma");
+
+/// Evidence of AVX2 and FMA: made only inside the table's entries.
+#[derive(Clone, Copy)]
+struct Avx2(());
+
+/// Lanes 0 to 7, and 8 to 15.
+#[derive(Clone, Copy)]
+struct V([__m256; 2]);
+
+impl Simd for Avx2 {
+    type V = V;
+    const TILE_VECTORS: usize = 1;
+    const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        // SAFETY: `self` is evidence of the instruction set.
+        let half = unsafe { _mm256_set1_ps(x) };
+        V([half, half])
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> V {
+        // SAFETY: `self` is evidence of the instruction set, and the array is two vectors, at any alignment.
+        unsafe {
+            V([
+                _mm256_loadu_ps(from.as_ptr()),
+                _mm256_loadu_ps(from[8..].as_ptr()),
+            ])
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &Line) {
+        // SAFETY: a prefetch reads nothing that the program can see; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).cast()) }
+    }
+
+    #[inline(always)]
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        assert_eq!(vectors, 1, "vectors of a tile");
+        tile_of_rows!(self, rows, 1, a, b, to; 1 2 3 4 5 6);
+    }
+}
+
+/// Applies an intrinsic to both halves.
+macro_rules! halves {
+    ($intrinsic:ident $(::<{ $constant:expr }>)?, $($vector:expr),+) => {
+        // SAFETY: a V is evidence of the instruction set.
+        unsafe { [$intrinsic $(::<{ $constant }>)? ($($vector[0]),+), $intrinsic $(::<{ $constant }>)? ($($vector[1]),+)] }
+    };
+}
+
+operator!(V, Add, add, |x, y| halves!(_mm256_add_ps, x, y));
+operator!(V, Sub, sub, |x, y| halves!(_mm256_sub_ps, x, y));
+operator!(V, Mul, mul, |x, y| halves!(_mm256_mul_ps, x, y));
+operator!(V, Div, div, |x, y| halves!(_mm256_div_ps, x, y));
+
+#[inline(always)]
+fn sign_bits(_: V) -> [__m256; 2] {
+    // SAFETY: the argument is evidence of the instruction set.
+    let half = unsafe { _mm256_set1_ps(-0.0) };
+    [half, half]
+}
+
+impl Vector for V {
+    #[inline(always)]
+    fn store(self, to: &mut [f32; LANES]) {
+        // SAFETY: a V is evidence of the instruction set, and the array is two vectors, at any alignment.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr(), self.0[0]);
+            _mm256_storeu_ps(to[8..].as_mut_ptr(), self.0[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: V, addend: V) -> V {
+        V(halves!(_mm256_fmadd_ps, self.0, factor.0, addend.0))
+    }
+
+    #[inline(always)]
+    fn max(self, other: V) -> V {
+        V(halves!(_mm256_max_ps, self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn min(self, other: V) -> V {
+        V(halves!(_mm256_min_ps, self.0, other.0))
+    }
+
+    #[inline(always)]
+    fn abs(self) -> V {
+        let signs = sign_bits(self);
+        V(halves!(_mm256_andnot_ps, signs, self.0))
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: V) -> V {
+        let signs = sign_bits(self);
+        let sign = halves!(_mm256_and_ps, signs, sign.0);
+        V(halves!(_mm256_or_ps, self.abs().0, sign))
+    }
+
+    #[inline(always)]
+    fn round(self) -> V {
+        V(halves!(
+            _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>,
+            self.0
+        ))
+    }
+
+    #[inline(always)]
+    fn scale_by_power_of_two(self, n: V) -> V {
+        // 2^n is the float whose exponent field is n + 127.
+        let exponents = halves!(_mm256_cvtps_epi32, n.0);
+        // SAFETY: a V is evidence of the instruction set.
+        let bias = unsafe { _mm256_set1_epi32(127) };
+        let fields = halves!(_mm256_add_epi32, exponents, [bias, bias]);
+        let fields = halves!(_mm256_slli_epi32::<{ 23 }>, fields);
+        let powers = halves!(_mm256_castsi256_ps, fields);
+        V(halves!(_mm256_mul_ps, self.0, powers))
+    }
+
+    #[inline(always)]
+    fn where_less(self, bound: V, yes: V, no: V) -> V {
+        let less = halves!(_mm256_cmp_ps::<{ _CMP_LT_OQ }>, self.0, bound.0);
+        V(halves!(_mm256_blendv_ps, no.0, yes.0, less))
+    }
+
+    #[inline(always)]
+    fn where_non_zero(self, yes: V, no: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        let zero = unsafe { _mm256_setzero_ps() };
+        let differs = halves!(_mm256_cmp_ps::<{ _CMP_NEQ_UQ }>, self.0, [zero, zero]);
+        V(halves!(_mm256_blendv_ps, no.0, yes.0, differs))
+    }
+}

@@ -1,0 +1,173 @@
+//! AVX-512 F: sixteen lanes are one register, and there are thirty-two of them.
+
+use std::arch::x86_64::{
+    __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1,
+    _mm_prefetch, _mm512_abs_ps, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps,
+    _mm512_sub_ps,
+};
+
+use super::{operator, table_entries, tile_of_rows};
+use crate::arch::generic::matmul::tile;
+use crate::arch::generic::{self, Simd, Vector};
+use crate::dispatch::{Isa, Kernels};
+use crate::packed::{LANES, Line};
+use crate::task::{Attention, Matmul, Scratch};
+use crate::{Activation, RowsMut};
+
+/// The table, `None` on a CPU without AVX-512 F.
+pub fn kernels() -> Option<Kernels> {
+    is_x86_feature_detected!("avx512f").then_some(Kernels {
+        isa: Isa::Avx512,
+        panel_width: Avx512::TILE_VECTORS * LANES,
+        tile_rows: Avx512::TILE_ROWS,
+        matmul,
+        attention,
+        activate,
+    })
+}
+
+table_entries!(Avx512, "avx512f");
+
+/// Evidence of AVX-512 F: made only inside the table's entries.
+#[derive(Clone, Copy)]
+struct Avx512(());
+
+#[derive(Clone, Copy)]
+struct V(__m512);
+
+impl Simd for Avx512 {
+    type V = V;
+    const TILE_VECTORS: usize = 2;
+    const TILE_ROWS: usize = 13;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> V {
+        // SAFETY: `self` is evidence of the instruction set.
+        V(unsafe { _mm512_set1_ps(x) })
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> V {
+        // SAFETY: `self` is evidence of the instruction set, and the array is one vector, at any alignment.
+        V(unsafe { _mm512_loadu_ps(from.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: &Line) {
+        // SAFETY: a prefetch reads nothing that the program can see; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(line).cast()) }
+    }
+
+    #[inline(always)]
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        if vectors == 1 {
+            tile_of_rows!(self, rows, 1, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+        } else {
+            tile_of_rows!(self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+        }
+    }
+}
+
+// SAFETY of every block below: a V exists, so an `Avx512` did, which is evidence of the instruction set.
+operator!(V, Add, add, |x, y| {
+    // SAFETY: a V is evidence of the instruction set.
+    unsafe { _mm512_add_ps(x, y) }
+});
+operator!(V, Sub, sub, |x, y| {
+    // SAFETY: a V is evidence of the instruction set.
+    unsafe { _mm512_sub_ps(x, y) }
+});
+operator!(V, Mul, mul, |x, y| {
+    // SAFETY: a V is evidence of the instruction set.
+    unsafe { _mm512_mul_ps(x, y) }
+});
+operator!(V, Div, div, |x, y| {
+    // SAFETY: a V is evidence of the instruction set.
+    unsafe { _mm512_div_ps(x, y) }
+});
+
+impl Vector for V {
+    #[inline(always)]
+    fn store(self, to: &mut [f32; LANES]) {
+        // SAFETY: a V is evidence of the instruction set, and the array is one vector, at any alignment.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), self.0) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: V, addend: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_fmadd_ps(self.0, factor.0, addend.0) })
+    }
+
+    #[inline(always)]
+    fn max(self, other: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_max_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn min(self, other: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_min_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn abs(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_abs_ps(self.0) })
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe {
+            let top = _mm512_set1_epi32(i32::MIN);
+            let sign = _mm512_and_si512(_mm512_castps_si512(sign.0), top);
+            _mm512_castsi512_ps(_mm512_or_si512(
+                _mm512_castps_si512(_mm512_abs_ps(self.0)),
+                sign,
+            ))
+        })
+    }
+
+    #[inline(always)]
+    fn round(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe {
+            _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
+        })
+    }
+
+    #[inline(always)]
+    fn scale_by_power_of_two(self, n: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_scalef_ps(self.0, n.0) })
+    }
+
+    #[inline(always)]
+    fn where_less(self, bound: V, yes: V, no: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe {
+            _mm512_mask_blend_ps(
+                _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, bound.0),
+                no.0,
+                yes.0,
+            )
+        })
+    }
+
+    #[inline(always)]
+    fn where_non_zero(self, yes: V, no: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe {
+            _mm512_mask_blend_ps(
+                _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(self.0, _mm512_set1_ps(0.0)),
+                no.0,
+                yes.0,
+            )
+        })
+    }
+}

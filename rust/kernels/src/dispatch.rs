@@ -1,0 +1,149 @@
+//! Which instruction sets there are, and the one choice of them a process makes.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::arch;
+use crate::knobs;
+use crate::task::{Attention, Matmul, Scratch};
+use crate::{Activation, RowsMut};
+
+/// An instruction set with a table of kernels, plainest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isa {
+    /// Plain loops: what every other table is tested against, and what runs on other CPUs.
+    Scalar,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+    /// AVX-512 F.
+    Avx512,
+}
+
+impl Isa {
+    /// All of them, plainest first.
+    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+
+    /// The name used in the environment variable, in reports and from Python.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+
+    /// Looks up a name that [`Isa::name`] gives.
+    pub fn from_name(name: &str) -> Option<Isa> {
+        Self::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// Those this CPU can run, plainest first.
+    pub fn available() -> Vec<Isa> {
+        Self::ALL
+            .into_iter()
+            .filter(|isa| Kernels::for_isa(*isa).is_some())
+            .collect()
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One instruction set's kernels. Holding a table is the proof that this CPU can run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Columns per panel of the packed matrices that this table multiplies by.
+    pub panel_width: usize,
+    /// Rows of a register tile: callers that share rows out among threads do it in multiples of this.
+    pub tile_rows: usize,
+    pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
+    pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
+    pub(crate) activate: fn(Activation, &mut [f32]),
+}
+
+impl Kernels {
+    /// The table of one instruction set, `None` where this CPU lacks it.
+    pub fn for_isa(isa: Isa) -> Option<Kernels> {
+        match isa {
+            Isa::Scalar => Some(arch::scalar::kernels()),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => arch::x86_64::avx2::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => arch::x86_64::avx512::kernels(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => None,
+        }
+    }
+
+    /// The table this process uses: chosen once, the best there is or the one the environment names.
+    ///
+    /// # Errors
+    ///
+    /// The environment names an instruction set that does not exist or that this CPU lacks.
+    pub fn chosen() -> Result<Kernels, String> {
+        static CHOSEN: OnceLock<Result<Kernels, String>> = OnceLock::new();
+        CHOSEN
+            .get_or_init(|| choose(knobs::read(knobs::ISA).as_deref()))
+            .clone()
+    }
+
+    /// Computes `task` into `out`.
+    #[inline]
+    pub fn matmul(&self, task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
+        task.check([out.count(), out.cols()], self.panel_width);
+        (self.matmul)(task, scratch, out);
+    }
+
+    /// Computes `task` into `out`.
+    #[inline]
+    pub fn attention(&self, task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
+        task.check([out.count(), out.cols()]);
+        (self.attention)(task, scratch, out);
+    }
+
+    /// Applies an activation to every element.
+    #[inline]
+    pub fn activate(&self, activation: Activation, data: &mut [f32]) {
+        (self.activate)(activation, data);
+    }
+}
+
+fn choose(forced: Option<&str>) -> Result<Kernels, String> {
+    let available = Isa::available();
+    let isa = match forced {
+        None => available.last().copied(),
+        Some(name) => Isa::from_name(name),
+    };
+    isa.and_then(Kernels::for_isa).ok_or_else(|| {
+        let names: Vec<_> = available.iter().map(|isa| isa.name()).collect();
+        format!(
+            "{}={}: no such instruction set on this CPU; available: {}",
+            knobs::ISA,
+            forced.unwrap_or_default(),
+            names.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Isa, choose};
+
+    #[test]
+    fn the_environment_forces_an_instruction_set() {
+        assert_eq!(choose(Some("scalar")).unwrap().isa, Isa::Scalar);
+        assert_eq!(choose(None).unwrap().isa, *Isa::available().last().unwrap());
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
+        let error = choose(Some("sse9")).unwrap_err();
+        assert!(error.starts_with("WEBNN_KERNELS_ISA=sse9: "), "{error}");
+        assert!(error.contains("scalar"), "{error}");
+    }
+}

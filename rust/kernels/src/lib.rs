@@ -1,0 +1,30 @@
+//! Numbers in, numbers out: the kernels of the engine, one table of them per instruction set.
+//!
+//! Everything here works on slices that the caller owns and runs on the calling thread. `unsafe` appears only under
+//! [`arch`]. A kernel asserts the lengths it relies on; whoever takes numbers from outside checks them before calling.
+//!
+//! Each output element is summed in one fixed order that depends on nothing but the inner dimension, so a row has the
+//! same bits alone, among other rows, and on any number of threads. The AVX2 and AVX-512 tables share their
+//! algorithms, sixteen lanes wide, and agree bit for bit; the scalar table is the definition they are tested against.
+
+#[deny(unsafe_code)]
+mod activation;
+#[allow(unsafe_code)]
+pub mod arch;
+#[deny(unsafe_code)]
+mod dispatch;
+#[deny(unsafe_code)]
+pub mod knobs;
+#[deny(unsafe_code)]
+mod packed;
+#[deny(unsafe_code)]
+mod rows;
+#[deny(unsafe_code)]
+mod task;
+
+pub use activation::Activation;
+pub use arch::rows_mut::RowsMut;
+pub use dispatch::{Isa, Kernels};
+pub use packed::{Line, PackedMatrix, Panels};
+pub use rows::Rows;
+pub use task::{Attention, Mask, Matmul, Scratch};

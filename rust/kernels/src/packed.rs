@@ -1,0 +1,198 @@
+//! Right-hand matrices in the order in which the kernels read them.
+
+use crate::Rows;
+use crate::dispatch::Kernels;
+
+/// Sixteen elements on one cache line: a vector load from it never crosses two.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Line(pub [f32; 16]);
+
+/// Elements in a [`Line`].
+pub(crate) const LANES: usize = 16;
+
+/// A view of a packed `[k, n]` matrix: for each group of `width` columns, its `k` rows one after the other.
+///
+/// The last panel is filled up with zeros, so that kernels compute whole vectors and cut only what they write.
+#[derive(Clone, Copy, Debug)]
+pub struct Panels<'a> {
+    lines: &'a [Line],
+    k: usize,
+    n: usize,
+    width: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// How many lines a `[k, n]` matrix takes in panels of `width` columns.
+    pub fn lines_for(k: usize, n: usize, width: usize) -> usize {
+        n.div_ceil(width) * k * (width / LANES)
+    }
+
+    /// Writes a matrix given by its strides into `lines` (exactly [`Panels::lines_for`] of them).
+    ///
+    /// Element `[row, col]` is `data[row * row_stride + col * col_stride]`.
+    pub fn pack(
+        lines: &'a mut [Line],
+        data: &[f32],
+        [k, n]: [usize; 2],
+        [row_stride, col_stride]: [usize; 2],
+        width: usize,
+    ) -> Self {
+        assert!(
+            width > 0 && width.is_multiple_of(LANES),
+            "panels of {width} columns"
+        );
+        assert_eq!(
+            lines.len(),
+            Self::lines_for(k, n, width),
+            "lines for a packed [{k}, {n}]"
+        );
+        if k > 0 && n > 0 {
+            let last = (k - 1) * row_stride + (n - 1) * col_stride;
+            assert!(last < data.len(), "element {last} of {}", data.len());
+            for (panel, chunk) in lines.chunks_exact_mut(k * (width / LANES)).enumerate() {
+                let first = panel * width;
+                let cols = width.min(n - first);
+                for (row, dest) in chunk.chunks_exact_mut(width / LANES).enumerate() {
+                    dest.fill(Line::default());
+                    let source = &data[row * row_stride + first * col_stride..];
+                    if col_stride == 1 {
+                        for (line, part) in dest.iter_mut().zip(source[..cols].chunks(LANES)) {
+                            line.0[..part.len()].copy_from_slice(part);
+                        }
+                    } else {
+                        for col in 0..cols {
+                            dest[col / LANES].0[col % LANES] = source[col * col_stride];
+                        }
+                    }
+                }
+            }
+        }
+        Self { lines, k, n, width }
+    }
+
+    /// Rows of the matrix, the dimension that is summed over.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns of the matrix.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns of a panel.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// How many panels there are.
+    pub fn count(&self) -> usize {
+        self.n.div_ceil(self.width)
+    }
+
+    /// The lines of one panel, empty past the last one.
+    pub fn panel(&self, index: usize) -> &'a [Line] {
+        let size = self.k * (self.width / LANES);
+        self.lines
+            .get(index * size..(index + 1) * size)
+            .unwrap_or(&[])
+    }
+
+    /// Panels `start..end`, as a matrix of their columns.
+    pub fn range(&self, start: usize, end: usize) -> Self {
+        assert!(
+            start <= end && end <= self.count(),
+            "panels {start}..{end} of {}",
+            self.count()
+        );
+        let size = self.k * (self.width / LANES);
+        let n = self.n.min(end * self.width) - self.n.min(start * self.width);
+        Self {
+            lines: &self.lines[start * size..end * size],
+            n,
+            ..*self
+        }
+    }
+}
+
+/// A right-hand matrix that is packed once and multiplied by often: the weights of a linear layer.
+#[derive(Clone, Debug)]
+pub struct PackedMatrix {
+    lines: Vec<Line>,
+    k: usize,
+    n: usize,
+    width: usize,
+}
+
+impl PackedMatrix {
+    /// Packs for one table of kernels; `strides` are those of the rows and of the columns, in elements.
+    pub fn new(kernels: &Kernels, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
+        let width = kernels.panel_width;
+        let mut lines = vec![Line::default(); Panels::lines_for(shape[0], shape[1], width)];
+        Panels::pack(&mut lines, data, shape, strides, width);
+        Self {
+            lines,
+            k: shape[0],
+            n: shape[1],
+            width,
+        }
+    }
+
+    /// Packs adjacent rows.
+    pub fn from_rows(kernels: &Kernels, rows: Rows<'_>) -> Self {
+        let data: Vec<f32> = (0..rows.count())
+            .flat_map(|row| rows.row(row).iter().copied())
+            .collect();
+        Self::new(
+            kernels,
+            &data,
+            [rows.count(), rows.cols()],
+            [rows.cols(), 1],
+        )
+    }
+
+    /// The view that kernels take.
+    pub fn panels(&self) -> Panels<'_> {
+        Panels {
+            lines: &self.lines,
+            k: self.k,
+            n: self.n,
+            width: self.width,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Line, Panels};
+
+    #[test]
+    fn panels_hold_the_matrix_and_zeros() {
+        let (k, n, width) = (3, 37, 32);
+        let data: Vec<f32> = (0..k * n).map(|i| i as f32 + 1.0).collect();
+        for transposed in [false, true] {
+            let strides = if transposed { [1, k] } else { [n, 1] };
+            let mut lines = vec![Line([9.0; 16]); Panels::lines_for(k, n, width)];
+            let panels = Panels::pack(&mut lines, &data, [k, n], strides, width);
+            assert_eq!(panels.count(), 2);
+            for row in 0..k {
+                for col in 0..2 * width {
+                    let panel = panels.panel(col / width);
+                    let got = panel[row * 2 + col % width / 16].0[col % 16];
+                    let want = if col < n {
+                        data[row * strides[0] + col * strides[1]]
+                    } else {
+                        0.0
+                    };
+                    assert_eq!(
+                        got, want,
+                        "row {row}, column {col}, transposed {transposed}"
+                    );
+                }
+            }
+            assert_eq!(panels.range(1, 2).n(), 5);
+            assert!(panels.panel(2).is_empty());
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What a kernel is asked to compute: plain data, so that a table entry is one function of one argument list.
+
+use crate::packed::{Line, Panels};
+use crate::{Activation, Rows};
+
+/// `activation(a @ b + bias) + residual`, each output element summed over `k` in ascending order.
+#[derive(Clone, Copy, Debug)]
+pub struct Matmul<'a> {
+    /// Left-hand rows, `[m, k]`.
+    pub a: Rows<'a>,
+    /// Right-hand matrix, `[k, n]`, packed for the table that runs this.
+    pub b: Panels<'a>,
+    /// One value per column.
+    pub bias: Option<&'a [f32]>,
+    /// Applied after the bias.
+    pub activation: Activation,
+    /// Added last, `[m, n]`.
+    pub residual: Option<Rows<'a>>,
+}
+
+impl Matmul<'_> {
+    /// The shape of the result.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.a.count(), self.b.n()]
+    }
+
+    /// Panics unless all the shapes fit together, the output's included.
+    pub(crate) fn check(&self, out: [usize; 2], panel_width: usize) {
+        assert_eq!(self.a.cols(), self.b.k(), "inner dimensions");
+        assert_eq!(
+            self.b.width(),
+            panel_width,
+            "panels packed for another instruction set"
+        );
+        assert_eq!(out, self.shape(), "output");
+        if let Some(bias) = self.bias {
+            assert_eq!(bias.len(), self.b.n(), "bias");
+        }
+        if let Some(residual) = self.residual {
+            assert_eq!(
+                [residual.count(), residual.cols()],
+                self.shape(),
+                "residual"
+            );
+        }
+    }
+}
+
+/// What is done to a scaled score before the softmax.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Mask<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// `score + mask`; `[queries, keys]`, stride 0 where the queries share a row.
+    Add(Rows<'a>),
+    /// `keep != 0 ? score : fill`; `keep` as for `Add`.
+    Keep {
+        /// Non-zero where the score stays.
+        keep: Rows<'a>,
+        /// What the other scores become.
+        fill: f32,
+    },
+}
+
+impl<'a> Mask<'a> {
+    /// The mask's own numbers, if there are any.
+    pub fn rows(&self) -> Option<Rows<'a>> {
+        match *self {
+            Mask::None => None,
+            Mask::Add(rows) | Mask::Keep { keep: rows, .. } => Some(rows),
+        }
+    }
+
+    /// The mask of queries `start..start + count`.
+    pub fn range(&self, start: usize, count: usize) -> Self {
+        match *self {
+            Mask::None => Mask::None,
+            Mask::Add(rows) => Mask::Add(rows.range(start, count)),
+            Mask::Keep { keep, fill } => Mask::Keep {
+                keep: keep.range(start, count),
+                fill,
+            },
+        }
+    }
+}
+
+/// `softmax(mask(scale * q @ k^T)) @ v` for one head.
+///
+/// A row whose scores are all minus infinity gives NaN, as the separate operators would; a row shifted by a large
+/// finite number gives the average of `v`, as they would.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// `[queries, depth]`.
+    pub q: Rows<'a>,
+    /// `[keys, depth]`.
+    pub k: Rows<'a>,
+    /// `[keys, width]`.
+    pub v: Rows<'a>,
+    /// Multiplied with each score before the mask.
+    pub scale: f32,
+    /// Applied to the scaled scores.
+    pub mask: Mask<'a>,
+}
+
+impl Attention<'_> {
+    /// Panics unless all the shapes fit together, the output's included.
+    pub(crate) fn check(&self, out: [usize; 2]) {
+        assert_eq!(self.q.cols(), self.k.cols(), "depth of queries and keys");
+        assert_eq!(
+            self.k.count(),
+            self.v.count(),
+            "number of keys and of values"
+        );
+        assert!(self.k.count() > 0, "softmax over no keys");
+        assert_eq!(out, [self.q.count(), self.v.cols()], "output");
+        if let Some(rows) = self.mask.rows() {
+            assert_eq!(
+                [rows.count(), rows.cols()],
+                [self.q.count(), self.k.count()],
+                "mask"
+            );
+        }
+    }
+}
+
+/// Working memory that a thread keeps between calls; it grows to the largest call and stays there.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) left: Vec<Line>,
+    pub(crate) right: Vec<Line>,
+    pub(crate) scores: Vec<Line>,
+    pub(crate) mask: Vec<Line>,
+    pub(crate) values: Vec<Line>,
+    pub(crate) tile: Vec<Line>,
+}
+
+/// The first `count` lines of a scratch vector, with whatever is in them.
+pub(crate) fn lines(store: &mut Vec<Line>, count: usize) -> &mut [Line] {
+    if store.len() < count {
+        store.resize(count, Line::default());
+    }
+    &mut store[..count]
+}
