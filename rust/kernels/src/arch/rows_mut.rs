@@ -27,7 +27,7 @@ impl<'a> RowsMut<'a> {
             _ => (count - 1).checked_mul(stride)?.checked_add(cols)?,
         };
         let disjoint = cols <= stride || count <= 1;
-        (disjoint && end <= data.len()).then(|| Self {
+        (disjoint && end <= data.len()).then_some(Self {
             start: data.as_mut_ptr(),
             count,
             cols,

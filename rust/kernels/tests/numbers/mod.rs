@@ -1,7 +1,7 @@
 //! Repeatable inputs, and how close is close.
 
 /// Numbers in -1..1 that are the same on every run.
-pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
@@ -14,7 +14,7 @@ pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Panics unless the two differ by at most `bound` everywhere.
-pub fn assert_close(got: &[f32], expected: &[f32], bound: f32, what: &str) {
+pub(crate) fn assert_close(got: &[f32], expected: &[f32], bound: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
         assert!(

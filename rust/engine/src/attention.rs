@@ -1,0 +1,85 @@
+//! Attention over all heads of a batch.
+
+use kernels::{Attention, Mask, RowsMut};
+
+use crate::{Engine, Heads, scratch};
+
+/// A mask over the scores of all heads, each axis either the scores' own or repeated.
+#[derive(Clone, Copy, Debug)]
+pub enum HeadsMask<'a> {
+    /// Scores stay as they are.
+    None,
+    /// Added to the scores.
+    Add(Heads<'a>),
+    /// Where this is zero, the score becomes `fill`.
+    Keep {
+        /// Non-zero where the score stays.
+        keep: Heads<'a>,
+        /// What the other scores become.
+        fill: f32,
+    },
+}
+
+impl Engine {
+    /// `softmax(mask(scale * q @ k^T)) @ v`, written as `[batch, queries, heads, width]`.
+    ///
+    /// That order of the result is the one in which the heads of a token are adjacent, so that merging them is free.
+    ///
+    /// # Panics
+    ///
+    /// The shapes do not fit together.
+    pub fn attention(
+        &self,
+        [q, k, v]: [Heads<'_>; 3],
+        scale: f32,
+        mask: HeadsMask<'_>,
+        out: &mut [f32],
+    ) {
+        let [batches, heads, queries, depth] = q.shape();
+        let [.., keys, width] = v.shape();
+        if out.is_empty() {
+            return;
+        }
+        let all =
+            RowsMut::new(out, batches * queries, heads * width, heads * width).expect("output");
+
+        // A piece is a head, or part of its queries where there are too few heads to go round. Whole panels of queries
+        // each, so that no piece is computed for lanes that stay empty.
+        let flops = 2 * batches * heads * queries * keys * (depth + width);
+        let parts = self.pieces(flops).div_ceil(batches * heads);
+        let panel = self.kernels.panel_width;
+        let count = queries.div_ceil(parts).next_multiple_of(panel).min(queries);
+
+        let mut pieces = Vec::with_capacity(batches * heads * queries.div_ceil(count));
+        let mut rest = all;
+        for batch in 0..batches {
+            for start in (0..queries).step_by(count) {
+                let (mut rows, after) = rest.split_at_row(count.min(queries - start));
+                rest = after;
+                for head in 0..heads {
+                    let (own, others) = rows.split_at_col(width);
+                    rows = others;
+                    pieces.push((batch, head, start, own));
+                }
+            }
+        }
+        self.pool.for_each(pieces, |(batch, head, start, out)| {
+            let whole = match mask {
+                HeadsMask::None => Mask::None,
+                HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),
+                HeadsMask::Keep { keep, fill } => Mask::Keep {
+                    keep: keep.head(batch, head),
+                    fill,
+                },
+            };
+            let task = Attention {
+                q: q.head(batch, head).range(start, out.count()),
+                k: k.head(batch, head),
+                v: v.head(batch, head),
+                scale,
+                mask: whole.range(start, out.count()),
+            };
+            scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! Whole operators on several threads: what is shared out, in which pieces, and on how many threads.
+//!
+//! No Python and no instruction sets. An [`Engine`] is a table of kernels with a pool of threads; the operators take
+//! views of the caller's arrays, so that a later plan can call them on an arena exactly as the bindings do on arrays.
+//! Sharing out never changes a number: the pieces are whole output elements, and each is summed by one thread.
+
+#![deny(unsafe_code)]
+
+mod attention;
+mod heads;
+mod matmul;
+mod pool;
+mod scratch;
+
+pub use attention::HeadsMask;
+pub use heads::Heads;
+pub use kernels::{Activation, Isa, Kernels, PackedMatrix, Rows};
+pub use matmul::{Batch, Layer};
+pub use pool::Pool;
+
+/// A table of kernels and the threads that run them.
+#[derive(Debug)]
+pub struct Engine {
+    kernels: Kernels,
+    pool: Pool,
+}
+
+impl Engine {
+    /// An engine on `threads` threads, the caller's among them.
+    pub fn new(kernels: Kernels, threads: usize) -> Self {
+        Self {
+            kernels,
+            pool: Pool::new(threads),
+        }
+    }
+
+    /// The kernels in use.
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    /// Threads that share the work, the caller's among them.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Packs a constant right-hand side for [`Engine::linear`]; `strides` are those of rows and columns.
+    pub fn pack(&self, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> PackedMatrix {
+        PackedMatrix::new(&self.kernels, data, shape, strides)
+    }
+}
+
+/// Threads this process may use: its CPU affinity, cut by the quota of its cgroup.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,173 @@
+//! Matrix products: with a constant right-hand side, and of two computed ones.
+
+use kernels::{Activation, Line, Matmul, PackedMatrix, Panels, Rows, RowsMut};
+
+use crate::{Engine, scratch};
+
+/// Left-hand rows that a thread multiplies at a time.
+///
+/// Eight tiles of thirteen: a packed block of 104 x 1536 and a panel of the right-hand side share a second-level cache
+/// of 1 MiB.
+const BLOCK_TILES: usize = 8;
+
+/// Fewer operations than this are done where they are: waking a thread costs about as much as 2 MFLOP.
+const SHARED_FLOPS: usize = 4_000_000;
+
+/// A constant right-hand side and what follows the product.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a> {
+    /// `[k, n]`, packed by the engine that runs this.
+    pub weights: &'a PackedMatrix,
+    /// One value per column.
+    pub bias: Option<&'a [f32]>,
+    /// Applied after the bias.
+    pub activation: Activation,
+    /// Added last, `[m, n]`.
+    pub residual: Option<Rows<'a>>,
+}
+
+/// Many products of one shape: `[m, k] @ [k, n]` for each pair of offsets.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Holds the left-hand matrices, each of adjacent rows.
+    pub a: &'a [f32],
+    /// Holds the right-hand matrices.
+    pub b: &'a [f32],
+    /// `m`, `k` and `n`.
+    pub shape: [usize; 3],
+    /// Of the rows and of the columns of a right-hand matrix.
+    pub b_strides: [usize; 2],
+    /// Where the two matrices of each product start.
+    pub starts: &'a [[usize; 2]],
+}
+
+impl Engine {
+    /// How many pieces to cut a computation into: enough for the threads to finish together.
+    pub(crate) fn pieces(&self, flops: usize) -> usize {
+        if flops < SHARED_FLOPS || self.threads() == 1 {
+            1
+        } else {
+            3 * self.threads()
+        }
+    }
+
+    /// `activation(x @ weights + bias) + residual`, row by row.
+    ///
+    /// # Panics
+    ///
+    /// The shapes do not fit together, or the weights were packed for another instruction set.
+    pub fn linear(&self, x: Rows<'_>, layer: Layer<'_>, out: &mut [f32]) {
+        let panels = layer.weights.panels();
+        let out = RowsMut::new(out, x.count(), panels.n(), panels.n()).expect("output");
+        let task = Matmul {
+            a: x,
+            b: panels,
+            bias: layer.bias,
+            activation: layer.activation,
+            residual: layer.residual,
+        };
+        let wanted = self.pieces(2 * x.count() * x.cols() * panels.n());
+        let pieces = self.cut(task, out, wanted);
+        self.pool.for_each(pieces, |(task, out)| {
+            scratch::with(|scratch| self.kernels.matmul(&task, &mut scratch.kernels, out));
+        });
+    }
+
+    /// Cuts a product into blocks of rows, and these into blocks of panels where that gives too few pieces.
+    fn cut<'a>(
+        &self,
+        task: Matmul<'a>,
+        out: RowsMut<'a>,
+        wanted: usize,
+    ) -> Vec<(Matmul<'a>, RowsMut<'a>)> {
+        let (rows, panels) = (task.a.count(), task.b.count());
+        let blocks = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
+        let height = rows.div_ceil(blocks).max(1);
+        let groups = wanted.div_ceil(blocks).min(panels).max(1);
+        let width = panels.div_ceil(groups).max(1);
+        let mut pieces = Vec::with_capacity(blocks * groups);
+        let mut rest = out;
+        for first_row in (0..rows).step_by(height) {
+            let count = height.min(rows - first_row);
+            let (mut block, after) = rest.split_at_row(count);
+            rest = after;
+            for first in (0..panels).step_by(width) {
+                let b = task.b.range(first, panels.min(first + width));
+                let first_col = first * task.b.width();
+                let (own, others) = block.split_at_col(b.n());
+                block = others;
+                let piece = Matmul {
+                    a: task.a.range(first_row, count),
+                    b,
+                    bias: task.bias.map(|bias| &bias[first_col..first_col + b.n()]),
+                    activation: task.activation,
+                    residual: task
+                        .residual
+                        .map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
+                };
+                pieces.push((piece, own));
+            }
+        }
+        pieces
+    }
+
+    /// All products of a batch, written one after the other as `[m, n]`.
+    ///
+    /// # Panics
+    ///
+    /// A matrix lies outside its array, or `out` has the wrong size.
+    pub fn matmul(&self, batch: Batch<'_>, out: &mut [f32]) {
+        let [m, k, n] = batch.shape;
+        assert_eq!(out.len(), batch.starts.len() * m * n, "output");
+        if out.is_empty() {
+            return;
+        }
+        let wanted = self.pieces(2 * out.len() * k);
+        // Each piece packs the columns it multiplies by; a single tall product is cut by columns for that reason.
+        let width = self.kernels.panel_width;
+        let groups = wanted
+            .div_ceil(batch.starts.len())
+            .min(n.div_ceil(width))
+            .max(1);
+        let cols = n.div_ceil(width).div_ceil(groups) * width;
+        let mut pieces = Vec::with_capacity(batch.starts.len() * groups);
+        for (start, out) in batch.starts.iter().zip(out.chunks_exact_mut(m * n)) {
+            let mut rest = RowsMut::new(out, m, n, n).expect("chunks of m x n");
+            for first in (0..n).step_by(cols) {
+                let (own, others) = rest.split_at_col(cols.min(n - first));
+                rest = others;
+                pieces.push((*start, first, own));
+            }
+        }
+        self.pool.for_each(pieces, |([a, b], first, out)| {
+            scratch::with(|scratch| {
+                let shape = [k, out.cols()];
+                let needed = Panels::lines_for(k, out.cols(), width);
+                if scratch.packed.len() < needed {
+                    scratch.packed.resize(needed, Line::default());
+                }
+                let from = if k == 0 {
+                    &[]
+                } else {
+                    &batch.b[b + first * batch.b_strides[1]..]
+                };
+                let panels = Panels::pack(
+                    &mut scratch.packed[..needed],
+                    from,
+                    shape,
+                    batch.b_strides,
+                    width,
+                );
+                let a = Rows::new(&batch.a[a..], m, k, k).expect("left-hand matrix");
+                let task = Matmul {
+                    a,
+                    b: panels,
+                    bias: None,
+                    activation: Activation::Identity,
+                    residual: None,
+                };
+                self.kernels.matmul(&task, &mut scratch.kernels, out);
+            });
+        });
+    }
+}
