@@ -28,20 +28,13 @@ impl Engine {
     /// # Panics
     ///
     /// The shapes do not fit together.
-    pub fn attention(
-        &self,
-        [q, k, v]: [Heads<'_>; 3],
-        scale: f32,
-        mask: HeadsMask<'_>,
-        out: &mut [f32],
-    ) {
+    pub fn attention(&self, [q, k, v]: [Heads<'_>; 3], scale: f32, mask: HeadsMask<'_>, out: &mut [f32]) {
         let [batches, heads, queries, depth] = q.shape();
         let [.., keys, width] = v.shape();
         if out.is_empty() {
             return;
         }
-        let all =
-            RowsMut::new(out, batches * queries, heads * width, heads * width).expect("output");
+        let all = RowsMut::new(out, batches * queries, heads * width, heads * width).expect("output");
 
         // A piece is a head, or part of its queries where there are too few heads to go round. Whole panels of queries
         // each, so that no piece is computed for lanes that stay empty.
@@ -67,10 +60,7 @@ impl Engine {
             let whole = match mask {
                 HeadsMask::None => Mask::None,
                 HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),
-                HeadsMask::Keep { keep, fill } => Mask::Keep {
-                    keep: keep.head(batch, head),
-                    fill,
-                },
+                HeadsMask::Keep { keep, fill } => Mask::Keep { keep: keep.head(batch, head), fill },
             };
             let task = Attention {
                 q: q.head(batch, head).range(start, out.count()),

@@ -19,18 +19,12 @@ impl<'a> Heads<'a> {
             let last = shape
                 .iter()
                 .zip(strides)
-                .try_fold(0_usize, |offset, (size, stride)| {
-                    offset.checked_add((size - 1).checked_mul(stride)?)
-                })?;
+                .try_fold(0_usize, |offset, (size, stride)| offset.checked_add((size - 1).checked_mul(stride)?))?;
             if last.checked_add(shape[3])? > data.len() {
                 return None;
             }
         }
-        Some(Self {
-            data,
-            shape,
-            strides,
-        })
+        Some(Self { data, shape, strides })
     }
 
     /// Sizes of the four axes.
@@ -41,13 +35,8 @@ impl<'a> Heads<'a> {
     /// The rows of one head; the axes must not be empty.
     pub(crate) fn head(&self, batch: usize, head: usize) -> Rows<'a> {
         let [batches, heads, rows, cols] = self.shape;
-        assert!(
-            batch < batches && head < heads,
-            "head {head} of batch {batch} in {:?}",
-            self.shape
-        );
+        assert!(batch < batches && head < heads, "head {head} of batch {batch} in {:?}", self.shape);
         let start = batch * self.strides[0] + head * self.strides[1];
-        Rows::new(&self.data[start..], rows, cols, self.strides[2])
-            .expect("the constructor checked the last element")
+        Rows::new(&self.data[start..], rows, cols, self.strides[2]).expect("the constructor checked the last element")
     }
 }

@@ -7,12 +7,14 @@
 #![deny(unsafe_code)]
 
 mod attention;
+mod broadcast;
 mod heads;
 mod matmul;
 mod pool;
 mod scratch;
 
 pub use attention::HeadsMask;
+pub use broadcast::{broadcast, starts};
 pub use heads::Heads;
 pub use kernels::{Activation, Isa, Kernels, PackedMatrix, Rows};
 pub use matmul::{Batch, Layer};
@@ -28,10 +30,7 @@ pub struct Engine {
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
     pub fn new(kernels: Kernels, threads: usize) -> Self {
-        Self {
-            kernels,
-            pool: Pool::new(threads),
-        }
+        Self { kernels, pool: Pool::new(threads) }
     }
 
     /// The kernels in use.

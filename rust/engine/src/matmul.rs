@@ -44,11 +44,7 @@ pub struct Batch<'a> {
 impl Engine {
     /// How many pieces to cut a computation into: enough for the threads to finish together.
     pub(crate) fn pieces(&self, flops: usize) -> usize {
-        if flops < SHARED_FLOPS || self.threads() == 1 {
-            1
-        } else {
-            3 * self.threads()
-        }
+        if flops < SHARED_FLOPS || self.threads() == 1 { 1 } else { 3 * self.threads() }
     }
 
     /// `activation(x @ weights + bias) + residual`, row by row.
@@ -59,13 +55,7 @@ impl Engine {
     pub fn linear(&self, x: Rows<'_>, layer: Layer<'_>, out: &mut [f32]) {
         let panels = layer.weights.panels();
         let out = RowsMut::new(out, x.count(), panels.n(), panels.n()).expect("output");
-        let task = Matmul {
-            a: x,
-            b: panels,
-            bias: layer.bias,
-            activation: layer.activation,
-            residual: layer.residual,
-        };
+        let task = Matmul { a: x, b: panels, bias: layer.bias, activation: layer.activation, residual: layer.residual };
         let wanted = self.pieces(2 * x.count() * x.cols() * panels.n());
         let pieces = self.cut(task, out, wanted);
         self.pool.for_each(pieces, |(task, out)| {
@@ -74,12 +64,7 @@ impl Engine {
     }
 
     /// Cuts a product into blocks of rows, and these into blocks of panels where that gives too few pieces.
-    fn cut<'a>(
-        &self,
-        task: Matmul<'a>,
-        out: RowsMut<'a>,
-        wanted: usize,
-    ) -> Vec<(Matmul<'a>, RowsMut<'a>)> {
+    fn cut<'a>(&self, task: Matmul<'a>, out: RowsMut<'a>, wanted: usize) -> Vec<(Matmul<'a>, RowsMut<'a>)> {
         let (rows, panels) = (task.a.count(), task.b.count());
         let blocks = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
         let height = rows.div_ceil(blocks).max(1);
@@ -101,9 +86,7 @@ impl Engine {
                     b,
                     bias: task.bias.map(|bias| &bias[first_col..first_col + b.n()]),
                     activation: task.activation,
-                    residual: task
-                        .residual
-                        .map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
+                    residual: task.residual.map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
                 };
                 pieces.push((piece, own));
             }
@@ -125,10 +108,7 @@ impl Engine {
         let wanted = self.pieces(2 * out.len() * k);
         // Each piece packs the columns it multiplies by; a single tall product is cut by columns for that reason.
         let width = self.kernels.panel_width;
-        let groups = wanted
-            .div_ceil(batch.starts.len())
-            .min(n.div_ceil(width))
-            .max(1);
+        let groups = wanted.div_ceil(batch.starts.len()).min(n.div_ceil(width)).max(1);
         let cols = n.div_ceil(width).div_ceil(groups) * width;
         let mut pieces = Vec::with_capacity(batch.starts.len() * groups);
         for (start, out) in batch.starts.iter().zip(out.chunks_exact_mut(m * n)) {
@@ -146,26 +126,10 @@ impl Engine {
                 if scratch.packed.len() < needed {
                     scratch.packed.resize(needed, Line::default());
                 }
-                let from = if k == 0 {
-                    &[]
-                } else {
-                    &batch.b[b + first * batch.b_strides[1]..]
-                };
-                let panels = Panels::pack(
-                    &mut scratch.packed[..needed],
-                    from,
-                    shape,
-                    batch.b_strides,
-                    width,
-                );
+                let from = if k == 0 { &[] } else { &batch.b[b + first * batch.b_strides[1]..] };
+                let panels = Panels::pack(&mut scratch.packed[..needed], from, shape, batch.b_strides, width);
                 let a = Rows::new(&batch.a[a..], m, k, k).expect("left-hand matrix");
-                let task = Matmul {
-                    a,
-                    b: panels,
-                    bias: None,
-                    activation: Activation::Identity,
-                    residual: None,
-                };
+                let task = Matmul { a, b: panels, bias: None, activation: Activation::Identity, residual: None };
                 self.kernels.matmul(&task, &mut scratch.kernels, out);
             });
         });

@@ -22,11 +22,7 @@ pub struct Pool {
 impl Pool {
     /// A pool that will start `threads - 1` threads of its own at its first job.
     pub fn new(threads: usize) -> Self {
-        Self {
-            threads: threads.max(1),
-            owner: AtomicU32::new(0),
-            workers: Mutex::new(None),
-        }
+        Self { threads: threads.max(1), owner: AtomicU32::new(0), workers: Mutex::new(None) }
     }
 
     /// Threads that share a job, the caller's among them.
@@ -46,10 +42,7 @@ impl Pool {
             pieces.into_iter().for_each(work);
             return;
         };
-        let pieces: Vec<Mutex<Option<T>>> = pieces
-            .into_iter()
-            .map(|piece| Mutex::new(Some(piece)))
-            .collect();
+        let pieces: Vec<Mutex<Option<T>>> = pieces.into_iter().map(|piece| Mutex::new(Some(piece))).collect();
         let next = AtomicUsize::new(0);
         let job = || {
             while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -131,8 +124,7 @@ impl Workers {
         let threads = (0..count)
             .map_while(|number| {
                 let shared = Arc::clone(&shared);
-                let thread =
-                    std::thread::Builder::new().name(format!("webnn-kernels-{}", number + 1));
+                let thread = std::thread::Builder::new().name(format!("webnn-kernels-{}", number + 1));
                 // A system that gives no more threads leaves the job to fewer; the caller can always do all of it.
                 thread.spawn(move || shared.work()).ok()
             })
@@ -148,11 +140,7 @@ impl Workers {
         let mut state = lock(&self.shared.state);
         state.job = None;
         while state.working > 0 {
-            state = self
-                .shared
-                .finished
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.shared.finished.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         match state.panic.take() {
             Some(panic) => Err(panic),
@@ -167,10 +155,7 @@ impl Shared {
         let mut state = lock(&self.state);
         while !state.stopping {
             let Some((job, places)) = state.job else {
-                state = self
-                    .posted
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.posted.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             state.job = (places > 1).then_some((job, places - 1));
@@ -226,17 +211,8 @@ mod tests {
             let pool = Pool::new(threads);
             for count in [0, 1, 2, 100] {
                 let mut results = vec![0; count];
-                pool.for_each(
-                    results.iter_mut().enumerate().collect(),
-                    |(index, result)| *result += index + 1,
-                );
-                assert!(
-                    results
-                        .iter()
-                        .enumerate()
-                        .all(|(index, result)| *result == index + 1),
-                    "{threads} {count}"
-                );
+                pool.for_each(results.iter_mut().enumerate().collect(), |(index, result)| *result += index + 1);
+                assert!(results.iter().enumerate().all(|(index, result)| *result == index + 1), "{threads} {count}");
             }
         }
     }
@@ -244,8 +220,7 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
         let pool = Pool::new(3);
-        let attempt =
-            || pool.for_each((0..50).collect(), |piece| assert_ne!(piece, 20, "piece 20"));
+        let attempt = || pool.for_each((0..50).collect(), |piece| assert_ne!(piece, 20, "piece 20"));
         assert!(catch_unwind(AssertUnwindSafe(attempt)).is_err());
         let sum = AtomicUsize::new(0);
         pool.for_each((0..50).collect(), |piece| {
@@ -262,20 +237,13 @@ mod tests {
             for caller in 0..4 {
                 let (pool, done) = (&pool, &done);
                 scope.spawn(move || {
-                    pool.for_each((0..20).collect(), |piece: usize| {
-                        done.lock().unwrap().push((caller, piece))
-                    });
+                    pool.for_each((0..20).collect(), |piece: usize| done.lock().unwrap().push((caller, piece)));
                 });
             }
         });
         let mut done = done.into_inner().unwrap();
         done.sort_unstable();
-        assert_eq!(
-            done,
-            (0..4)
-                .flat_map(|caller| (0..20).map(move |piece| (caller, piece)))
-                .collect::<Vec<_>>()
-        );
+        assert_eq!(done, (0..4).flat_map(|caller| (0..20).map(move |piece| (caller, piece))).collect::<Vec<_>>());
     }
 
     #[test]

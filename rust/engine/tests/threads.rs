@@ -18,11 +18,7 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
 fn engines() -> Vec<Vec<Engine>> {
     Isa::available()
         .into_iter()
-        .map(|isa| {
-            (1..=3)
-                .map(|threads| Engine::new(Kernels::for_isa(isa).unwrap(), threads))
-                .collect()
-        })
+        .map(|isa| (1..=3).map(|threads| Engine::new(Kernels::for_isa(isa).unwrap(), threads)).collect())
         .collect()
 }
 
@@ -36,40 +32,19 @@ fn assert_same(run: impl Fn(&Engine) -> Vec<f32>, bound: f32) {
     for engines in engines() {
         let expected = run(&engines[0]);
         for engine in &engines[1..] {
-            assert_eq!(
-                bits(&run(engine)),
-                bits(&expected),
-                "{}, {} threads",
-                engine.kernels().isa,
-                engine.threads()
-            );
+            assert_eq!(bits(&run(engine)), bits(&expected), "{}, {} threads", engine.kernels().isa, engine.threads());
         }
         let reference = first.get_or_insert_with(|| expected.clone());
         for (got, want) in expected.iter().zip(reference) {
-            assert!(
-                (got - *want).abs() <= bound,
-                "{}: {got}, not {want}",
-                engines[0].kernels().isa
-            );
+            assert!((got - *want).abs() <= bound, "{}: {got}, not {want}", engines[0].kernels().isa);
         }
     }
 }
 
 #[test]
 fn linear_layers_do_not_depend_on_threads() {
-    for (m, k, n) in [
-        (1, 384, 1536),
-        (10, 384, 384),
-        (333, 100, 77),
-        (250, 64, 1),
-        (0, 8, 8),
-    ] {
-        let (x, w, bias, residual) = (
-            numbers(m * k, 1),
-            numbers(k * n, 2),
-            numbers(n, 3),
-            numbers(m * n, 4),
-        );
+    for (m, k, n) in [(1, 384, 1536), (10, 384, 384), (333, 100, 77), (250, 64, 1), (0, 8, 8)] {
+        let (x, w, bias, residual) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3), numbers(m * n, 4));
         assert_same(
             |engine| {
                 let weights = engine.pack(&w, [k, n], [n, 1]);
@@ -96,43 +71,24 @@ fn a_row_has_the_same_bits_in_any_batch() {
         let weights = engine.pack(&w, [k, n], [n, 1]);
         let run = |first: usize, count: usize| {
             let mut out = vec![0.0; count * n];
-            let layer = Layer {
-                weights: &weights,
-                bias: None,
-                activation: Activation::Identity,
-                residual: None,
-            };
+            let layer = Layer { weights: &weights, bias: None, activation: Activation::Identity, residual: None };
             engine.linear(Rows::contiguous(&x, k).range(first, count), layer, &mut out);
             out
         };
         let together = run(0, m);
         for (first, count) in [(0, 1), (399, 1), (17, 105), (200, 13)] {
-            assert_eq!(
-                bits(&run(first, count)),
-                bits(&together[first * n..(first + count) * n])
-            );
+            assert_eq!(bits(&run(first, count)), bits(&together[first * n..(first + count) * n]));
         }
     }
 }
 
 #[test]
 fn products_of_computed_matrices_do_not_depend_on_threads() {
-    for (count, m, k, n) in [
-        (1, 70, 300, 333),
-        (12, 33, 32, 40),
-        (5, 1, 9, 1),
-        (2, 3, 0, 4),
-    ] {
+    for (count, m, k, n) in [(1, 70, 300, 333), (12, 33, 32, 40), (5, 1, 9, 1), (2, 3, 0, 4)] {
         let (a, b) = (numbers(count * m * k, 1), numbers(k * n, 2));
         // Every product has its own left-hand side; all share the right-hand one, which is stored transposed.
         let starts: Vec<_> = (0..count).map(|item| [item * m * k, 0]).collect();
-        let batch = Batch {
-            a: &a,
-            b: &b,
-            shape: [m, k, n],
-            b_strides: [1, k],
-            starts: &starts,
-        };
+        let batch = Batch { a: &a, b: &b, shape: [m, k, n], b_strides: [1, k], starts: &starts };
         let run = |engine: &Engine| {
             let mut out = vec![9.0; count * m * n];
             engine.matmul(batch, &mut out);
@@ -146,30 +102,15 @@ fn products_of_computed_matrices_do_not_depend_on_threads() {
 
 #[test]
 fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
-    for (batches, heads, length, depth) in [
-        (3, 4, 21, 32),
-        (1, 1, 300, 64),
-        (1, 2, 129, 16),
-        (2, 3, 1, 8),
-    ] {
+    for (batches, heads, length, depth) in [(3, 4, 21, 32), (1, 1, 300, 64), (1, 2, 129, 16), (2, 3, 1, 8)] {
         // As a linear layer leaves them: the heads of a token are adjacent.
         let tokens = |seed| numbers(batches * length * heads * depth, seed);
-        let (q, k, v, mask) = (
-            tokens(1),
-            tokens(2),
-            tokens(3),
-            numbers(batches * length, 4),
-        );
+        let (q, k, v, mask) = (tokens(1), tokens(2), tokens(3), numbers(batches * length, 4));
         let strides = [length * heads * depth, depth, heads * depth];
         let run = |engine: &Engine, first: usize, count: usize| {
             let view = |data| Heads::new(data, [count, heads, length, depth], strides).unwrap();
             let skip = first * length * heads * depth;
-            let mask = Heads::new(
-                &mask[first * length..],
-                [count, heads, length, length],
-                [length, 0, 0],
-            )
-            .unwrap();
+            let mask = Heads::new(&mask[first * length..], [count, heads, length, length], [length, 0, 0]).unwrap();
             let mut out = vec![9.0; count * length * heads * depth];
             engine.attention(
                 [view(&q[skip..]), view(&k[skip..]), view(&v[skip..])],
@@ -184,10 +125,7 @@ fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
             let all = run(&engine, 0, batches);
             let size = length * heads * depth;
             for batch in 0..batches {
-                assert_eq!(
-                    bits(&run(&engine, batch, 1)),
-                    bits(&all[batch * size..(batch + 1) * size])
-                );
+                assert_eq!(bits(&run(&engine, batch, 1)), bits(&all[batch * size..(batch + 1) * size]));
             }
         }
     }

@@ -6,9 +6,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kernels::{
-    Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch,
-};
+use kernels::{Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
 
 const ROUNDS: usize = 15;
 
@@ -42,39 +40,20 @@ fn matmul(kernels: &Kernels, m: usize, k: usize, n: usize, activation: Activatio
     let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
     let run = |kernels: &Kernels| {
         let packed = PackedMatrix::new(kernels, &b, [k, n], [n, 1]);
-        let task = Matmul {
-            a: Rows::contiguous(&a, k),
-            b: packed.panels(),
-            bias: Some(&bias),
-            activation,
-            residual: None,
-        };
+        let task =
+            Matmul { a: Rows::contiguous(&a, k), b: packed.panels(), bias: Some(&bias), activation, residual: None };
         let (mut scratch, mut out) = (Scratch::default(), vec![0.0; m * n]);
-        let best = best_of(|| {
-            kernels.matmul(
-                &task,
-                &mut scratch,
-                RowsMut::new(&mut out, m, n, n).unwrap(),
-            )
-        });
+        let best = best_of(|| kernels.matmul(&task, &mut scratch, RowsMut::new(&mut out, m, n, n).unwrap()));
         (out, best)
     };
     let (out, seconds) = run(kernels);
     let (expected, _) = run(&Kernels::for_isa(Isa::Scalar).unwrap());
     check(&out, &expected, 1e-6 * k as f32);
-    report(
-        &format!("matmul [{m}, {k}] x [{k}, {n}] {activation:?}"),
-        2 * m * k * n,
-        seconds,
-    );
+    report(&format!("matmul [{m}, {k}] x [{k}, {n}] {activation:?}"), 2 * m * k * n, seconds);
 }
 
 fn attention(kernels: &Kernels, length: usize, depth: usize) {
-    let (q, k, v) = (
-        numbers(length * depth, 1),
-        numbers(length * depth, 2),
-        numbers(length * depth, 3),
-    );
+    let (q, k, v) = (numbers(length * depth, 1), numbers(length * depth, 2), numbers(length * depth, 3));
     let mask = vec![0.0; length];
     let task = Attention {
         q: Rows::contiguous(&q, depth),
@@ -85,23 +64,14 @@ fn attention(kernels: &Kernels, length: usize, depth: usize) {
     };
     let run = |kernels: &Kernels| {
         let (mut scratch, mut out) = (Scratch::default(), vec![0.0; length * depth]);
-        let best = best_of(|| {
-            kernels.attention(
-                &task,
-                &mut scratch,
-                RowsMut::new(&mut out, length, depth, depth).unwrap(),
-            )
-        });
+        let best =
+            best_of(|| kernels.attention(&task, &mut scratch, RowsMut::new(&mut out, length, depth, depth).unwrap()));
         (out, best)
     };
     let (out, seconds) = run(kernels);
     let (expected, _) = run(&Kernels::for_isa(Isa::Scalar).unwrap());
     check(&out, &expected, 1e-6 * depth as f32);
-    report(
-        &format!("attention [{length}, {depth}]"),
-        4 * length * length * depth,
-        seconds,
-    );
+    report(&format!("attention [{length}, {depth}]"), 4 * length * length * depth, seconds);
 }
 
 fn best_of(mut work: impl FnMut()) -> f64 {
@@ -115,20 +85,12 @@ fn best_of(mut work: impl FnMut()) -> f64 {
 }
 
 fn check(got: &[f32], expected: &[f32], bound: f32) {
-    let worst = black_box(got)
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
+    let worst = black_box(got).iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst <= bound, "differs from scalar by {worst}");
 }
 
 fn report(what: &str, flops: usize, seconds: f64) {
-    println!(
-        "  {what:<48} {:9.1} us  {:7.1} GFLOP/s",
-        seconds * 1e6,
-        flops as f64 / seconds / 1e9
-    );
+    println!("  {what:<48} {:9.1} us  {:7.1} GFLOP/s", seconds * 1e6, flops as f64 / seconds / 1e9);
 }
 
 /// Numbers in -1..1 that are the same on every run.

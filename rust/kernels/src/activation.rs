@@ -25,9 +25,6 @@ impl Activation {
 
     /// Looks a name up in [`Activation::NAMES`].
     pub fn from_name(name: &str) -> Option<Activation> {
-        Self::NAMES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, activation)| *activation)
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
     }
 }

@@ -39,10 +39,7 @@ impl Isa {
 
     /// Those this CPU can run, plainest first.
     pub fn available() -> Vec<Isa> {
-        Self::ALL
-            .into_iter()
-            .filter(|isa| Kernels::for_isa(*isa).is_some())
-            .collect()
+        Self::ALL.into_iter().filter(|isa| Kernels::for_isa(*isa).is_some()).collect()
     }
 }
 
@@ -87,9 +84,7 @@ impl Kernels {
     /// The environment names an instruction set that does not exist or that this CPU lacks.
     pub fn chosen() -> Result<Kernels, String> {
         static CHOSEN: OnceLock<Result<Kernels, String>> = OnceLock::new();
-        CHOSEN
-            .get_or_init(|| choose(knobs::read(knobs::ISA).as_deref()))
-            .clone()
+        CHOSEN.get_or_init(|| choose(knobs::read(knobs::ISA).as_deref())).clone()
     }
 
     /// Computes `task` into `out`.

@@ -38,15 +38,8 @@ impl<'a> Panels<'a> {
         [row_stride, col_stride]: [usize; 2],
         width: usize,
     ) -> Self {
-        assert!(
-            width > 0 && width.is_multiple_of(LANES),
-            "panels of {width} columns"
-        );
-        assert_eq!(
-            lines.len(),
-            Self::lines_for(k, n, width),
-            "lines for a packed [{k}, {n}]"
-        );
+        assert!(width > 0 && width.is_multiple_of(LANES), "panels of {width} columns");
+        assert_eq!(lines.len(), Self::lines_for(k, n, width), "lines for a packed [{k}, {n}]");
         if k > 0 && n > 0 {
             let last = (k - 1) * row_stride + (n - 1) * col_stride;
             assert!(last < data.len(), "element {last} of {}", data.len());
@@ -94,25 +87,15 @@ impl<'a> Panels<'a> {
     /// The lines of one panel, empty past the last one.
     pub fn panel(&self, index: usize) -> &'a [Line] {
         let size = self.k * (self.width / LANES);
-        self.lines
-            .get(index * size..(index + 1) * size)
-            .unwrap_or(&[])
+        self.lines.get(index * size..(index + 1) * size).unwrap_or(&[])
     }
 
     /// Panels `start..end`, as a matrix of their columns.
     pub fn range(&self, start: usize, end: usize) -> Self {
-        assert!(
-            start <= end && end <= self.count(),
-            "panels {start}..{end} of {}",
-            self.count()
-        );
+        assert!(start <= end && end <= self.count(), "panels {start}..{end} of {}", self.count());
         let size = self.k * (self.width / LANES);
         let n = self.n.min(end * self.width) - self.n.min(start * self.width);
-        Self {
-            lines: &self.lines[start * size..end * size],
-            n,
-            ..*self
-        }
+        Self { lines: &self.lines[start * size..end * size], n, ..*self }
     }
 }
 
@@ -131,35 +114,18 @@ impl PackedMatrix {
         let width = kernels.panel_width;
         let mut lines = vec![Line::default(); Panels::lines_for(shape[0], shape[1], width)];
         Panels::pack(&mut lines, data, shape, strides, width);
-        Self {
-            lines,
-            k: shape[0],
-            n: shape[1],
-            width,
-        }
+        Self { lines, k: shape[0], n: shape[1], width }
     }
 
     /// Packs adjacent rows.
     pub fn from_rows(kernels: &Kernels, rows: Rows<'_>) -> Self {
-        let data: Vec<f32> = (0..rows.count())
-            .flat_map(|row| rows.row(row).iter().copied())
-            .collect();
-        Self::new(
-            kernels,
-            &data,
-            [rows.count(), rows.cols()],
-            [rows.cols(), 1],
-        )
+        let data: Vec<f32> = (0..rows.count()).flat_map(|row| rows.row(row).iter().copied()).collect();
+        Self::new(kernels, &data, [rows.count(), rows.cols()], [rows.cols(), 1])
     }
 
     /// The view that kernels take.
     pub fn panels(&self) -> Panels<'_> {
-        Panels {
-            lines: &self.lines,
-            k: self.k,
-            n: self.n,
-            width: self.width,
-        }
+        Panels { lines: &self.lines, k: self.k, n: self.n, width: self.width }
     }
 }
 
@@ -180,15 +146,8 @@ mod tests {
                 for col in 0..2 * width {
                     let panel = panels.panel(col / width);
                     let got = panel[row * 2 + col % width / 16].0[col % 16];
-                    let want = if col < n {
-                        data[row * strides[0] + col * strides[1]]
-                    } else {
-                        0.0
-                    };
-                    assert_eq!(
-                        got, want,
-                        "row {row}, column {col}, transposed {transposed}"
-                    );
+                    let want = if col < n { data[row * strides[0] + col * strides[1]] } else { 0.0 };
+                    assert_eq!(got, want, "row {row}, column {col}, transposed {transposed}");
                 }
             }
             assert_eq!(panels.range(1, 2).n(), 5);

@@ -16,27 +16,13 @@ impl<'a> Rows<'a> {
             0 => 0,
             _ => (count - 1).checked_mul(stride)?.checked_add(cols)?,
         };
-        (end <= data.len()).then_some(Self {
-            data,
-            count,
-            cols,
-            stride,
-        })
+        (end <= data.len()).then_some(Self { data, count, cols, stride })
     }
 
     /// All of `data` as adjacent rows of `cols` elements.
     pub fn contiguous(data: &'a [f32], cols: usize) -> Self {
-        assert!(
-            cols > 0 && data.len().is_multiple_of(cols),
-            "{} elements are not rows of {cols}",
-            data.len()
-        );
-        Self {
-            data,
-            count: data.len() / cols,
-            cols,
-            stride: cols,
-        }
+        assert!(cols > 0 && data.len().is_multiple_of(cols), "{} elements are not rows of {cols}", data.len());
+        Self { data, count: data.len() / cols, cols, stride: cols }
     }
 
     /// How many rows there are.
@@ -63,39 +49,15 @@ impl<'a> Rows<'a> {
 
     /// Rows `start..start + count`.
     pub fn range(&self, start: usize, count: usize) -> Self {
-        assert!(
-            start + count <= self.count,
-            "rows {start}+{count} of {}",
-            self.count
-        );
-        let data = if count == 0 {
-            &[][..]
-        } else {
-            &self.data[start * self.stride..]
-        };
-        Self {
-            data,
-            count,
-            ..*self
-        }
+        assert!(start + count <= self.count, "rows {start}+{count} of {}", self.count);
+        let data = if count == 0 { &[][..] } else { &self.data[start * self.stride..] };
+        Self { data, count, ..*self }
     }
 
     /// Columns `start..start + cols` of every row.
     pub fn columns(&self, start: usize, cols: usize) -> Self {
-        assert!(
-            start + cols <= self.cols,
-            "columns {start}+{cols} of {}",
-            self.cols
-        );
-        let data = if self.count == 0 {
-            self.data
-        } else {
-            &self.data[start..]
-        };
-        Self {
-            data,
-            cols,
-            ..*self
-        }
+        assert!(start + cols <= self.cols, "columns {start}+{cols} of {}", self.cols);
+        let data = if self.count == 0 { self.data } else { &self.data[start..] };
+        Self { data, cols, ..*self }
     }
 }

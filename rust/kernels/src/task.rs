@@ -27,21 +27,13 @@ impl Matmul<'_> {
     /// Panics unless all the shapes fit together, the output's included.
     pub(crate) fn check(&self, out: [usize; 2], panel_width: usize) {
         assert_eq!(self.a.cols(), self.b.k(), "inner dimensions");
-        assert_eq!(
-            self.b.width(),
-            panel_width,
-            "panels packed for another instruction set"
-        );
+        assert_eq!(self.b.width(), panel_width, "panels packed for another instruction set");
         assert_eq!(out, self.shape(), "output");
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.b.n(), "bias");
         }
         if let Some(residual) = self.residual {
-            assert_eq!(
-                [residual.count(), residual.cols()],
-                self.shape(),
-                "residual"
-            );
+            assert_eq!([residual.count(), residual.cols()], self.shape(), "residual");
         }
     }
 }
@@ -77,10 +69,7 @@ impl<'a> Mask<'a> {
         match *self {
             Mask::None => Mask::None,
             Mask::Add(rows) => Mask::Add(rows.range(start, count)),
-            Mask::Keep { keep, fill } => Mask::Keep {
-                keep: keep.range(start, count),
-                fill,
-            },
+            Mask::Keep { keep, fill } => Mask::Keep { keep: keep.range(start, count), fill },
         }
     }
 }
@@ -107,19 +96,11 @@ impl Attention<'_> {
     /// Panics unless all the shapes fit together, the output's included.
     pub(crate) fn check(&self, out: [usize; 2]) {
         assert_eq!(self.q.cols(), self.k.cols(), "depth of queries and keys");
-        assert_eq!(
-            self.k.count(),
-            self.v.count(),
-            "number of keys and of values"
-        );
+        assert_eq!(self.k.count(), self.v.count(), "number of keys and of values");
         assert!(self.k.count() > 0, "softmax over no keys");
         assert_eq!(out, [self.q.count(), self.v.cols()], "output");
         if let Some(rows) = self.mask.rows() {
-            assert_eq!(
-                [rows.count(), rows.cols()],
-                [self.q.count(), self.k.count()],
-                "mask"
-            );
+            assert_eq!([rows.count(), rows.cols()], [self.q.count(), self.k.count()], "mask");
         }
     }
 }

@@ -2,17 +2,13 @@
 
 mod numbers;
 
-use kernels::{
-    Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch,
-};
+use kernels::{Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
 use numbers::{assert_close, numbers};
 
 /// The vector tables of this CPU; says which ones could not be tested.
 fn vector_tables() -> Vec<Kernels> {
-    let (present, absent): (Vec<Isa>, Vec<Isa>) = Isa::ALL
-        .into_iter()
-        .filter(|isa| *isa != Isa::Scalar)
-        .partition(|isa| Kernels::for_isa(*isa).is_some());
+    let (present, absent): (Vec<Isa>, Vec<Isa>) =
+        Isa::ALL.into_iter().filter(|isa| *isa != Isa::Scalar).partition(|isa| Kernels::for_isa(*isa).is_some());
     for isa in absent {
         println!("NOT TESTED: this CPU has no {isa}");
     }
@@ -33,13 +29,7 @@ struct Product {
 
 /// Runs a product whose every operand starts `skew` elements past an allocation, with padded row strides.
 fn product(kernels: &Kernels, case: &Product, skew: usize) -> Vec<f32> {
-    let &Product {
-        m,
-        k,
-        n,
-        activation,
-        extras,
-    } = case;
+    let &Product { m, k, n, activation, extras } = case;
     let (a_stride, out_stride) = (k + skew, n + skew);
     let a = numbers(skew + m * a_stride, 1);
     let b = numbers(skew + k * n, 2);
@@ -61,43 +51,24 @@ fn product(kernels: &Kernels, case: &Product, skew: usize) -> Vec<f32> {
             assert_eq!(*gap, f32::MAX, "wrote past the end of row {row}");
         }
     }
-    (0..m)
-        .flat_map(|row| out[skew + row * out_stride..][..n].to_vec())
-        .collect()
+    (0..m).flat_map(|row| out[skew + row * out_stride..][..n].to_vec()).collect()
 }
 
 #[test]
 fn products_agree_over_ragged_sizes() {
     let tables = vector_tables();
-    let activations = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Gelu,
-        Activation::Tanh,
-    ];
+    let activations = [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Tanh];
     let mut number = 0;
     for m in (1..=14).chain([26, 27, 39, 40]) {
         for k in [0, 1, 2, 3, 16, 17, 65] {
             for n in [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 65] {
-                let case = Product {
-                    m,
-                    k,
-                    n,
-                    activation: activations[number % 4],
-                    extras: number % 3 > 0,
-                };
+                let case = Product { m, k, n, activation: activations[number % 4], extras: number % 3 > 0 };
                 let skew = number % 5;
                 number += 1;
                 let expected = product(&scalar(), &case, skew);
-                let all: Vec<_> = tables
-                    .iter()
-                    .map(|table| product(table, &case, skew))
-                    .collect();
+                let all: Vec<_> = tables.iter().map(|table| product(table, &case, skew)).collect();
                 for (table, got) in tables.iter().zip(&all) {
-                    let what = format!(
-                        "{} [{m}, {k}] x [{k}, {n}] {:?}",
-                        table.isa, case.activation
-                    );
+                    let what = format!("{} [{m}, {k}] x [{k}, {n}] {:?}", table.isa, case.activation);
                     assert_close(got, &expected, 1e-6 * (k as f32 + 1.0), &what);
                     assert_eq!(bits(got), bits(&all[0]), "{what}: the vector tables differ");
                 }
@@ -108,21 +79,10 @@ fn products_agree_over_ragged_sizes() {
 
 #[test]
 fn a_large_product_agrees() {
-    let case = Product {
-        m: 107,
-        k: 1536,
-        n: 390,
-        activation: Activation::Gelu,
-        extras: true,
-    };
+    let case = Product { m: 107, k: 1536, n: 390, activation: Activation::Gelu, extras: true };
     let expected = product(&scalar(), &case, 3);
     for table in vector_tables() {
-        assert_close(
-            &product(&table, &case, 3),
-            &expected,
-            5e-4,
-            table.isa.name(),
-        );
+        assert_close(&product(&table, &case, 3), &expected, 5e-4, table.isa.name());
     }
 }
 
@@ -141,22 +101,13 @@ fn a_row_has_the_same_bits_alone_and_among_others() {
                 activation: Activation::Gelu,
                 residual: None,
             };
-            table.matmul(
-                &task,
-                &mut Scratch::default(),
-                RowsMut::new(&mut out, count, n, n).unwrap(),
-            );
+            table.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut out, count, n, n).unwrap());
             out
         };
         let together = run(0, m);
         for (first, count) in [(0, 1), (60, 1), (5, 13), (7, 30), (20, 41)] {
             let expected = &together[first * n..(first + count) * n];
-            assert_eq!(
-                bits(&run(first, count)),
-                bits(expected),
-                "{}: rows {first}+{count}",
-                table.isa
-            );
+            assert_eq!(bits(&run(first, count)), bits(expected), "{}: rows {first}+{count}", table.isa);
         }
     }
 }
@@ -180,22 +131,13 @@ enum Masking {
 }
 
 fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
-    let &Head {
-        queries,
-        keys,
-        depth,
-        width,
-        mask,
-    } = case;
+    let &Head { queries, keys, depth, width, mask } = case;
     let (q_stride, out_stride) = (depth + skew, width + skew);
     let q = numbers(skew + queries * q_stride, 5);
     let k = numbers(skew + keys * depth, 6);
     let v = numbers(skew + keys * width, 7);
     let random = numbers(queries * keys, 8);
-    let add: Vec<f32> = random
-        .iter()
-        .map(|x| if *x < -0.3 { f32::MIN } else { *x })
-        .collect();
+    let add: Vec<f32> = random.iter().map(|x| if *x < -0.3 { f32::MIN } else { *x }).collect();
     let keep: Vec<f32> = random.iter().map(|x| f32::from(*x > -0.3)).collect();
     let shared = |data| Rows::new(data, queries, keys, 0).unwrap();
     let each = |data| Rows::new(data, queries, keys, keys).unwrap();
@@ -208,22 +150,14 @@ fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
             Masking::None => Mask::None,
             Masking::AddShared => Mask::Add(shared(&add)),
             Masking::AddEach => Mask::Add(each(&add)),
-            Masking::KeepShared(fill) => Mask::Keep {
-                keep: shared(&keep),
-                fill,
-            },
-            Masking::KeepEach(fill) => Mask::Keep {
-                keep: each(&keep),
-                fill,
-            },
+            Masking::KeepShared(fill) => Mask::Keep { keep: shared(&keep), fill },
+            Masking::KeepEach(fill) => Mask::Keep { keep: each(&keep), fill },
         },
     };
     let mut out = vec![f32::MAX; skew + queries * out_stride];
     let view = RowsMut::new(&mut out[skew..], queries, width, out_stride).unwrap();
     kernels.attention(&task, &mut Scratch::default(), view);
-    (0..queries)
-        .flat_map(|row| out[skew + row * out_stride..][..width].to_vec())
-        .collect()
+    (0..queries).flat_map(|row| out[skew + row * out_stride..][..width].to_vec()).collect()
 }
 
 #[test]
@@ -242,25 +176,13 @@ fn attention_agrees_over_ragged_sizes_and_masks() {
         for keys in [1, 2, 13, 14, 16, 33, 64] {
             for (depth, width) in [(1, 1), (8, 8), (32, 32), (33, 20), (64, 64), (80, 7)] {
                 for mask in masks {
-                    let case = Head {
-                        queries,
-                        keys,
-                        depth,
-                        width,
-                        mask,
-                    };
+                    let case = Head { queries, keys, depth, width, mask };
                     let skew = number % 4;
                     number += 1;
                     let expected = head(&scalar(), &case, skew);
-                    let all: Vec<_> = tables
-                        .iter()
-                        .map(|table| head(table, &case, skew))
-                        .collect();
+                    let all: Vec<_> = tables.iter().map(|table| head(table, &case, skew)).collect();
                     for (table, got) in tables.iter().zip(&all) {
-                        let what = format!(
-                            "{} {queries}x{keys}, {depth} and {width}, {mask:?}",
-                            table.isa
-                        );
+                        let what = format!("{} {queries}x{keys}, {depth} and {width}, {mask:?}", table.isa);
                         assert_close(got, &expected, 1e-5, &what);
                         assert_eq!(bits(got), bits(&all[0]), "{what}: the vector tables differ");
                     }
@@ -273,15 +195,9 @@ fn attention_agrees_over_ragged_sizes_and_masks() {
 #[test]
 fn padding_behind_the_keys_and_the_queries_leaves_no_trace() {
     let (length, padded, depth) = (21, 50, 32);
-    let (q, k, v) = (
-        numbers(padded * depth, 1),
-        numbers(padded * depth, 2),
-        numbers(padded * depth, 3),
-    );
+    let (q, k, v) = (numbers(padded * depth, 1), numbers(padded * depth, 2), numbers(padded * depth, 3));
     for masked in [f32::MIN, f32::NEG_INFINITY] {
-        let mask: Vec<f32> = (0..padded)
-            .map(|key| if key < length { 0.0 } else { masked })
-            .collect();
+        let mask: Vec<f32> = (0..padded).map(|key| if key < length { 0.0 } else { masked }).collect();
         for table in vector_tables().into_iter().chain([scalar()]) {
             let run = |count: usize| {
                 let task = Attention {
@@ -297,12 +213,7 @@ fn padding_behind_the_keys_and_the_queries_leaves_no_trace() {
                 out.truncate(length * depth);
                 out
             };
-            assert_eq!(
-                bits(&run(length)),
-                bits(&run(padded)),
-                "{}, mask {masked}",
-                table.isa
-            );
+            assert_eq!(bits(&run(length)), bits(&run(padded)), "{}, mask {masked}", table.isa);
         }
     }
 }
@@ -310,11 +221,7 @@ fn padding_behind_the_keys_and_the_queries_leaves_no_trace() {
 #[test]
 fn fully_masked_rows_give_what_separate_operators_give() {
     let (length, depth) = (19, 8);
-    let (q, k, v) = (
-        numbers(length * depth, 1),
-        numbers(length * depth, 2),
-        numbers(length * depth, 3),
-    );
+    let (q, k, v) = (numbers(length * depth, 1), numbers(length * depth, 2), numbers(length * depth, 3));
     let zeros = vec![0.0; length];
     for table in vector_tables().into_iter().chain([scalar()]) {
         let run = |mask: Mask<'_>| {
@@ -330,30 +237,17 @@ fn fully_masked_rows_give_what_separate_operators_give() {
             table.attention(&task, &mut Scratch::default(), view);
             out
         };
-        let average: Vec<f32> = (0..depth)
-            .map(|col| (0..length).map(|key| v[key * depth + col]).sum::<f32>() / length as f32)
-            .collect();
+        let average: Vec<f32> =
+            (0..depth).map(|col| (0..length).map(|key| v[key * depth + col]).sum::<f32>() / length as f32).collect();
         let lowest = vec![f32::MIN; length];
         let shared = |data| Rows::new(data, length, length, 0).unwrap();
-        for mask in [
-            Mask::Add(shared(&lowest)),
-            Mask::Keep {
-                keep: shared(&zeros),
-                fill: -1e4,
-            },
-        ] {
+        for mask in [Mask::Add(shared(&lowest)), Mask::Keep { keep: shared(&zeros), fill: -1e4 }] {
             for row in run(mask).chunks(depth) {
                 assert_close(row, &average, 1e-6, table.isa.name());
             }
         }
         let infinite = vec![f32::NEG_INFINITY; length];
-        for mask in [
-            Mask::Add(shared(&infinite)),
-            Mask::Keep {
-                keep: shared(&zeros),
-                fill: f32::NEG_INFINITY,
-            },
-        ] {
+        for mask in [Mask::Add(shared(&infinite)), Mask::Keep { keep: shared(&zeros), fill: f32::NEG_INFINITY }] {
             assert!(run(mask).iter().all(|x| x.is_nan()), "{}", table.isa);
         }
     }
@@ -362,19 +256,7 @@ fn fully_masked_rows_give_what_separate_operators_give() {
 #[test]
 fn activations_agree_everywhere() {
     let mut inputs: Vec<f32> = (-150_000..=150_000).map(|i| i as f32 * 1e-4).collect();
-    inputs.extend([
-        0.0,
-        -0.0,
-        1e-30,
-        -1e-30,
-        50.0,
-        -50.0,
-        1e30,
-        -1e30,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        f32::NAN,
-    ]);
+    inputs.extend([0.0, -0.0, 1e-30, -1e-30, 50.0, -50.0, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
     for (name, activation) in Activation::NAMES {
         let mut expected = inputs.clone();
         scalar().activate(activation, &mut expected);
@@ -384,9 +266,7 @@ fn activations_agree_everywhere() {
             for ((x, got), expected) in inputs.iter().zip(&got).zip(&expected) {
                 // erf to 2e-7 is GELU to 1e-7 |x|; tanh is bounded by 1.
                 let bound = 2e-7 * x.abs().clamp(1.0, 15.0).min(expected.abs().max(1.0));
-                let fits = got == expected
-                    || (got.is_nan() && expected.is_nan())
-                    || (got - expected).abs() <= bound;
+                let fits = got == expected || (got.is_nan() && expected.is_nan()) || (got - expected).abs() <= bound;
                 assert!(fits, "{} {name}({x}) = {got}, not {expected}", table.isa);
             }
         }

@@ -60,24 +60,10 @@ impl<'a> RowsMut<'a> {
     pub fn split_at_row(self, index: usize) -> (Self, Self) {
         assert!(index <= self.count, "cut at row {index} of {}", self.count);
         // An empty second part keeps the first one's address: nothing is computed past the end of the slice.
-        let offset = if index == self.count {
-            0
-        } else {
-            index * self.stride
-        };
+        let offset = if index == self.count { 0 } else { index * self.stride };
         // SAFETY: either zero, or the start of an existing row.
         let second = unsafe { self.start.add(offset) };
-        (
-            Self {
-                count: index,
-                ..self
-            },
-            Self {
-                start: second,
-                count: self.count - index,
-                ..self
-            },
-        )
+        (Self { count: index, ..self }, Self { start: second, count: self.count - index, ..self })
     }
 
     /// The columns before `index`, and those from it on, of every row.
@@ -86,17 +72,7 @@ impl<'a> RowsMut<'a> {
         let offset = if self.count == 0 { 0 } else { index };
         // SAFETY: at most one past the last element of the first row, which exists unless the offset is zero.
         let second = unsafe { self.start.add(offset) };
-        (
-            Self {
-                cols: index,
-                ..self
-            },
-            Self {
-                start: second,
-                cols: self.cols - index,
-                ..self
-            },
-        )
+        (Self { cols: index, ..self }, Self { start: second, cols: self.cols - index, ..self })
     }
 }
 
@@ -112,9 +88,7 @@ mod tests {
         let (left, right) = top.split_at_col(4);
         for (number, mut part) in [left, right, bottom].into_iter().enumerate() {
             for row in 0..part.count() {
-                part.row(row)
-                    .iter_mut()
-                    .for_each(|x| *x += 1.0 + number as f32);
+                part.row(row).iter_mut().for_each(|x| *x += 1.0 + number as f32);
             }
         }
         for row in 0..5 {

@@ -17,9 +17,6 @@ pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
 pub(crate) fn assert_close(got: &[f32], expected: &[f32], bound: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
-        assert!(
-            (got - expected).abs() <= bound,
-            "{what}: element {index} is {got}, not {expected}"
-        );
+        assert!((got - expected).abs() <= bound, "{what}: element {index} is {got}, not {expected}");
     }
 }

@@ -8,15 +8,7 @@ use crate::Activation;
 use crate::packed::LANES;
 
 /// `exp(r)` for `|r| <= ln(2)/2`, highest power first; relative error 1.9e-9.
-const EXP: [f32; 7] = [
-    0.001_383_684_3,
-    0.008_374_818,
-    0.041_668_225,
-    0.166_664_2,
-    0.499_999_9,
-    1.0,
-    1.0,
-];
+const EXP: [f32; 7] = [0.001_383_684_3, 0.008_374_818, 0.041_668_225, 0.166_664_2, 0.499_999_9, 1.0, 1.0];
 /// ln(2) in two parts, the first with few enough bits for a product with any exponent to be exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -24,26 +16,12 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 const EXP_LOWEST: f32 = -87.3;
 
 /// `erfc(z) * exp(z*z) / t` for `t = 1 / (1 + ERFC_SLOPE * z)`, `0 <= z <= 9.5`; absolute error 3.8e-8.
-const ERFC: [f32; 8] = [
-    -0.142_936_32,
-    0.504_086_26,
-    -0.418_418_56,
-    0.464_557_32,
-    0.019_535_217,
-    0.207_656_28,
-    0.180_448_44,
-    0.185_071_33,
-];
+const ERFC: [f32; 8] =
+    [-0.142_936_32, 0.504_086_26, -0.418_418_56, 0.464_557_32, 0.019_535_217, 0.207_656_28, 0.180_448_44, 0.185_071_33];
 const ERFC_SLOPE: f32 = 0.327_591_1;
 
 /// `(tanh(x) / x - 1) / x^2` in `x^2`, for `|x| <= 0.63`; error 4.6e-8, a sixth of that in tanh.
-const TANH: [f32; 5] = [
-    -0.006_062_235,
-    0.020_975_016,
-    -0.053_846_695,
-    0.133_327_47,
-    -0.333_333_28,
-];
+const TANH: [f32; 5] = [-0.006_062_235, 0.020_975_016, -0.053_846_695, 0.133_327_47, -0.333_333_28];
 const TANH_SMALL: f32 = 0.625;
 
 #[inline(always)]

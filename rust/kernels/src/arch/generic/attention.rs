@@ -14,14 +14,8 @@ use crate::task::{Attention, Mask, Scratch, lines};
 use crate::{Rows, RowsMut};
 
 #[inline(always)]
-pub(in crate::arch) fn attention<S: Simd>(
-    s: S,
-    task: &Attention<'_>,
-    scratch: &mut Scratch,
-    mut out: RowsMut<'_>,
-) {
-    let (queries, keys, depth, width) =
-        (task.q.count(), task.k.count(), task.q.cols(), task.v.cols());
+pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &mut Scratch, mut out: RowsMut<'_>) {
+    let (queries, keys, depth, width) = (task.q.count(), task.k.count(), task.q.cols(), task.v.cols());
     if queries == 0 || width == 0 {
         return;
     }
@@ -29,10 +23,7 @@ pub(in crate::arch) fn attention<S: Simd>(
     let (key_height, _) = balanced(keys, S::TILE_ROWS);
     for first in (0..keys).step_by(key_height) {
         let count = key_height.min(keys - first);
-        pack_left(
-            task.k.range(first, count),
-            &mut left[first * depth..(first + count) * depth],
-        );
+        pack_left(task.k.range(first, count), &mut left[first * depth..(first + count) * depth]);
     }
     // v is its own left-hand side, transposed: cut into columns it has the layout of a packed left-hand side.
     let values = floats_mut(lines(&mut scratch.values, (keys * width).div_ceil(LANES)));
@@ -58,12 +49,7 @@ pub(in crate::arch) fn attention<S: Simd>(
             let packed = &left[first * depth..(first + rows) * depth];
             s.tile(rows, vectors, packed, right, &mut scores[first * vectors..]);
         }
-        let mask = spread(
-            task.mask.range(start, count),
-            keys,
-            vectors,
-            &mut scratch.mask,
-        );
+        let mask = spread(task.mask.range(start, count), keys, vectors, &mut scratch.mask);
         for vector in 0..vectors {
             soften(s, task.scale, mask, vector, vectors, scores);
         }
@@ -78,10 +64,7 @@ pub(in crate::arch) fn attention<S: Simd>(
         let results = floats(tile);
         for query in 0..count {
             let dest = out.row(start + query);
-            for (x, result) in dest
-                .iter_mut()
-                .zip(results[query..].iter().step_by(vectors * LANES))
-            {
+            for (x, result) in dest.iter_mut().zip(results[query..].iter().step_by(vectors * LANES)) {
                 *x = *result;
             }
         }
@@ -96,11 +79,7 @@ fn pack_queries(q: Rows<'_>, vectors: usize, to: &mut [Line]) {
     }
     let to = floats_mut(to);
     for query in 0..q.count() {
-        for (dest, x) in to[query..]
-            .iter_mut()
-            .step_by(vectors * LANES)
-            .zip(q.row(query))
-        {
+        for (dest, x) in to[query..].iter_mut().step_by(vectors * LANES).zip(q.row(query)) {
             *dest = *x;
         }
     }
@@ -142,14 +121,7 @@ fn spread<'a>(mask: Mask<'a>, keys: usize, vectors: usize, store: &'a mut Vec<Li
 
 /// Turns one vector of queries' scores into `exp(score - largest)`.
 #[inline(always)]
-fn soften<S: Simd>(
-    s: S,
-    scale: f32,
-    mask: Spread<'_>,
-    vector: usize,
-    vectors: usize,
-    scores: &mut [Line],
-) {
+fn soften<S: Simd>(s: S, scale: f32, mask: Spread<'_>, vector: usize, vectors: usize, scores: &mut [Line]) {
     let scale = s.splat(scale);
     let fill = s.splat(mask.fill.unwrap_or_default());
     let mut largest = s.splat(f32::NEG_INFINITY);

@@ -54,12 +54,7 @@ pub(super) fn balanced(rows: usize, most: usize) -> (usize, usize) {
 }
 
 #[inline(always)]
-pub(in crate::arch) fn matmul<S: Simd>(
-    s: S,
-    task: &Matmul<'_>,
-    scratch: &mut Scratch,
-    mut out: RowsMut<'_>,
-) {
+pub(in crate::arch) fn matmul<S: Simd>(s: S, task: &Matmul<'_>, scratch: &mut Scratch, mut out: RowsMut<'_>) {
     let (rows, k) = (out.count(), task.b.k());
     if rows == 0 || out.cols() == 0 {
         return;
@@ -68,10 +63,7 @@ pub(in crate::arch) fn matmul<S: Simd>(
     let left = floats_mut(lines(&mut scratch.left, (rows * k).div_ceil(LANES)));
     for first in (0..rows).step_by(height) {
         let count = height.min(rows - first);
-        pack_left(
-            task.a.range(first, count),
-            &mut left[first * k..(first + count) * k],
-        );
+        pack_left(task.a.range(first, count), &mut left[first * k..(first + count) * k]);
     }
     let sums = lines(&mut scratch.tile, S::TILE_ROWS * S::TILE_VECTORS);
     for panel in 0..task.b.count() {
@@ -82,21 +74,8 @@ pub(in crate::arch) fn matmul<S: Simd>(
                 s.prefetch(line);
             }
             let count = height.min(rows - first);
-            s.tile(
-                count,
-                S::TILE_VECTORS,
-                &left[first * k..(first + count) * k],
-                task.b.panel(panel),
-                sums,
-            );
-            finish(
-                s,
-                task,
-                [first, count],
-                panel * S::TILE_VECTORS * LANES,
-                sums,
-                &mut out,
-            );
+            s.tile(count, S::TILE_VECTORS, &left[first * k..(first + count) * k], task.b.panel(panel), sums);
+            finish(s, task, [first, count], panel * S::TILE_VECTORS * LANES, sums, &mut out);
         }
     }
 }
@@ -172,10 +151,7 @@ mod tests {
         for rows in 1..200 {
             for most in [6, 13] {
                 let (height, count) = balanced(rows, most);
-                assert!(
-                    height <= most && (count - 1) * height < rows && rows <= count * height,
-                    "{rows} by {most}"
-                );
+                assert!(height <= most && (count - 1) * height < rows && rows <= count * height, "{rows} by {most}");
             }
         }
     }

@@ -47,9 +47,7 @@ fn erfc(x: f64) -> f64 {
         return 1.0 - std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum;
     }
     // erfc(x) = exp(-x^2)/sqrt(pi) / (x + 1/2/(x + 2/2/(x + 3/2/(x + ...)))), evaluated from the inside.
-    let tail = (1..=60)
-        .rev()
-        .fold(x, |tail, n| x + f64::from(n) / 2.0 / tail);
+    let tail = (1..=60).rev().fold(x, |tail, n| x + f64::from(n) / 2.0 / tail);
     0.5 * std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() / tail
 }
 
@@ -69,22 +67,13 @@ mod tests {
             (3.0, 2.209_049_699_858_544e-5),
             (-1.0, 1.842_700_792_949_715),
         ] {
-            assert!(
-                (erfc(x) - expected).abs() <= 1e-14 * expected,
-                "erfc({x}) = {}",
-                erfc(x)
-            );
+            assert!((erfc(x) - expected).abs() <= 1e-14 * expected, "erfc({x}) = {}", erfc(x));
         }
     }
 
     #[test]
     fn nan_and_infinities_pass_through() {
-        for activation in [
-            Activation::Identity,
-            Activation::Relu,
-            Activation::Gelu,
-            Activation::Tanh,
-        ] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::Tanh] {
             assert!(apply(activation, f32::NAN).is_nan(), "{activation:?}");
         }
         assert_eq!(apply(Activation::Gelu, f32::INFINITY), f32::INFINITY);

@@ -7,12 +7,7 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
     let mut scores = vec![0.0_f32; task.k.count()];
     for query in 0..out.count() {
         for (key, score) in scores.iter_mut().enumerate() {
-            let products = task
-                .q
-                .row(query)
-                .iter()
-                .zip(task.k.row(key))
-                .map(|(a, b)| a * b);
+            let products = task.q.row(query).iter().zip(task.k.row(key)).map(|(a, b)| a * b);
             let scaled = products.sum::<f32>() * task.scale;
             *score = match task.mask {
                 Mask::None => scaled,
@@ -23,15 +18,10 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
         }
         // The largest score is subtracted first: exp overflows above 88.7.
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        scores
-            .iter_mut()
-            .for_each(|score| *score = (*score - largest).exp());
+        scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
         let sum: f32 = scores.iter().sum();
         for (col, result) in out.row(query).iter_mut().enumerate() {
-            let weighted = scores
-                .iter()
-                .enumerate()
-                .map(|(key, weight)| weight * task.v.row(key)[col]);
+            let weighted = scores.iter().enumerate().map(|(key, weight)| weight * task.v.row(key)[col]);
             *result = weighted.sum::<f32>() / sum;
         }
     }

@@ -1,11 +1,10 @@
 //! AVX-512 F: sixteen lanes are one register, and there are thirty-two of them.
 
 use std::arch::x86_64::{
-    __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1,
-    _mm_prefetch, _mm512_abs_ps, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps,
+    __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1, _mm_prefetch,
+    _mm512_abs_ps, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
+    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps,
     _mm512_sub_ps,
 };
 
@@ -126,19 +125,14 @@ impl Vector for V {
         V(unsafe {
             let top = _mm512_set1_epi32(i32::MIN);
             let sign = _mm512_and_si512(_mm512_castps_si512(sign.0), top);
-            _mm512_castsi512_ps(_mm512_or_si512(
-                _mm512_castps_si512(_mm512_abs_ps(self.0)),
-                sign,
-            ))
+            _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(_mm512_abs_ps(self.0)), sign))
         })
     }
 
     #[inline(always)]
     fn round(self) -> V {
         // SAFETY: a V is evidence of the instruction set.
-        V(unsafe {
-            _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)
-        })
+        V(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
     }
 
     #[inline(always)]
@@ -150,24 +144,12 @@ impl Vector for V {
     #[inline(always)]
     fn where_less(self, bound: V, yes: V, no: V) -> V {
         // SAFETY: a V is evidence of the instruction set.
-        V(unsafe {
-            _mm512_mask_blend_ps(
-                _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, bound.0),
-                no.0,
-                yes.0,
-            )
-        })
+        V(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, bound.0), no.0, yes.0) })
     }
 
     #[inline(always)]
     fn where_non_zero(self, yes: V, no: V) -> V {
         // SAFETY: a V is evidence of the instruction set.
-        V(unsafe {
-            _mm512_mask_blend_ps(
-                _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(self.0, _mm512_set1_ps(0.0)),
-                no.0,
-                yes.0,
-            )
-        })
+        V(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(self.0, _mm512_set1_ps(0.0)), no.0, yes.0) })
     }
 }
