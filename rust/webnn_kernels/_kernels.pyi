@@ -3,11 +3,14 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Engine", "PackedMatrix", "__version__", "available_isas", "build_profile", "isa"]
+
 __version__: Final[str]
 isa: Final[str]
 build_profile: Final[str]
 
 def available_isas() -> list[str]: ...
+
 @final
 class PackedMatrix:
     @property

@@ -70,6 +70,9 @@ pub(crate) fn elements<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -
 /// `ValueError` where the array has gaps, repeats elements or runs backwards.
 pub(crate) fn permuted<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -> PyResult<(&'a [f32], Vec<usize>)> {
     let refuse = || PyValueError::new_err(format!("{name}: elements are not adjacent; use numpy.ascontiguousarray"));
+    if array.shape().contains(&0) {
+        return Ok((&[], vec![0; array.shape().len()]));
+    }
     let strides: Vec<usize> = array
         .shape()
         .iter()
@@ -97,7 +100,7 @@ pub(crate) fn heads<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -> P
         let found = array.shape();
         return Err(PyValueError::new_err(format!("{name}: shape {found:?}; must be [batch, heads, rows, columns]")));
     };
-    if cols > 1 && last != 1 {
+    if cols > 1 && last != 1 && !data.is_empty() {
         return Err(PyValueError::new_err(format!(
             "{name}: the last axis is not adjacent; use numpy.ascontiguousarray"
         )));
