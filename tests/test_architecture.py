@@ -52,11 +52,12 @@ BACKENDS: Final = "webnn_runtime.backends"
 BASE: Final = "webnn_runtime.backends.base"
 HUB: Final = "webnn_runtime.hub"
 EMBED: Final = "webnn_runtime.embed"
+API: Final = "webnn_runtime.api"
 
 # Importing `webnn_runtime.backends` is how a backend is asked for by name: it loads none of them by itself.
 LAYERS: Final = {
     FORMAT: layer(),
-    "webnn_runtime.api": layer(FORMAT, BACKENDS, BASE),
+    API: layer(FORMAT, BACKENDS, BASE),
     REFERENCE: layer(FORMAT),
     PASSES: layer(FORMAT, REFERENCE),
     BASE: layer(FORMAT),
@@ -69,7 +70,7 @@ LAYERS: Final = {
     "webnn_runtime.conformance": layer(FORMAT, BASE),
     "webnn_runtime.cli": layer(everything=True),
     # The top of the package: the short way in.
-    RUNTIME: layer(FORMAT, BACKENDS, BASE, EMBED),
+    RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
     "webnn_translator.sources": layer(
         FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx torch transformers onnxscript"

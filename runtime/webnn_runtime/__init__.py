@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from webnn_runtime.api import (
+        ML,
+        InvalidStateError,
+        MLContext,
+        MLGraph,
+        MLGraphBuilder,
+        MLOperand,
+        MLTensor,
+        MLTypeError,
+        NotSupportedError,
+        OperationError,
+        UnknownError,
+    )
     from webnn_runtime.embed import WebNNEmbedder
     from webnn_runtime.format.bundle import load_bundle, save_bundle
     from webnn_runtime.format.errors import WebnnError
@@ -18,8 +31,19 @@ if TYPE_CHECKING:
     from webnn_runtime.model import Model, load
 
 __all__ = [
+    "ML",
     "Graph",
+    "InvalidStateError",
+    "MLContext",
+    "MLGraph",
+    "MLGraphBuilder",
+    "MLOperand",
+    "MLTensor",
+    "MLTypeError",
     "Model",
+    "NotSupportedError",
+    "OperationError",
+    "UnknownError",
     "WebNNEmbedder",
     "WebnnError",
     "__version__",
@@ -29,6 +53,22 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    **dict.fromkeys(
+        (
+            "InvalidStateError",
+            "ML",
+            "MLContext",
+            "MLGraph",
+            "MLGraphBuilder",
+            "MLOperand",
+            "MLTensor",
+            "MLTypeError",
+            "NotSupportedError",
+            "OperationError",
+            "UnknownError",
+        ),
+        "webnn_runtime.api",
+    ),
     "Graph": "webnn_runtime.format.graph",
     "Model": "webnn_runtime.model",
     "WebNNEmbedder": "webnn_runtime.embed",
