@@ -17,13 +17,13 @@ from webnn_runtime.format.errors import FormatError
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType, is_identifier
 from webnn_runtime.format.ops.node import find_spec
 
-__all__ = ["float_text", "hidden_names", "named_arguments", "positional_operands", "print_text", "scalar_of"]
+__all__ = ["float_text", "hidden_names", "named_arguments", "positional_operands", "print_graph", "scalar_of"]
 
 # Existing readers expand a scalar through float32: integers up to here survive that.
 _EXACT_IN_FLOAT32: Final = 1 << 24
 
 
-def print_text(graph: Graph) -> str:
+def print_graph(graph: Graph) -> str:
     """The canonical text of a graph.
 
     Raises:

@@ -29,7 +29,7 @@ from webnn_runtime.format.errors import GraphError, ParseError
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.ops import OPS
 
-__all__ = ["MAX_TEXT", "attach", "parse_text"]
+__all__ = ["MAX_TEXT", "attach", "parse_graph"]
 
 # Graphs of thousands of nodes take a few megabytes; only inline constants take more.
 MAX_TEXT: Final = 64 << 20
@@ -54,7 +54,7 @@ _TOKEN: Final = re.compile(
 _ESCAPE: Final = re.compile(r'\\(["\\])')
 
 
-def parse_text(text: str | bytes, *, path: str | None = None) -> Graph:
+def parse_graph(text: str | bytes, *, path: str | None = None) -> Graph:
     """Read a text graph; constants in the weights file have no values until `attach` gives them.
 
     Raises:

@@ -1,0 +1,312 @@
+"""A bundle on disk: `model.webnn`, `model.weights`, `manifest.json`, and files that travel along.
+
+Saving is atomic and byte for byte reproducible; loading maps the weights and trusts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from webnn_runtime import __version__
+from webnn_runtime.format.companions import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    WEIGHTS_FILE,
+    Companions,
+    find_companions,
+    find_graph,
+)
+from webnn_runtime.format.document import attach, reorder
+from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
+from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.json_graph import MAX_JSON, parse_json_graph
+from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
+from webnn_runtime.format.names import resembling, safe_graph
+from webnn_runtime.format.printer import print_graph
+from webnn_runtime.format.safetensors import open_safetensors
+from webnn_runtime.format.staging import StagedFolder, write_files
+from webnn_runtime.format.text import parse_graph
+from webnn_runtime.format.weights import Weights, open_weights, write_weights
+
+__all__ = ["Bundle", "StagedBundle", "load_bundle", "read_graph_file", "save_bundle", "staged_bundle"]
+
+_OWN_FILES: Final = frozenset({GRAPH_FILE, WEIGHTS_FILE, MANIFEST_FILE})
+
+
+class TensorSource(Protocol):
+    """Where values of constants come from: a weights file or a safetensors file."""
+
+    def keys(self) -> Iterable[str]:
+        """Keys of all tensors."""
+
+    def read(self, key: str, kind: TensorType) -> Array:
+        """Values under a key, which must be of this type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A loaded bundle.
+
+    Attributes:
+        graph: with its values, inputs and outputs in declared order.
+        manifest: empty when there is no manifest file.
+        folder: where the files are.
+        graph_path: the graph file.
+        weights_path: the file with the values; None when the graph file holds them all.
+    """
+
+    graph: Graph
+    manifest: Manifest
+    folder: Path
+    graph_path: Path
+    weights_path: Path | None
+    _weights: Weights | None = field(default=None, repr=False)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """Identifier -> original name, where they differ."""
+        return self.manifest.extension.names
+
+    def verify(self) -> None:
+        """Compare every byte of graph and weights with the hashes in the manifest.
+
+        Raises:
+            FormatError: a file that differs, or a manifest without hashes.
+        """
+        extension = self.manifest.extension
+        if extension.graph_sha256 is None or (self.manifest.tensors and extension.weights_sha256 is None):
+            raise ManifestError("holds no hashes to compare with", path=str(self.folder))
+        if hashlib.sha256(_read(self.graph_path, MAX_JSON)).hexdigest() != extension.graph_sha256:
+            raise FormatError("the file does not have the SHA-256 of the manifest", path=str(self.graph_path))
+        if self._weights is not None:
+            self._weights.verify()
+
+
+class StagedBundle:
+    """A bundle that is written but not yet visible.
+
+    Attributes:
+        folder: where its files are for now; open them with `load_bundle`.
+    """
+
+    def __init__(self, staged: StagedFolder, manifest: Manifest) -> None:
+        self._staged = staged
+        self._manifest = manifest
+        self.folder = staged.folder
+
+    def annotate(self, extra: Mapping[str, Any]) -> None:
+        """Add to our key of the manifest, or replace there: a certificate exists only after the check.
+
+        Raises:
+            FormatError: a key the format defines, or a value JSON cannot hold.
+        """
+        extension = self._manifest.extension
+        self._manifest = replace(self._manifest, extension=replace(extension, more={**extension.more, **extra}))
+        self._staged.write(MANIFEST_FILE, self._manifest.to_bytes())
+
+    def commit(self) -> Path:
+        """Make the bundle visible under its name.
+
+        Raises:
+            FormatError: the target exists by now and `force` was not given.
+        """
+        return self._staged.publish()
+
+
+@contextmanager
+def staged_bundle(
+    graph: Graph,
+    folder: str | Path,
+    *,
+    manifest_extra: Mapping[str, Any] | None = None,
+    files: Mapping[str, Path | bytes] | None = None,
+    force: bool = False,
+    tool: str | None = None,
+    names: Mapping[str, str] | None = None,
+    pack_int4: bool = True,
+) -> Iterator[StagedBundle]:
+    """Write a bundle beside its target; it appears on `commit`, and vanishes if the block ends without.
+
+    Args:
+        graph: any names; they become identifiers, and the manifest keeps the original ones.
+        folder: the target; its parent is created.
+        manifest_extra: goes under our key of the manifest.
+        files: relative path -> content or file to copy, for what travels along.
+        force: replace an existing folder, in one step, on `commit`.
+        tool: program and version for the manifest; ours by default.
+        names: identifier -> original name, for names that were replaced before; added to the manifest.
+        pack_int4: store two 4-bit values per byte.
+
+    Raises:
+        FormatError: the target exists, or something cannot be written.
+    """
+    safe, originals = safe_graph(graph)
+    known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
+    text = print_graph(safe).encode("utf-8")
+    with StagedFolder(Path(folder), force=force) as staged:
+        staged.write(GRAPH_FILE, text)
+        written = write_weights(
+            staged.path_of(WEIGHTS_FILE),
+            ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None),
+            pack_int4=pack_int4,
+        )
+        used = {name for kind in safe.inputs.values() for name in kind.names}
+        extension = Extension(
+            tool=tool or f"webnn-runtime {__version__}",
+            inputs=tuple(safe.inputs),
+            outputs=tuple(safe.outputs),
+            names={new: old for new, old in known.items() if new in safe.types},
+            unbounded=tuple(sorted(name for name in used if safe.dims[name].is_unbounded)),
+            graph_sha256=hashlib.sha256(text).hexdigest(),
+            weights_sha256=written.sha256,
+            tensor_sha256=written.tensor_sha256,
+            more=dict(manifest_extra or {}),
+        )
+        manifest = Manifest(written.tensors, extension)
+        staged.write(MANIFEST_FILE, manifest.to_bytes())
+        write_files(staged, files or {}, _OWN_FILES)
+        yield StagedBundle(staged, manifest)
+
+
+def save_bundle(
+    graph: Graph,
+    folder: str | Path,
+    *,
+    manifest_extra: Mapping[str, Any] | None = None,
+    files: Mapping[str, Path | bytes] | None = None,
+    force: bool = False,
+    pack_int4: bool = True,
+) -> Path:
+    """Write a bundle, completely or not at all; see `staged_bundle`.
+
+    Raises:
+        FormatError: the target exists, or something cannot be written.
+    """
+    with staged_bundle(
+        graph, folder, manifest_extra=manifest_extra, files=files, force=force, pack_int4=pack_int4
+    ) as staged:
+        return staged.commit()
+
+
+def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
+    """Read a bundle from its folder, its `.webnn` file, or a JSON graph; find the files that go with it.
+
+    Structure is always checked: offsets, sizes, types. Hashes are only with `verify`, as that reads all
+    bytes of the weights, which are otherwise mapped and read when used.
+
+    Raises:
+        FormatError: a file that is missing, ambiguous, malformed, or disagrees with another.
+        GraphError: a graph that WebNN does not allow.
+    """
+    try:
+        bundle = _load(Path(path))
+    except OSError as exc:
+        raise FormatError(f"cannot be read: {exc.strerror}", path=str(exc.filename or path)) from exc
+    except ValueError as exc:
+        # Python's own functions refuse paths with a NUL.
+        raise FormatError(f"cannot be read: {exc}", path=repr(path)) from exc
+    if verify:
+        bundle.verify()
+    return bundle
+
+
+def _load(path: Path) -> Bundle:
+    graph_path = find_graph(path)
+    graph = read_graph_file(graph_path)
+    found = find_companions(graph_path)
+    manifest = Manifest(MappingProxyType({}))
+    weights: Weights | None = None
+    if found.manifest is not None:
+        manifest = read_manifest(_read(found.manifest, MAX_MANIFEST), path=str(found.manifest))
+        if found.weights is not None:
+            weights = open_weights(found.weights, manifest)
+    needs_values = any(constant.array is None for constant in graph.constants.values())
+    values_path: Path | None = found.weights if weights is not None else None
+    if needs_values:
+        source, values_path = _values(found, weights, graph_path)
+        graph = attach(graph, _arrays(graph, source, values_path))
+    return Bundle(
+        _declared_order(graph, manifest.extension, found.manifest),
+        manifest,
+        graph_path.parent,
+        graph_path,
+        values_path,
+        weights,
+    )
+
+
+def read_graph_file(path: Path) -> Graph:
+    """The graph of a text or JSON file, told apart by their first character; without weights.
+
+    Raises:
+        FormatError: neither of the two, or malformed.
+        GraphError: a graph that WebNN does not allow.
+    """
+    data = _read(path, MAX_JSON)
+    if data.lstrip(b" \t\r\n").startswith(b"{"):
+        return parse_json_graph(data, path=str(path))
+    return parse_graph(data, path=str(path))
+
+
+def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tuple[TensorSource, Path]:
+    """Where values come from: the weights the manifest describes, else safetensors."""
+    if weights is not None and found.weights is not None:
+        return weights, found.weights
+    if found.safetensors is not None:
+        return open_safetensors(found.safetensors), found.safetensors
+    if found.weights is not None:
+        raise ManifestError(
+            f"there is no manifest for '{found.weights.name}'; it is called {graph_path.stem}.manifest.json or "
+            f"{MANIFEST_FILE}",
+            path=str(graph_path.parent),
+        )
+    raise WeightsError(
+        f"the graph needs weights, and there are none; they are called {graph_path.stem}.weights or {WEIGHTS_FILE}",
+        path=str(graph_path.parent),
+    )
+
+
+def _arrays(graph: Graph, source: TensorSource, path: Path) -> dict[str, Array]:
+    """Values of all constants that lack them, by value name."""
+    keys = frozenset(source.keys())
+    arrays: dict[str, Array] = {}
+    for name, constant in graph.constants.items():
+        if constant.array is not None or constant.key is None:
+            continue
+        matches = [constant.key] if constant.key in keys else resembling(constant.key, keys)
+        if len(matches) != 1:
+            wrong = f"could be any of {', '.join(sorted(matches)[:5])}" if matches else "is not in the file"
+            raise WeightsError(
+                f"the graph's constant '{name}' needs tensor '{constant.key}', which {wrong}", path=str(path)
+            )
+        arrays[name] = source.read(matches[0], constant.type)
+    return arrays
+
+
+def _declared_order(graph: Graph, extension: Extension, path: Path | None) -> Graph:
+    """Inputs and outputs in the order of the manifest; as in the graph file where it states none."""
+    inputs = extension.inputs or tuple(graph.inputs)
+    outputs = extension.outputs or tuple(graph.outputs)
+    for what, stated, known in (("inputs", inputs, graph.inputs), ("outputs", outputs, graph.outputs)):
+        if set(stated) != set(known):
+            raise ManifestError(
+                f"'{what}' are {', '.join(stated)[:200]}, but the graph has {', '.join(known)[:200]}", path=str(path)
+            )
+    return reorder(graph, inputs, outputs)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """A whole regular file of bounded size."""
+    if not path.is_file():
+        raise FormatError("not a regular file", path=str(path))
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise FormatError(f"the file has more than {limit} bytes, which no such file needs", path=str(path))
+    return data

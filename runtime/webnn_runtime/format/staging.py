@@ -1,0 +1,233 @@
+"""A folder that appears complete or not at all.
+
+Files are written into a hidden folder beside the target and flushed; publishing is one rename. A process
+that dies leaves only the hidden folder, which the next writer of the same target removes: each is locked
+for the life of its process, so a lock that can be taken means nobody is at work there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Final
+
+from webnn_runtime.format.errors import FormatError
+
+__all__ = ["StagedFolder", "write_files"]
+
+_MARK: Final = "webnn-staging"
+# renameat2(2): swap two names in one step, so that not even a power cut finds the target missing.
+_RENAME_EXCHANGE: Final = 2
+_AT_FDCWD: Final = -100
+
+
+class StagedFolder:
+    """`with StagedFolder(target) as staged: ...; staged.publish()`; without `publish` nothing remains.
+
+    Attributes:
+        target: where the folder will be.
+        folder: where its files are written until then.
+    """
+
+    def __init__(self, target: Path, *, force: bool = False) -> None:
+        self.target = target
+        self.force = force
+        name = f".{target.name}.{_MARK}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.folder = target.parent / name
+        self._lock: int | None = None
+        self._published = False
+
+    def __enter__(self) -> StagedFolder:
+        if self.target.name in ("", ".", ".."):
+            raise FormatError(f"'{self.target}' is no name for a folder", path=str(self.target))
+        self._refuse_existing()
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(self.target)
+            self.folder.mkdir()
+        except OSError as exc:
+            raise FormatError(f"cannot create the folder: {exc.strerror}", path=str(self.target)) from exc
+        self._lock = _locked(self.folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._published:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write one file, replacing an earlier one, and flush it to the disk.
+
+        Raises:
+            FormatError: a name that does not stay inside the folder.
+        """
+        path = self.path_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def copy(self, name: str, source: Path) -> Path:
+        """Copy one file in pieces, and flush it to the disk."""
+        path = self.path_of(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as original, path.open("wb") as file:
+            shutil.copyfileobj(original, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def path_of(self, name: str) -> Path:
+        """Where a file goes; `name` is relative, with `/` between folders.
+
+        Raises:
+            FormatError: a name that does not stay inside the folder.
+        """
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or any(char in name for char in "\\:\0"):
+            raise FormatError(f"file name {name!r} does not stay inside the folder; give a relative path with '/'")
+        return self.folder.joinpath(*parts)
+
+    def publish(self) -> Path:
+        """Make the folder appear under its target name, in place of an older one if `force` was given.
+
+        Raises:
+            FormatError: the target exists, or cannot be replaced.
+        """
+        self._refuse_existing()
+        for place, _, _ in os.walk(self.folder):
+            _flush_folder(Path(place))
+        try:
+            if self.target.is_dir() and not self.target.is_symlink():
+                self._replace()
+            else:
+                self.folder.rename(self.target)
+        except OSError as exc:
+            raise FormatError(f"cannot be put in place: {exc.strerror}", path=str(self.target)) from exc
+        self._published = True
+        _flush_folder(self.target.parent)
+        return self.target
+
+    def _refuse_existing(self) -> None:
+        if os.path.lexists(self.target) and not (self.force and self.target.is_dir()):
+            wish = "choose another folder, or force" if self.target.is_dir() else "choose another name"
+            raise FormatError(f"exists already; {wish}", path=str(self.target))
+
+    def _replace(self) -> None:
+        """Swap with the older folder, which is removed only afterwards."""
+        if _exchange(self.folder, self.target):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        old = self.folder.with_name(f"{self.folder.name}-old")
+        self.target.rename(old)
+        try:
+            self.folder.rename(self.target)
+        except OSError:
+            old.rename(self.target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(left: Path, right: Path) -> bool:
+    """Swap two names atomically; False where the system cannot."""
+    if sys.platform != "linux":
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    done = renameat2(_AT_FDCWD, os.fsencode(left), _AT_FDCWD, os.fsencode(right), _RENAME_EXCHANGE)
+    return bool(done == 0)
+
+
+def _flush_folder(folder: Path) -> None:
+    # Only POSIX systems open folders; elsewhere the rename itself is all there is.
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that keeps the folder locked until it is closed; None if a living process has it."""
+    if sys.platform == "win32":
+        return None
+    import fcntl  # POSIX only
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_abandoned(target: Path) -> None:
+    for folder, process in _hidden_folders(target):
+        # Between its creation and its lock a folder looks abandoned; then its process is alive.
+        if _is_alive(process):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            lock = _locked(folder)
+            if lock is None:
+                continue
+            if folder.name.endswith("-old") and not target.exists():
+                folder.rename(target)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _hidden_folders(target: Path) -> Iterator[tuple[Path, int]]:
+    """Staging folders of a target, and the process each belongs to."""
+    prefix = f".{target.name}.{_MARK}-"
+    for path in sorted(target.parent.iterdir()):
+        if path.name.startswith(prefix) and path.is_dir() and not path.is_symlink():
+            process = path.name[len(prefix) :].split("-")[0]
+            if process.isdigit():
+                yield path, int(process)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def write_files(staged: StagedFolder, files: Mapping[str, Path | bytes], taken: frozenset[str]) -> None:
+    """Write further files beside those of the format.
+
+    Raises:
+        FormatError: a name is taken, leaves the folder, or a source cannot be read.
+    """
+    for name, source in sorted(files.items()):
+        if name in taken:
+            raise FormatError(f"file name '{name}' is one of the bundle's own; call it otherwise")
+        try:
+            if isinstance(source, bytes):
+                staged.write(name, source)
+            else:
+                staged.copy(name, source)
+        except OSError as exc:
+            raise FormatError(f"'{name}' cannot be written: {exc.strerror}", path=str(source)[:200]) from exc

@@ -1,0 +1,62 @@
+"""JSON from files nobody vouches for: no duplicate keys, no NaN, no endless numbers, no deep nesting."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from webnn_runtime.format.errors import FormatError
+
+__all__ = ["read_json", "write_json"]
+
+
+def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        FormatError: the given leaf, with line and column where the text is not JSON.
+    """
+    try:
+        text = data.decode("utf-8")
+        return json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+    except UnicodeDecodeError as exc:
+        raise error(f"byte {exc.start} is not UTF-8; write the file as UTF-8", path=path) from exc
+    except json.JSONDecodeError as exc:
+        raise error(f"not JSON: {exc.msg}", path=path, line=exc.lineno, column=exc.colno) from exc
+    except ValueError as exc:
+        raise error(f"not acceptable as JSON: {exc}", path=path) from exc
+    except RecursionError as exc:
+        raise error("nested too deeply to be read", path=path) from exc
+
+
+def write_json(value: object) -> bytes:
+    """Pretty-printed UTF-8 in the order given, two spaces deep, without a line end at the end.
+
+    Raises:
+        FormatError: something JSON cannot hold: NaN, infinities, lone surrogates, other Python objects.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2).encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise FormatError(f"cannot be written as JSON: {exc}") from exc
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice[:80]!r} occurs twice in one object")
+    return found
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"number {text[:40]} is too large")
+    return value
+
+
+def _constant(text: str) -> float:
+    raise ValueError(f"{text} is not a JSON number")

@@ -1,0 +1,103 @@
+"""The short way in: `load(path).run({name: array})`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from webnn_runtime.backends.base import CompileOptions, Executable
+from webnn_runtime.format.bundle import Bundle, load_bundle
+from webnn_runtime.format.errors import OperandError
+from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.manifest import Manifest
+
+__all__ = ["Model", "load"]
+
+
+class Model:
+    """A bundle, compiled for one backend; make one with `load`.
+
+    Attributes:
+        bundle: the files and what they hold.
+    """
+
+    def __init__(self, bundle: Bundle, executable: Executable) -> None:
+        self.bundle = bundle
+        self._executable = executable
+        self._identifiers = {original: name for name, original in bundle.names.items() if name in bundle.graph.inputs}
+
+    @property
+    def graph(self) -> Graph:
+        """The graph, inputs and outputs in declared order."""
+        return self.bundle.graph
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest; empty when the bundle has none."""
+        return self.bundle.manifest
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        """Input name -> type, in declared order."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorType]:
+        """Output name -> type, in declared order."""
+        return self.graph.output_types
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once; inputs are known by the graph's names and by those of the source model.
+
+        Raises:
+            OperandError: an input is missing, unknown, given twice, or of another type.
+            ShapeError: shapes that do not fit.
+            ExecutionError: the library behind the backend failed.
+        """
+        given: dict[str, Array] = {}
+        for name, array in inputs.items():
+            known = name if name in self.inputs else self._identifiers.get(name, name)
+            if known in given:
+                raise OperandError(f"input '{known}' is given twice, once under its original name")
+            given[known] = array
+        results = self._executable.run(given)
+        return {name: results[name] for name in self.graph.outputs}
+
+    def describe(self) -> dict[str, object]:
+        """What runs where, as the backend says it."""
+        return self._executable.describe()
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.bundle.graph_path)!r}, backend={self.describe().get('backend')!r})"
+
+
+def load(
+    path: str | Path,
+    backend: str = "auto",
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+    strict: bool = False,
+    session_options: Mapping[str, Any] | None = None,
+) -> Model:
+    """Open a bundle and compile it.
+
+    Args:
+        path: a bundle's folder, its `.webnn` file, or a JSON graph.
+        backend: "numpy", "onnxruntime", "rust", or "auto": the fastest that runs all of the graph itself.
+        threads: number of threads; chosen by the backend when absent.
+        device: "cpu", or "gpu" or "npu" where the backend has one.
+        strict: refuse what the backend cannot run natively.
+        session_options: for the library behind the backend.
+
+    Raises:
+        FormatError: files that are missing or malformed.
+        GraphError: a graph that WebNN does not allow.
+        BackendError: the backend is not installed, or cannot run the graph.
+    """
+    from webnn_runtime.backends.registry import compile_graph
+
+    bundle = load_bundle(path)
+    options = CompileOptions(threads=threads, device=device, strict=strict, session_options=dict(session_options or {}))
+    return Model(bundle, compile_graph(bundle.graph, backend, options))
