@@ -72,9 +72,7 @@ LAYERS: Final = {
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
-    "webnn_translator.sources": layer(
-        FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx torch transformers onnxscript"
-    ),
+    "webnn_translator.sources": layer(FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx google torch transformers"),
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx onnxruntime"
     ),
