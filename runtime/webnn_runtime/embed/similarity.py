@@ -35,7 +35,7 @@ class Comparison:
     max_abs: float
 
     @property
-    def mean_cosine(self) -> float:
+    def average_cosine(self) -> float:
         """Average over the rows."""
         return float(self.cosine.mean())
 

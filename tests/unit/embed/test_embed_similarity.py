@@ -54,7 +54,7 @@ def test_a_comparison_measures_each_pair_of_rows() -> None:
     np.testing.assert_allclose(got.euclidean, [0, 50**0.5])
     np.testing.assert_allclose(got.mse, [0, 25])
     np.testing.assert_allclose(got.mae, [0, 4])
-    assert (got.max_abs, got.min_cosine, got.mean_cosine) == (7, pytest.approx(0, abs=1e-12), pytest.approx(0.5))
+    assert (got.max_abs, got.min_cosine, got.average_cosine) == (7, pytest.approx(0, abs=1e-12), pytest.approx(0.5))
 
 
 @pytest.mark.parametrize(("a", "b"), [([X], [X, Y]), (np.empty((0, 2)), np.empty((0, 2)))])
