@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +189,13 @@ def test_an_operand_knows_its_descriptor(builder):
     operand = builder.input("x", "int64", [2, 3])
     assert isinstance(operand, MLOperand)
     assert (operand.data_type, operand.dataType, operand.shape) == ("int64", "int64", (2, 3))
+
+
+def test_the_stub_for_editors_is_what_the_table_gives():
+    path = Path(__file__).parents[2] / "scripts" / "generate_stubs.py"
+    spec = importlib.util.spec_from_file_location("generate_stubs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    stubs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stubs)
+    assert stubs.TARGET.read_text(encoding="utf-8") == stubs.render()

@@ -1,27 +1,19 @@
-"""MLGraphBuilder and MLOperand: one method per row of the operator table, in both spellings.
-
-Every method takes the operands the specification makes positional, then its positional arguments
-(softmax axis, reshape newShape, ...), then options as keywords or as one dictionary:
-
-    builder.softmax(x, 1)
-    builder.layerNormalization(x, {"axes": [2], "epsilon": 1e-12, "label": "ln"})
-    builder.layer_normalization(x, axes=[2], epsilon=1e-12, label="ln")
-"""
+"""MLGraphBuilder and MLOperand: inputs, constants, operators (see `operators`) and the build."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, with_label
 from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.operators import Operators
 from webnn_runtime.api.tensor import Buffer, MLTensor, array_from_buffer, tensor_type
 from webnn_runtime.format.builder import GraphBuilder, Value
 from webnn_runtime.format.errors import GraphError
-from webnn_runtime.format.ops import OPS, OpSpec, snake_case
+from webnn_runtime.format.ops import OpSpec
 
 if TYPE_CHECKING:
     from webnn_runtime.api.context import MLContext
@@ -54,11 +46,10 @@ class MLOperand:
         return f"MLOperand({self._value.type})"
 
 
-class MLGraphBuilder:
+class MLGraphBuilder(Operators):
     """Collects operands and builds one graph (WebNN section "The MLGraphBuilder interface").
 
-    Operator methods are made from the operator table; `builder.pyi` beside this file lists their
-    signatures for editors.
+    The operator methods come from `Operators`.
     """
 
     def __init__(self, context: MLContext) -> None:
@@ -165,61 +156,28 @@ class MLGraphBuilder:
             raise MLTypeError(f"{what}: an operand belongs to another builder")
         return operand._value
 
-    def _call(self, spec: OpSpec, arguments: tuple[object, ...], keywords: dict[str, object]) -> Any:
+    def add_node(self, spec: OpSpec, given: dict[str, object]) -> Any:
+        """Add one node; what the operator methods call."""
         builder = self._open()
-        label = ""
+        rest = dict(given)
+        label = str(rest.pop("label", None) or "")
         try:
-            given = _gather_arguments(spec, arguments, keywords)
-            label = str(given.pop("label", ""))
             operands: list[Value | None] = []
             for row in spec.operands:
-                operand = given.pop(row.name, None)
+                operand = rest.pop(row.name, None)
                 if row.variadic:
                     if not isinstance(operand, (list, tuple)):
                         raise MLTypeError(f"{spec.name}: operand '{row.name}' is a list of operands")
                     operands.extend(self._value(item, spec.name) for item in operand)
                 else:
                     operands.append(self._value(operand, spec.name) if operand is not None else None)
-            options: dict[str, Any] = given
+            options: dict[str, Any] = rest
             results = builder.op_many(spec.name, *operands, label=label, **options)
         except (GraphError, MLTypeError) as exc:
             raise MLTypeError(with_label(str(exc), label)) from exc
         if len(results) == 1 and len(spec.results) == 1 and not spec.results[0].variadic:
             return MLOperand(self, results[0])
         return [MLOperand(self, value) for value in results]
-
-
-def positional_names(spec: OpSpec) -> list[str]:
-    """Parameters in the order of the specification's method: operands, then positional arguments."""
-    names = [row.name for row in spec.operands if not row.optional]
-    positional = [option for option in spec.options if option.positional]
-    return names + [option.name for option in sorted(positional, key=lambda option: option.positional)]
-
-
-def _gather_arguments(spec: OpSpec, arguments: tuple[object, ...], keywords: dict[str, object]) -> dict[str, object]:
-    """One dictionary of operands and options in WebNN spelling from all the ways to pass them."""
-    order = positional_names(spec)
-    options: Mapping[str, object] = {}
-    if len(arguments) > len(order):
-        *arguments_, last = arguments
-        if len(arguments) > len(order) + 1 or not isinstance(last, Mapping):
-            raise MLTypeError(f"{spec.name} takes {', '.join(order)} and options; {len(arguments)} arguments are given")
-        arguments, options = tuple(arguments_), last
-    given: dict[str, object] = dict(zip(order, arguments, strict=False))
-    spellings = {snake_case(name): name for name in _all_names(spec)}
-    for key, value in [*options.items(), *keywords.items()]:
-        name = spellings.get(key, key)
-        if name in given:
-            raise MLTypeError(f"{spec.name}: '{key}' is given twice")
-        given[name] = value
-    missing = [name for name in order if name not in given]
-    if missing:
-        raise MLTypeError(f"{spec.name} lacks {', '.join(missing)}")
-    return given
-
-
-def _all_names(spec: OpSpec) -> list[str]:
-    return [row.name for row in spec.operands] + [option.name for option in spec.options]
 
 
 def _cast_number(value: int | float, data_type: str) -> np.ndarray[Any, Any]:
@@ -232,28 +190,3 @@ def _cast_number(value: int | float, data_type: str) -> np.ndarray[Any, Any]:
     if isinstance(value, float):
         value = 0 if np.isnan(value) else (high if value > high else low if value < low else round(value))
     return np.asarray(min(max(value, low), high), kind.dtype.numpy)
-
-
-def _method(spec: OpSpec, name: str) -> Callable[..., Any]:
-    def method(self: MLGraphBuilder, *arguments: object, **keywords: object) -> Any:
-        return self._call(spec, arguments, keywords)
-
-    method.__name__ = name
-    method.__qualname__ = f"MLGraphBuilder.{name}"
-    method.__doc__ = (
-        f"{spec.doc}\n\nRaises:\n    MLTypeError: an operand or option that `{spec.name}` does not allow.\n"
-    )
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
-    order = positional_names(spec)
-    parameters += [inspect.Parameter(key, inspect.Parameter.POSITIONAL_OR_KEYWORD) for key in order]
-    rest = [key for key in _all_names(spec) if key not in order]
-    parameters += [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None) for key in (*rest, "label")]
-    method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions take it
-    return method
-
-
-for _spec in OPS.values():
-    for _name in {_spec.name, snake_case(_spec.name)}:
-        # `where`, `max`, `abs`, ... are fine as attributes; nothing here is a Python keyword.
-        setattr(MLGraphBuilder, _name, _method(_spec, _name))
-del _spec, _name
