@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from webnn_runtime import __version__
 from webnn_runtime.format.companions import (
     GRAPH_FILE,
     MANIFEST_FILE,
@@ -32,6 +31,7 @@ from webnn_runtime.format.printer import print_graph
 from webnn_runtime.format.safetensors import open_safetensors
 from webnn_runtime.format.staging import StagedFolder, write_files
 from webnn_runtime.format.text import parse_graph
+from webnn_runtime.format.version import VERSION
 from webnn_runtime.format.weights import Weights, open_weights, write_weights
 
 __all__ = ["Bundle", "StagedBundle", "load_bundle", "read_graph_file", "save_bundle", "staged_bundle"]
@@ -158,7 +158,7 @@ def staged_bundle(
         )
         used = {name for kind in safe.inputs.values() for name in kind.names}
         extension = Extension(
-            tool=tool or f"webnn-runtime {__version__}",
+            tool=tool or f"webnn-runtime {VERSION}",
             inputs=tuple(safe.inputs),
             outputs=tuple(safe.outputs),
             names={new: old for new, old in known.items() if new in safe.types},
