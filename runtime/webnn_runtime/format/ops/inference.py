@@ -44,7 +44,7 @@ class Inference:
         return ShapeError(f"{self.op}: {message}", node=self.node, op=self.op)
 
     def equal(self, left: Dim, right: Dim, what: str) -> Dim:
-        """Demand left == right; returns the simpler side.
+        """Demand left == right; returns the simpler side, and the left one of two names.
 
         Raises:
             ShapeError: they differ for all values of the names.
@@ -53,8 +53,8 @@ class Inference:
         if verdict is False:
             raise self.error(f"{what} differ, {left} and {right}")
         if verdict is None:
-            self.checks.append(DimCheck(self.node, left, "==", right, f"{self.op}: {what}"))
-        return left if isinstance(left, int) else right
+            self._leave_to_the_run(left, "==", right, what)
+        return right if isinstance(right, int) else left
 
     def at_least(self, left: Dim, right: Dim, what: str) -> None:
         """Demand left >= right; `what` completes "... is too small".
@@ -66,7 +66,7 @@ class Inference:
         if verdict is False:
             raise self.error(f"{what} is {left}; it must be at least {right}")
         if verdict is None:
-            self.checks.append(DimCheck(self.node, left, ">=", right, f"{self.op}: {what}"))
+            self._leave_to_the_run(left, ">=", right, what)
 
     def multiple_of(self, dim: Dim, factor: int, what: str) -> None:
         """Demand that `factor` divides `dim`; `what` is a noun for `dim`.
@@ -147,11 +147,16 @@ class Inference:
             raise self.error(f"result {shape_text(shape)} has more than {MAX_DIM} elements")
         return shape
 
+    def _leave_to_the_run(self, left: Dim, relation: str, right: Dim, what: str) -> None:
+        # One condition per graph: the layers of a model repeat theirs.
+        for check in self.checks:
+            if (check.left, check.relation, check.right) == (left, relation, right):
+                return
+        self.checks.append(DimCheck(self.node, left, relation, right, f"{self.op}: {what}"))
+
     def _is_implied(self, dim: Dim) -> bool:
-        """Whether a condition that this node already left to the run shows dim >= 0."""
+        """Whether a condition already left to the run shows dim >= 0."""
         return any(
-            check.node == self.node
-            and check.relation == ">="
-            and is_at_least(dim, check.left - check.right, self.dims) is True
+            check.relation == ">=" and is_at_least(dim, check.left - check.right, self.dims) is True
             for check in self.checks
         )

@@ -69,12 +69,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Bool(Kind):
-    """true or false."""
+    """true or false; 0 and 1 of older files are read as such."""
 
     def read(self, raw: object) -> OptionValue:
-        if not isinstance(raw, bool):
-            raise ValueError(f"{raw!r} is not true or false")
-        return raw
+        if isinstance(raw, bool) or (isinstance(raw, SupportsIndex) and raw.__index__() in (0, 1)):
+            return bool(raw)
+        raise ValueError(f"{raw!r} is not true or false")
 
 
 @dataclass(frozen=True, slots=True)
