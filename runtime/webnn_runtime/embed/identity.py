@@ -44,9 +44,9 @@ def identify(pipeline: Pipeline, max_length: int | None) -> str:
 
 
 def _add_graph(digest: Any, graph: Graph) -> None:
-    from webnn_runtime.format.printer import print_text
+    from webnn_runtime.format.printer import print_graph
 
-    digest.update(print_text(graph).encode())
+    digest.update(print_graph(graph).encode())
     for name, constant in graph.constants.items():
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(constant.values).data)

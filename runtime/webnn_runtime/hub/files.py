@@ -59,9 +59,10 @@ def select_bundle(names: Collection[str]) -> list[str]:
     files = {name for name in names if is_safe_name(name)}
     graph = _choose_graph(files)
     stem = graph.removesuffix(".webnn")
-    chosen = {graph}
-    chosen.update({f"{stem}.manifest.json", "manifest.json"} & files)
-    chosen.update(_choose_weights(stem, files))
+    chosen = {graph} | _beside(files, stem, ".manifest.json", "manifest.json")
+    chosen |= _beside(files, stem, ".weights", "model.weights") or _beside(
+        files, stem, ".safetensors", "model.safetensors"
+    )
     return sorted(chosen | select_companions(files))
 
 
@@ -102,10 +103,9 @@ def _choose_graph(files: Collection[str]) -> str:
     return graphs[0]
 
 
-def _choose_weights(stem: str, files: Collection[str]) -> set[str]:
-    for suffix in (".weights", ".safetensors"):
-        named = {f"{stem}{suffix}", f"model{suffix}"} & set(files)
-        if named:
-            return named
-    foreign = {name for name in files if name.endswith(".weights") and "/" not in name}
-    return foreign if len(foreign) == 1 else set()
+def _beside(files: Collection[str], stem: str, suffix: str, fixed: str) -> set[str]:
+    """What `webnn_runtime.format.companions` will look for beside the graph, once it is on disk."""
+    for name in (f"{stem}{suffix}", fixed):
+        if name in files:
+            return {name}
+    return {name for name in files if name.endswith(suffix) and "/" not in name}

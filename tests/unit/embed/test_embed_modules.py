@@ -10,7 +10,7 @@ import pytest
 
 from webnn_runtime.embed.modules import excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.stages import Normalize
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, WeightsError
 
 OLD_SWITCHES = {
     "pooling_mode_cls_token": "cls",
@@ -213,7 +213,6 @@ def test_missing_weights_are_named(kit, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
-        ("F64", np.array([1.5, -2.0]).tobytes()),
         ("F32", floats(1.5, -2.0)),
         ("F16", np.array([1.5, -2.0], dtype=np.float16).tobytes()),
         ("BF16", np.array([0x3FC0, 0xC000], dtype=np.uint16).tobytes()),
@@ -228,33 +227,17 @@ def test_weights_of_every_float_type_are_read(kind, data, kit, tmp_path) -> None
     assert read_modules(tmp_path).stages[0].bias.tolist() == [1.5, -2.0]
 
 
-@pytest.mark.parametrize(
-    ("entry", "complaint"),
-    [
-        ({"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}, "is I64; expected one of F64, F32"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}, "does not fit bytes 0..4"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}, "does not fit"),
-        ({"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}, "does not fit"),
-        ({"dtype": "F32", "shape": [2], "data_offsets": [2**63, 2**63 + 8]}, "does not fit"),
-        ({"dtype": "F32", "shape": "2", "data_offsets": [0, 8]}, "does not fit"),
-        ({"dtype": "F32", "data_offsets": [0, 8]}, "is described wrongly"),
-        ([], "is described wrongly"),
-    ],
-)
-def test_a_malformed_tensor_is_refused(entry, complaint, kit, tmp_path) -> None:
-    dense_folder(kit, tmp_path)
-    text = json.dumps({"linear.weight": entry}).encode()
-    (tmp_path / "2_Dense" / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(16))
-    with pytest.raises(EmbedError, match=complaint):
+@pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"\x02" + bytes(7) + b"{{", b"\x02" + bytes(7) + b"{}" + b"extra"])
+def test_a_malformed_weights_file_is_refused(data, kit, tmp_path) -> None:
+    (dense_folder(kit, tmp_path) / "2_Dense" / "model.safetensors").write_bytes(data)
+    with pytest.raises(WeightsError, match=r"2_Dense.model\.safetensors"):
         read_modules(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x00" * 7, b"\xff" * 40, b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{{"]
-)
-def test_a_file_that_is_not_safetensors_is_refused(data, kit, tmp_path) -> None:
-    (dense_folder(kit, tmp_path) / "2_Dense" / "model.safetensors").write_bytes(data)
-    with pytest.raises(EmbedError, match="not safetensors"):
+def test_weights_of_a_type_that_is_no_float_are_refused(kit, tmp_path) -> None:
+    dense_folder(kit, tmp_path)
+    write_tensors(tmp_path / "2_Dense" / "model.safetensors", {"linear.weight": ("I64", [1], bytes(8))})
+    with pytest.raises(WeightsError, match=r"'linear\.weight' is I64\[1\]"):
         read_modules(tmp_path)
 
 

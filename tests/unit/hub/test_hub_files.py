@@ -25,6 +25,7 @@ OTHER = ["pytorch_model.bin", "model.onnx", "onnx/model.onnx", "modeling.py", "R
         (["model.webnn", "model.weights", "model.safetensors"], ["model.weights", "model.webnn"]),
         (["model.webnn", "draft.webnn", "draft.weights", "model.weights"], ["model.weights", "model.webnn"]),
         (["only.webnn"], ["only.webnn"]),
+        (["x.webnn", "y.weights", "z.manifest.json"], ["x.webnn", "y.weights", "z.manifest.json"]),
     ],
 )
 def test_the_bundle_is_found_under_every_naming(files, chosen) -> None:
