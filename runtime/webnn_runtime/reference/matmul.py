@@ -36,7 +36,7 @@ def matmul(a: Array, b: Array) -> Array:
 
 def _product(a: Array, b: Array, result: Array) -> None:
     wide = widen(b)
-    step = max(1, _BLOCK // max(*a.shape, b.shape[1], 1))
+    step = max(1, _BLOCK // max(*b.shape, 1))
     for start in range(0, len(a), step):
         result[start : start + step] = widen(a[start : start + step]) @ wide
 
