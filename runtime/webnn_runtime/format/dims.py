@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from functools import reduce
+from typing import Final, TypeAlias, TypeVar
 
 __all__ = [
     "MAX_DIM",
@@ -31,6 +32,7 @@ __all__ = [
     "names_of",
     "parse_dim",
     "product",
+    "rebuild",
     "substitute",
     "symbol",
 ]
@@ -96,6 +98,7 @@ class _Extremum:
         return f"{'max' if self.largest else 'min'}({self.left}, {self.right})"
 
 
+_T = TypeVar("_T")
 _Atom: TypeAlias = "str | _Quotient | _Extremum"
 _Monomial: TypeAlias = "tuple[tuple[_Atom, int], ...]"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -254,6 +257,39 @@ def substitute(dim: Dim, values: Mapping[str, Dim] | Mapping[str, int]) -> Dim:
                 term = term * factor
         total = total + term
     return total
+
+
+def rebuild(
+    dim: Dim,
+    *,
+    integer: Callable[[int], _T],
+    name: Callable[[str], _T],
+    combine: Callable[[str, _T, _T], _T],
+) -> _T:
+    """`dim` in another arithmetic: `combine` gets `+`, `*`, `//` (rounding down), `min` or `max` and two values."""
+    if isinstance(dim, int):
+        return integer(dim)
+
+    def atom_value(atom: _Atom) -> _T:
+        if isinstance(atom, str):
+            return name(atom)
+        if isinstance(atom, _Quotient):
+            sign, left, right = "//", atom.numerator, atom.divisor
+        else:
+            sign, left, right = "max" if atom.largest else "min", atom.left, atom.right
+        return combine(
+            sign,
+            rebuild(left, integer=integer, name=name, combine=combine),
+            rebuild(right, integer=integer, name=name, combine=combine),
+        )
+
+    terms: list[_T] = []
+    for monomial, coefficient in dim.terms:
+        factors = [atom_value(atom) for atom, power in monomial for _ in range(power)]
+        if coefficient != 1 or not factors:
+            factors.append(integer(coefficient))
+        terms.append(reduce(lambda a, b: combine("*", a, b), factors))
+    return reduce(lambda a, b: combine("+", a, b), terms)
 
 
 def bounds(dim: Dim, ranges: Mapping[str, DynamicDim]) -> tuple[int, int]:

@@ -1,0 +1,90 @@
+"""Reductions, the index of the extreme, and the running sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
+from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.format.dtypes import DataType
+
+__all__: list[str] = []
+
+_Axes = tuple[int, ...] | None
+# What the function does to one element: ONNX kernels leave it out when no axis is reduced.
+_EACH: Final = {
+    "ReduceL1": ("Abs",),
+    "ReduceL2": ("Abs",),
+    "ReduceLogSum": ("Log",),
+    "ReduceSumSquare": ("Square",),
+}
+
+
+def _reduce(g: Emitter, onnx_op: str, x: str, rank: int, axes: _Axes, keep: bool) -> str:
+    if axes is None:
+        axes = tuple(range(rank))
+    if axes:
+        return g.node(onnx_op, x, g.ints(sorted(axes)), keepdims=keep)
+    for function in _EACH.get(onnx_op, ("Identity",)):
+        x = g.node("Mul", x, x) if function == "Square" else g.node(function, x)
+    return x
+
+
+def _float(onnx_op: str) -> Callable[..., str]:
+    def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+        return _reduce(g, onnx_op, x.name, x.rank, axes, keep_dimensions)
+
+    return lower
+
+
+def _wrapping(onnx_op: str) -> Callable[..., str]:
+    def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+        wide = kernel_type("ReduceSum", x.dtype)
+        name = x.name if wide is x.dtype else g.cast(x, wide)
+        if onnx_op == "ReduceL1" and not x.dtype.is_float:
+            # Unsigned values are their own absolutes, also where the int64 that carries them looks negative.
+            is_signed = x.dtype in (DataType.INT32, DataType.INT64)
+            name = g.node("Abs", name) if is_signed else name
+            result = _reduce(g, "ReduceSum", name, x.rank, axes, keep_dimensions)
+        else:
+            result = _reduce(g, onnx_op, name, x.rank, axes, keep_dimensions)
+        return result if wide is x.dtype else g.cast(result, x.dtype)
+
+    return lower
+
+
+def _extreme(onnx_op: str) -> Callable[..., str]:
+    def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+        result = _reduce(g, onnx_op, g.ordered(onnx_op, x), x.rank, axes, keep_dimensions)
+        return g.from_ordered(onnx_op, result, x.dtype)
+
+    return lower
+
+
+for _name in ("L2", "LogSum", "LogSumExp", "Mean"):
+    lowering(f"reduce{_name}")(_float(f"Reduce{_name}"))
+for _name, _onnx in {"L1": "L1", "Sum": "Sum", "SumSquare": "SumSquare", "Product": "Prod"}.items():
+    lowering(f"reduce{_name}")(_wrapping(f"Reduce{_onnx}"))
+for _name in ("Max", "Min"):
+    lowering(f"reduce{_name}")(_extreme(f"Reduce{_name}"))
+
+
+def _arg(onnx_op: str) -> Callable[..., str]:
+    def lower(g: Emitter, x: Tensor, *, axis: int, keep_dimensions: bool, output_data_type: DataType) -> str:
+        found = g.node(onnx_op, g.ordered(onnx_op, x), axis=axis, keepdims=keep_dimensions)
+        return found if output_data_type is DataType.INT64 else g.cast(found, output_data_type)
+
+    return lower
+
+
+lowering("argMin")(_arg("ArgMin"))
+lowering("argMax")(_arg("ArgMax"))
+
+
+@lowering("cumulativeSum")
+def _cumulative_sum(g: Emitter, x: Tensor, *, axis: int, exclusive: bool, reversed: bool) -> str:
+    wide = kernel_type("CumSum", x.dtype)
+    name = x.name if wide is x.dtype else g.cast(x, wide)
+    result = g.node("CumSum", name, g.scalar(axis, DataType.INT64), exclusive=exclusive, reverse=reversed)
+    return result if wide is x.dtype else g.cast(result, x.dtype)
