@@ -273,6 +273,7 @@ def rebuild(
     def atom_value(atom: _Atom) -> _T:
         if isinstance(atom, str):
             return name(atom)
+        left: Dim
         if isinstance(atom, _Quotient):
             sign, left, right = "//", atom.numerator, atom.divisor
         else:

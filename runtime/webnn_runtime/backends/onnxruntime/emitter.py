@@ -15,7 +15,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, INT64, KERNEL_TYPES, WIDER
-from webnn_runtime.format.dims import Dim, SymbolicDim, rebuild
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
@@ -92,6 +92,7 @@ class Emitter:
         self.results: tuple[TensorType, ...] = ()
         self._graph = graph
         self._calls: list[_Call] = []
+        self._producers: dict[str, str] = {}
         self._count = 0
         self._arrays: dict[str, tuple[Array, int]] = {}
         self._shared: dict[tuple[str, tuple[int, ...], bytes, int], str] = {}
@@ -126,7 +127,12 @@ class Emitter:
             names.pop()
         given = {key: value for key, value in attributes.items() if value is not None}
         self._calls.append(_Call(op_type, self.label, tuple(names), outputs, given))
+        self._producers.update(dict.fromkeys(outputs, op_type))
         return outputs
+
+    def producer(self, value: Tensor) -> str | None:
+        """ONNX operator that computes a value; None for inputs and constants."""
+        return self._producers.get(value.name)
 
     def describe(self, name: str, kind: TensorType) -> Tensor:
         """Note the WebNN type of a value, which onnxruntime's planner gets to see."""
@@ -259,6 +265,10 @@ class Emitter:
             parts.append(self.ints(known))
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=0)
 
+    def is_positive(self, dim: Dim) -> bool:
+        """Whether no value of the names makes `dim` 0."""
+        return bounds(dim, self._graph.dims)[0] > 0
+
     def _dim(self, dim: SymbolicDim) -> str:
         known = self._dims.get(dim)
         if known is None:
@@ -277,8 +287,6 @@ class Emitter:
         return None
 
     def _named_dim(self, name: str) -> str:
-        from webnn_runtime.format.dims import symbol
-
         dim = symbol(name)
         if dim not in self._dims:
             read = self._read_dim(dim)

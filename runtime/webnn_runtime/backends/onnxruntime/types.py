@@ -82,7 +82,6 @@ KERNEL_TYPES: Final[Mapping[str, frozenset[DataType]]] = {
     "ReduceProd": _WIDE,
     "ReduceSum": _WIDE,
     "ReduceSumSquare": _WIDE,
-    "Relu": _FLOAT | {I8, I32},
     "Resize": _FLOAT | {I32, I8, U8},
     "Sign": _WIDE | {I8, U8, U32, U64},
     "Sub": _WIDE,

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+import math
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.format.dtypes import cast_number
 
 __all__: list[str] = []
 
 
 @lowering("relu")
 def _relu(g: Emitter, x: Tensor) -> str:
-    if kernel_type("Relu", x.dtype) is x.dtype:
+    if x.dtype.is_float:
         return g.node("Relu", x)
-    return g.node("Max", x, g.scalar(0, x.dtype))
+    return g.widened("Max", x, Tensor(g.scalar(0, x.dtype), x.type))
 
 
 @lowering("gelu")
@@ -94,19 +93,10 @@ def _prelu(g: Emitter, x: Tensor, slope: Tensor) -> str:
 
 
 @lowering("clamp")
-def _clamp(g: Emitter, x: Tensor, *, min_value: Any, max_value: Any) -> str:
-    low, high = (None if value is None else g.constant(_exact(value, x)) for value in (min_value, max_value))
-    if low is None and high is None:
+def _clamp(g: Emitter, x: Tensor, *, min_value: float | None, max_value: float | None) -> str:
+    if min_value is None and max_value is None:
         return g.node("Identity", x)
-    return g.node("Clip", x, low, high)
-
-
-def _exact(value: float | int, x: Tensor) -> np.ndarray:  # type: ignore[type-arg]
-    """An option number in the type of `x`: clamped into its range, halves to even; never through float for integers."""
-    if x.dtype.is_float:
-        with np.errstate(over="ignore"):
-            return np.array(value, x.dtype.numpy)
-    low, high = x.dtype.bounds
-    if value != value:
-        return np.array(0, x.dtype.numpy)
-    return np.array(round(min(max(value, low), high)), x.dtype.numpy)
+    # An absent bound of Clip is the largest finite number: infinities would not pass.
+    low, high = (-math.inf, math.inf) if x.dtype.is_float else x.dtype.bounds
+    bounds = (low if min_value is None else min_value, high if max_value is None else max_value)
+    return g.node("Clip", x, *(g.scalar(cast_number(bound, x.dtype), x.dtype) for bound in bounds))

@@ -11,7 +11,12 @@ from webnn_runtime.format.dtypes import DataType
 
 __all__: list[str] = []
 
-_ORDER: Final = {"greater": "Greater", "greaterOrEqual": "GreaterOrEqual", "lesser": "Less", "lesserOrEqual": "LessOrEqual"}
+_ORDER: Final = {
+    "greater": "Greater",
+    "greaterOrEqual": "GreaterOrEqual",
+    "lesser": "Less",
+    "lesserOrEqual": "LessOrEqual",
+}
 _LOGIC: Final = {"logicalAnd": "And", "logicalOr": "Or", "logicalXor": "Xor"}
 _TESTS: Final = {"isNaN": "IsNaN", "isInfinite": "IsInf"}
 

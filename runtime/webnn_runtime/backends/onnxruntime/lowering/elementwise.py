@@ -10,6 +10,7 @@ import numpy as np
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array
 
 __all__: list[str] = []
 
@@ -64,7 +65,7 @@ def _div(g: Emitter, a: Tensor, b: Tensor) -> str:
     return g.cast(_safe_div(g, g.cast(a, wide), g.cast(b, wide), wide, g.array(b)), a.dtype)
 
 
-def _safe_div(g: Emitter, a: str, b: str, dtype: DataType, known: np.ndarray | None) -> str:  # type: ignore[type-arg]
+def _safe_div(g: Emitter, a: str, b: str, dtype: DataType, known: Array | None) -> str:
     """Truncating division; x / 0 is 0, and the lowest integer / -1 wraps.
 
     Both raise SIGFPE in onnxruntime's kernel, which ends the process.

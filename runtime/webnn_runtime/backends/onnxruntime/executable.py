@@ -1,0 +1,53 @@
+"""A compiled graph: one session, kept, fed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from webnn_runtime.backends.base import CompileOptions, Executable
+from webnn_runtime.backends.onnxruntime.emitter import OnnxModel
+from webnn_runtime.backends.onnxruntime.session import NAME, library, library_errors, open_session, threads_of
+from webnn_runtime.format.errors import ExecutionError
+from webnn_runtime.format.graph import Array, Graph
+
+__all__ = ["OnnxRuntimeExecutable"]
+
+
+class OnnxRuntimeExecutable(Executable):
+    """Runs a graph as one onnxruntime session; sessions are safe to run from many threads at once."""
+
+    def __init__(self, graph: Graph, model: OnnxModel, options: CompileOptions) -> None:
+        super().__init__(graph)
+        self._model = model
+        self._device = options.device
+        self._threads = threads_of(options)
+        # The weights stay the arrays they were (memory maps): the session only borrows them.
+        self._session, self._borrowed = open_session(model, options)
+        self._errors = library_errors(library())
+        self._outputs = tuple(graph.outputs)
+
+    def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
+        model = self._model
+        feeds = {onnx_name: inputs[name] for name, onnx_name in model.inputs.items()}
+        for onnx_name, dim in model.dims.items():
+            feeds[onnx_name] = np.array([bindings[dim]], np.int64)
+        try:
+            results: list[Array] = self._session.run(model.outputs, feeds)
+        except self._errors as exc:
+            raise ExecutionError(f"onnxruntime failed: {exc}", backend=NAME) from exc
+        return dict(zip(self._outputs, results, strict=True))
+
+    def describe(self) -> dict[str, object]:
+        session: Any = self._session
+        return {
+            "backend": NAME,
+            "device": self._device,
+            "threads": self._threads,
+            "all_native": True,
+            "providers": session.get_providers(),
+            "version": library().__version__,
+            "onnx_nodes": self._model.nodes,
+        }

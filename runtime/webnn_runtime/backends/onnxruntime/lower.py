@@ -1,0 +1,34 @@
+"""A whole WebNN graph as one ONNX model."""
+
+from __future__ import annotations
+
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, OnnxModel, Tensor
+from webnn_runtime.backends.onnxruntime.lowering import LOWERINGS
+from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.ops.spec import keywords
+
+__all__ = ["lower"]
+
+
+def lower(graph: Graph) -> OnnxModel:
+    """Lower every node in order; the graph holds no operator that is a stated gap.
+
+    Raises:
+        WeightsError: a constant has no values.
+        UnsupportedByBackend: a combination of options that only the node shows.
+    """
+    emitter = Emitter(graph)
+    values: dict[str, Tensor] = {name: emitter.input(name) for name in graph.inputs}
+    for name, constant in graph.constants.items():
+        values[name] = Tensor(emitter.constant(constant.values, constant.type.dtype), constant.type)
+    for node in graph.nodes:
+        emitter.label = node.label or node.name
+        emitter.results = tuple(graph.types[output] for output in node.outputs)
+        operands = [values[value] if value is not None else None for value in node.inputs]
+        arguments = [operands] if OPS[node.op].is_variadic else operands
+        found = LOWERINGS[node.op](emitter, *arguments, **keywords(dict(node.options)))
+        results = found if isinstance(found, tuple) else (found,)
+        for output, result, kind in zip(node.outputs, results, emitter.results, strict=True):
+            values[output] = emitter.describe(result, kind)
+    return emitter.finish([values[value] for value in graph.outputs.values()])

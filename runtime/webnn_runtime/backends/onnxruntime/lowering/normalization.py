@@ -1,0 +1,85 @@
+"""Normalisation by mean and variance, given or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
+from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.format.dims import Dim
+
+__all__: list[str] = []
+
+
+def _inverse(permutation: Sequence[int]) -> list[int]:
+    return sorted(range(len(permutation)), key=lambda index: permutation[index])
+
+
+@lowering("layerNormalization")
+def _layer_normalization(
+    g: Emitter, x: Tensor, scale: Tensor | None, bias: Tensor | None, *, axes: tuple[int, ...], epsilon: float
+) -> str:
+    if not axes:
+        return _over_nothing(g, x, bias)
+    # ONNX normalises the last dimensions, with scale and bias in their order: bring the axes there as given.
+    permutation = [axis for axis in range(x.rank) if axis not in axes] + list(axes)
+    weights = scale.name if scale is not None else g.filled([x.shape[axis] for axis in axes], 1, x.dtype)
+    normal = g.node(
+        "LayerNormalization",
+        g.transpose(x, permutation),
+        weights,
+        bias,
+        axis=x.rank - len(axes),
+        epsilon=float(epsilon),
+    )
+    return g.transpose(normal, _inverse(permutation))
+
+
+def _over_nothing(g: Emitter, x: Tensor, bias: Tensor | None) -> str:
+    """Each element is its own mean: the bias is left, or 0 (NaN where there is none to subtract from)."""
+    nothing = g.node("Sub", x, x)
+    return g.node("Add", nothing, bias) if bias is not None else nothing
+
+
+@lowering("instanceNormalization")
+def _instance_normalization(
+    g: Emitter, x: Tensor, scale: Tensor | None, bias: Tensor | None, *, epsilon: float, layout: str
+) -> str:
+    to_nchw = [0, 1, 2, 3] if layout == "nchw" else [0, 3, 1, 2]
+    channels: list[Dim] = [x.shape[to_nchw[1]]]
+    scale_name = scale.name if scale is not None else g.filled(channels, 1, x.dtype)
+    bias_name = bias.name if bias is not None else g.filled(channels, 0, x.dtype)
+    normal = g.node("InstanceNormalization", g.transpose(x, to_nchw), scale_name, bias_name, epsilon=float(epsilon))
+    return g.transpose(normal, _inverse(to_nchw))
+
+
+@lowering("batchNormalization")
+def _batch_normalization(
+    g: Emitter,
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    *,
+    axis: int,
+    epsilon: float,
+) -> str:
+    if axis == 1 and g.producer(x) == "Conv":
+        # onnxruntime folds this form into the convolution. Elsewhere its kernel's bias - mean * scale
+        # would cancel digits (18 ULP where 6 are allowed).
+        channels = [x.shape[1]]
+        scale_name = scale.name if scale is not None else g.filled(channels, 1, x.dtype)
+        bias_name = bias.name if bias is not None else g.filled(channels, 0, x.dtype)
+        return g.node("BatchNormalization", x, scale_name, bias_name, mean, variance, epsilon=float(epsilon))
+    shape: list[Dim] = [1] * x.rank
+    shape[axis] = x.shape[axis]
+
+    def along(value: Tensor) -> str:
+        return value.name if axis == x.rank - 1 else g.reshape(value, shape)
+
+    deviation = g.node("Sqrt", g.node("Add", along(variance), g.scalar(epsilon, x.dtype)))
+    result = g.node("Div", g.node("Sub", x, along(mean)), deviation)
+    if scale is not None:
+        result = g.node("Mul", result, along(scale))
+    return g.node("Add", result, along(bias)) if bias is not None else result

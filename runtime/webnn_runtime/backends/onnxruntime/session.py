@@ -1,0 +1,156 @@
+"""The one place that touches onnxruntime: options, providers, the session, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final, TypeVar
+
+from webnn_runtime.backends.base import CompileOptions
+from webnn_runtime.backends.onnxruntime.emitter import OnnxModel
+from webnn_runtime.backends.onnxruntime.threads import usable_cpus
+from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, OptionError
+
+__all__ = ["NAME", "library", "library_errors", "open_session", "threads_of"]
+
+NAME: Final = "onnxruntime"
+_CPU: Final = "CPUExecutionProvider"
+# Fastest first. A provider that compiles engines for minutes (TensorRT) is used only when asked for by name.
+_DEVICE_PROVIDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "gpu": (
+        "CUDAExecutionProvider",
+        "ROCMExecutionProvider",
+        "MIGraphXExecutionProvider",
+        "DmlExecutionProvider",
+        "CoreMLExecutionProvider",
+        "WebGpuExecutionProvider",
+    ),
+    "npu": ("QNNExecutionProvider", "VitisAIExecutionProvider"),
+}
+# Attributes of SessionOptions that are enumerations, by the names users write.
+_ENUMERATIONS: Final = {
+    "graph_optimization_level": (
+        "GraphOptimizationLevel",
+        {
+            "disable": "ORT_DISABLE_ALL",
+            "basic": "ORT_ENABLE_BASIC",
+            "extended": "ORT_ENABLE_EXTENDED",
+            "all": "ORT_ENABLE_ALL",
+        },
+    ),
+    "execution_mode": ("ExecutionMode", {"sequential": "ORT_SEQUENTIAL", "parallel": "ORT_PARALLEL"}),
+}
+_QUIET: Final = 3  # errors only: warnings about fusions are no concern of who runs a model
+
+_T = TypeVar("_T")
+
+
+def library() -> Any:
+    """The onnxruntime module.
+
+    Raises:
+        BackendUnavailable: it is not installed, or does not load.
+    """
+    try:
+        return import_module("onnxruntime")
+    except ImportError as exc:
+        raise BackendUnavailable(
+            f"onnxruntime cannot be imported ({exc}); pip install onnxruntime", backend=NAME
+        ) from exc
+
+
+def library_errors(ort: Any) -> tuple[type[Exception], ...]:
+    """Every exception class that onnxruntime's native module raises."""
+    state = ort.capi.onnxruntime_pybind11_state
+    own = (getattr(state, name) for name in dir(state))
+    found = tuple(item for item in own if isinstance(item, type) and issubclass(item, Exception))
+    # Errors that no status code stands for cross as RuntimeError or ValueError.
+    return (*found, RuntimeError, ValueError)
+
+
+def threads_of(options: CompileOptions) -> int:
+    """Threads the session gets."""
+    return options.threads if options.threads is not None else usable_cpus()
+
+
+def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[object, ...]]:
+    """A session for a model, and what must live as long as it does.
+
+    Raises:
+        BackendUnavailable: the device has no provider here, or its provider does not start.
+        OptionError: an entry of `session_options` that onnxruntime does not have.
+        ExecutionError: onnxruntime refuses the model.
+    """
+    ort = library()
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = threads_of(options)
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = _QUIET
+    requested = dict(options.session_options)
+    providers = requested.pop("providers", None) or _providers(ort, options.device)
+    _apply(ort, settings, requested)
+    values = {name: ort.OrtValue.ortvalue_from_numpy(_plain(array)) for name, array in model.weights.items()}
+    if values:
+        settings.add_external_initializers(list(values), list(values.values()))
+    session = _guard(ort, lambda: ort.InferenceSession(model.data, settings, providers=providers))
+    wanted = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+    missing = [provider for provider in wanted if provider not in session.get_providers()]
+    if missing:
+        # onnxruntime goes on without a provider that does not start; that would be a silent fall-back.
+        raise BackendUnavailable(
+            f"{', '.join(missing)} did not start; onnxruntime runs with {', '.join(session.get_providers())}",
+            backend=NAME,
+        )
+    return session, (values, dict(model.weights))
+
+
+def _plain(array: Any) -> Any:
+    import numpy as np
+
+    return np.require(array, requirements=["C", "A"])
+
+
+def _guard(ort: Any, call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except library_errors(ort) as exc:
+        raise ExecutionError(f"onnxruntime refuses the model: {exc}", backend=NAME) from exc
+
+
+def _providers(ort: Any, device: str) -> list[Any]:
+    if device == "cpu":
+        return [_CPU]
+    known = _DEVICE_PROVIDERS.get(device)
+    if known is None:
+        raise BackendUnavailable(
+            f"there is no device '{device}'; one of cpu, {', '.join(_DEVICE_PROVIDERS)}", backend=NAME
+        )
+    available = ort.get_available_providers()
+    usable = [provider for provider in known if provider in available]
+    if not usable:
+        raise BackendUnavailable(
+            f"the installed onnxruntime has no provider for device '{device}', only {', '.join(available)}; "
+            "install a build that has one (pip install onnxruntime-gpu)",
+            backend=NAME,
+        )
+    return [usable[0], _CPU]
+
+
+def _apply(ort: Any, settings: Any, requested: Mapping[str, Any]) -> None:
+    """Set attributes of SessionOptions by name; a key with a dot is a configuration entry of the session."""
+    for key, value in requested.items():
+        if "." in key:
+            settings.add_session_config_entry(key, _entry(value))
+        elif key in _ENUMERATIONS:
+            type_name, words = _ENUMERATIONS[key]
+            if value not in words:
+                raise OptionError(f"session option '{key}' is {value!r}; one of {', '.join(words)}")
+            setattr(settings, key, getattr(getattr(ort, type_name), words[value]))
+        elif not key.startswith("_") and not callable(getattr(settings, key, print)):
+            setattr(settings, key, value)
+        else:
+            raise OptionError(f"onnxruntime has no session option '{key}'; see onnxruntime.SessionOptions")
+
+
+def _entry(value: Any) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
