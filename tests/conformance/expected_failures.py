@@ -4,4 +4,9 @@ A gap that the backend states itself (`unsupported`) does not belong here.
 """
 
 # (backend, case id) -> reason
-EXPECTED_FAILURES: dict[tuple[str, str], str] = {}
+EXPECTED_FAILURES: dict[tuple[str, str], str] = {
+    **dict.fromkeys(
+        [("onnxruntime", "baseline/matmul:0"), ("onnxruntime", "baseline/matmul:2")],
+        "sums of products near 1 that cancel to 0.03: float32 accumulation is off by 18 ULP of what is left",
+    ),
+}

@@ -34,4 +34,18 @@ _FAMILIES: Final = (
 )
 
 # Stated gaps: (operator, type of its first operand or None for all) -> reason.
-UNSUPPORTED: Final[Unsupported] = {}
+UNSUPPORTED: Final[Unsupported] = {
+    (op, None): "no lowering yet"
+    for op in (
+        "averagePool2d",
+        "conv2d",
+        "convTranspose2d",
+        "gru",
+        "gruCell",
+        "l2Pool2d",
+        "lstm",
+        "lstmCell",
+        "maxPool2d",
+        "resample2d",
+    )
+}

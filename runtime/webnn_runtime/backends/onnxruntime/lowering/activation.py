@@ -6,7 +6,8 @@ import math
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
-from webnn_runtime.format.dtypes import cast_number
+from webnn_runtime.backends.onnxruntime.lowering.integers import larger, smaller
+from webnn_runtime.format.dtypes import DataType, cast_number
 
 __all__: list[str] = []
 
@@ -15,7 +16,8 @@ __all__: list[str] = []
 def _relu(g: Emitter, x: Tensor) -> str:
     if x.dtype.is_float:
         return g.node("Relu", x)
-    return g.widened("Max", x, Tensor(g.scalar(0, x.dtype), x.type))
+    zero = Tensor(g.scalar(0, x.dtype), x.type)
+    return larger(g, x, zero) if x.dtype is DataType.INT64 else g.widened("Max", x, zero)
 
 
 @lowering("gelu")
@@ -99,4 +101,7 @@ def _clamp(g: Emitter, x: Tensor, *, min_value: float | None, max_value: float |
     # An absent bound of Clip is the largest finite number: infinities would not pass.
     low, high = (-math.inf, math.inf) if x.dtype.is_float else x.dtype.bounds
     bounds = (low if min_value is None else min_value, high if max_value is None else max_value)
-    return g.node("Clip", x, *(g.scalar(cast_number(bound, x.dtype), x.dtype) for bound in bounds))
+    lowest, highest = (g.scalar(cast_number(bound, x.dtype), x.dtype) for bound in bounds)
+    if x.dtype is DataType.INT64:
+        return smaller(g, larger(g, x, lowest), highest)
+    return g.node("Clip", x, lowest, highest)

@@ -13,6 +13,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 
@@ -26,18 +27,18 @@ def _clamped(g: Emitter, indices: Tensor, sizes: Sequence[Dim], *, wide: bool = 
     if known is not None and all(isinstance(size, int) for size in sizes):
         limit = np.array(sizes if len(sizes) > 1 else sizes[0], np.int64)
         return g.constant(np.clip(known.astype(np.int64), -limit, limit - 1).astype(dtype.numpy))
-    name = indices.name if dtype is indices.dtype else g.cast(indices, dtype)
+    # float64 holds every int32 and all sizes; a larger index is clamped whatever its last digits are. In int64
+    # onnxruntime compares wrongly (see `integers`).
+    name = g.cast(indices, DOUBLE)
     if len(sizes) == 1 and isinstance(sizes[0], int):
-        # A size is at most 2**31 - 1, so its negative fits every index type.
-        return g.node("Clip", name, g.scalar(-sizes[0], dtype), g.scalar(sizes[0] - 1, dtype))
-    limit_name = g.dims(sizes)
-    if dtype is not DataType.INT64:
-        limit_name = g.cast(limit_name, dtype)
-    low, high = g.node("Neg", limit_name), g.node("Sub", limit_name, g.scalar(1, dtype))
+        low, high = (g.constant(np.array(float(limit))) for limit in (-sizes[0], sizes[0] - 1))
+        return g.cast(g.node("Clip", name, low, high), dtype)
+    limit_name = g.cast(g.dims(sizes), DOUBLE)
+    low, high = g.node("Neg", limit_name), g.node("Sub", limit_name, g.constant(np.array(1.0)))
     if not indices.rank:
         shape = g.ints([])
         low, high = g.node("Reshape", low, shape), g.node("Reshape", high, shape)
-    return g.node("Max", g.node("Min", name, high), low)
+    return g.cast(g.node("Max", g.node("Min", name, high), low), dtype)
 
 
 @lowering("gather")

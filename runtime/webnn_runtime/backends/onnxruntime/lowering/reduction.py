@@ -7,7 +7,10 @@ from typing import Final
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.backends.onnxruntime.lowering.integers import reduce_extreme, reduce_product, reduce_sum
+from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import UnsupportedByBackend
 
 __all__: list[str] = []
 
@@ -40,24 +43,47 @@ def _float(onnx_op: str) -> Callable[..., str]:
 
 def _wrapping(onnx_op: str) -> Callable[..., str]:
     def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
-        wide = kernel_type("ReduceSum", x.dtype)
-        name = x.name if wide is x.dtype else g.cast(x, wide)
-        if onnx_op == "ReduceL1" and not x.dtype.is_float:
+        if x.dtype.is_float:
+            return _reduce(g, onnx_op, x.name, x.rank, axes, keep_dimensions)
+        name = x.name if x.dtype is DataType.INT64 else g.cast(x, DataType.INT64)
+        if onnx_op == "ReduceL1" and x.dtype in (DataType.INT32, DataType.INT64):
             # Unsigned values are their own absolutes, also where the int64 that carries them looks negative.
-            is_signed = x.dtype in (DataType.INT32, DataType.INT64)
-            name = g.node("Abs", name) if is_signed else name
-            result = _reduce(g, "ReduceSum", name, x.rank, axes, keep_dimensions)
-        else:
-            result = _reduce(g, onnx_op, name, x.rank, axes, keep_dimensions)
-        return result if wide is x.dtype else g.cast(result, x.dtype)
+            name = g.node("Abs", name)
+        elif onnx_op == "ReduceSumSquare":
+            name = g.node("Mul", name, name)
+        along = range(x.rank) if axes is None else axes
+        if along and onnx_op == "ReduceProd":
+            name = reduce_product(g, name, _static(x), along, keep=keep_dimensions)
+        elif along and x.dtype.bits == 32 and onnx_op != "ReduceSumSquare":
+            name = g.node("ReduceSum", name, g.ints(sorted(along)), keepdims=keep_dimensions)
+        elif along:
+            name = reduce_sum(g, name, along, keep=keep_dimensions)
+        return g.node("Identity", x) if name == x.name else g.cast(name, x.dtype)
 
     return lower
 
 
+def _static(x: Tensor) -> tuple[int, ...]:
+    if not x.type.is_static:
+        raise UnsupportedByBackend(
+            f"reduceProduct of {x.type}: integers need a shape without named dimensions; bind them",
+            backend="onnxruntime",
+        )
+    return x.type.static_shape
+
+
 def _extreme(onnx_op: str) -> Callable[..., str]:
     def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
-        result = _reduce(g, onnx_op, g.ordered(onnx_op, x), x.rank, axes, keep_dimensions)
-        return g.from_ordered(onnx_op, result, x.dtype)
+        along = tuple(range(x.rank)) if axes is None else axes
+        if along and x.dtype is DataType.UINT32:
+            found = _reduce(g, onnx_op, g.cast(x, DOUBLE), x.rank, axes, keep_dimensions)
+            return g.cast(found, x.dtype)
+        ordered = g.ordered(onnx_op, x)
+        if along and x.dtype in (DataType.INT64, DataType.UINT64):
+            found = reduce_extreme(g, onnx_op, ordered, along, keep=keep_dimensions)
+        else:
+            found = _reduce(g, onnx_op, ordered, x.rank, axes, keep_dimensions)
+        return g.from_ordered(onnx_op, found, x.dtype)
 
     return lower
 
