@@ -311,6 +311,8 @@ def bounds(dim: Dim, ranges: Mapping[str, DynamicDim]) -> tuple[int, int]:
 
 def is_equal(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> bool | None:
     """True or False for all values of the names, None where it depends on them."""
+    if left == right:
+        return True
     difference = left - right
     if isinstance(difference, int):
         return difference == 0
@@ -343,6 +345,8 @@ def _terms(dim: Dim) -> tuple[tuple[_Monomial, int], ...]:
 
 
 def _times(left: _Monomial, right: _Monomial) -> _Monomial:
+    if not left or not right:
+        return left or right
     powers = dict(left)
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + power
@@ -368,7 +372,8 @@ def _canonical(total: Mapping[_Monomial, int]) -> Dim:
         return kept[0][1]
     if len(kept) > _MAX_TERMS:
         raise ValueError(f"dimension expression with {len(kept)} terms; at most {_MAX_TERMS} are kept")
-    return SymbolicDim(tuple(sorted(kept, key=_term_order)))
+    # Nearly all dimensions of real models have one term.
+    return SymbolicDim(tuple(kept if len(kept) == 1 else sorted(kept, key=_term_order)))
 
 
 def _floor_divide(numerator: Dim, divisor: Dim) -> Dim:
