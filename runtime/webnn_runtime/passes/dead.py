@@ -1,0 +1,28 @@
+"""Leave out what no output depends on."""
+
+from __future__ import annotations
+
+from webnn_runtime.format.graph import Graph
+
+__all__ = ["remove_dead"]
+
+
+def remove_dead(graph: Graph, *, keep_inputs: bool = True) -> Graph:
+    """The graph without unused nodes and constants; unused inputs stay unless told otherwise.
+
+    A caller feeds inputs by the names that were declared, so dropping one changes the graph's face.
+    """
+    live = set(graph.outputs.values())
+    kept = []
+    for node in reversed(graph.nodes):
+        if not live.isdisjoint(node.outputs):
+            kept.append(node)
+            live.update(value for value in node.inputs if value is not None)
+    return Graph.create(
+        graph.name,
+        dims=graph.dims,
+        inputs={name: kind for name, kind in graph.inputs.items() if keep_inputs or name in live},
+        constants={name: constant for name, constant in graph.constants.items() if name in live},
+        nodes=tuple(reversed(kept)),
+        outputs=graph.outputs,
+    )

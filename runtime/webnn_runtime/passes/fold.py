@@ -1,0 +1,88 @@
+"""Compute what depends on constants alone, on the definitions of the operators."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from webnn_runtime.format.dims import SymbolicDim
+from webnn_runtime.format.graph import Array, Constant, Graph, Node, OptionValue
+from webnn_runtime.reference import evaluate
+
+__all__ = ["fold_constants"]
+
+# A folded value may be this much larger than what it came from: scalars spread out, masks, position ids.
+_MAX_GROWTH: Final = 1 << 20
+
+
+def fold_constants(graph: Graph, *, max_growth: int = _MAX_GROWTH) -> Graph:
+    """The graph with constant sub-graphs replaced by constants.
+
+    A node whose results would be over `max_growth` bytes larger than its operands stays, with all that
+    depends on it: unfolding a compressed weight is for the backend to decide. What an output names stays a
+    node (an identity), since an output must not be a constant.
+    """
+    constants = dict(graph.constants)
+    outputs = set(graph.outputs.values())
+    taken = set(graph.types)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        results = _folded(graph, node, constants, max_growth)
+        if results is None:
+            nodes.append(node)
+            continue
+        for value, array in zip(node.outputs, results, strict=True):
+            kind = graph.types[value]
+            if value in outputs:
+                source = _fresh(f"{value}_folded", taken)
+                nodes.append(Node("identity", (source,), {}, (value,), node.label))
+            else:
+                source = value
+            constants[source] = Constant(kind, np.ascontiguousarray(array).reshape(array.shape))
+    if nodes == list(graph.nodes):
+        return graph
+    return _without_unused(graph, constants, nodes)
+
+
+def _folded(graph: Graph, node: Node, constants: dict[str, Constant], max_growth: int) -> tuple[Array, ...] | None:
+    """The results of a node that can be computed now and are worth keeping."""
+    if node.op == "identity" and node.outputs[0] in graph.outputs.values():
+        return None
+    if any(value is not None and value not in constants for value in node.inputs):
+        return None
+    kinds = [graph.types[output] for output in node.outputs]
+    if not all(kind.is_static for kind in kinds) or any(_is_symbolic(value) for value in node.options.values()):
+        return None
+    operands = [constants[value].values if value is not None else None for value in node.inputs]
+    size = sum(int(np.prod(kind.static_shape, dtype=np.int64)) * kind.dtype.numpy.itemsize for kind in kinds)
+    if size > sum(operand.nbytes for operand in operands if operand is not None) + max_growth:
+        return None
+    return evaluate(node, operands, {})
+
+
+def _is_symbolic(value: OptionValue) -> bool:
+    return isinstance(value, SymbolicDim) or (
+        isinstance(value, tuple) and any(isinstance(item, SymbolicDim) for item in value)
+    )
+
+
+def _fresh(stem: str, taken: set[str]) -> str:
+    name, number = stem, 0
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    return name
+
+
+def _without_unused(graph: Graph, constants: dict[str, Constant], nodes: list[Node]) -> Graph:
+    used = {value for node in nodes for value in node.inputs} | set(graph.outputs.values())
+    return Graph.create(
+        graph.name,
+        dims=graph.dims,
+        inputs=graph.inputs,
+        constants={name: constant for name, constant in constants.items() if name in used},
+        nodes=tuple(nodes),
+        outputs=graph.outputs,
+    )
