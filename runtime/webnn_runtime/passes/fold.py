@@ -12,16 +12,16 @@ from webnn_runtime.reference import evaluate
 
 __all__ = ["fold_constants"]
 
-# A folded value may be this much larger than what it came from: scalars spread out, masks, position ids.
-_MAX_GROWTH: Final = 1 << 20
+# Results up to this size are always worth keeping: scalars spread out, masks, position ids.
+_SMALL_BYTES: Final = 1 << 20
 
 
-def fold_constants(graph: Graph, *, max_growth: int = _MAX_GROWTH) -> Graph:
+def fold_constants(graph: Graph, *, max_growth: int = 8) -> Graph:
     """The graph with constant sub-graphs replaced by constants.
 
-    A node whose results would be over `max_growth` bytes larger than its operands stays, with all that
-    depends on it: unfolding a compressed weight is for the backend to decide. What an output names stays a
-    node (an identity), since an output must not be a constant.
+    A node whose results are large and over `max_growth` times the size of its operands stays, with all
+    that depends on it: computing them again is cheaper than keeping them. 8 lets quantised weights unfold, 1
+    does not. What an output names stays a node (an identity), since an output must not be a constant.
     """
     constants = dict(graph.constants)
     outputs = set(graph.outputs.values())
@@ -56,7 +56,7 @@ def _folded(graph: Graph, node: Node, constants: dict[str, Constant], max_growth
         return None
     operands = [constants[value].values if value is not None else None for value in node.inputs]
     size = sum(int(np.prod(kind.static_shape, dtype=np.int64)) * kind.dtype.numpy.itemsize for kind in kinds)
-    if size > sum(operand.nbytes for operand in operands if operand is not None) + max_growth:
+    if size > max(_SMALL_BYTES, max_growth * sum(operand.nbytes for operand in operands if operand is not None)):
         return None
     return evaluate(node, operands, {})
 
