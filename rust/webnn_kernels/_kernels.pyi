@@ -46,5 +46,6 @@ class Engine:
         scale: float,
         mask: NDArray[np.float32] | None = None,
         fill: float | None = None,
+        undefined_is_zero: bool = False,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]: ...

@@ -93,6 +93,13 @@ def test_attention_is_softmax_of_masked_scores_times_values(engine, mask_shape, 
     np.testing.assert_allclose(out, plain_attention(q, k, v, 0.3, mask, fill), atol=2e-6)
 
 
+def test_rows_without_any_key_are_nan_or_zero(engine):
+    x = random(1, 1, 3, 4)
+    mask = np.full((1, 1, 1, 3), -np.inf, np.float32)
+    assert np.isnan(engine.attention(x, x, x, 1.0, mask)).all()
+    assert (engine.attention(x, x, x, 1.0, mask, undefined_is_zero=True) == 0).all()
+
+
 def test_results_have_the_same_bits_on_any_number_of_threads(kernels):
     x, w = random(300, 128), random(128, 512, seed=1)
     results = []

@@ -6,7 +6,7 @@
 
 mod arrays;
 
-use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, PackedMatrix, Rows};
+use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, PackedMatrix, Rows, Scores};
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -175,7 +175,7 @@ impl PyEngine {
     }
 
     /// `softmax(mask(scale * q @ k^T)) @ v`, all `[batch, heads, rows, columns]`; the result has its heads third.
-    #[pyo3(signature = (q, k, v, scale, mask=None, fill=None, out=None))]
+    #[pyo3(signature = (q, k, v, scale, mask=None, fill=None, undefined_is_zero=false, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn attention<'py>(
         &self,
@@ -186,6 +186,7 @@ impl PyEngine {
         scale: f32,
         mask: Option<&Bound<'py, PyAny>>,
         fill: Option<f32>,
+        undefined_is_zero: bool,
         out: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (q, k, v) = (arrays::read("q", q)?, arrays::read("k", k)?, arrays::read("v", v)?);
@@ -209,8 +210,9 @@ impl PyEngine {
             (Some(view), None) => HeadsMask::Add(view),
             (Some(keep), Some(fill)) => HeadsMask::Keep { keep, fill },
         };
+        let scores = Scores { scale, mask, undefined_is_zero };
         let shape = [batch, queries, heads, width];
-        into_array(py, out, &shape, |out| self.engine.attention(views, scale, mask, out))
+        into_array(py, out, &shape, |out| self.engine.attention(views, scores, out))
     }
 }
 

@@ -4,6 +4,17 @@ use kernels::{Attention, Mask, RowsMut};
 
 use crate::{Engine, Heads, scratch};
 
+/// What happens between the scores and the weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    /// Multiplied with each score.
+    pub scale: f32,
+    /// Applied to the scaled scores.
+    pub mask: HeadsMask<'a>,
+    /// A query whose softmax is NaN gets weights of zero.
+    pub undefined_is_zero: bool,
+}
+
 /// A mask over the scores of all heads, each axis either the scores' own or repeated.
 #[derive(Clone, Copy, Debug)]
 pub enum HeadsMask<'a> {
@@ -21,14 +32,14 @@ pub enum HeadsMask<'a> {
 }
 
 impl Engine {
-    /// `softmax(mask(scale * q @ k^T)) @ v`, written as `[batch, queries, heads, width]`.
+    /// `softmax(mask(scale * q @ k^T)) @ v` over all heads, written as `[batch, queries, heads, width]`.
     ///
     /// That order of the result is the one in which the heads of a token are adjacent, so that merging them is free.
     ///
     /// # Panics
     ///
     /// The shapes do not fit together.
-    pub fn attention(&self, [q, k, v]: [Heads<'_>; 3], scale: f32, mask: HeadsMask<'_>, out: &mut [f32]) {
+    pub fn attention(&self, [q, k, v]: [Heads<'_>; 3], scores: Scores<'_>, out: &mut [f32]) {
         let [batches, heads, queries, depth] = q.shape();
         let [.., keys, width] = v.shape();
         if out.is_empty() {
@@ -57,7 +68,7 @@ impl Engine {
             }
         }
         self.pool.for_each(pieces, |(batch, head, start, out)| {
-            let whole = match mask {
+            let whole = match scores.mask {
                 HeadsMask::None => Mask::None,
                 HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),
                 HeadsMask::Keep { keep, fill } => Mask::Keep { keep: keep.head(batch, head), fill },
@@ -66,8 +77,9 @@ impl Engine {
                 q: q.head(batch, head).range(start, out.count()),
                 k: k.head(batch, head),
                 v: v.head(batch, head),
-                scale,
+                scale: scores.scale,
                 mask: whole.range(start, out.count()),
+                undefined_is_zero: scores.undefined_is_zero,
             };
             scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
         });

@@ -13,7 +13,7 @@ mod matmul;
 mod pool;
 mod scratch;
 
-pub use attention::HeadsMask;
+pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};
 pub use heads::Heads;
 pub use kernels::{Activation, Isa, Kernels, PackedMatrix, Rows};

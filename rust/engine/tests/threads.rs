@@ -1,6 +1,6 @@
 //! The number of threads changes no bit, and the operators say what the kernels' definition says.
 
-use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, Rows};
+use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, Rows, Scores};
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -114,8 +114,7 @@ fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
             let mut out = vec![9.0; count * length * heads * depth];
             engine.attention(
                 [view(&q[skip..]), view(&k[skip..]), view(&v[skip..])],
-                0.2,
-                HeadsMask::Add(mask),
+                Scores { scale: 0.2, mask: HeadsMask::Add(mask), undefined_is_zero: false },
                 &mut out,
             );
             out

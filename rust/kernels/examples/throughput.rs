@@ -61,6 +61,7 @@ fn attention(kernels: &Kernels, length: usize, depth: usize) {
         v: Rows::contiguous(&v, depth),
         scale: 1.0,
         mask: Mask::Add(Rows::new(&mask, length, length, 0).unwrap()),
+        undefined_is_zero: false,
     };
     let run = |kernels: &Kernels| {
         let (mut scratch, mut out) = (Scratch::default(), vec![0.0; length * depth]);

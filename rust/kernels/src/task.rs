@@ -76,7 +76,7 @@ impl<'a> Mask<'a> {
 
 /// `softmax(mask(scale * q @ k^T)) @ v` for one head.
 ///
-/// A row whose scores are all minus infinity gives NaN, as the separate operators would; a row shifted by a large
+/// A row whose scores are all minus infinity gives NaN, as the separate operators would, or zero if asked for; a row shifted by a large
 /// finite number gives the average of `v`, as they would.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
@@ -90,6 +90,8 @@ pub struct Attention<'a> {
     pub scale: f32,
     /// Applied to the scaled scores.
     pub mask: Mask<'a>,
+    /// A query whose softmax is NaN gets weights of zero, as after `where(isNaN(weights), 0, weights)`.
+    pub undefined_is_zero: bool,
 }
 
 impl Attention<'_> {

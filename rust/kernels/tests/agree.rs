@@ -153,6 +153,7 @@ fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
             Masking::KeepShared(fill) => Mask::Keep { keep: shared(&keep), fill },
             Masking::KeepEach(fill) => Mask::Keep { keep: each(&keep), fill },
         },
+        undefined_is_zero: false,
     };
     let mut out = vec![f32::MAX; skew + queries * out_stride];
     let view = RowsMut::new(&mut out[skew..], queries, width, out_stride).unwrap();
@@ -206,6 +207,7 @@ fn padding_behind_the_keys_and_the_queries_leaves_no_trace() {
                     v: Rows::contiguous(&v, depth).range(0, count),
                     scale: 0.25,
                     mask: Mask::Add(Rows::new(&mask, count, count, 0).unwrap()),
+                    undefined_is_zero: false,
                 };
                 let mut out = vec![0.0; count * depth];
                 let view = RowsMut::new(&mut out, count, depth, depth).unwrap();
@@ -224,13 +226,14 @@ fn fully_masked_rows_give_what_separate_operators_give() {
     let (q, k, v) = (numbers(length * depth, 1), numbers(length * depth, 2), numbers(length * depth, 3));
     let zeros = vec![0.0; length];
     for table in vector_tables().into_iter().chain([scalar()]) {
-        let run = |mask: Mask<'_>| {
+        let run = |mask: Mask<'_>, undefined_is_zero: bool| {
             let task = Attention {
                 q: Rows::contiguous(&q, depth),
                 k: Rows::contiguous(&k, depth),
                 v: Rows::contiguous(&v, depth),
                 scale: 1.0,
                 mask,
+                undefined_is_zero,
             };
             let mut out = vec![0.0; length * depth];
             let view = RowsMut::new(&mut out, length, depth, depth).unwrap();
@@ -242,13 +245,14 @@ fn fully_masked_rows_give_what_separate_operators_give() {
         let lowest = vec![f32::MIN; length];
         let shared = |data| Rows::new(data, length, length, 0).unwrap();
         for mask in [Mask::Add(shared(&lowest)), Mask::Keep { keep: shared(&zeros), fill: -1e4 }] {
-            for row in run(mask).chunks(depth) {
+            for row in run(mask, true).chunks(depth) {
                 assert_close(row, &average, 1e-6, table.isa.name());
             }
         }
         let infinite = vec![f32::NEG_INFINITY; length];
         for mask in [Mask::Add(shared(&infinite)), Mask::Keep { keep: shared(&zeros), fill: f32::NEG_INFINITY }] {
-            assert!(run(mask).iter().all(|x| x.is_nan()), "{}", table.isa);
+            assert!(run(mask, false).iter().all(|x| x.is_nan()), "{}", table.isa);
+            assert!(run(mask, true).iter().all(|x| *x == 0.0), "{}", table.isa);
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::packed::{LANES, Line};
 use crate::task::{Attention, Mask, Scratch, lines};
 use crate::{Rows, RowsMut};
 
+/// Vectors of queries that a tile may have side by side.
+const MOST_VECTORS: usize = 4;
+
 #[inline(always)]
 pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &mut Scratch, mut out: RowsMut<'_>) {
     let (queries, keys, depth, width) = (task.q.count(), task.k.count(), task.q.cols(), task.v.cols());
@@ -50,16 +53,22 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
             s.tile(rows, vectors, packed, right, &mut scores[first * vectors..]);
         }
         let mask = spread(task.mask.range(start, count), keys, vectors, &mut scratch.mask);
-        for vector in 0..vectors {
-            soften(s, task.scale, mask, vector, vectors, scores);
+        let mut sums = [Line::default(); MOST_VECTORS];
+        for (vector, sum) in sums[..vectors].iter_mut().enumerate() {
+            soften(s, task.scale, mask, vector, vectors, scores).store(&mut sum.0);
+            if task.undefined_is_zero && sum.0.iter().any(|sum| sum.is_nan()) {
+                clear_undefined(s, sum, vector, vectors, scores);
+            }
         }
         for first in (0..width).step_by(value_height) {
             let rows = value_height.min(width - first);
             let packed = &values[first * keys..(first + rows) * keys];
             s.tile(rows, vectors, packed, scores, &mut tile[first * vectors..]);
         }
-        for vector in 0..vectors {
-            divide(s, vector, vectors, scores, tile);
+        for (vector, sum) in sums[..vectors].iter().enumerate() {
+            for line in tile[vector..width * vectors].iter_mut().step_by(vectors) {
+                (s.load(&line.0) / s.load(&sum.0)).store(&mut line.0);
+            }
         }
         let results = floats(tile);
         for query in 0..count {
@@ -119,9 +128,9 @@ fn spread<'a>(mask: Mask<'a>, keys: usize, vectors: usize, store: &'a mut Vec<Li
     Spread { values, fill }
 }
 
-/// Turns one vector of queries' scores into `exp(score - largest)`.
+/// Turns one vector of queries' scores into `exp(score - largest)`, and returns the sums of these.
 #[inline(always)]
-fn soften<S: Simd>(s: S, scale: f32, mask: Spread<'_>, vector: usize, vectors: usize, scores: &mut [Line]) {
+fn soften<S: Simd>(s: S, scale: f32, mask: Spread<'_>, vector: usize, vectors: usize, scores: &mut [Line]) -> S::V {
     let scale = s.splat(scale);
     let fill = s.splat(mask.fill.unwrap_or_default());
     let mut largest = s.splat(f32::NEG_INFINITY);
@@ -140,19 +149,22 @@ fn soften<S: Simd>(s: S, scale: f32, mask: Spread<'_>, vector: usize, vectors: u
         largest = score.max(largest);
         score.store(&mut line.0);
     }
+    let mut sum = s.splat(0.0);
     for line in scores[vector..].iter_mut().step_by(vectors) {
-        exp_of_negative(s, s.load(&line.0) - largest).store(&mut line.0);
+        let weight = exp_of_negative(s, s.load(&line.0) - largest);
+        sum = sum + weight;
+        weight.store(&mut line.0);
     }
+    sum
 }
 
-/// Divides one vector of queries' results by the sums of their weights.
+/// Gives the queries whose weights are NaN weights of zero, and a sum that leaves them so.
 #[inline(always)]
-fn divide<S: Simd>(s: S, vector: usize, vectors: usize, scores: &[Line], tile: &mut [Line]) {
-    let mut sum = s.splat(0.0);
-    for line in scores[vector..].iter().step_by(vectors) {
-        sum = sum + s.load(&line.0);
+fn clear_undefined<S: Simd>(s: S, sum: &mut Line, vector: usize, vectors: usize, scores: &mut [Line]) {
+    // A sum that is not NaN is finite: it has the largest key's 1 in it and at most a 1 for each key. NaN is not less.
+    let (sums, bound) = (s.load(&sum.0), s.splat(f32::INFINITY));
+    for line in scores[vector..].iter_mut().step_by(vectors) {
+        sums.where_less(bound, s.load(&line.0), s.splat(0.0)).store(&mut line.0);
     }
-    for line in tile[vector..].iter_mut().step_by(vectors) {
-        (s.load(&line.0) / sum).store(&mut line.0);
-    }
+    sums.where_less(bound, sums, s.splat(1.0)).store(&mut sum.0);
 }

@@ -19,7 +19,11 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
         // The largest score is subtracted first: exp overflows above 88.7.
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-        let sum: f32 = scores.iter().sum();
+        let mut sum: f32 = scores.iter().sum();
+        if sum.is_nan() && task.undefined_is_zero {
+            scores.fill(0.0);
+            sum = 1.0;
+        }
         for (col, result) in out.row(query).iter_mut().enumerate() {
             let weighted = scores.iter().enumerate().map(|(key, weight)| weight * task.v.row(key)[col]);
             *result = weighted.sum::<f32>() / sum;
