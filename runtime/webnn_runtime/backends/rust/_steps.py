@@ -1,0 +1,123 @@
+"""The steps of a plan: what each reads, what it makes, and how it runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from webnn_runtime.backends.rust._layout import dense, heads, permuted
+from webnn_runtime.format.graph import Array, Node
+from webnn_runtime.passes.attention import AttentionMatch
+from webnn_runtime.passes.linear import LinearMatch
+from webnn_runtime.reference import evaluate
+
+if TYPE_CHECKING:
+    from webnn_kernels import Engine
+
+__all__ = ["AttentionStep", "LinearStep", "MatmulStep", "ReferenceStep", "Step"]
+
+
+class Step(ABC):
+    """One step.
+
+    Attributes:
+        reads: values it needs, in the order in which `run` takes them.
+        makes: values it gives, in the order in which `run` returns them.
+        label: what it is, for reports.
+        is_native: whether the engine computes it.
+    """
+
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+    label: str
+    is_native = True
+
+    @abstractmethod
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        """Compute; operands may have any memory layout, and results belong to the plan."""
+
+
+class ReferenceStep(Step):
+    """An operator on its reference kernel."""
+
+    is_native = False
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.reads = tuple(value for value in node.inputs if value is not None)
+        self.makes = node.outputs
+        self.label = node.op
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        given = iter(operands)
+        return evaluate(self._node, [None if value is None else next(given) for value in self._node.inputs], bindings)
+
+
+class LinearStep(Step):
+    """A product with constant weights, packed once, and its epilogue."""
+
+    def __init__(self, engine: Engine, match: LinearMatch) -> None:
+        self._engine = engine
+        self._weights = engine.pack(permuted(match.weights))
+        self._bias = None if match.bias is None else dense(match.bias)
+        self._activation = match.activation
+        self.reads = match.operands
+        self.makes = (match.result,)
+        self.label = match.label
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        source, *rest = (dense(operand) for operand in operands)
+        residual = rest[0] if rest else None
+        out = np.empty((*source.shape[:-1], self._weights.shape[1]), np.float32)
+        return (self._engine.linear(source, self._weights, self._bias, self._activation, residual, out),)
+
+
+class MatmulStep(Step):
+    """A product of two computed matrices, or of a batch of them."""
+
+    label = "matmul"
+
+    def __init__(self, engine: Engine, node: Node) -> None:
+        self._engine = engine
+        self.reads = tuple(value for value in node.inputs if value is not None)
+        self.makes = node.outputs
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        a, b = operands
+        return (self._engine.matmul(dense(a), permuted(b)),)
+
+
+class AttentionStep(Step):
+    """A whole attention; its result is a view whose heads can be merged without a copy."""
+
+    def __init__(self, engine: Engine, match: AttentionMatch) -> None:
+        self._engine = engine
+        self._match = match
+        self.reads = match.operands
+        self.makes = (match.result,)
+        self.label = match.label
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        match = self._match
+        q, k, v, *masks = operands
+        rank = q.ndim
+        if match.k_transposed:
+            k = k.swapaxes(-1, -2)
+        q, k, v = heads(q), heads(k), heads(v)
+        mask = self._mask(masks[0], rank, k.shape[2]) if masks else None
+        out = np.empty((q.shape[0], q.shape[2], q.shape[1], v.shape[3]), np.float32)
+        self._engine.attention(q, k, v, match.scale, mask, match.fill, match.undefined_is_zero, out)
+        result = out.swapaxes(1, 2)
+        return (result if rank == 4 else result[:, 0],)
+
+    def _mask(self, mask: Array, rank: int, keys: int) -> Array:
+        """The mask as the engine takes it: four dimensions, the last one the keys, ones where scores stay."""
+        if self._match.fill is not None:
+            mask = (mask != 0) if self._match.keep_if else (mask == 0)
+        mask = mask.reshape((1,) * (rank - mask.ndim) + mask.shape)
+        if rank == 3:
+            mask = mask[:, None]
+        return dense(np.broadcast_to(mask, (*mask.shape[:-1], keys)))

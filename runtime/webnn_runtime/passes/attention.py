@@ -1,0 +1,241 @@
+"""Scaled dot-product attention, as exporters write it out.
+
+    softmax(mask(scale * (q @ k^T))) @ v
+
+The scale may be a product or a quotient, on the scores or on q and k separately; the mask an addition, or a `where`
+that replaces scores; between softmax and the last product there may be the `where(isNaN(w), 0, w)` of newer exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Graph, Node
+from webnn_runtime.passes.uses import Uses
+
+__all__ = ["AttentionMatch", "find_attention"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMatch:
+    """One attention, its operands [batch, heads, rows, columns] or [batch, rows, columns].
+
+    Attributes:
+        q: queries.
+        k: keys, as `k_transposed` says.
+        v: values.
+        k_transposed: whether `k` is [..., columns, rows], as the product takes it.
+        scale: multiplied with the scores before the mask.
+        mask: value that is added to the scores or chooses among them; broadcasts to their shape.
+        fill: where set, `mask` is a condition, and scores become this where it does not hold.
+        keep_if: truth of the condition under which a score stays.
+        undefined_is_zero: rows whose softmax is NaN have weights of zero.
+        result: value that holds the result.
+        nodes: names of the nodes it replaces.
+    """
+
+    q: str
+    k: str
+    v: str
+    k_transposed: bool
+    scale: float
+    mask: str | None
+    fill: float | None
+    keep_if: bool
+    undefined_is_zero: bool
+    result: str
+    nodes: frozenset[str]
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Values it reads."""
+        return (self.q, self.k, self.v) if self.mask is None else (self.q, self.k, self.v, self.mask)
+
+    @property
+    def label(self) -> str:
+        """What was fused, for reports."""
+        if self.mask is None:
+            return "attention"
+        return "attention+mask" if self.fill is None else "attention+where"
+
+
+@dataclass(slots=True)
+class _Scores:
+    """What lies between the product of queries and keys and the softmax."""
+
+    product: Node
+    scale: float = 1.0
+    mask: str | None = None
+    fill: float | None = None
+    keep_if: bool = True
+
+
+def find_attention(graph: Graph) -> Iterator[AttentionMatch]:
+    """All attentions in float32 whose intermediates nothing else reads."""
+    uses = Uses(graph)
+    for node in graph.nodes:
+        kind = graph.types[node.name]
+        if node.op == "softmax" and kind.dtype is DataType.FLOAT32 and node.options["axis"] == kind.rank - 1:
+            match = _around(uses, node)
+            if match is not None:
+                yield match
+
+
+def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
+    nodes = {softmax.name}
+    last = _weighted_sum(uses, softmax, nodes)
+    scores = _scores(uses, softmax, nodes)
+    if last is None or scores is None:
+        return None
+    (weights, values), (queries, keys) = last.inputs, scores.product.inputs
+    if values is None or queries is None or keys is None or values == weights:
+        return None
+    q, scale = _scaled(uses, queries)
+    scores.scale *= scale
+    k, scale = _scaled(uses, keys)
+    scores.scale *= scale
+    source = _untransposed(uses, k)
+    if source is not None:
+        k, scale = _scaled(uses, source)
+        scores.scale *= scale
+    mask = scores.mask
+    stretched = uses.maker(mask, "expand")
+    if stretched is not None:
+        # The engine repeats a mask without writing it out.
+        mask = stretched.inputs[0]
+    match = AttentionMatch(
+        q,
+        k,
+        values,
+        source is None,
+        scores.scale,
+        mask,
+        scores.fill,
+        scores.keep_if,
+        len(uses.readers(softmax.name)) > 1,
+        last.name,
+        frozenset(nodes),
+    )
+    return match if _fits(uses.graph, match) and _is_closed(uses, match) else None
+
+
+def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> Node | None:
+    """The product with the values; adds what lies between to `nodes`."""
+    weights = softmax.name
+    last = uses.only_reader(weights)
+    if last is None:
+        # where(isNaN(weights), 0, weights): two readers that only the product behind them sees.
+        readers = {reader.op: reader for reader in uses.readers(weights)}
+        test, choice = readers.get("isNaN"), readers.get("where")
+        if test is None or choice is None or len(uses.readers(weights)) != 2:
+            return None
+        if choice.inputs[0] != test.name or uses.number(choice.inputs[1]) != 0.0 or choice.inputs[2] != weights:
+            return None
+        nodes |= {test.name, choice.name}
+        weights = choice.name
+        last = uses.only_reader(weights)
+    if last is None or last.op != "matmul" or last.inputs[0] != weights:
+        return None
+    nodes.add(last.name)
+    return last
+
+
+def _scores(uses: Uses, softmax: Node, nodes: set[str]) -> _Scores | None:
+    """Walks from the softmax up to the product: a mask, then scales."""
+    for masked in _masks(uses, softmax.inputs[0]):
+        scale, seen, value = 1.0, set(masked.seen), masked.scores
+        while True:
+            node = uses.maker(value)
+            if node is None or uses.only_reader(node.name) is None:
+                break
+            seen.add(node.name)
+            if node.op == "matmul":
+                nodes |= seen
+                return _Scores(node, scale, masked.mask, masked.fill, masked.keep_if)
+            factor = uses.factor(node)
+            if factor is None:
+                break
+            scale *= factor[0]
+            value = factor[1]
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Masked:
+    """One reading of the softmax's operand: these scores under this mask."""
+
+    scores: str
+    mask: str | None = None
+    fill: float | None = None
+    keep_if: bool = True
+    seen: frozenset[str] = frozenset()
+
+
+def _masks(uses: Uses, value: str | None) -> Iterator[_Masked]:
+    node = uses.maker(value)
+    if value is None or node is None or uses.only_reader(value) is None:
+        return
+    if node.op == "add":
+        left, right = node.inputs
+        for scores, mask in ((left, right), (right, left)):
+            if scores is not None and mask is not None and scores != mask:
+                yield _Masked(scores, mask, seen=frozenset({node.name}))
+    elif node.op == "where":
+        condition, yes, no = node.inputs
+        for scores, other, keep_if in ((yes, no, True), (no, yes, False)):
+            fill = uses.number(other)
+            if scores is not None and fill is not None:
+                yield _Masked(scores, condition, fill, keep_if, frozenset({node.name}))
+    yield _Masked(value)
+
+
+def _scaled(uses: Uses, value: str) -> tuple[str, float]:
+    """`value` without its constant factor, and the factor; the node between is read past, not taken away."""
+    node = uses.maker(value)
+    factor = uses.factor(node) if node is not None else None
+    return (factor[1], factor[0]) if factor is not None else (value, 1.0)
+
+
+def _untransposed(uses: Uses, value: str) -> str | None:
+    """What `value` is the transpose of, in its last two dimensions; the nodes between may have other readers."""
+    node, kinds = uses.maker(value), uses.graph.types
+    if node is None:
+        return None
+    if node.op == "transpose":
+        permutation = node.options["permutation"]
+        rank = kinds[value].rank
+        return node.inputs[0] if permutation == (*range(rank - 2), rank - 1, rank - 2) else None
+    # Some exporters go through three dimensions: reshape, transpose, reshape.
+    inner = uses.maker(node.inputs[0], "transpose") if node.op == "reshape" else None
+    outer = uses.maker(inner.inputs[0], "reshape") if inner is not None else None
+    if inner is None or outer is None or inner.options["permutation"] != (0, 2, 1):
+        return None
+    source = str(outer.inputs[0])
+    flat, whole = kinds[outer.name].shape, kinds[source].shape
+    swapped = (*whole[:-2], whole[-1], whole[-2])
+    return source if flat[-2:] == whole[-2:] and kinds[value].shape == swapped else None
+
+
+def _fits(graph: Graph, match: AttentionMatch) -> bool:
+    """Whether no operand but the mask is broadcast, and the mask does not stretch the scores."""
+    q, k, v = (graph.types[value].shape for value in (match.q, match.k, match.v))
+    if match.k_transposed:
+        k = (*k[:-2], k[-1], k[-2])
+    if len(q) not in (3, 4) or not len(q) == len(k) == len(v):
+        return False
+    if not (q[:-2] == k[:-2] == v[:-2] and q[-1] == k[-1] and k[-2] == v[-2]):
+        return False
+    if match.mask is None:
+        return True
+    scores, mask = (*q[:-1], k[-2]), graph.types[match.mask].shape
+    return len(mask) <= len(scores) and all(
+        size in (1, score) for size, score in zip(reversed(mask), reversed(scores), strict=False)
+    )
+
+
+def _is_closed(uses: Uses, match: AttentionMatch) -> bool:
+    """Whether nothing outside sees an intermediate, and none of the operands is one."""
+    inner = match.nodes - {match.result}
+    return all(uses.is_private(value, match.nodes) for value in inner) and match.nodes.isdisjoint(match.operands)

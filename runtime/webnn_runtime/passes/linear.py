@@ -1,0 +1,133 @@
+"""Linear layers: a product with a constant matrix, and the bias, activation and residual that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.passes.gelu import match_gelu
+from webnn_runtime.passes.uses import Uses
+
+__all__ = ["LinearMatch", "find_linear"]
+
+_ACTIVATIONS: Final = ("relu", "tanh")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearMatch:
+    """`activation(source @ weights + bias) + residual`.
+
+    Attributes:
+        source: value with the inner dimension last.
+        weights: constant float32 matrix [inner, columns], possibly a transposed view.
+        bias: constant float32 vector [columns].
+        activation: "identity", "relu", "gelu" or "tanh".
+        residual: value of the result's type, added last.
+        result: value that holds the result.
+        nodes: names of the nodes it replaces.
+    """
+
+    source: str
+    weights: Array
+    bias: Array | None
+    activation: str
+    residual: str | None
+    result: str
+    nodes: frozenset[str]
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Values it reads, constants apart."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
+    @property
+    def label(self) -> str:
+        """What was fused, for reports: `linear+bias+gelu`."""
+        parts = ["linear"]
+        if self.bias is not None:
+            parts.append("bias")
+        if self.activation != "identity":
+            parts.append(self.activation)
+        if self.residual is not None:
+            parts.append("residual")
+        return "+".join(parts)
+
+
+def find_linear(graph: Graph) -> Iterator[LinearMatch]:
+    """All float32 products with a constant matrix, each with as much of what follows as nothing else reads."""
+    uses = Uses(graph)
+    taken: set[str] = set()
+    for node in graph.nodes:
+        if graph.types[node.name].dtype is not DataType.FLOAT32:
+            continue
+        start = _product(uses, node)
+        if start is not None:
+            match = _extend(uses, node, *start, taken)
+            taken |= match.nodes
+            yield match
+
+
+def _product(uses: Uses, node: Node) -> tuple[str, Array, Array | None] | None:
+    """Source, weights and bias of the product itself."""
+    source = node.inputs[0] if node.inputs else None
+    if node.op not in ("matmul", "gemm") or source is None:
+        return None
+    weights = uses.constant(node.inputs[1])
+    if weights is None or weights.ndim != 2:
+        return None
+    if node.op == "matmul":
+        return source, weights, None
+    if node.options["aTranspose"] or node.options["alpha"] != 1.0:
+        return None
+    weights = weights.T if node.options["bTranspose"] else weights
+    if node.inputs[2] is None:
+        return source, weights, None
+    bias = _vector(uses.constant(node.inputs[2]), weights.shape[1])
+    return (source, weights, bias) if bias is not None and node.options["beta"] == 1.0 else None
+
+
+def _extend(uses: Uses, node: Node, source: str, weights: Array, bias: Array | None, taken: set[str]) -> LinearMatch:
+    nodes, result = {node.name}, node.name
+    # A bias of gemm's own leaves no room for one behind it: that one would be rounded in another order.
+    following = uses.only_reader(result) if bias is None else None
+    if following is not None and following.op == "add":
+        found = _vector(uses.constant(_other(following, result)), weights.shape[1])
+        if found is not None and uses.graph.types[following.name] == uses.graph.types[result]:
+            bias, result = found, following.name
+            nodes.add(result)
+    activation = "identity"
+    gelu = match_gelu(uses, result)
+    following = uses.only_reader(result)
+    if gelu is not None:
+        activation, result = "gelu", gelu.result
+        nodes |= gelu.nodes
+    elif following is not None and following.op in _ACTIVATIONS:
+        activation, result = following.op, following.name
+        nodes.add(result)
+    residual = None
+    following = uses.only_reader(result)
+    # Of two layers that are added to each other, the first one takes the other as its residual.
+    if following is not None and following.op == "add" and following.name not in taken:
+        other = _other(following, result)
+        kinds = uses.graph.types
+        if other not in (None, result) and uses.constant(other) is None and kinds[str(other)] == kinds[result]:
+            residual, result = other, following.name
+            nodes.add(result)
+    return LinearMatch(source, weights, bias, activation, residual, result, frozenset(nodes))
+
+
+def _other(node: Node, value: str) -> str | None:
+    """The operand of a binary node that is not `value`."""
+    return node.inputs[1] if node.inputs[0] == value else node.inputs[0]
+
+
+def _vector(array: Array | None, size: int) -> Array | None:
+    """`array` as a vector of `size`, if that is what it adds to each row."""
+    if array is None or array.size != size or array.ndim == 0 or array.shape[-1] != size:
+        return None
+    return np.ascontiguousarray(array.reshape(size))
