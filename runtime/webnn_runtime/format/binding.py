@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate, names_of, substitute
+from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate, substitute
 from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, DimCheck, Graph, OptionValue, TensorType
 
@@ -49,20 +49,32 @@ def bind_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
         if len(shapes[name]) != kind.rank:
             raise ShapeError(f"input '{name}' has shape {list(shapes[name])}; the graph needs {kind}")
     # Plain names first: they bind the names that expressions use.
-    pending = [
-        (name, kind, dim, size)
-        for name, kind in graph.inputs.items()
-        for dim, size in zip(kind.shape, shapes[name], strict=True)
-    ]
-    while pending:
-        rest = [item for item in pending if not _bind(graph, bindings, *item)]
-        if len(rest) == len(pending):
-            name, kind, dim, _ = rest[0]
-            raise ShapeError(f"input '{name}': dimension '{dim}' of {kind} cannot be solved from the inputs' shapes")
-        pending = rest
-    for check in graph.checks:
-        _decide(check, bindings)
+    pending = sorted(
+        (
+            (name, kind, dim, size)
+            for name, kind in graph.inputs.items()
+            for dim, size in zip(kind.shape, shapes[name], strict=True)
+        ),
+        key=lambda item: str(item[2]) not in graph.dims,
+    )
+    try:
+        while pending:
+            rest = [item for item in pending if not _bind(graph, bindings, *item)]
+            if len(rest) == len(pending):
+                name, kind, dim, _ = rest[0]
+                raise ShapeError(
+                    f"input '{name}': dimension '{dim}' of {kind} cannot be solved from the inputs' shapes"
+                )
+            pending = rest
+        for check in graph.checks:
+            _decide(check, bindings)
+    except ZeroDivisionError as exc:
+        raise ShapeError(f"shapes with {_listed(bindings)}: {exc}") from exc
     return bindings
+
+
+def _listed(bindings: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in bindings.items())
 
 
 def concrete_shape(kind: TensorType, bindings: Mapping[str, int]) -> tuple[int, ...]:
@@ -88,18 +100,18 @@ def _concrete(value: OptionValue, bindings: Mapping[str, int]) -> OptionValue:
 
 
 def _bind(graph: Graph, bindings: dict[str, int], name: str, kind: TensorType, dim: Dim, size: int) -> bool:
-    """Use one dimension of one input; False when it still has several unknown names."""
+    """Use one dimension of one input; False while it does not give the value of one name."""
     known = substitute(dim, bindings)
     if isinstance(known, int):
         if known != size:
             raise ShapeError(f"input '{name}' has {size} where the graph needs {dim} = {known} (it is {kind})")
         return True
-    unknown = names_of(known)
-    if len(unknown) != 1:
+    line = _line(known)
+    if line is None:
         return False
-    (symbol_name,) = unknown
-    value = _solve(known, symbol_name, size)
-    if value is None:
+    slope, symbol_name, offset = line
+    value, rest = divmod(size - offset, slope)
+    if rest:
         raise ShapeError(f"input '{name}' has {size} where the graph needs {dim}, which no '{symbol_name}' gives")
     limits = graph.dims[symbol_name]
     if not limits.min_size <= value <= limits.max_size:
@@ -110,16 +122,17 @@ def _bind(graph: Graph, bindings: dict[str, int], name: str, kind: TensorType, d
     return True
 
 
-def _solve(dim: SymbolicDim, name: str, size: int) -> int | None:
-    """The value of `name` for which `dim`, linear in it, is `size`; None when there is no such integer."""
-    at_zero, at_one, at_two = (substitute(dim, {name: value}) for value in (0, 1, 2))
-    if not (isinstance(at_zero, int) and isinstance(at_one, int) and isinstance(at_two, int)):
-        return None
-    slope = at_one - at_zero
-    if slope == 0 or at_two - at_one != slope or (size - at_zero) % slope:
-        return None
-    value = (size - at_zero) // slope
-    return value if evaluate(dim, {name: value}) == size else None
+def _line(dim: SymbolicDim) -> tuple[int, str, int] | None:
+    """(slope, name, offset) of a dimension that is linear in its only name, else None."""
+    slope, name, offset = 0, "", 0
+    for monomial, coefficient in dim.terms:
+        if not monomial:
+            offset = coefficient
+        elif len(monomial) == 1 and isinstance(monomial[0][0], str) and monomial[0][1] == 1 and not name:
+            slope, name = coefficient, monomial[0][0]
+        else:
+            return None
+    return slope, name, offset
 
 
 def _decide(check: DimCheck, bindings: Mapping[str, int]) -> None:

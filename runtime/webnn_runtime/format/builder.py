@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, DynamicDim
-from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import GraphError, OperandError
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, names_of
+from webnn_runtime.format.dtypes import DataType, cast_number
+from webnn_runtime.format.errors import GraphError, OperandError, OptionError
 from webnn_runtime.format.graph import Array, Constant, DimCheck, Graph, Node, TensorType, frozen_array
 from webnn_runtime.format.ops.node import find_spec, infer_node
 from webnn_runtime.format.ops.spec import OpSpec, snake_case
@@ -103,22 +103,20 @@ class GraphBuilder:
         """Add a constant; scalars are written into the graph file, all others into the weights.
 
         Args:
-            array: values; a Python number needs `dtype`.
+            array: values; a Python number needs `dtype`, and is rounded and limited as WebNN says.
             dtype: type; taken from the array when absent. int4 and uint4 must be named.
             name: value name and weights key; generated when absent.
 
         Raises:
-            OperandError: the name is taken, or the array's type is none of WebNN's.
+            OperandError: the name is taken, or the array's type is none of WebNN's or not `dtype`.
         """
-        if not isinstance(array, np.ndarray):
-            if dtype is None and not isinstance(array, np.generic):
-                raise OperandError("a constant from a Python number needs a data type")
-            array = np.asarray(array, dtype.numpy if dtype else None)
-        if dtype is None:
-            try:
-                dtype = DataType.from_numpy(array.dtype)
-            except KeyError as exc:
-                raise OperandError(f"constant of type {array.dtype}, which WebNN does not have; convert it") from exc
+        if isinstance(array, (np.ndarray, np.generic)):
+            array = np.asarray(array)
+        elif dtype is None:
+            raise OperandError("a constant from a Python number needs a data type")
+        else:
+            array = np.asarray(cast_number(array, dtype), dtype.numpy)
+        dtype = _constant_type(array, dtype)
         name = self._claim(name) if name is not None else self.fresh("const")
         kind = TensorType(dtype, tuple(array.shape))
         key = name if array.ndim else None
@@ -161,7 +159,12 @@ class GraphBuilder:
         for operand in operands:
             if operand is not None and operand.owner is not self:
                 raise OperandError(f"operand '{operand.name}' belongs to another builder", op=op)
-        wire = {_wire_name(spec, key): value for key, value in options.items()}
+        wire: dict[str, object] = {}
+        for key, option in options.items():
+            wire_name = _wire_name(spec, key)
+            if wire_name in wire:
+                raise OptionError(f"{op} option '{wire_name}' is given twice", op=op)
+            wire[wire_name] = option
         node = Node(op, tuple(operand.name if operand else None for operand in operands), wire, ("?",), label)  # type: ignore[arg-type]  # infer_node reads raw options
         # Names are claimed only after the node proved valid, so that a refused call leaves no trace.
         count = len(names) if names is not None else _result_count(spec, wire)
@@ -180,42 +183,48 @@ class GraphBuilder:
     def build(self, outputs: Mapping[str, Value]) -> Graph:
         """The graph of everything the outputs depend on.
 
-        Each output gets a node of its own name: the producing node is renamed, or an identity is added
-        where the value is an input, a constant or has another output's name. Unreachable inputs,
-        constants and nodes are left out.
+        The value behind an output gets the output's name; an identity is added where it is an input or a
+        constant, or has another output's name already. Other values make room by taking a new name,
+        except inputs: where an output has an input's name, only `Graph.outputs` says so.
+
+        Unreachable inputs, constants and nodes are left out, and so are named dimensions that nothing
+        uses. An input stays when only its shape can say how large a dimension in an option is.
 
         Raises:
-            GraphError: no outputs, or a name that is taken by another value.
+            GraphError: no outputs, an empty name, or a value of another builder.
         """
         if not outputs:
             raise GraphError("the graph has no outputs; name at least one")
-        for value in outputs.values():
+        for name, value in outputs.items():
+            if not name:
+                raise OperandError("an output needs a name that is not empty")
             if value.owner is not self:
                 raise OperandError(f"output value '{value.name}' belongs to another builder")
-        renamed, extra = self._name_outputs(outputs)
-        nodes = [
-            Node(
-                node.op,
-                tuple(renamed.get(value, value) if value is not None else None for value in node.inputs),
-                node.options,
-                tuple(renamed.get(value, value) for value in node.outputs),
-                node.label,
+        live, nodes = self._reachable(value.name for value in outputs.values())
+        inputs = self._kept_inputs(live, nodes)
+        constants = {name: constant for name, constant in self._constants.items() if name in live}
+        renamed, found = self._name_outputs(outputs, inputs, constants, nodes)
+        kept = [
+            replace(
+                node,
+                inputs=tuple(renamed.get(value, value) if value is not None else None for value in node.inputs),
+                outputs=tuple(renamed.get(value, value) for value in node.outputs),
             )
-            for node in self._nodes
-        ] + extra
-        live, kept = set(outputs), []
-        for node in reversed(nodes):
-            if live.intersection(node.outputs):
-                kept.append(node)
-                live.update(value for value in node.inputs if value is not None)
-        used_dims = self.dims
+            for node in nodes
+        ]
+        copies = [
+            Node("identity", (renamed.get(value.name, value.name),), {}, (found[name],))
+            for name, value in outputs.items()
+            if found[name] != renamed.get(value.name, value.name)
+        ]
+        names = {name for kind in inputs.values() for name in kind.names} | _names_in_options(nodes)
         return Graph.create(
             self.name,
-            dims=used_dims,
-            inputs={name: kind for name, kind in self._inputs.items() if name in live},
-            constants={name: constant for name, constant in self._constants.items() if name in live},
-            nodes=tuple(reversed(kept)),
-            outputs={name: name for name in outputs},
+            dims={name: dim for name, dim in self.dims.items() if name in names},
+            inputs=inputs,
+            constants={renamed.get(name, name): _renamed(name, constants[name], renamed) for name in constants},
+            nodes=(*kept, *copies),
+            outputs=found,
         )
 
     def constant_array(self, value: Value) -> Array | None:
@@ -247,31 +256,104 @@ class GraphBuilder:
             raise OperandError(f"value name '{name}' is already taken")
         return name
 
-    def _name_outputs(self, outputs: Mapping[str, Value]) -> tuple[dict[str, str], list[Node]]:
-        produced = {value for node in self._nodes for value in node.outputs}
+    def _reachable(self, values: Iterable[str]) -> tuple[set[str], list[Node]]:
+        """Names of the values that `values` depend on, and the nodes that make them, in order."""
+        live, kept = set(values), []
+        for node in reversed(self._nodes):
+            if live.intersection(node.outputs):
+                kept.append(node)
+                live.update(value for value in node.inputs if value is not None)
+        return live, kept[::-1]
+
+    def _kept_inputs(self, live: set[str], nodes: Sequence[Node]) -> dict[str, TensorType]:
+        """Reachable inputs, and others whose shape alone binds a dimension that an option uses."""
+        kept = {name for name in self._inputs if name in live}
+        bound = {dim for name in kept for dim in self._inputs[name].names}
+        for dim in sorted(_names_in_options(nodes) - bound):
+            # A dimension that is the bare name binds it for certain; an expression may not.
+            holders = [name for name, kind in self._inputs.items() if dim in {str(size) for size in kind.shape}]
+            holders += [name for name, kind in self._inputs.items() if dim in kind.names]
+            kept.update(holders[:1])
+        return {name: kind for name, kind in self._inputs.items() if name in kept}
+
+    def _name_outputs(
+        self,
+        outputs: Mapping[str, Value],
+        inputs: Mapping[str, TensorType],
+        constants: Mapping[str, Constant],
+        nodes: Sequence[Node],
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """New names of values, and for each output the name of its value."""
+        produced = {value for node in nodes for value in node.outputs}
+        taken = {*inputs, *constants, *produced, *outputs}
         renamed: dict[str, str] = {}
-        extra: list[Node] = []
+        found: dict[str, str] = {}
+        # A value that has the right name already keeps it; then the first output of a value names it.
+        for name, value in sorted(outputs.items(), key=lambda item: item[0] != item[1].name):
+            if value.name in produced and value.name not in renamed and name not in inputs:
+                found[name] = renamed[value.name] = name
+        for name in (*constants, *produced):
+            if name in outputs and name not in renamed and name not in inputs:
+                renamed[name] = _unused(name, taken)
         for name, value in outputs.items():
-            if not name:
-                raise OperandError("an output needs a name that is not empty")
-            if value.name in produced and value.name not in renamed and value.name not in outputs:
-                renamed[value.name] = name
-            elif value.name != name or value.name not in produced:
-                extra.append(Node("identity", (renamed.get(value.name, value.name),), {}, (name,)))
-        for name in outputs:
-            taken_elsewhere = name in self._types and outputs[name].name != name and name not in renamed
-            if taken_elsewhere:
-                raise OperandError(f"output name '{name}' is taken by another value")
-            if name in self._inputs or name in self._constants:
-                raise OperandError(f"output name '{name}' is taken by an input or a constant")
-        return renamed, extra
+            if name in found:
+                continue
+            if name not in inputs:
+                found[name] = name
+            elif value.name in produced:
+                found[name] = renamed.get(value.name, value.name)
+            else:
+                found[name] = _unused(name, taken)
+        return renamed, {name: found[name] for name in outputs}
+
+
+def _constant_type(array: Array, dtype: DataType | None) -> DataType:
+    try:
+        own = DataType.from_numpy(array.dtype)
+    except KeyError as exc:
+        raise OperandError(f"constant of type {array.dtype}, which WebNN does not have; convert it") from exc
+    if dtype is None:
+        return own
+    if own.numpy != dtype.numpy:
+        raise OperandError(
+            f"constant of type {array.dtype} where {dtype.value} is asked for; convert it with astype('{dtype.numpy}')"
+        )
+    if dtype.bits < own.bits and array.size:
+        low, high = dtype.bounds
+        if array.min() < low or array.max() > high:
+            raise OperandError(f"constant of {dtype.value} holds values outside {low} to {high}")
+    return dtype
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    number = 1
+    while f"{name}_{number}" in taken:
+        number += 1
+    taken.add(f"{name}_{number}")
+    return f"{name}_{number}"
+
+
+def _renamed(name: str, constant: Constant, renamed: Mapping[str, str]) -> Constant:
+    # The weights key follows the value name, which is what files hold.
+    return replace(constant, key=renamed[name]) if name in renamed and constant.key == name else constant
+
+
+def _names_in_options(nodes: Iterable[Node]) -> set[str]:
+    found: set[str] = set()
+    for node in nodes:
+        for value in node.options.values():
+            for item in value if isinstance(value, tuple) else (value,):
+                if isinstance(item, SymbolicDim):
+                    found |= names_of(item)
+    return found
 
 
 def _wire_name(spec: OpSpec, key: str) -> str:
     for option in spec.options:
-        if key in (option.name, snake_case(option.name)):
-            return option.name
-    return key  # an alias, or unknown: infer_node says which
+        for name in (option.name, *option.aliases):
+            if key == snake_case(name):
+                return name
+    return key  # WebNN's spelling, or unknown: infer_node says which
 
 
 def _result_count(spec: OpSpec, options: Mapping[str, object]) -> int:

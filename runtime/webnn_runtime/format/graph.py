@@ -256,6 +256,7 @@ class Graph:
                     raise GraphError(f"value '{value}' is assigned twice", node=node.name, op=node.op)
                 types[value] = kind
             complete.append(whole)
+        _check_bound(inputs, complete)
         if not outputs:
             raise GraphError("the graph has no outputs; name at least one")
         for output, value in outputs.items():
@@ -295,6 +296,22 @@ class Graph:
                 if value is not None:
                     found[value].append(node)
         return found
+
+
+def _check_bound(inputs: Mapping[str, TensorType], nodes: list[Node]) -> None:
+    """Names in options need an input whose shape says their value; all other names come from inputs anyway."""
+    bound = {name for kind in inputs.values() for name in kind.names}
+    for node in nodes:
+        for option, value in node.options.items():
+            for item in value if isinstance(value, tuple) else (value,):
+                lost = names_of(item) - bound if isinstance(item, SymbolicDim) else frozenset()
+                if lost:
+                    raise ShapeError(
+                        f"{node.op} option '{option}' uses dimension '{min(lost)}', which no input's shape contains; "
+                        "give an input that dimension",
+                        node=node.name,
+                        op=node.op,
+                    )
 
 
 def _check_declaration(value: str, kind: TensorType, dims: Mapping[str, DynamicDim]) -> None:
