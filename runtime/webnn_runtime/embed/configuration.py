@@ -39,9 +39,11 @@ def read_json(path: Path) -> Any:
         EmbedError: also for text that is not JSON, and for nesting deeper than the parser goes.
     """
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), parse_constant=_refuse_constant)
     except json.JSONDecodeError as exc:
         raise EmbedError(f"{path}:{exc.lineno}:{exc.colno}: not JSON: {exc.msg}") from exc
+    except ValueError as exc:
+        raise EmbedError(f"{path}: not acceptable as JSON: {exc}") from exc
     except RecursionError as exc:
         raise EmbedError(f"{path}: nested too deeply; settings are flat") from exc
 
@@ -104,6 +106,10 @@ _NAMES: Final[Mapping[type, str]] = {
     list: "a list",
     dict: "an object",
 }
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _kind(value: object) -> str:

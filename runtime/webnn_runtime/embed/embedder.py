@@ -183,13 +183,29 @@ class WebNNEmbedder:
             vectors = Normalize()(vectors)
         return vectors[0] if is_single else vectors
 
-    def encode_query(self, texts: str | Iterable[str], **options: Any) -> Floats:
+    def encode_query(
+        self,
+        texts: str | Iterable[str],
+        batch_size: int = 32,
+        normalize: bool = True,
+        show_progress: bool | None = None,
+        **options: Any,
+    ) -> Floats:
         """Embed queries: `encode` with the model's prompt for queries, or no prompt when it has none."""
-        return self._encode_role(_QUERY_PROMPTS, texts, options)
+        options = self._with_role(_QUERY_PROMPTS, options)
+        return self.encode(texts, batch_size, normalize, show_progress, **options)
 
-    def encode_document(self, texts: str | Iterable[str], **options: Any) -> Floats:
+    def encode_document(
+        self,
+        texts: str | Iterable[str],
+        batch_size: int = 32,
+        normalize: bool = True,
+        show_progress: bool | None = None,
+        **options: Any,
+    ) -> Floats:
         """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
-        return self._encode_role(_DOCUMENT_PROMPTS, texts, options)
+        options = self._with_role(_DOCUMENT_PROMPTS, options)
+        return self.encode(texts, batch_size, normalize, show_progress, **options)
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
         """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
@@ -260,12 +276,12 @@ class WebNNEmbedder:
             f"max_seq_length={self.max_seq_length})"
         )
 
-    def _encode_role(self, names: Sequence[str], texts: str | Iterable[str], options: dict[str, Any]) -> Floats:
-        if options.get("prompt") is None and options.get("prompt_name") is None:
-            name = next((name for name in names if name in self.prompts), None)
-            # The default prompt is for texts without a role, so it is not taken for one that has no prompt.
-            options = {**options, "prompt": "" if name is None else self.prompts[name]}
-        return self.encode(texts, **options)
+    def _with_role(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+        if options.get("prompt") is not None or options.get("prompt_name") is not None:
+            return options
+        name = next((name for name in names if name in self.prompts), None)
+        # The default prompt is for texts without a role, so it is not taken for one that has no prompt.
+        return {**options, "prompt": "" if name is None else self.prompts[name]}
 
     def _choose_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
         if prompt is not None and prompt_name is not None:

@@ -142,7 +142,7 @@ def _read_stage(listing: Path, name: str, folder: Path) -> Stage | None:
 def _read_pooling(folder: Path) -> Pooling:
     path = folder / "config.json"
     settings = read_object(path)
-    size = expect(path, settings, "embedding_dimension", int, settings.get("word_embedding_dimension"))
+    size = expect(path, settings, "embedding_dimension", int, expect(path, settings, "word_embedding_dimension", int))
     include_prompt = expect(path, settings, "include_prompt", bool, True)
     return Pooling(_pooling_modes(path, settings), include_prompt, size)
 

@@ -190,7 +190,7 @@ def _stated_limit(found: tuple[Path, Mapping[str, Any]] | None, key: str) -> Len
     tokens = expect(path, settings, key, (int, float))
     if tokens is None or tokens >= _NO_LIMIT:
         return LengthLimit(None, "no file")
-    if tokens != int(tokens) or tokens < 1:
+    if tokens < 1 or tokens != int(tokens):
         raise EmbedError(f"{path}: '{key}' is {tokens}; expected a positive number of tokens")
     return LengthLimit(int(tokens), f"{key} in {path.name}")
 
