@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from webnn_runtime import __version__
 from webnn_runtime.cli.report import Report, reporting, run_app
-from webnn_translator.bundling import Conversion, ConvertOptions, convert_model
+from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
-from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate
+from webnn_translator.verify import DEFAULT_TOLERANCE
 
 __all__ = ["main"]
 
@@ -103,6 +103,7 @@ def convert(
         _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
     if not 0 < tolerance < 1:
         _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+    named = model_id if model_id is not None else model
     options = ConvertOptions(
         dims=_sizes("--dim", dim),
         max_dims=_sizes("--max-dim", max_dim),
@@ -118,9 +119,8 @@ def convert(
         if optimize:
             report.note("--optimize: clean-ups always run")
         with report.progress("converting") as progress:
-            done = convert_model(
-                model_id or model, out, output_parent_dir, options, note=report.note, progress=progress
-            )
+            target = out if out is not None else target_folder(named, output_parent_dir)
+            done = convert_model(named, target, options, note=report.note, progress=progress)
         _tell(report, done)
 
 
@@ -163,21 +163,12 @@ def _tell(report: Report, done: Conversion) -> None:
     if certificate is None:
         report.warn("not verified: the numbers of this bundle were not checked")
     else:
-        for line in ticks(certificate):
-            report.detail(line)
+        for verdict in certificate.verdicts:
+            report.detail(str(verdict))
     for name in done.unbounded:
         report.note(f"dimension '{name}' has no maximum; --max-dim {name}=VALUE sets one")
     report.result(str(done.folder))
 
 
-def ticks(certificate: Certificate) -> list[str]:
-    """One line per output and backend: a tick or a cross, the largest difference, the smallest cosine."""
-    lines = []
-    for verdict in certificate.verdicts:
-        worst: Any = verdict.worst
-        mark = "✓" if worst.passed else "✗"
-        lines.append(
-            f"{mark} {verdict.output} on {verdict.backend}: largest difference {worst.max_abs:.2g} "
-            f"of {worst.largest:.3g}, cosine {worst.min_cosine:.7f} or better, {verdict.points} sizes"
-        )
-    return lines
+if __name__ == "__main__":
+    main()

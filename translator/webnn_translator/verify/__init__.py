@@ -1,5 +1,6 @@
 """The numeric check of a written bundle: the certificate, and the canaries for checking it again without its source."""
 
+from webnn_translator.verify.bundle import CanaryResult, Recheck, check_bundle, recheck_bundle, recorded_source
 from webnn_translator.verify.certificate import Certificate, Verdict, VerificationFailed
 from webnn_translator.verify.check import Checked, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compare
@@ -7,12 +8,17 @@ from webnn_translator.verify.reference import OnnxReference
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "CanaryResult",
     "Certificate",
     "Checked",
     "Difference",
     "OnnxReference",
+    "Recheck",
     "Verdict",
     "VerificationFailed",
+    "check_bundle",
     "check_graph",
     "compare",
+    "recheck_bundle",
+    "recorded_source",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from webnn_runtime.format.errors import WebnnError
-from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick
 from webnn_translator.verify.grid import Point
 
 __all__ = ["Certificate", "Verdict", "VerificationFailed"]
@@ -45,6 +45,9 @@ class Verdict:
     at: Point
     points: int
 
+    def __str__(self) -> str:
+        return f"{tick(self.worst)} {self.output} on {self.backend}: {self.worst}, {self.points} sizes"
+
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
@@ -72,6 +75,16 @@ class Certificate:
     def passed(self) -> bool:
         """Whether every output agrees on every backend."""
         return all(verdict.worst.passed for verdict in self.verdicts)
+
+    def complaint(self) -> str:
+        """What failed, one line for each output and backend."""
+        failed = [verdict for verdict in self.verdicts if not verdict.worst.passed]
+        lines = "; ".join(
+            f"output '{one.output}' on {one.backend} at {one.at}: "
+            + (one.worst.reason or f"largest difference {one.worst.max_abs:.3g} of {one.worst.largest:.3g}")
+            for one in failed
+        )
+        return f"{lines}; {self.tolerance:g} of the largest value is allowed against {self.reference}"
 
     def record(self) -> dict[str, object]:
         """The `certificate` entry of a manifest: no times, no paths, so that equal checks give equal bytes."""

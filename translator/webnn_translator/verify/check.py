@@ -20,13 +20,13 @@ from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compa
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["Checked", "Reference", "check_graph"]
+__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph"]
 
 # The definition is slow: it sees the small points, up to this many tokens in all.
 _NUMPY_BUDGET: Final = 1000
 _CANARIES: Final = 2
 _SEED: Final = 20260
-_PACKAGES: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
+CHECKED_BACKENDS: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
 
 Progress = Callable[[int, int, str], None]
 
@@ -69,7 +69,7 @@ def check_graph(
     """
     plan = InputPlan.of(graph, tokenizer)
     points = grid(graph, has_masks=bool(plan.masks))
-    names = [name for name in _PACKAGES if name in available_backends()] if backends is None else list(backends)
+    names = [name for name in CHECKED_BACKENDS if name in available_backends()] if backends is None else list(backends)
     if not names:
         raise BackendUnavailable("no backend is installed to check with; pip install webnn-runtime", backend="numpy")
     executables = {name: get_backend(name).compile(graph) for name in names}
@@ -93,7 +93,7 @@ def check_graph(
             canaries.append(write_canary(inputs, expected))
     certificate = Certificate(
         reference=reference_name,
-        versions={"webnn-runtime": __version__} | {name: _version(_PACKAGES.get(name, name)) for name in names},
+        versions={"webnn-runtime": __version__} | {name: _version(CHECKED_BACKENDS.get(name, name)) for name in names},
         tolerance=tolerance,
         inputs=plan.kind,
         grid=points,
@@ -138,7 +138,7 @@ def _verdict(key: tuple[str, str], differences: list[tuple[Point, Difference]]) 
 
 
 def _table_order(graph: Graph) -> Callable[[tuple[tuple[str, str], object]], tuple[int, int]]:
-    outputs, backends = list(graph.outputs), list(_PACKAGES)
+    outputs, backends = list(graph.outputs), list(CHECKED_BACKENDS)
     return lambda item: (
         outputs.index(item[0][0]),
         backends.index(item[0][1]) if item[0][1] in backends else len(backends),

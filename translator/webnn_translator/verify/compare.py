@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn_runtime.format.graph import Array
 
-__all__ = ["DEFAULT_TOLERANCE", "Difference", "compare", "worst"]
+__all__ = ["DEFAULT_TOLERANCE", "Difference", "compare", "tick", "worst"]
 
 # Of the output's largest value.
 DEFAULT_TOLERANCE: Final = 1e-4
@@ -36,6 +36,11 @@ class Difference:
     min_cosine: float
     passed: bool
     reason: str = ""
+
+    def __str__(self) -> str:
+        if self.reason:
+            return self.reason
+        return f"largest difference {self.max_abs:.2g} of {self.largest:.3g}, cosine at least {self.min_cosine:.7f}"
 
 
 def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 0.0) -> Difference:
@@ -79,6 +84,11 @@ def worst(differences: list[Difference]) -> Difference:
         passed=all(one.passed for one in differences),
         reason=next((one.reason for one in differences if one.reason), ""),
     )
+
+
+def tick(difference: Difference) -> str:
+    """One character for people."""
+    return "✓" if difference.passed else "✗"
 
 
 def _hopeless(reason: str) -> Difference:

@@ -58,16 +58,25 @@ class OnnxReference:
         except self._errors as exc:
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
         self._types = {item.name: item.type for item in self._session.get_inputs()}
+        self._shapes = {item.name: item.shape for item in self._session.get_inputs()}
         self.inputs = list(self._types)
         self.outputs = [item.name for item in self._session.get_outputs()]
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], bindings: Mapping[str, int]) -> dict[str, Array]:
         """Run with inputs by their original names; integers 0 and 1 stand for booleans.
+
+        Args:
+            inputs: arrays; an input that the translation found to be without effect may be left out.
+            outputs: names of the outputs to return.
+            bindings: named dimensions, for the shapes of inputs that are left out.
 
         Raises:
             ExecutionError: ONNX Runtime refuses the inputs.
         """
-        fed = {name: _as_declared(inputs[name], self._types[name]) for name in self.inputs if name in inputs}
+        fed = {
+            name: _as_declared(inputs[name] if name in inputs else self._without_effect(name, bindings), kind)
+            for name, kind in self._types.items()
+        }
         try:
             results = self._session.run(list(outputs), fed)
         except self._errors as exc:
@@ -75,6 +84,10 @@ class OnnxReference:
                 f"the source model does not run on these inputs: {_first_line(exc)}", backend="onnxruntime"
             ) from exc
         return dict(zip(outputs, results, strict=True))
+
+    def _without_effect(self, name: str, bindings: Mapping[str, int]) -> Array:
+        shape = [dim if isinstance(dim, int) else bindings.get(str(dim), 1) for dim in self._shapes[name]]
+        return np.zeros(shape)
 
 
 def _as_declared(array: Array, declared: str) -> Array:

@@ -1,0 +1,88 @@
+"""`webnn verify`: are the files the ones that were written, and are the numbers still those of the model?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from webnn_runtime.cli.options import AsJson, Quiet
+from webnn_runtime.cli.report import Report, reporting
+
+__all__ = ["verify"]
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
+    source: Annotated[
+        str | None, typer.Option("--source", help="The model it was made from: repeat the whole check against it.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", min=0.0, max=1.0, help="Largest difference, as a part of the largest value."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a bundle: with --source against ONNX Runtime on the model, else its hashes and its canaries."""
+    with reporting("verify", as_json=as_json, quiet=quiet) as report:
+        if not folder.exists():
+            raise FileNotFoundError(f"{folder}: there is no such folder; pass the folder of a bundle")
+        if source is None:
+            _alone(report, folder)
+        else:
+            _against(report, folder, source, tolerance)
+
+
+def _alone(report: Report, folder: Path) -> None:
+    from webnn_translator.verify import VerificationFailed, recheck_bundle
+
+    report.note(f"{folder}: without --source, checking its hashes and its canaries")
+    found = recheck_bundle(folder)
+    stated = "none" if found.certificate is None else str(found.certificate.get("verdict"))
+    report.data.update(
+        method="hashes and canaries" if found.results else "hashes",
+        certificate=found.certificate,
+        results=[
+            {"output": one.output, "backend": one.backend, "maxAbs": one.worst.max_abs, "passed": one.worst.passed}
+            for one in found.results
+        ],
+        verdict="passed" if found.passed else "failed",
+    )
+    report.detail("✓ every file has the SHA-256 of the manifest")
+    for result in found.results:
+        report.detail(f"{result}, canaries")
+    if not found.passed:
+        worst = next(one for one in found.results if not one.worst.passed)
+        raise VerificationFailed(f"{folder}: canary of '{worst.output}' on {worst.backend}: {worst.worst}")
+    if found.certificate is None:
+        report.warn("this bundle was made without a numeric check; pass --source to make it now")
+    report.result(
+        f"{folder}: hashes{' and canaries' if found.results else ''} are right; "
+        f"certificate of the conversion: {stated}; the source was not consulted"
+    )
+
+
+def _against(report: Report, folder: Path, model: str, tolerance: float | None) -> None:
+    from webnn_translator.sources import open_source
+    from webnn_translator.verify import DEFAULT_TOLERANCE, VerificationFailed, check_bundle, recorded_source
+
+    with open_source(model) as source, report.progress("verifying") as progress:
+        recorded = recorded_source(folder)
+        if recorded is not None and recorded.get("sha256") != source.sha256:
+            report.warn(f"{model}: is not byte for byte the file that the bundle was made from")
+        checked = check_bundle(
+            folder,
+            source.file,
+            tolerance=DEFAULT_TOLERANCE if tolerance is None else tolerance,
+            note=report.note,
+            progress=progress,
+        )
+    certificate = checked.certificate
+    report.data.update(method="source", certificate=certificate.record(), verdict=certificate.record()["verdict"])
+    for verdict in certificate.verdicts:
+        report.detail(str(verdict))
+    if not certificate.passed:
+        raise VerificationFailed(f"{folder}: {certificate.complaint()}", certificate)
+    report.result(f"{folder}: equal to {model} on {len(certificate.grid)} sizes")

@@ -1,0 +1,153 @@
+"""The whole way: source -> translation -> bundle -> check. A bundle appears at the end of it, or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
+from webnn_runtime.format.graph import Graph
+from webnn_translator.convert import translate
+from webnn_translator.sources import open_source
+from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
+
+__all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertOptions:
+    """What the caller may choose.
+
+    Attributes:
+        dims: named dimension -> value it is bound to.
+        max_dims: named dimension -> largest value.
+        name: name of the graph; the source's when None.
+        is_verified: whether to run the numeric check.
+        tolerance: largest difference, as a part of the output's largest value.
+        is_replacing: whether an existing folder may be replaced.
+        revision: of a repository on the Hub.
+        task: what to export from a torch model.
+        opset: ONNX opset to export with.
+    """
+
+    dims: Mapping[str, int] = field(default_factory=dict)
+    max_dims: Mapping[str, int] = field(default_factory=dict)
+    name: str | None = None
+    is_verified: bool = True
+    tolerance: float = DEFAULT_TOLERANCE
+    is_replacing: bool = False
+    revision: str | None = None
+    task: str | None = None
+    opset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A bundle that was written.
+
+    Attributes:
+        folder: where it is.
+        graph: as read back from it.
+        source: where it came from, as in the manifest.
+        certificate: of the check; None when there was none.
+        files: what travelled along.
+    """
+
+    folder: Path
+    graph: Graph
+    source: Mapping[str, object]
+    certificate: Certificate | None
+    files: tuple[str, ...]
+
+    @property
+    def unbounded(self) -> list[str]:
+        """Named dimensions without a maximum."""
+        return [name for name, dim in self.graph.dims.items() if dim.is_unbounded]
+
+    def record(self) -> dict[str, Any]:
+        """What a script would want to know."""
+        return {
+            "folder": str(self.folder),
+            "source": dict(self.source),
+            "inputs": {name: str(kind) for name, kind in self.graph.inputs.items()},
+            "outputs": {name: str(kind) for name, kind in self.graph.output_types.items()},
+            "dimensions": {name: None if dim.is_unbounded else dim.max_size for name, dim in self.graph.dims.items()},
+            "operators": dict(sorted(Counter(node.op for node in self.graph.nodes).items())),
+            "files": list(self.files),
+            "certificate": None if self.certificate is None else self.certificate.record(),
+        }
+
+
+def target_folder(model: str, parent: Path | None = None) -> Path:
+    """`<stem>-webnn` in the current folder, or in `parent`."""
+    path = Path(model)
+    stem = path.stem if path.suffix == ".onnx" else path.expanduser().resolve().name if path.exists() else path.name
+    return (parent or Path()) / f"{stem}-webnn"
+
+
+def convert_model(
+    model: str,
+    folder: Path,
+    options: ConvertOptions | None = None,
+    *,
+    note: Callable[[str], None] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Conversion:
+    """Convert `model` to a bundle in `folder`.
+
+    Args:
+        model: an ONNX file, a folder, or an id on the Hub.
+        folder: the target.
+        options: see `ConvertOptions`.
+        note: told what is going on.
+        progress: called during the check with runs done, runs in all, and what comes next.
+
+    Raises:
+        FileExistsError: the folder exists and may not be replaced.
+        HubError: the source is not there, or cannot be fetched or exported.
+        FormatError: the source is malformed.
+        TranslateError: the model cannot be expressed, or dimensions are missing.
+        VerificationFailed: the numbers differ; nothing was written.
+    """
+    chosen = options or ConvertOptions()
+    if folder.exists() and not chosen.is_replacing:
+        # Before the work, not after it; the writer looks again when it is done.
+        raise FileExistsError(f"{folder}: exists already; pass --force to replace it, or -o for another folder")
+    tell = note or _ignore
+    tell(f"reading {model}")
+    with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
+        tell(f"translating {source.file_name}")
+        graph = translate(source.model, dims=chosen.dims, max_dims=chosen.max_dims, name=chosen.name or source.name)
+        extra = {"source": source.record()}
+        with staged_bundle(
+            graph, folder, manifest_extra=extra, files=dict(source.companions), force=chosen.is_replacing
+        ) as staged:
+            certificate = None
+            if chosen.is_verified:
+                certificate = _verify(staged, source.file, chosen.tolerance, tell, progress)
+            written = staged.commit()
+        return Conversion(
+            written, load_bundle(written).graph, source.record(), certificate, tuple(sorted(source.companions))
+        )
+
+
+def _verify(
+    staged: StagedBundle,
+    source: Path,
+    tolerance: float,
+    note: Callable[[str], None],
+    progress: Callable[[int, int, str], None] | None,
+) -> Certificate:
+    checked = check_bundle(staged.folder, source, tolerance=tolerance, note=note, progress=progress)
+    certificate = checked.certificate
+    if not certificate.passed:
+        raise VerificationFailed(certificate.complaint(), certificate)
+    staged.annotate({"certificate": certificate.record(), "canaries": list(checked.canaries)})
+    return certificate
+
+
+def _ignore(message: str) -> None:
+    del message

@@ -1,0 +1,139 @@
+"""Checks a bundle as it lies on disk: against its source, or against the canaries it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webnn_runtime.backends import available_backends, get_backend
+from webnn_runtime.embed.tokenizer import TextTokenizer
+from webnn_runtime.format.binding import bind_inputs
+from webnn_runtime.format.bundle import Bundle, load_bundle
+from webnn_runtime.format.errors import EmbedError, ManifestError
+from webnn_runtime.format.graph import Array
+from webnn_translator.verify.canaries import compare_canary, read_canary_inputs
+from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, check_graph
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
+from webnn_translator.verify.reference import OnnxReference
+
+__all__ = ["CanaryResult", "Recheck", "check_bundle", "recheck_bundle"]
+
+
+def check_bundle(
+    folder: Path,
+    source: Path,
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Checked:
+    """Open the bundle in `folder` and compare it with the ONNX file `source`.
+
+    Raises:
+        FormatError: the bundle or the source is malformed.
+        BackendError: a backend cannot run the graph, or ONNX Runtime not the source.
+    """
+    bundle = load_bundle(folder, verify=True)
+    reference = OnnxReference(source)
+    return check_graph(
+        bundle.graph,
+        _by_our_names(bundle, reference),
+        reference_name=f"onnxruntime {reference.version}",
+        tokenizer=_tokenizer(folder, note),
+        tolerance=tolerance,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryResult:
+    """One output on one backend, over all canaries."""
+
+    output: str
+    backend: str
+    worst: Difference
+
+    def __str__(self) -> str:
+        return f"{tick(self.worst)} {self.output} on {self.backend}: {self.worst}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """What can be said about a bundle without its source.
+
+    Attributes:
+        certificate: of the check at conversion; None when the bundle was made without one.
+        results: canaries on every backend.
+        tolerance: they were held against.
+    """
+
+    certificate: Mapping[str, Any] | None
+    results: Sequence[CanaryResult]
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every canary gave what it gave at conversion."""
+        return all(result.worst.passed for result in self.results)
+
+
+def recheck_bundle(folder: Path) -> Recheck:
+    """Compare all hashes, and run the canaries on every backend.
+
+    Raises:
+        FormatError: a file differs from its hash, or the manifest is malformed.
+    """
+    bundle = load_bundle(folder, verify=True)
+    more = bundle.manifest.extension.more
+    certificate, canaries = more.get("certificate"), more.get("canaries", [])
+    if not isinstance(certificate, Mapping | None) or not isinstance(canaries, list):
+        raise ManifestError("the certificate or the canaries are malformed; convert the model again", path=str(folder))
+    tolerance = (certificate or {}).get("tolerance", DEFAULT_TOLERANCE)
+    if not isinstance(tolerance, float) or not 0 < tolerance < 1:
+        raise ManifestError("the certificate's tolerance is not between 0 and 1", path=str(folder))
+    backends = [name for name in CHECKED_BACKENDS if name in available_backends()] if canaries else []
+    results = [result for name in backends for result in _run_canaries(bundle, canaries, name, tolerance)]
+    return Recheck(certificate, results, tolerance)
+
+
+def _run_canaries(bundle: Bundle, canaries: Sequence[Any], backend: str, tolerance: float) -> list[CanaryResult]:
+    executable = get_backend(backend).compile(bundle.graph)
+    found: dict[str, list[Difference]] = {}
+    for canary in canaries:
+        outputs = executable.run(read_canary_inputs(canary))
+        for output, difference in compare_canary(canary, outputs, tolerance).items():
+            found.setdefault(output, []).append(difference)
+    return [CanaryResult(output, backend, worst(differences)) for output, differences in found.items()]
+
+
+def _by_our_names(bundle: Bundle, reference: OnnxReference) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """The reference as a function of the graph's names, which are the model's where those are identifiers."""
+    original = {name: bundle.names.get(name, name) for name in (*bundle.graph.inputs, *bundle.graph.outputs)}
+
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        fed = {original[name]: array for name, array in inputs.items()}
+        bindings = bind_inputs(bundle.graph, inputs)
+        results = reference.run(fed, [original[name] for name in bundle.graph.outputs], bindings)
+        return {name: results[original[name]] for name in bundle.graph.outputs}
+
+    return run
+
+
+def _tokenizer(folder: Path, note: Callable[[str], None] | None) -> TextTokenizer | None:
+    if not (folder / "tokenizer.json").is_file():
+        return None
+    try:
+        return TextTokenizer.load(folder)
+    except EmbedError as exc:
+        # The numbers can be checked without it, and the certificate says "seeded".
+        if note is not None:
+            note(f"{exc}; checking with seeded ids instead of real text")
+        return None
+
+
+def recorded_source(folder: Path) -> Mapping[str, Any] | None:
+    """What the manifest says about where the bundle came from; None when it does not."""
+    source = load_bundle(folder).manifest.extension.more.get("source")
+    return source if isinstance(source, Mapping) else None
