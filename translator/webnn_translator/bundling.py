@@ -144,7 +144,9 @@ def _verify(
     checked = check_bundle(staged.folder, source, tolerance=tolerance, note=note, progress=progress)
     certificate = checked.certificate
     if not certificate.passed:
-        raise VerificationFailed(certificate.complaint(), certificate)
+        raise VerificationFailed(
+            f"{certificate.complaint()}; nothing was written, --no-verify writes it all the same", certificate
+        )
     staged.annotate({"certificate": certificate.record(), "canaries": list(checked.canaries)})
     return certificate
 

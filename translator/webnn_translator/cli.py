@@ -9,6 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.report import Report, reporting, run_app
 from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
@@ -95,27 +96,27 @@ def convert(
 ) -> None:
     """Convert a model to a WebNN bundle, and check it against ONNX Runtime."""
     del version
-    if bool(model) == (model_id is not None):
-        _misuse("pass one model: an .onnx file, a folder or a Hub id; --model_id is the same as the argument")
-    if out is not None and output_parent_dir is not None:
-        _misuse("-o and --output_parent_dir both say where to write; pass one of them")
-    if device != "cpu":
-        _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
-    if not 0 < tolerance < 1:
-        _misuse(f"--tolerance {tolerance} is not between 0 and 1")
-    named = model_id if model_id is not None else model
-    options = ConvertOptions(
-        dims=_sizes("--dim", dim),
-        max_dims=_sizes("--max-dim", max_dim),
-        name=name,
-        is_verified=not no_verify,
-        tolerance=tolerance,
-        is_replacing=force,
-        revision=revision,
-        task=task,
-        opset=opset,
-    )
     with reporting("webnn-convert", as_json=as_json, quiet=quiet) as report:
+        if bool(model) == (model_id is not None):
+            _misuse("pass one model: an .onnx file, a folder or a Hub id; --model_id is the same as the argument")
+        if out is not None and output_parent_dir is not None:
+            _misuse("-o and --output_parent_dir both say where to write; pass one of them")
+        if device != "cpu":
+            _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
+        if not 0 < tolerance < 1:
+            _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+        named = model_id if model_id is not None else model
+        options = ConvertOptions(
+            dims=_sizes("--dim", dim),
+            max_dims=_sizes("--max-dim", max_dim),
+            name=name,
+            is_verified=not no_verify,
+            tolerance=tolerance,
+            is_replacing=force,
+            revision=revision,
+            task=task,
+            opset=opset,
+        )
         if optimize:
             report.note("--optimize: clean-ups always run")
         with report.progress("converting") as progress:
@@ -134,16 +135,13 @@ def main() -> None:
 
 
 def _refuse(flag: str) -> NoReturn:
-    from webnn_runtime.cli.exits import ExitCode
-    from webnn_runtime.format.errors import WebnnError
-
     report = Report("webnn-convert", as_json="--json" in sys.argv)
-    report.fail(WebnnError(f"{flag}: {_REFUSED[flag]}"), ExitCode.USAGE)
+    report.fail(Misuse(f"{flag}: {_REFUSED[flag]}"), ExitCode.USAGE)
     sys.exit(ExitCode.USAGE)
 
 
 def _misuse(message: str) -> NoReturn:
-    raise typer.BadParameter(message)
+    raise Misuse(message)
 
 
 def _sizes(flag: str, given: list[str] | None) -> dict[str, int]:

@@ -13,10 +13,11 @@ from webnn_runtime.format.errors import (
     FormatError,
     GraphError,
     HubError,
+    WebnnError,
 )
 from webnn_translator.verify import VerificationFailed
 
-__all__ = ["ExitCode", "exit_code_of"]
+__all__ = ["ExitCode", "Misuse", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
@@ -39,8 +40,13 @@ class ExitCode(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
+class Misuse(WebnnError):
+    """Options that do not make sense, alone or together."""
+
+
 # The first row whose class fits wins: leaves before their bases.
 _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (Misuse, ExitCode.USAGE),
     (VerificationFailed, ExitCode.CHECK_FAILED),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
     (InvalidModel, ExitCode.MALFORMED),

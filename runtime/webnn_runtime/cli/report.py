@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from webnn_runtime.cli.exits import ExitCode, exit_code_of
+from webnn_runtime.cli.exits import ExitCode, Misuse, exit_code_of
 from webnn_runtime.format.errors import WebnnError
 
 __all__ = ["Report", "reporting", "run_app"]
@@ -120,10 +120,8 @@ def run_app(app: typer.Typer, name: str) -> int:
         return int(command.main(prog_name=name, standalone_mode=False) or 0)
     except _USAGE_ERROR as exc:
         message = exc.format_message()
-        given = [argument for argument in sys.argv[1:2] if not argument.startswith("-")]
-        Report(given[0] if given else name, as_json="--json" in sys.argv).fail(
-            WebnnError(f"{message}; see {name} --help"), ExitCode.USAGE
-        )
+        asked = getattr(getattr(exc, "ctx", None), "info_name", None) or name
+        Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {name} --help"), ExitCode.USAGE)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
@@ -157,7 +155,8 @@ def _logging_to(report: Report) -> Iterator[None]:
 
 def _hint(message: str) -> str:
     """What would be right: the part of the message after its last semicolon."""
-    return message.rpartition("; ")[2] if "; " in message else ""
+    first = message.partition("\n")[0]
+    return first.rpartition("; ")[2] if "; " in first else ""
 
 
 def _details(error: BaseException) -> dict[str, Any]:
@@ -167,6 +166,9 @@ def _details(error: BaseException) -> dict[str, Any]:
         value = getattr(error, key, None)
         if value is not None:
             found[key] = value
+    certificate = getattr(error, "certificate", None)
+    if certificate is not None:
+        found["certificate"] = certificate.record()
     refusals = getattr(error, "refusals", None)
     if refusals is not None:
         found["refusals"] = [{"node": one.node, "op_type": one.op_type, "reason": one.reason} for one in refusals]
