@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -28,14 +28,9 @@ _CANARIES: Final = 2
 _SEED: Final = 20260
 CHECKED_BACKENDS: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
 
-Progress = Callable[[int, int, str], None]
-
-
-class Reference(Protocol):
-    """What is right: takes and gives arrays by the graph's names."""
-
-    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs for `inputs`."""
+Progress: TypeAlias = Callable[[int, int, str], None]
+# What is right: outputs for inputs, both by the graph's names.
+Reference: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 
 @dataclass(frozen=True, slots=True)
