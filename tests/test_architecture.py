@@ -77,15 +77,7 @@ LAYERS: Final = {
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx onnxruntime"
     ),
     # The whole way from a source to a checked bundle.
-    "webnn_translator.convert": layer(
-        FORMAT,
-        REFERENCE,
-        HUB,
-        TRANSLATOR,
-        "webnn_translator.sources",
-        "webnn_translator.verify",
-        libraries="onnx",
-    ),
+    "webnn_translator.bundling": layer(FORMAT, TRANSLATOR, "webnn_translator.sources", "webnn_translator.verify"),
     "webnn_translator.cli": layer(everything=True),
 }
 ONLY_INSIDE_FUNCTIONS: Final = frozenset(
