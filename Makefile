@@ -38,6 +38,7 @@ conformance: $(VENV)/.models $(VENV)/.native ## run the operator cases of the fo
 
 docs: $(VENV)/.dev ## write the generated pages of docs/ again
 	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python scripts/generate_stubs.py
 
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
