@@ -9,6 +9,9 @@ EXPECTED_FAILURES: dict[tuple[str, str], str] = {
         [("onnxruntime", "baseline/matmul:0"), ("onnxruntime", "baseline/matmul:2")],
         "sums of products near 1 that cancel to 0.03: float32 accumulation is off by 18 ULP of what is left",
     ),
+    ("onnxruntime", "baseline/lstm:0"): (
+        "the fused float32 kernel rounds a cell state of 1.017 at each gate: 2 ULP where 1 is allowed"
+    ),
     ("onnxruntime", "baseline/batchNormalization:7"): (
         "the bias cancels most of the normalised value: float32 steps are off by 10 ULP of what is left, 6 are allowed"
     ),

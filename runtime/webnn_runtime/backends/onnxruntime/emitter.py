@@ -17,6 +17,7 @@ from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, INT64, KERNEL_TYPES, WIDER
 from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
 __all__ = ["Emitter", "OnnxModel", "Tensor"]
@@ -264,6 +265,20 @@ class Emitter:
         if known or not parts:
             parts.append(self.ints(known))
         return parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=0)
+
+    def integers(self, dims: Sequence[Dim], what: str) -> list[int]:
+        """Dimensions that ONNX wants in the model itself.
+
+        Raises:
+            UnsupportedByBackend: one is symbolic.
+        """
+        known = [dim for dim in dims if isinstance(dim, int)]
+        if len(known) != len(dims):
+            text = ", ".join(str(dim) for dim in dims)
+            raise UnsupportedByBackend(
+                f"node '{self.label}': {what} [{text}] must be integers; bind the names", backend="onnxruntime"
+            )
+        return known
 
     def is_positive(self, dim: Dim) -> bool:
         """Whether no value of the names makes `dim` 0."""

@@ -8,12 +8,15 @@ from webnn_runtime.backends.base import Unsupported
 from webnn_runtime.backends.onnxruntime.lowering import (
     activation,
     comparison,
+    conv,
     elementwise,
     indexing,
     layout,
     matmul,
     normalization,
+    pool,
     quantize,
+    recurrent,
     reduction,
 )
 from webnn_runtime.backends.onnxruntime.lowering._registry import LOWERINGS, Lowering, lowering
@@ -24,28 +27,17 @@ __all__ = ["LOWERINGS", "UNSUPPORTED", "Lowering", "lowering"]
 _FAMILIES: Final = (
     activation,
     comparison,
+    conv,
     elementwise,
     indexing,
     layout,
     matmul,
     normalization,
+    pool,
     quantize,
+    recurrent,
     reduction,
 )
 
 # Stated gaps: (operator, type of its first operand or None for all) -> reason.
-UNSUPPORTED: Final[Unsupported] = {
-    (op, None): "no lowering yet"
-    for op in (
-        "averagePool2d",
-        "conv2d",
-        "convTranspose2d",
-        "gru",
-        "gruCell",
-        "l2Pool2d",
-        "lstm",
-        "lstmCell",
-        "maxPool2d",
-        "resample2d",
-    )
-}
+UNSUPPORTED: Final[Unsupported] = {}

@@ -10,7 +10,6 @@ from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.backends.onnxruntime.lowering.integers import reduce_extreme, reduce_product, reduce_sum
 from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import UnsupportedByBackend
 
 __all__: list[str] = []
 
@@ -53,7 +52,9 @@ def _wrapping(onnx_op: str) -> Callable[..., str]:
             name = g.node("Mul", name, name)
         along = range(x.rank) if axes is None else axes
         if along and onnx_op == "ReduceProd":
-            name = reduce_product(g, name, _static(x), along, keep=keep_dimensions)
+            name = reduce_product(
+                g, name, g.integers(x.shape, "shape of an integer product"), along, keep=keep_dimensions
+            )
         elif along and x.dtype.bits == 32 and onnx_op != "ReduceSumSquare":
             name = g.node("ReduceSum", name, g.ints(sorted(along)), keepdims=keep_dimensions)
         elif along:
@@ -61,15 +62,6 @@ def _wrapping(onnx_op: str) -> Callable[..., str]:
         return g.node("Identity", x) if name == x.name else g.cast(name, x.dtype)
 
     return lower
-
-
-def _static(x: Tensor) -> tuple[int, ...]:
-    if not x.type.is_static:
-        raise UnsupportedByBackend(
-            f"reduceProduct of {x.type}: integers need a shape without named dimensions; bind them",
-            backend="onnxruntime",
-        )
-    return x.type.static_shape
 
 
 def _extreme(onnx_op: str) -> Callable[..., str]:

@@ -1,0 +1,95 @@
+"""Convolutions over height and width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
+from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
+from webnn_runtime.format.dims import Dim
+
+__all__ = ["from_nchw", "onnx_pads", "to_nchw"]
+
+
+def onnx_pads(padding: Sequence[int]) -> list[int]:
+    """WebNN has both paddings of the height first, ONNX the beginnings of both axes."""
+    top, bottom, left, right = padding
+    return [top, left, bottom, right]
+
+
+def to_nchw(g: Emitter, x: Tensor, layout: str) -> str:
+    """An image in the order of ONNX."""
+    return g.transpose(x, [layout.index(axis) for axis in "nchw"])
+
+
+def from_nchw(g: Emitter, name: str, layout: str) -> str:
+    """The inverse of `to_nchw`."""
+    return g.transpose(name, ["nchw".index(axis) for axis in layout])
+
+
+@lowering("conv2d")
+def _conv2d(
+    g: Emitter,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    padding: tuple[Dim, ...],
+    strides: tuple[Dim, ...],
+    dilations: tuple[Dim, ...],
+    groups: int,
+    input_layout: str,
+    filter_layout: str,
+) -> str:
+    result = g.node(
+        "Conv",
+        to_nchw(g, x, input_layout),
+        g.transpose(weight, [filter_layout.index(axis) for axis in "oihw"]),
+        bias,
+        pads=onnx_pads(g.integers(padding, "padding")),
+        strides=g.integers(strides, "strides"),
+        dilations=g.integers(dilations, "dilations"),
+        group=groups,
+    )
+    return from_nchw(g, result, input_layout)
+
+
+@lowering("convTranspose2d")
+def _conv_transpose2d(
+    g: Emitter,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    padding: tuple[Dim, ...],
+    strides: tuple[Dim, ...],
+    dilations: tuple[Dim, ...],
+    output_padding: tuple[Dim, ...],
+    output_sizes: tuple[Dim, ...] | None,
+    groups: int,
+    input_layout: str,
+    filter_layout: str,
+) -> str:
+    if output_sizes is not None:
+        # ONNX's output_shape would move the padding about; what is missing at the end is the same thing.
+        output_padding = tuple(
+            output_sizes[axis]
+            - (x.shape[input_layout.index(letter)] - 1) * strides[axis]
+            - (weight.shape[filter_layout.index(letter)] - 1) * dilations[axis]
+            - 1
+            + padding[2 * axis]
+            + padding[2 * axis + 1]
+            for axis, letter in enumerate("hw")
+        )
+    result = g.node(
+        "ConvTranspose",
+        to_nchw(g, x, input_layout),
+        g.transpose(weight, [filter_layout.index(axis) for axis in "iohw"]),
+        bias,
+        pads=onnx_pads(g.integers(padding, "padding")),
+        strides=g.integers(strides, "strides"),
+        dilations=g.integers(dilations, "dilations"),
+        output_padding=g.integers(output_padding, "outputPadding"),
+        group=groups,
+    )
+    return from_nchw(g, result, input_layout)
