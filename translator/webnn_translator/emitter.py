@@ -1,0 +1,151 @@
+"""Writes WebNN nodes, and none that would do nothing.
+
+Constants are folded, equal calls are made once, and reshapes, transposes, casts and slices that change
+nothing are left out. Every such step is exact, so lowering rules need not think of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from webnn_runtime.format.builder import GraphBuilder, Value
+from webnn_runtime.format.dims import Dim, DynamicDim
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array, Node
+from webnn_runtime.format.ops.node import infer_node
+from webnn_runtime.reference import KERNELS, evaluate
+
+__all__ = ["Emitter"]
+
+# A folded constant may be larger than what it is made of up to here: more would only move work into the file.
+_FOLD_ELEMENTS = 1 << 14
+# Weights above this size stay in their 8-bit form when they are cast or dequantised.
+_KEEP_QUANTISED = 1 << 10
+_NARROW = (DataType.INT8, DataType.UINT8, DataType.INT4, DataType.UINT4)
+
+
+class Emitter:
+    """A `GraphBuilder` that folds, shares and simplifies.
+
+    Attributes:
+        builder: receives inputs, constants and nodes.
+        origins: value name -> name it should get in the finished graph.
+        stem: prefix of the names of values that have no ONNX name of their own.
+    """
+
+    def __init__(self, name: str, dims: Iterable[DynamicDim]) -> None:
+        self.builder = GraphBuilder(name, dims)
+        self.origins: dict[str, str] = {}
+        self.stem = ""
+        self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, object]]] = {}
+        self._shared: dict[object, tuple[Value, ...]] = {}
+        self._scalars: dict[tuple[DataType, tuple[int, ...], bytes], Value] = {}
+
+    @property
+    def dims(self) -> dict[str, DynamicDim]:
+        """Ranges of the named dimensions, as far as they are known."""
+        return self.builder.dims
+
+    def constant(self, array: Array | float | int, dtype: DataType, name: str = "") -> Value:
+        """A constant; small ones are shared."""
+        values = np.asarray(array).astype(dtype.numpy, copy=False)
+        key = (dtype, tuple(values.shape), values.tobytes()) if values.size <= 64 else None
+        if key is not None and key in self._scalars:
+            return self._scalars[key]
+        made = self.builder.constant(values, dtype, name=self.builder.fresh("c"))
+        if name:
+            self.origins[made.name] = name
+        elif values.ndim:
+            self.origins[made.name] = f"{self.stem}_const" if self.stem else "const"
+        if key is not None:
+            self._scalars[key] = made
+        return made
+
+    def array(self, value: Value) -> Array | None:
+        """Values of a constant, else None."""
+        return self.builder.constant_array(value)
+
+    def op(self, op: str, *operands: Value | None, **options: object) -> Value:
+        """One node with one result; options in the WebNN spelling."""
+        results = self.op_many(op, *operands, **options)
+        assert len(results) == 1
+        return results[0]
+
+    def op_many(self, op: str, *operands: Value | None, **options: object) -> tuple[Value, ...]:
+        """One node; see `op`."""
+        key = (op, tuple(operand.name if operand else None for operand in operands), _frozen(options))
+        known = self._shared.get(key)
+        if known is None:
+            known = self._fold(op, operands, options) or self.builder.op_many(op, *operands, **options)
+            for made in known:
+                self.origins.setdefault(made.name, f"{self.stem}_{op}" if self.stem else op)
+                self._made_by[made.name] = (op, operands, options)
+            self._shared[key] = known
+        return known
+
+    def reshape(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """Reshape; a reshape of a reshape is one."""
+        made = self._made_by.get(x.name)
+        if made is not None and made[0] == "reshape" and made[1][0] is not None:
+            x = made[1][0]
+        return x if tuple(shape) == x.shape else self.op("reshape", x, newShape=tuple(shape))
+
+    def transpose(self, x: Value, permutation: Sequence[int]) -> Value:
+        """Transpose; a transpose of a transpose is one."""
+        made = self._made_by.get(x.name)
+        if made is not None and made[0] == "transpose" and made[1][0] is not None:
+            inner = made[2]["permutation"]
+            assert isinstance(inner, tuple)
+            x, permutation = made[1][0], [inner[axis] for axis in permutation]
+        if list(permutation) == list(range(x.rank)):
+            return x
+        return self.op("transpose", x, permutation=tuple(permutation))
+
+    def expand(self, x: Value, shape: Sequence[Dim]) -> Value:
+        """Broadcast to `shape`."""
+        return x if tuple(shape) == x.shape else self.op("expand", x, newShape=tuple(shape))
+
+    def cast(self, x: Value, dtype: DataType) -> Value:
+        """Convert as WebNN's cast does."""
+        return x if x.dtype is dtype else self.op("cast", x, dataType=dtype)
+
+    def slice(self, x: Value, starts: Sequence[Dim], sizes: Sequence[Dim], strides: Sequence[int]) -> Value:
+        """Slice; sizes count input elements."""
+        if all(start == 0 for start in starts) and tuple(sizes) == x.shape and all(step == 1 for step in strides):
+            return x
+        return self.op("slice", x, starts=tuple(starts), sizes=tuple(sizes), strides=tuple(strides))
+
+    def concat(self, parts: Sequence[Value], axis: int) -> Value:
+        """Concatenate one or more values."""
+        return parts[0] if len(parts) == 1 else self.op("concat", *parts, axis=axis)
+
+    def _fold(self, op: str, operands: tuple[Value | None, ...], options: dict[str, object]) -> tuple[Value, ...] | None:
+        arrays: list[Array | None] = []
+        for operand in operands:
+            array = self.array(operand) if operand is not None else None
+            if operand is not None and array is None:
+                return None
+            arrays.append(array)
+        given = [operand for operand in operands if operand is not None]
+        if not given or op not in KERNELS or op == "dequantizeLinear":
+            return None
+        total = sum(math.prod(operand.type.static_shape) for operand in given)
+        if op == "cast" and given[0].dtype in _NARROW and total > _KEEP_QUANTISED:
+            return None
+        types = {operand.name: operand.type for operand in given}
+        node = Node(op, tuple(operand.name if operand else None for operand in operands), options, ("?",))  # type: ignore[arg-type]  # completed by infer_node
+        if op == "split":
+            return None
+        whole, kinds = infer_node(node, types, self.dims, [])
+        if not all(kind.is_static for kind in kinds):
+            return None
+        if sum(math.prod(kind.static_shape) for kind in kinds) > max(_FOLD_ELEMENTS, total):
+            return None
+        results = evaluate(whole, arrays, {})
+        return tuple(self.constant(array, kind.dtype) for array, kind in zip(results, kinds, strict=True))
+
+
+def _frozen(options: dict[str, object]) -> tuple[tuple[str, object], ...]:
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(options.items()))

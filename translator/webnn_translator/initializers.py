@@ -1,0 +1,136 @@
+"""Tensors of an ONNX file as arrays: raw, typed and external data.
+
+External files are memory-mapped, and they must lie inside the model's own folder: a model is a stranger's
+file, and a path in it must not read anything else.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from webnn_runtime.format.graph import Array
+
+from webnn_translator._errors import InvalidModel
+from webnn_translator.elements import Elem
+
+__all__ = ["elem_of", "read_tensor"]
+
+_PACKED: Final = (Elem.INT4, Elem.UINT4)
+# Typed fields as the format assigns them; everything else of 32 bits or less is kept in int32_data.
+_FIELDS: Final = {
+    Elem.FLOAT: "float_data",
+    Elem.INT64: "int64_data",
+    Elem.DOUBLE: "double_data",
+    Elem.UINT32: "uint64_data",
+    Elem.UINT64: "uint64_data",
+}
+
+
+def elem_of(data_type: int, what: str) -> Elem:
+    """The element type of a declaration.
+
+    Raises:
+        InvalidModel: a type that is not handled; `what` names the place.
+    """
+    try:
+        return Elem(data_type)
+    except ValueError:
+        known = onnx.TensorProto.DataType.items()
+        name = next((text.lower() for text, number in known if number == data_type), str(data_type))
+        raise InvalidModel(f"{what} has element type {name}, which has no WebNN counterpart") from None
+
+
+def read_tensor(tensor: onnx.TensorProto, base_dir: Path | None) -> tuple[Elem, Array]:
+    """Element type and values; one array element per value, also for 4-bit types.
+
+    Raises:
+        InvalidModel: data that does not fit the declaration, or lies outside the model's folder.
+    """
+    what = f"tensor '{tensor.name}'"
+    elem = elem_of(tensor.data_type, what)
+    shape = tuple(tensor.dims)
+    if any(dim < 0 for dim in shape):
+        raise InvalidModel(f"{what} is declared with shape {list(shape)}; a dimension is negative")
+    count = math.prod(shape)
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        data: Array = _external(tensor, elem, count, base_dir, what)
+    elif tensor.HasField("raw_data"):
+        data = _decode(np.frombuffer(tensor.raw_data, np.uint8), elem, count, what)
+    else:
+        data = _typed(tensor, elem, count, what)
+    return elem, data.reshape(shape)
+
+
+def _bytes_of(elem: Elem, count: int) -> int:
+    return (count + 1) // 2 if elem in _PACKED else count * elem.numpy.itemsize
+
+
+def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
+    if data.nbytes != _bytes_of(elem, count):
+        raise InvalidModel(
+            f"{what} holds {data.nbytes} bytes; {count} values of {elem.text} need {_bytes_of(elem, count)}"
+        )
+    if elem in _PACKED:
+        return _unpacked(data, elem, count)
+    if elem is Elem.BOOL:
+        return data != 0
+    typed: Array = data.view(elem.numpy.newbyteorder("<"))
+    return typed.astype(elem.numpy, copy=False)
+
+
+def _unpacked(data: Array, elem: Elem, count: int) -> Array:
+    """Two values per byte, the first one in the low half."""
+    halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
+    if elem is Elem.UINT4:
+        return halves
+    signed: Array = ((halves.astype(np.int8) ^ 8) - 8).astype(np.int8)
+    return signed
+
+
+def _typed(tensor: onnx.TensorProto, elem: Elem, count: int, what: str) -> Array:
+    values: Any = getattr(tensor, _FIELDS.get(elem, "int32_data"))
+    if elem in _PACKED:
+        return _decode(np.asarray(values, np.int64).astype(np.uint8), elem, count, what)
+    if len(values) != count:
+        raise InvalidModel(f"{what} holds {len(values)} values; its shape needs {count}")
+    if elem is Elem.FLOAT16:
+        # The bits of each value, in the low half of an int32.
+        return np.asarray(values, np.int64).astype(np.uint16).view(np.float16)
+    wide = np.uint64 if elem in (Elem.UINT32, Elem.UINT64) else (elem.numpy if elem.is_float else np.int64)
+    return np.asarray(values, wide).astype(elem.numpy)
+
+
+def _external(tensor: onnx.TensorProto, elem: Elem, count: int, base_dir: Path | None, what: str) -> Array:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    if base_dir is None:
+        raise InvalidModel(f"{what} lies in the file '{location}', but the model has no folder")
+    path = _inside(base_dir, location, what)
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(_bytes_of(elem, count))))
+    except ValueError as exc:
+        raise InvalidModel(f"{what}: offset or length of its external data is no integer") from exc
+    size = path.stat().st_size
+    if offset < 0 or length < 0 or offset + length > size:
+        raise InvalidModel(f"{what} is at bytes {offset} to {offset + length} of '{location}', which has {size}")
+    if length == 0:
+        return _decode(np.zeros(0, np.uint8), elem, count, what)
+    return _decode(np.memmap(path, np.uint8, "r", offset, (length,)), elem, count, what)
+
+
+def _inside(base_dir: Path, location: str, what: str) -> Path:
+    relative = Path(location)
+    if not location or relative.is_absolute() or ".." in relative.parts:
+        raise InvalidModel(f"{what} points to '{location}'; external data must lie in the model's folder")
+    root = base_dir.resolve()
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root):
+        raise InvalidModel(f"{what} points to '{location}', a link out of the model's folder")
+    if not path.is_file():
+        raise InvalidModel(f"{what} lies in the file '{location}', which is not there")
+    return path

@@ -1,0 +1,1 @@
+"""Lowering rules, one file per operator family; each registers itself in `registry`."""

@@ -1,0 +1,298 @@
+"""Arithmetic of two or more tensors, and functions of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Final
+
+import numpy as np
+from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.node import OnnxNode
+from webnn_translator.ops.shape import convert
+from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Affine, Undecided, broadcast_shapes, map_items, truncated_div
+from webnn_translator.tensor import Known, Quantised, Tensor
+
+__all__ = ["arithmetic"]
+
+_Exact = Callable[[Context, Dim, Dim], Dim]
+_EXACT: Final[dict[str, _Exact]] = {
+    "add": lambda _, a, b: a + b,
+    "sub": lambda _, a, b: a - b,
+    "mul": lambda _, a, b: a * b,
+    "div": lambda ctx, a, b: truncated_div(a, b, ctx.ranges),
+    "max": lambda ctx, a, b: dim_max(a, b, ctx.ranges),
+    "min": lambda ctx, a, b: dim_min(a, b, ctx.ranges),
+}
+
+
+def arithmetic(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor:
+    """One of the binary operators: on dimension expressions where both sides are known, else in the graph."""
+    if a.elem is not b.elem:
+        raise Refused(f"operands are {a.elem.text} and {b.elem.text}; the model is not valid")
+    left, right = ctx.items(a), ctx.items(b)
+    if left is not None and right is not None:
+        try:
+            return ctx.symbols(map_items(lambda x, y: _EXACT[op](ctx, x, y), left, right), a.elem)
+        except Undecided:
+            pass  # the graph computes it from the values of the dimensions
+    return _grid(ctx, op, a, b) or ctx.elementwise(op, a, b)
+
+
+def _grid(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
+    """Sums and multiples of position grids are grids."""
+    if op not in ("add", "sub", "mul") or not (isinstance(a.content, Affine) or isinstance(b.content, Affine)):
+        return None
+    left, right = ctx.affine(a), ctx.affine(b)
+    if left is None or right is None:
+        return None
+    try:
+        shape, certain = broadcast_shapes([a.shape, b.shape], ctx.ranges)
+    except ValueError as exc:
+        raise Refused(f"{exc}; the model is not valid") from exc
+    if not certain:
+        return None
+    x, y = (_aligned(grid, tensor, len(shape)) for grid, tensor in ((left, a), (right, b)))
+    if op == "mul":
+        if any(stride != 0 for stride in y.strides):
+            x, y = y, x
+        if any(stride != 0 for stride in y.strides):
+            return None
+        return Tensor(a.elem, shape, Affine(x.offset * y.offset, tuple(s * y.offset for s in x.strides)))
+    sign = 1 if op == "add" else -1
+    strides = tuple(s + t * sign for s, t in zip(x.strides, y.strides, strict=True))
+    return Tensor(a.elem, shape, Affine(x.offset + y.offset * sign, strides))
+
+
+def _aligned(grid: Affine, tensor: Tensor, rank: int) -> Affine:
+    strides = tuple(0 if dim == 1 else stride for stride, dim in zip(grid.strides, tensor.shape, strict=True))
+    return Affine(grid.offset, (0,) * (rank - tensor.rank) + strides)
+
+
+@onnx_op("Add", since=7)
+def add(ctx: Context, node: OnnxNode) -> Tensor:
+    """a + b."""
+    return arithmetic(ctx, "add", node.input(0), node.input(1))
+
+
+@onnx_op("Sub", since=7)
+def sub(ctx: Context, node: OnnxNode) -> Tensor:
+    """a - b; subtracting a constant zero point keeps weights quantised."""
+    a, b = node.input(0), node.input(1)
+    return _shifted(ctx, a, b) or arithmetic(ctx, "sub", a, b)
+
+
+@onnx_op("Mul", since=7)
+def mul(ctx: Context, node: OnnxNode) -> Tensor:
+    """a * b; the scale of quantised weights becomes part of them."""
+    a, b = node.input(0), node.input(1)
+    return _scaled(ctx, a, b) or _scaled(ctx, b, a) or arithmetic(ctx, "mul", a, b)
+
+
+@onnx_op("Div", since=7)
+def div(ctx: Context, node: OnnxNode) -> Tensor:
+    """a / b; integers truncate toward zero in both worlds."""
+    return arithmetic(ctx, "div", node.input(0), node.input(1))
+
+
+def _shifted(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
+    """(q - z) for constant quantised q without a scale and a constant z that its type can hold."""
+    zero, weights = ctx.array(b), a.content
+    if not isinstance(weights, Quantised) or zero is None or zero.size == 0:
+        return None
+    if weights.zero_point.any() or not (weights.scale == 1).all() or weights.scale.size != 1:
+        return None
+    low, high = weights.kind.integer_range
+    if zero.ndim > a.rank or (zero != np.rint(zero)).any() or zero.min() < low or zero.max() > high:
+        return None
+    zero = zero.reshape((1,) * (a.rank - zero.ndim) + zero.shape)
+    if any(z not in (1, dim) for z, dim in zip(zero.shape, a.shape, strict=True)):
+        return None
+    ones = np.ones(zero.shape, weights.scale.dtype)
+    whole = Quantised(weights.values, weights.kind, ones, zero.astype(weights.values.dtype), weights.name)
+    return Tensor(a.elem, a.shape, whole)
+
+
+def _scaled(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
+    """q * s for constant quantised q that has no scale yet: exactly what dequantizeLinear computes."""
+    scale, weights = ctx.array(b), a.content
+    if not isinstance(weights, Quantised) or scale is None or a.elem is not b.elem or scale.ndim > a.rank:
+        return None
+    if not (weights.scale == 1).all() or not np.isfinite(scale).all() or scale.size == 0 or scale.min() <= 0:
+        return None
+    scale = scale.reshape((1,) * (a.rank - scale.ndim) + scale.shape)
+    if any(s not in (1, dim) for s, dim in zip(scale.shape, a.shape, strict=True)):
+        return None
+    shape = np.broadcast_shapes(scale.shape, weights.zero_point.shape)
+    whole = Quantised(
+        weights.values,
+        weights.kind,
+        np.broadcast_to(scale, shape),
+        np.broadcast_to(weights.zero_point, shape),
+        weights.name,
+    )
+    return Tensor(a.elem, a.shape, whole)
+
+
+@onnx_op("Max", "Min", since=8)
+def extremum(ctx: Context, node: OnnxNode) -> Tensor:
+    """Largest or smallest of any number of tensors."""
+    return reduce(lambda a, b: arithmetic(ctx, node.op_type.lower(), a, b), node.operands)
+
+
+@onnx_op("Sum", since=8)
+def sum_(ctx: Context, node: OnnxNode) -> Tensor:
+    """Sum of any number of tensors."""
+    return reduce(lambda a, b: arithmetic(ctx, "add", a, b), node.operands)
+
+
+@onnx_op("Mean", since=8)
+def mean(ctx: Context, node: OnnxNode) -> Tensor:
+    """Mean of any number of tensors."""
+    total = sum_(ctx, node)
+    return ctx.elementwise("div", total, ctx.scalar(len(node.operands), total.elem))
+
+
+@onnx_op("Pow", since=7)
+def pow_(ctx: Context, node: OnnxNode) -> Tensor:
+    """a to the power of b, in the type of a."""
+    a, b = node.input(0), node.input(1)
+    exponent = ctx.uniform(b)
+    if exponent is not None and float(exponent) in (1.0, 2.0, 3.0) and (b.rank == 0 or b.rank <= a.rank):
+        factors = [a] * int(exponent)
+        if all(dim == 1 for dim in b.shape):
+            return reduce(lambda x, y: arithmetic(ctx, "mul", x, y), factors)
+    if a.elem.is_float:
+        return ctx.elementwise("pow", a, b if b.elem is a.elem else convert(ctx, b, a.elem))
+    if b.elem is not a.elem or exponent is None or exponent < 0:
+        raise Refused(f"{a.elem.text} to the power of {b.elem.text}; WebNN has it for constant positive integers only")
+    return ctx.elementwise("pow", a, b)
+
+
+@onnx_op("Mod", since=10)
+def mod(ctx: Context, node: OnnxNode) -> Tensor:
+    """Remainder of integers: the sign of b, or of a with fmod=1."""
+    a, b = node.input(0), node.input(1)
+    if a.elem.is_float:
+        raise Refused("the remainder of floats has no exact WebNN form")
+    left, right = ctx.items(a), ctx.items(b)
+    if left is not None and right is not None:
+        return ctx.symbols(map_items(lambda x, y: _remainder(ctx, x, y, node.integer("fmod", 0)), left, right), a.elem)
+    rest = ctx.elementwise("sub", a, ctx.elementwise("mul", ctx.elementwise("div", a, b), b))
+    unsigned = a.elem.name.startswith("U")
+    if node.integer("fmod", 0) == 1 or unsigned:
+        return rest
+    zero = ctx.scalar(0, a.elem)
+    signs_differ = ctx.elementwise(
+        "logicalXor",
+        ctx.elementwise("lesser", rest, zero, elem=Elem.BOOL),
+        ctx.elementwise("lesser", b, zero, elem=Elem.BOOL),
+    )
+    off = ctx.elementwise("logicalAnd", ctx.elementwise("notEqual", rest, zero, elem=Elem.BOOL), signs_differ)
+    return ctx.elementwise("where", off, ctx.elementwise("add", rest, b), rest, elem=a.elem)
+
+
+def _remainder(ctx: Context, a: Dim, b: Dim, fmod: int) -> Dim:
+    if isinstance(a, int) and isinstance(b, int) and b != 0:
+        return int(math.fmod(a, b)) if fmod else a % b
+    if is_at_least(a, 0, ctx.ranges) and is_at_least(b, 1, ctx.ranges):
+        return a - a // b * b
+    raise Undecided(f"the sign of {a} modulo {b} is not known")
+
+
+@onnx_op("Neg", since=6)
+def neg(ctx: Context, node: OnnxNode) -> Tensor:
+    """-x."""
+    x = node.input(0)
+    items = ctx.items(x)
+    if items is not None:
+        return ctx.symbols(map_items(lambda item: -item, items), x.elem)
+    return ctx.elementwise("neg", x)
+
+
+@onnx_op("Abs", since=6)
+def abs_(ctx: Context, node: OnnxNode) -> Tensor:
+    """Absolute value."""
+    x = node.input(0)
+    if x.elem.name.startswith("U"):
+        return x
+    items = ctx.items(x)
+    if items is not None and not any(isinstance(item, SymbolicDim) for item in items.flat):
+        return ctx.symbols(map_items(lambda item: abs(int(str(item))), items), x.elem)
+    return ctx.elementwise("abs", x)
+
+
+_UNARY: Final = {
+    "Ceil": "ceil",
+    "Cos": "cos",
+    "Erf": "erf",
+    "Exp": "exp",
+    "Floor": "floor",
+    "Log": "log",
+    "Reciprocal": "reciprocal",
+    "Round": "roundEven",
+    "Sign": "sign",
+    "Sin": "sin",
+    "Sqrt": "sqrt",
+    "Tan": "tan",
+}
+
+
+@onnx_op(*_UNARY)
+def unary(ctx: Context, node: OnnxNode) -> Tensor:
+    """Functions that WebNN has under another spelling of the same name."""
+    return ctx.elementwise(_UNARY[node.op_type], node.input(0))
+
+
+@onnx_op("Sinh", "Cosh", since=9)
+def hyperbolic(ctx: Context, node: OnnxNode) -> Tensor:
+    """(exp(x) - exp(-x)) / 2, and with plus; a series of exponentials would lose sinh near 0, so tanh is used there."""
+    x = node.input(0)
+    half = ctx.scalar(0.5, x.elem)
+    if node.op_type == "Cosh":
+        both = ctx.elementwise("add", ctx.elementwise("exp", x), ctx.elementwise("exp", ctx.elementwise("neg", x)))
+        return ctx.elementwise("mul", both, half)
+    # sinh(x) = tanh(x) * cosh(x), which keeps its relative accuracy at 0.
+    both = ctx.elementwise("add", ctx.elementwise("exp", x), ctx.elementwise("exp", ctx.elementwise("neg", x)))
+    return ctx.elementwise("mul", ctx.elementwise("tanh", x), ctx.elementwise("mul", both, half))
+
+
+@onnx_op("Clip", since=6)
+def clip_before_11(ctx: Context, node: OnnxNode) -> Tensor:
+    """Bounds are attributes; float types only."""
+    low = node.number("min", -math.inf) if node.has("min") else None
+    high = node.number("max", math.inf) if node.has("max") else None
+    return _clip(ctx, node.input(0), low, high)
+
+
+@onnx_op("Clip", since=11)
+def clip(ctx: Context, node: OnnxNode) -> Tensor:
+    """Bounds are optional scalar inputs; an upper bound below the lower one wins."""
+    x = node.input(0)
+    bounds = [node.optional(1), node.optional(2)]
+    numbers = [None if bound is None else ctx.uniform(bound) for bound in bounds]
+    if all(bound is None or number is not None for bound, number in zip(bounds, numbers, strict=True)):
+        low, high = (None if number is None else number.item() for number in numbers)
+        if low is None or high is None or low <= high:
+            return _clip(ctx, x, low, high)
+    for op, bound in zip(("max", "min"), bounds, strict=True):
+        if bound is not None:
+            x = ctx.elementwise(op, x, bound)
+    return x
+
+
+def _clip(ctx: Context, x: Tensor, low: float | None, high: float | None) -> Tensor:
+    options = {name: bound for name, bound in (("minValue", low), ("maxValue", high)) if bound is not None}
+    items = ctx.items(x)
+    if items is not None and isinstance(x.content, Known) is False:
+        for op, bound in (("max", low), ("min", high)):
+            if bound is not None:
+                x = arithmetic(ctx, op, x, ctx.scalar(bound, x.elem))
+        return x
+    return ctx.elementwise("clamp", x, **options) if options else x

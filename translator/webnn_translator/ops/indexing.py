@@ -1,0 +1,240 @@
+"""Gather and scatter. Indices that are positions in order become slices and reshapes."""
+
+from __future__ import annotations
+
+import numpy as np
+from webnn_runtime.format.builder import Value
+from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least, names_of, symbol
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.node import OnnxNode
+from webnn_translator.ops.layout import expand_to, reshape_to, slice_of, transposed
+from webnn_translator.ops.shape import convert
+from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Affine
+from webnn_translator.tensor import Columns, Quantised, Tensor
+
+
+@onnx_op("Gather")
+def gather(ctx: Context, node: OnnxNode) -> Tensor:
+    """Slices of the data at the indices, along one axis."""
+    data, indices = node.input(0), node.input(1)
+    axis = ctx.axis(node.integer("axis", 0), data.rank)
+    items, picks = ctx.items(data), ctx.items(indices)
+    if items is not None and picks is not None and not any(isinstance(pick, SymbolicDim) for pick in picks.flat):
+        size = items.shape[axis]
+        if any(not -size <= pick < size for pick in picks.flat):
+            raise Refused(f"an index is out of range for {data}; the model is not valid")
+        found = np.take(items, picks.astype(np.int64), axis)
+        whole = np.empty(np.shape(found), object)
+        whole[...] = found
+        return ctx.symbols(whole, data.elem)
+    grid = ctx.affine(indices)
+    if grid is not None and isinstance(indices.content, Affine):
+        run = _as_run(ctx, data, axis, grid, indices)
+        if run is not None:
+            return run
+    if isinstance(data.content, Quantised):
+        quantised = _gather_quantised(ctx, data, data.content, indices, axis)
+        if quantised is not None:
+            return quantised
+    return ctx.tensor(_gather(ctx, ctx.full(data), indices, axis), data.elem)
+
+
+def _gather(ctx: Context, data: Value, indices: Tensor, axis: int) -> Value:
+    picks = ctx.full(indices)
+    return ctx.emit.op("gather", data, picks, axis=axis)
+
+
+def _gather_quantised(ctx: Context, data: Tensor, whole: Quantised, indices: Tensor, axis: int) -> Tensor | None:
+    """Gather the quantised rows and their scales, then dequantise only those."""
+    size = data.shape[axis]
+    if whole.scale.shape[axis] not in (1, size):
+        return None
+    rows = ctx.emit.constant(whole.values, ctx.carrier(whole.kind), whole.name)
+    picked = _gather(ctx, rows, indices, axis)
+    parts: list[Value] = []
+    for array, elem, suffix in (
+        (whole.scale, data.elem, "scale"),
+        (whole.zero_point, whole.kind, "zero_point"),
+    ):
+        uniform = array.size > 0 and (array == array.reshape(-1)[0]).all()
+        if whole.scale.shape[axis] == 1:
+            shape = (*array.shape[:axis], *([1] * indices.rank), *array.shape[axis + 1 :])
+            parts.append(ctx.emit.constant(array.reshape(shape), ctx.carrier(elem), f"{whole.name}_{suffix}"))
+        elif uniform:
+            dims = (*array.shape[:axis], *indices.shape, *array.shape[axis + 1 :])
+            scalar = ctx.emit.constant(array.reshape(-1)[0], ctx.carrier(elem))
+            parts.append(ctx.emit.expand(scalar, dims))
+        else:
+            table = ctx.emit.constant(array, ctx.carrier(elem), f"{whole.name}_{suffix}")
+            parts.append(_gather(ctx, table, indices, axis))
+    return ctx.tensor(ctx.emit.op("dequantizeLinear", picked, *parts), data.elem)
+
+
+def _as_run(ctx: Context, data: Tensor, axis: int, grid: Affine, indices: Tensor) -> Tensor | None:
+    """Indices o, o+1, ..., in row-major order: a slice of the axis, reshaped."""
+    length: Dim = 1
+    varying: list[Dim] = []
+    for dim, stride in zip(reversed(indices.shape), reversed(grid.strides), strict=True):
+        if dim == 1:
+            continue
+        if not ctx.same(stride, length):
+            return None
+        length = length * dim
+        varying.append(dim)
+    if not varying or is_at_least(grid.offset, 0, ctx.ranges) is not True:
+        return None
+    limit = data.shape[axis]
+    if is_at_least(limit - grid.offset, length, ctx.ranges) is not True:
+        if not (isinstance(limit, int) and isinstance(grid.offset, int) and isinstance(length, SymbolicDim)):
+            return None
+        names = names_of(length)
+        name = next(iter(names))
+        if len(names) != 1 or length != symbol(name) or ctx.array(data) is None:
+            if not isinstance(data.content, Quantised) or len(names) != 1 or length != symbol(name):
+                return None
+        # Beyond the table ONNX has no result either.
+        ctx.narrow(name, limit - grid.offset, f"a table of {limit} rows is read at that many positions")
+    cut = slice_of(ctx, data, {axis: (grid.offset, length, 1)})
+    return reshape_to(ctx, cut, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
+
+
+@onnx_op("GatherElements", since=11)
+def gather_elements(ctx: Context, node: OnnxNode) -> Tensor:
+    """Single elements along one axis."""
+    data, indices = node.input(0), node.input(1)
+    axis = ctx.axis(node.integer("axis", 0), data.rank)
+    values, picks = ctx.full(data), ctx.full(indices)
+    # ONNX lets the other axes of the indices be smaller; WebNN wants them equal.
+    sizes = [values.shape[k] if k == axis else picks.shape[k] for k in range(data.rank)]
+    if any(not ctx.same(a, b) for a, b in zip(sizes, values.shape, strict=True)):
+        values = ctx.emit.slice(values, [0] * data.rank, sizes, [1] * data.rank)
+    return ctx.computed(data.elem, "gatherElements", values, picks, axis=axis)
+
+
+@onnx_op("GatherND", since=11)
+def gather_nd_before_12(ctx: Context, node: OnnxNode) -> Tensor:
+    """Each index tuple names a slice of the data."""
+    return _gather_nd(ctx, node.input(0), node.input(1))
+
+
+@onnx_op("GatherND", since=12)
+def gather_nd(ctx: Context, node: OnnxNode) -> Tensor:
+    """The same with leading batch dimensions."""
+    if node.integer("batch_dims", 0) != 0:
+        raise Refused("batch_dims other than 0 has no WebNN counterpart")
+    return _gather_nd(ctx, node.input(0), node.input(1))
+
+
+def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
+    if isinstance(indices.content, Columns):
+        moved = _as_grid(ctx, data, indices.content, indices.shape[:-1])
+        if moved is not None:
+            return moved
+    return ctx.computed(data.elem, "gatherND", ctx.full(data), ctx.full(indices))
+
+
+def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...]) -> Tensor | None:
+    """Column k counts along one axis of its own, over all of dimension k: the data itself, axes rearranged."""
+    axes: list[int] = []
+    for k, part in enumerate(columns.parts):
+        varying = [axis for axis, stride in enumerate(part.strides) if stride != 0 and shape[axis] != 1]
+        if part.offset != 0 or len(varying) > 1:
+            return None
+        if not varying:
+            # A dimension of size 1 is read at its only position, along no axis.
+            if data.shape[k] != 1:
+                return None
+            continue
+        axis = varying[0]
+        if part.strides[axis] != 1 or axis in axes or not ctx.same(shape[axis], data.shape[k]):
+            return None
+        axes.append(axis)
+    taken = [data.shape[k] for k, part in enumerate(columns.parts)]
+    kept = [dim for dim in taken if dim != 1]
+    if len(kept) != len(axes):
+        return None
+    rest = data.shape[len(columns.parts) :]
+    core = reshape_to(ctx, data, (*kept, *rest))
+    order = sorted(range(len(axes)), key=lambda position: axes[position])
+    core = transposed(ctx, core, (*order, *range(len(axes), len(axes) + len(rest))))
+    spread = [shape[axis] if axis in axes else 1 for axis in range(len(shape))]
+    return expand_to(ctx, reshape_to(ctx, core, (*spread, *rest)), (*shape, *rest))
+
+
+@onnx_op("Scatter", since=9)
+@onnx_op("ScatterElements", since=11)
+def scatter_elements_before_16(ctx: Context, node: OnnxNode) -> Tensor:
+    """Single elements replaced along one axis."""
+    return _scatter_elements(ctx, node)
+
+
+@onnx_op("ScatterElements", since=16)
+def scatter_elements(ctx: Context, node: OnnxNode) -> Tensor:
+    """The same; a reduction has no WebNN counterpart."""
+    _refuse_reduction(node)
+    return _scatter_elements(ctx, node)
+
+
+def _scatter_elements(ctx: Context, node: OnnxNode) -> Tensor:
+    data, indices, updates = (node.input(index) for index in range(3))
+    axis = ctx.axis(node.integer("axis", 0), data.rank)
+    if any(not ctx.same(a, b) for k, (a, b) in enumerate(zip(data.shape, indices.shape, strict=True)) if k != axis):
+        raise Refused(f"indices {indices} are smaller than the data {data}; WebNN wants equal sizes off the axis")
+    operands = [ctx.full(tensor) for tensor in (data, indices, updates)]
+    return ctx.computed(data.elem, "scatterElements", *operands, axis=axis)
+
+
+@onnx_op("ScatterND", since=11)
+def scatter_nd_before_16(ctx: Context, node: OnnxNode) -> Tensor:
+    """Slices replaced at index tuples."""
+    operands = [ctx.full(node.input(index)) for index in range(3)]
+    return ctx.computed(node.input(0).elem, "scatterND", *operands)
+
+
+@onnx_op("ScatterND", since=16)
+def scatter_nd(ctx: Context, node: OnnxNode) -> Tensor:
+    """The same; a reduction has no WebNN counterpart."""
+    _refuse_reduction(node)
+    return scatter_nd_before_16(ctx, node)
+
+
+def _refuse_reduction(node: OnnxNode) -> None:
+    reduction = node.text("reduction", "none")
+    if reduction != "none":
+        raise Refused(f"reduction '{reduction}' has no WebNN counterpart")
+
+
+@onnx_op("OneHot", since=9)
+def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
+    """One of two values, by whether the position is the index."""
+    indices, depth, values = (node.input(index) for index in range(3))
+    count = ctx.integer(depth, "depth") if not depth.elem.is_float else int(ctx.constant(depth, "depth").reshape(())[()])
+    axis = node.integer("axis", -1)
+    axis = ctx.axis(axis, indices.rank + 1)
+    pair = ctx.constant(values, "values")
+    off, on = (ctx.known(pair[k].reshape(())) for k in range(2))
+    if indices.elem is not Elem.INT64:
+        indices = convert(ctx, indices, Elem.INT64)
+    size = ctx.scalar(count, Elem.INT64)
+    # Negative indices count from the end.
+    negative = ctx.elementwise("lesser", indices, ctx.scalar(0, Elem.INT64), elem=Elem.BOOL)
+    indices = ctx.elementwise("where", negative, ctx.elementwise("add", indices, size), indices, elem=Elem.INT64)
+    wide = reshape_to(ctx, indices, (*indices.shape[:axis], 1, *indices.shape[axis:]))
+    row = np.arange(count, dtype=np.int64).reshape((count,) + (1,) * (indices.rank - axis))
+    hit = ctx.elementwise("equal", wide, ctx.known(row), elem=Elem.BOOL)
+    return ctx.elementwise("where", hit, on, off, elem=values.elem)
+
+
+@onnx_op("CumSum", since=11)
+def cum_sum(ctx: Context, node: OnnxNode) -> Tensor:
+    """Running sum along an axis."""
+    x = node.input(0)
+    axis = ctx.axis(ctx.integer(node.input(1), "axis"), x.rank)
+    exclusive, backwards = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
+    return ctx.computed(x.elem, "cumulativeSum", ctx.full(x), axis=axis, exclusive=exclusive, reversed=backwards)
+
+

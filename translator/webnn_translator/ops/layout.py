@@ -1,0 +1,547 @@
+"""Moving elements without computing with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+from webnn_runtime.format.builder import Value
+from webnn_runtime.format.dims import (
+    Dim,
+    SymbolicDim,
+    bounds,
+    ceil_div,
+    dim_max,
+    dim_min,
+    is_at_least,
+    is_equal,
+    names_of,
+    product,
+    symbol,
+)
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.node import OnnxNode
+from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Affine, Items, broadcast_shapes
+from webnn_translator.tensor import Columns, Known, Quantised, Tensor
+
+__all__ = ["expand_to", "reshape_to", "slice_of", "transposed"]
+
+
+def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """The same elements in another shape, whose -1 is already solved."""
+    target = tuple(shape)
+    if target == x.shape:
+        return x
+    items = ctx.items(x)
+    static = [dim for dim in target if isinstance(dim, int)]
+    if items is not None and len(static) == len(target):
+        if product(static) != items.size:
+            raise Refused(f"{x} cannot be reshaped to [{', '.join(map(str, target))}]; the model is not valid")
+        return ctx.symbols(items.reshape(static), x.elem)
+    if isinstance(x.content, Affine):
+        strides = _regrouped(ctx, x.shape, x.content.strides, target)
+        if strides is not None:
+            return Tensor(x.elem, target, Affine(x.content.offset, strides))
+    if isinstance(x.content, Known) and x.content.array.size == 1:
+        return ctx.known(x.content.array.reshape(()), x.elem, target)
+    return ctx.tensor(ctx.emit.reshape(ctx.full(x), target), x.elem)
+
+
+def _regrouped(
+    ctx: Context, source: tuple[Dim, ...], strides: tuple[Dim, ...], target: tuple[Dim, ...]
+) -> tuple[Dim, ...] | None:
+    """Strides of a grid in another shape that differs only in axes of size 1."""
+    kept = [(dim, stride) for dim, stride in zip(source, strides, strict=True) if dim != 1]
+    found: list[Dim] = []
+    for dim in target:
+        if dim == 1:
+            found.append(0)
+        elif kept and ctx.same(kept[0][0], dim):
+            found.append(kept.pop(0)[1])
+        else:
+            return None
+    return None if kept else tuple(found)
+
+
+def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
+    """Axes in another order."""
+    if list(permutation) == list(range(x.rank)):
+        return x
+    items = ctx.items(x)
+    if items is not None:
+        return ctx.symbols(items.transpose(tuple(permutation)), x.elem)
+    if isinstance(x.content, Affine):
+        strides = tuple(x.content.strides[axis] for axis in permutation)
+        return Tensor(x.elem, tuple(x.shape[axis] for axis in permutation), Affine(x.content.offset, strides))
+    if isinstance(x.content, Quantised):
+        whole = x.content
+        values, scale, zero = (
+            np.transpose(array, tuple(permutation)) for array in (whole.values, whole.scale, whole.zero_point)
+        )
+        return Tensor(x.elem, tuple(values.shape), Quantised(values, whole.kind, scale, zero, whole.name))
+    return ctx.tensor(ctx.emit.transpose(ctx.full(x), tuple(permutation)), x.elem)
+
+
+def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """Broadcast in both directions; carried out only where a consumer needs every element."""
+    try:
+        whole, certain = broadcast_shapes([x.shape, tuple(shape)], ctx.ranges)
+    except ValueError as exc:
+        raise Refused(f"{exc}; the model is not valid") from exc
+    if whole == x.shape:
+        return x
+    items = ctx.items(x)
+    static = [dim for dim in whole if isinstance(dim, int)]
+    if items is not None and len(static) == len(whole) and product(static) <= 4096:
+        return ctx.symbols(np.broadcast_to(items, static), x.elem)
+    if not certain:
+        return ctx.tensor(ctx.emit.expand(ctx.full(x), whole), x.elem)
+    grid = ctx.affine(x)
+    if grid is not None and not isinstance(x.content, Known):
+        kept = tuple(0 if dim == 1 else stride for stride, dim in zip(grid.strides, x.shape, strict=True))
+        return Tensor(x.elem, whole, Affine(grid.offset, (0,) * (len(whole) - x.rank) + kept))
+    if isinstance(x.content, Known):
+        return Tensor(x.elem, whole, x.content)
+    return ctx.tensor(ctx.value(x), x.elem, whole)
+
+
+@onnx_op("Reshape", since=5)
+def reshape(ctx: Context, node: OnnxNode) -> Tensor:
+    """-1 is the rest; 0 copies the input's dimension."""
+    return _reshape(ctx, node, allow_zero=False)
+
+
+@onnx_op("Reshape", since=14)
+def reshape_since_14(ctx: Context, node: OnnxNode) -> Tensor:
+    """With allowzero=1, 0 means no elements instead."""
+    return _reshape(ctx, node, allow_zero=node.integer("allowzero", 0) == 1)
+
+
+def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
+    x = node.input(0)
+    target = list(ctx.dims(node.input(1), "the target shape"))
+    for index, dim in enumerate(target):
+        if isinstance(dim, SymbolicDim):
+            low = bounds(dim, ctx.ranges)[0]
+            copied = x.shape[index] if index < x.rank else None
+            if low < 1 and not allow_zero and dim != copied and low < 0:
+                raise Refused(
+                    f"the target dimension {dim} may be 0 or negative, which has another meaning", sorted(names_of(dim))
+                )
+        elif dim == 0 and not allow_zero:
+            if index >= x.rank:
+                raise Refused(f"the target shape copies dimension {index} of {x}; the model is not valid")
+            target[index] = x.shape[index]
+        elif dim < -1:
+            raise Refused(f"the target shape holds {dim}; the model is not valid")
+    return reshape_to(ctx, x, ctx.solve_reshape(target, x.shape))
+
+
+@onnx_op("Flatten")
+def flatten(ctx: Context, node: OnnxNode) -> Tensor:
+    """Two dimensions: those before the axis, and the rest."""
+    x = node.input(0)
+    axis = node.integer("axis", 1)
+    if not -x.rank <= axis <= x.rank:
+        raise Refused(f"axis {axis} is out of range for rank {x.rank}; the model is not valid")
+    axis = axis + x.rank if axis < 0 else axis
+    return reshape_to(ctx, x, (product(list(x.shape[:axis])), product(list(x.shape[axis:]))))
+
+
+@onnx_op("Squeeze")
+def squeeze_before_13(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an attribute."""
+    return _squeeze(ctx, node.input(0), node.integers("axes") if node.has("axes") else None)
+
+
+@onnx_op("Squeeze", since=13)
+def squeeze(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an input."""
+    axes = node.optional(1)
+    return _squeeze(ctx, node.input(0), None if axes is None else ctx.ints(axes, "axes"))
+
+
+def _squeeze(ctx: Context, x: Tensor, axes: Sequence[int] | None) -> Tensor:
+    if axes is None:
+        open_dims = [dim for dim in x.shape if isinstance(dim, SymbolicDim) and is_equal(dim, 1, ctx.ranges) is None]
+        if open_dims:
+            names = sorted(frozenset().union(*(names_of(dim) for dim in open_dims)))
+            raise Refused(f"it removes every dimension of size 1, and {open_dims[0]} may be one", names)
+        dropped = tuple(axis for axis, dim in enumerate(x.shape) if dim == 1)
+    else:
+        dropped = ctx.axes(axes, x.rank)
+        for axis in dropped:
+            if is_equal(x.shape[axis], 1, ctx.ranges) is False:
+                raise Refused(f"dimension {axis} of {x} is not 1; the model is not valid")
+            if x.shape[axis] != 1:
+                raise Refused(f"dimension {x.shape[axis]} must be 1", sorted(names_of(x.shape[axis])))
+    return reshape_to(ctx, x, [dim for axis, dim in enumerate(x.shape) if axis not in dropped])
+
+
+@onnx_op("Unsqueeze")
+def unsqueeze_before_13(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an attribute."""
+    return _unsqueeze(ctx, node.input(0), node.integers("axes"))
+
+
+@onnx_op("Unsqueeze", since=13)
+def unsqueeze(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an input."""
+    return _unsqueeze(ctx, node.input(0), ctx.ints(node.input(1), "axes"))
+
+
+def _unsqueeze(ctx: Context, x: Tensor, axes: Sequence[int]) -> Tensor:
+    rank = x.rank + len(axes)
+    added = ctx.axes(axes, rank)
+    dims = list(x.shape)
+    for axis in sorted(added):
+        dims.insert(axis, 1)
+    return reshape_to(ctx, x, dims)
+
+
+@onnx_op("Transpose")
+def transpose(ctx: Context, node: OnnxNode) -> Tensor:
+    """Without a permutation the order of the axes is reversed."""
+    x = node.input(0)
+    permutation = node.integers("perm", tuple(reversed(range(x.rank))))
+    if sorted(permutation) != list(range(x.rank)):
+        raise Refused(f"{list(permutation)} is no permutation of the axes of {x}; the model is not valid")
+    return transposed(ctx, x, permutation)
+
+
+@onnx_op("Expand", since=8)
+def expand(ctx: Context, node: OnnxNode) -> Tensor:
+    """Broadcast to a shape, in both directions."""
+    return expand_to(ctx, node.input(0), ctx.dims(node.input(1), "the shape"))
+
+
+@onnx_op("Concat", since=4)
+def concat(ctx: Context, node: OnnxNode) -> Tensor:
+    """Tensors one after another; those without elements add nothing."""
+    parts = node.operands
+    axis = ctx.axis(node.integer("axis"), parts[0].rank)
+    elem = parts[0].elem
+    filled = [part for part in parts if part.shape[axis : axis + 1] != (0,)] or [parts[0]]
+    if any(part.elem is not elem or part.rank != parts[0].rank for part in parts):
+        raise Refused("its inputs differ in type or rank; the model is not valid")
+    known = [ctx.items(part) for part in filled]
+    if all(items is not None for items in known):
+        return ctx.symbols(np.concatenate([items for items in known if items is not None], axis), elem)
+    if len(filled) == 1:
+        return filled[0]
+    columns = _columns(ctx, filled, axis)
+    if columns is not None:
+        return columns
+    return ctx.tensor(ctx.emit.concat([ctx.full(part) for part in filled], axis), elem)
+
+
+def _columns(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor | None:
+    """Position grids side by side, as GatherND takes them."""
+    first = parts[0]
+    if axis != first.rank - 1 or any(part.shape[-1] != 1 for part in parts):
+        return None
+    if any(not ctx.same(a, b) for part in parts for a, b in zip(part.shape, first.shape, strict=True)):
+        return None
+    if not any(isinstance(part.content, Affine) for part in parts):
+        return None
+    grids = [ctx.affine(part) for part in parts]
+    if any(grid is None for grid in grids):
+        return None
+    return Tensor(first.elem, (*first.shape[:-1], len(parts)), Columns(tuple(grid for grid in grids if grid)))
+
+
+@onnx_op("Split", since=2)
+def split_before_13(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Sizes are an attribute; without them the parts are equal."""
+    return _split(ctx, node, node.integers("split") if node.has("split") else None)
+
+
+@onnx_op("Split", since=13)
+def split_before_18(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Sizes are an input; without them the parts are equal."""
+    sizes = node.optional(1)
+    return _split(ctx, node, None if sizes is None else ctx.dims(sizes, "the sizes"))
+
+
+@onnx_op("Split", since=18)
+def split(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Without sizes `num_outputs` parts, the last one smaller where they do not divide."""
+    sizes = node.optional(1)
+    if sizes is not None:
+        return _split(ctx, node, ctx.dims(sizes, "the sizes"))
+    x = node.input(0)
+    parts = node.integer("num_outputs")
+    dim = ctx.size(x.shape[ctx.axis(node.integer("axis", 0), x.rank)], "the split dimension")
+    each = -(-dim // parts)
+    return _split(ctx, node, [each] * (parts - 1) + [dim - each * (parts - 1)])
+
+
+def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Tensor | None]:
+    x = node.input(0)
+    axis = ctx.axis(node.integer("axis", 0), x.rank)
+    if sizes is None:
+        whole = x.shape[axis]
+        each = whole // len(node.outputs)
+        if each * len(node.outputs) != whole:
+            raise Refused(f"dimension {whole} is not divided by {len(node.outputs)}")
+        sizes = [each] * len(node.outputs)
+    if len(sizes) != len(node.outputs):
+        raise Refused(f"{len(sizes)} sizes for {len(node.outputs)} outputs; the model is not valid")
+    if not ctx.same(sum(sizes[1:], sizes[0]), x.shape[axis]):
+        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}")
+    if ctx.items(x) is None and not isinstance(x.content, Affine) and all(size != 0 for size in sizes):
+        parts = ctx.emit.op_many("split", ctx.full(x), splits=tuple(sizes), axis=axis)
+        return [ctx.tensor(part, x.elem) for part in parts]
+    starts = list(accumulate(sizes, initial=0))
+    return [slice_of(ctx, x, {axis: (start, size, 1)}) for start, size in zip(starts, sizes, strict=False)]
+
+
+def slice_of(ctx: Context, x: Tensor, cuts: dict[int, tuple[Dim, Dim, int]]) -> Tensor:
+    """Per axis (start, number of elements, step): a positive or negative step through existing elements."""
+    cuts = {axis: cut for axis, cut in cuts.items() if cut[:2] != (0, x.shape[axis]) or cut[2] != 1}
+    if not cuts:
+        return x
+    shape = tuple(cuts[axis][1] if axis in cuts else dim for axis, dim in enumerate(x.shape))
+    if isinstance(x.content, Affine):
+        offset, strides = x.content.offset, list(x.content.strides)
+        for axis, (start, _, step) in cuts.items():
+            offset = offset + start * strides[axis]
+            strides[axis] = strides[axis] * step
+        return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
+    items = ctx.items(x)
+    if items is not None and all(isinstance(dim, int) for cut in cuts.values() for dim in cut):
+        return ctx.symbols(_picked(items, cuts), x.elem)
+    grid = ctx.affine(x) if x.elem in (Elem.INT32, Elem.INT64) else None
+    if grid is not None and any(isinstance(dim, SymbolicDim) for dim in shape):
+        # A table of positions, cut to a dynamic length: still positions.
+        offset, strides = grid.offset, list(grid.strides)
+        for axis, (start, _, step) in cuts.items():
+            offset = offset + start * strides[axis]
+            strides[axis] = strides[axis] * step
+        return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
+    if any(dim == 0 for dim in shape):
+        raise Refused("it takes no elements; WebNN has no empty tensors")
+    if isinstance(x.content, Quantised):
+        return ctx.tensor(_sliced(ctx, ctx.dequantised(x.content), cuts), x.elem)
+    return ctx.tensor(_sliced(ctx, ctx.full(x), cuts), x.elem)
+
+
+def _picked(items: Items, cuts: dict[int, tuple[Dim, Dim, int]]) -> Items:
+    for axis, (start, count, step) in cuts.items():
+        indices = [int(str(start)) + step * k for k in range(int(str(count)))]
+        items = np.take(items, indices, axis)
+    return items
+
+
+def _sliced(ctx: Context, value: Value, cuts: dict[int, tuple[Dim, Dim, int]]) -> Value:
+    turned = [axis for axis, cut in cuts.items() if cut[2] < 0]
+    if turned:
+        # Backwards is forwards through the reversed tensor.
+        value = ctx.emit.op("reverse", value, axes=tuple(turned))
+    starts: list[Dim] = [0] * value.rank
+    sizes: list[Dim] = list(value.shape)
+    strides = [1] * value.rank
+    for axis, (start, count, step) in cuts.items():
+        starts[axis] = value.shape[axis] - 1 - start if step < 0 else start
+        strides[axis] = abs(step)
+        sizes[axis] = (count - 1) * abs(step) + 1
+    return ctx.emit.slice(value, starts, sizes, strides)
+
+
+@onnx_op("Slice")
+def slice_before_10(ctx: Context, node: OnnxNode) -> Tensor:
+    """Starts, ends and axes are attributes; there are no steps."""
+    starts, ends = node.integers("starts"), node.integers("ends")
+    axes = node.integers("axes", tuple(range(len(starts))))
+    return _slice(ctx, node.input(0), starts, ends, axes, (1,) * len(starts))
+
+
+@onnx_op("Slice", since=10)
+def slice_(ctx: Context, node: OnnxNode) -> Tensor:
+    """Starts, ends, axes and steps are inputs."""
+    starts = ctx.dims(node.input(1), "starts")
+    ends = ctx.dims(node.input(2), "ends")
+    axes_input, steps_input = node.optional(3), node.optional(4)
+    axes = tuple(range(len(starts))) if axes_input is None else ctx.ints(axes_input, "axes")
+    steps = (1,) * len(starts) if steps_input is None else ctx.ints(steps_input, "steps")
+    return _slice(ctx, node.input(0), starts, ends, axes, steps)
+
+
+def _slice(
+    ctx: Context, x: Tensor, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[int], steps: Sequence[int]
+) -> Tensor:
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Refused("starts, ends, axes and steps differ in length; the model is not valid")
+    cuts: dict[int, tuple[Dim, Dim, int]] = {}
+    for start, end, axis, step in zip(starts, ends, ctx.axes(axes, x.rank), steps, strict=True):
+        if step == 0:
+            raise Refused("a step is 0; the model is not valid")
+        dim = x.shape[axis]
+        if isinstance(dim, int) and isinstance(start, int) and isinstance(end, int):
+            picked = range(*slice(start, _end(end, step), step).indices(dim))
+            cuts[axis] = (picked.start, len(picked), step) if len(picked) else (0, 0, 1)
+        else:
+            cuts[axis] = _dynamic_cut(ctx, x, dim, start, end, step)
+    return slice_of(ctx, x, cuts)
+
+
+def _end(end: int, step: int) -> int | None:
+    # The smallest integers mean "past the first element" when going backwards; Python spells that None.
+    return None if step < 0 and end <= -(2**31) else end
+
+
+def _dynamic_cut(ctx: Context, x: Tensor, dim: Dim, start: Dim, end: Dim, step: int) -> tuple[Dim, Dim, int]:
+    first = _clamped(ctx, start, dim, x)
+    if step < 0:
+        if isinstance(start, int) and start in (-1, 2**31 - 1, 2**63 - 1) and isinstance(end, int) and end < -(2**30):
+            return dim - 1, ceil_div(dim, -step), step
+        raise Refused("a negative step over a dynamic dimension, other than over all of it", sorted(names_of(dim)))
+    last = _clamped(ctx, end, dim, x)
+    length = last - first
+    if is_at_least(length, 0, ctx.ranges) is not True:
+        length = dim_max(length, 0, ctx.ranges)
+    return first, ceil_div(length, step), step
+
+
+def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
+    """A start or end: negative ones count from the end, and both are clamped to 0..dim."""
+    if isinstance(position, int):
+        if position >= 0:
+            if position >= 2**31 - 1:
+                return dim
+        else:
+            if position <= -(2**31) + 1:
+                return 0
+            position = dim_max(dim + position, 0, ctx.ranges)
+    elif is_at_least(position, 0, ctx.ranges) is not True:
+        if is_at_least(-position, 1, ctx.ranges) is True:
+            position = dim + position
+        if is_at_least(position, 0, ctx.ranges) is not True:
+            names = sorted(names_of(position))
+            raise Refused(f"whether {position} is negative depends on {', '.join(names)}", names)
+    if is_at_least(dim, position, ctx.ranges):
+        return position
+    if isinstance(dim, int) and isinstance(position, SymbolicDim) and ctx.array(x) is not None:
+        # A constant table cut to a dynamic length: more than the table holds is an error further on.
+        names = names_of(position)
+        if len(names) == 1 and position == symbol(next(iter(names))):
+            ctx.narrow(next(iter(names)), dim, f"a constant table of {dim} is cut to it")
+            return position
+    return dim_min(position, dim, ctx.ranges)
+
+
+def _name_alone(dim: SymbolicDim) -> Dim:
+    return symbol(next(iter(names_of(dim))))
+
+
+@onnx_op("Tile", since=6)
+def tile(ctx: Context, node: OnnxNode) -> Tensor:
+    """The tensor repeated along each axis."""
+    x = node.input(0)
+    repeats = ctx.dims(node.input(1), "repeats")
+    if len(repeats) != x.rank:
+        raise Refused(f"{len(repeats)} repeats for {x}; the model is not valid")
+    items = ctx.items(x)
+    static = [dim for dim in repeats if isinstance(dim, int)]
+    if items is not None and len(static) == len(repeats):
+        return ctx.symbols(np.tile(items, static), x.elem)
+    if all(repeat == 1 for repeat in repeats):
+        return x
+    if all(repeat == 1 or dim == 1 for repeat, dim in zip(repeats, x.shape, strict=True)):
+        return expand_to(ctx, x, [dim * repeat for dim, repeat in zip(x.shape, repeats, strict=True)])
+    return ctx.tensor(ctx.emit.op("tile", ctx.full(x), repetitions=repeats), x.elem)
+
+
+@onnx_op("Pad", since=2)
+def pad_before_11(ctx: Context, node: OnnxNode) -> Tensor:
+    """Pads and value are attributes."""
+    x = node.input(0)
+    return _pad(ctx, node, x, node.integers("pads"), tuple(range(x.rank)), node.number("value", 0.0))
+
+
+@onnx_op("Pad", since=11)
+def pad(ctx: Context, node: OnnxNode) -> Tensor:
+    """Pads and value are inputs; since version 18 there are axes."""
+    x, value, axes_input = node.input(0), node.optional(2), node.optional(3)
+    axes = tuple(range(x.rank)) if axes_input is None else ctx.axes(ctx.ints(axes_input, "axes"), x.rank)
+    number = 0 if value is None else ctx.constant(value, "the padding value").reshape(())[()].item()
+    return _pad(ctx, node, x, ctx.dims(node.input(1), "pads"), axes, number)
+
+
+def _pad(
+    ctx: Context, node: OnnxNode, x: Tensor, pads: Sequence[Dim], axes: Sequence[int], number: float
+) -> Tensor:
+    mode = node.choice("mode", "constant", "constant", "reflect", "edge")
+    if len(pads) != 2 * len(axes):
+        raise Refused(f"{len(pads)} pads for {len(axes)} axes; the model is not valid")
+    begins: list[Dim] = [0] * x.rank
+    ends: list[Dim] = [0] * x.rank
+    cuts: dict[int, tuple[Dim, Dim, int]] = {}
+    for index, axis in enumerate(axes):
+        begin, end = pads[index], pads[index + len(axes)]
+        for amount in (begin, end):
+            if isinstance(amount, SymbolicDim) and is_at_least(amount, 0, ctx.ranges) is not True:
+                raise Refused(f"whether the padding {amount} is negative is not known", sorted(names_of(amount)))
+        cut_begin, cut_end = (-amount if isinstance(amount, int) and amount < 0 else 0 for amount in (begin, end))
+        if cut_begin or cut_end:
+            if mode != "constant":
+                raise Refused(f"negative padding in mode {mode}")
+            cuts[axis] = (cut_begin, x.shape[axis] - cut_begin - cut_end, 1)
+        begins[axis], ends[axis] = (0 if cut_begin else begin), (0 if cut_end else end)
+    x = slice_of(ctx, x, cuts)
+    if all(amount == 0 for amount in (*begins, *ends)):
+        return x
+    wire = {"constant": "constant", "reflect": "reflection", "edge": "edge"}[mode]
+    made = ctx.emit.op(
+        "pad",
+        ctx.full(x),
+        beginningPadding=tuple(begins),
+        endingPadding=tuple(ends),
+        mode=wire,
+        value=number if mode == "constant" else 0,
+    )
+    return ctx.tensor(made, x.elem)
+
+
+@onnx_op("Trilu", since=14)
+def trilu(ctx: Context, node: OnnxNode) -> Tensor:
+    """Upper or lower triangle, counted from diagonal k."""
+    x, diagonal = node.input(0), node.optional(1)
+    k = 0 if diagonal is None else ctx.integer(diagonal, "k")
+    upper = node.integer("upper", 1) == 1
+    return ctx.computed(x.elem, "triangular", ctx.full(x), upper=upper, diagonal=k)
+
+
+@onnx_op("DepthToSpace")
+def depth_to_space(ctx: Context, node: OnnxNode) -> Tensor:
+    """Channels to blocks of pixels, in one of two orders."""
+    x, block = node.input(0), node.integer("blocksize")
+    if x.rank != 4:
+        raise Refused(f"the input is {x}; rank 4 is needed")
+    batch, channels, height, width = x.shape
+    mode = node.choice("mode", "DCR", "DCR", "CRD")
+    rest = channels // (block * block)
+    split = (batch, block, block, rest, height, width) if mode == "DCR" else (batch, rest, block, block, height, width)
+    order = (0, 3, 4, 1, 5, 2) if mode == "DCR" else (0, 1, 4, 2, 5, 3)
+    return reshape_to(
+        ctx, transposed(ctx, reshape_to(ctx, x, split), order), (batch, rest, height * block, width * block)
+    )
+
+
+@onnx_op("SpaceToDepth")
+def space_to_depth(ctx: Context, node: OnnxNode) -> Tensor:
+    """Blocks of pixels to channels."""
+    x, block = node.input(0), node.integer("blocksize")
+    if x.rank != 4:
+        raise Refused(f"the input is {x}; rank 4 is needed")
+    batch, channels, height, width = x.shape
+    high, wide = height // block, width // block
+    parts = reshape_to(ctx, x, (batch, channels, high, block, wide, block))
+    return reshape_to(
+        ctx, transposed(ctx, parts, (0, 3, 5, 1, 2, 4)), (batch, channels * block * block, high, wide)
+    )

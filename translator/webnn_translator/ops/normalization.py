@@ -1,0 +1,174 @@
+"""Normalisations."""
+
+from __future__ import annotations
+
+from webnn_runtime.format.dims import Dim, product
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.node import OnnxNode
+from webnn_translator.ops.layout import expand_to, reshape_to
+from webnn_translator.registry import onnx_op
+from webnn_translator.tensor import Tensor
+
+__all__ = ["layer_norm", "rms_norm"]
+
+
+@onnx_op("LayerNormalization", since=17)
+def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Over all axes from `axis` to the last."""
+    x = node.input(0)
+    axis = ctx.axis(node.integer("axis", -1), x.rank)
+    epsilon = node.number("epsilon", 1e-5)
+    results: list[Tensor | None] = [layer_norm(ctx, x, node.input(1), node.optional(2), axis, epsilon)]
+    if node.wants(1) or node.wants(2):
+        axes = tuple(range(axis, x.rank))
+        mean = ctx.computed(x.elem, "reduceMean", ctx.full(x), axes=axes, keepDimensions=True)
+        centred = ctx.elementwise("sub", x, mean)
+        square = ctx.elementwise("mul", centred, centred)
+        variance = ctx.computed(x.elem, "reduceMean", ctx.full(square), axes=axes, keepDimensions=True)
+        padded = ctx.elementwise("add", variance, ctx.scalar(epsilon, x.elem))
+        results += [mean, ctx.elementwise("reciprocal", ctx.elementwise("sqrt", padded))]
+    return results
+
+
+def layer_norm(ctx: Context, x: Tensor, scale: Tensor | None, bias: Tensor | None, axis: int, epsilon: float) -> Tensor:
+    """WebNN's layerNormalization over axis..rank-1; scale and bias are stretched to those dimensions."""
+    axes = tuple(range(axis, x.rank))
+    operands = [
+        None if part is None else ctx.full(expand_to(ctx, part, x.shape[axis:])) for part in (scale, bias)
+    ]
+    if any(operand is not None and operand.rank != len(axes) for operand in operands):
+        raise Refused("scale or bias has more dimensions than are normalised")
+    made = ctx.emit.op("layerNormalization", ctx.full(x), *operands, axes=axes, epsilon=epsilon)
+    return ctx.tensor(made, x.elem)
+
+
+def rms_norm(ctx: Context, x: Tensor, scale: Tensor, axis: int, epsilon: float) -> Tensor:
+    """X / sqrt(mean(x^2) + epsilon) * scale."""
+    square = ctx.elementwise("mul", x, x)
+    axes = tuple(range(axis, x.rank))
+    mean = ctx.computed(x.elem, "reduceMean", ctx.full(square), axes=axes, keepDimensions=True)
+    root = ctx.elementwise("sqrt", ctx.elementwise("add", mean, ctx.scalar(epsilon, x.elem)))
+    return ctx.elementwise("mul", ctx.elementwise("div", x, root), scale)
+
+
+@onnx_op("RMSNormalization", since=23)
+def rms_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """Over all axes from `axis` to the last, without a mean."""
+    x = node.input(0)
+    axis = ctx.axis(node.integer("axis", -1), x.rank)
+    return rms_norm(ctx, x, node.input(1), axis, node.number("epsilon", 1e-5))
+
+
+@onnx_op("SimplifiedLayerNormalization", attributes=("axis", "epsilon", "stash_type"))
+def simplified_layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """ONNX Runtime's earlier name of RMSNormalization."""
+    if node.wants(1):
+        raise Refused("the output inv_std_var is not supported")
+    return [rms_normalization(ctx, node)]
+
+
+@onnx_op("SkipLayerNormalization", domain="com.microsoft", attributes=("epsilon",))
+def skip_layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """LayerNormalization of input + skip + bias over the last axis."""
+    gamma, beta, bias = node.input(2), node.optional(3), node.optional(4)
+    total = _skipped(ctx, node, bias)
+    made = layer_norm(ctx, total, gamma, beta, total.rank - 1, node.number("epsilon", 1e-12))
+    return [made, None, None, total]
+
+
+@onnx_op("SkipSimplifiedLayerNormalization", domain="com.microsoft", attributes=("epsilon",))
+def skip_simplified_layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """RMSNormalization of input + skip + bias over the last axis."""
+    total = _skipped(ctx, node, node.optional(3))
+    made = rms_norm(ctx, total, node.input(2), total.rank - 1, node.number("epsilon", 1e-12))
+    return [made, None, None, total]
+
+
+def _skipped(ctx: Context, node: OnnxNode, bias: Tensor | None) -> Tensor:
+    if node.wants(1) or node.wants(2):
+        raise Refused("the outputs mean and inv_std_var are not supported")
+    total = ctx.elementwise("add", node.input(0), node.input(1))
+    return total if bias is None else ctx.elementwise("add", total, bias)
+
+
+@onnx_op("BatchNormalization", since=7)
+def batch_normalization_before_14(ctx: Context, node: OnnxNode) -> Tensor:
+    """Inference: per channel, by stored mean and variance."""
+    if any(node.wants(index) for index in range(1, len(node.outputs))) or node.integer("spatial", 1) != 1:
+        raise Refused("training outputs and spatial=0 are not supported")
+    return _batch_normalization(ctx, node)
+
+
+@onnx_op("BatchNormalization", since=14)
+def batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """The same; `training_mode` has to be 0."""
+    if node.integer("training_mode", 0) != 0:
+        raise Refused("training_mode is 1; only inference can be translated")
+    return _batch_normalization(ctx, node)
+
+
+def _batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    x, scale, bias, mean, variance = (node.input(index) for index in range(5))
+    operands = [ctx.full(tensor) for tensor in (x, mean, variance, scale, bias)]
+    axis = 1 if x.rank > 1 else 0
+    return ctx.computed(x.elem, "batchNormalization", *operands, axis=axis, epsilon=node.number("epsilon", 1e-5))
+
+
+@onnx_op("InstanceNormalization", since=6)
+def instance_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """Over all spatial axes of each channel."""
+    x, scale, bias = (node.input(index) for index in range(3))
+    if x.rank < 3:
+        raise Refused(f"the input is {x}; it has no spatial axes")
+    epsilon = node.number("epsilon", 1e-5)
+    if x.rank == 4:
+        operands = [ctx.full(tensor) for tensor in (x, scale, bias)]
+        return ctx.computed(x.elem, "instanceNormalization", *operands, epsilon=epsilon, layout="nchw")
+    return _per_channel(ctx, layer_norm(ctx, x, None, None, 2, epsilon), scale, bias)
+
+
+def _per_channel(ctx: Context, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    shape: list[Dim] = [x.shape[1], *([1] * (x.rank - 2))]
+    scaled = ctx.elementwise("mul", x, reshape_to(ctx, scale, shape))
+    return ctx.elementwise("add", scaled, reshape_to(ctx, bias, shape))
+
+
+@onnx_op("GroupNormalization", since=18)
+def group_normalization_before_21(ctx: Context, node: OnnxNode) -> Tensor:
+    """Scale and bias per group."""
+    x, groups = node.input(0), node.integer("num_groups")
+    grouped = _grouped(ctx, x, groups, node.number("epsilon", 1e-5))
+    parts = [reshape_to(ctx, node.input(index), (groups, 1)) for index in (1, 2)]
+    return reshape_to(ctx, ctx.elementwise("add", ctx.elementwise("mul", grouped, parts[0]), parts[1]), x.shape)
+
+
+@onnx_op("GroupNormalization", since=21)
+def group_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """Scale and bias per channel."""
+    x, groups = node.input(0), node.integer("num_groups")
+    grouped = _grouped(ctx, x, groups, node.number("epsilon", 1e-5))
+    return _per_channel(ctx, reshape_to(ctx, grouped, x.shape), node.input(1), node.input(2))
+
+
+def _grouped(ctx: Context, x: Tensor, groups: int, epsilon: float) -> Tensor:
+    each = x.shape[1] // groups
+    if not ctx.same(each * groups, x.shape[1]):
+        raise Refused(f"{x.shape[1]} channels are not divided by {groups} groups")
+    rows = reshape_to(ctx, x, (x.shape[0], groups, each * product(list(x.shape[2:]))))
+    return layer_norm(ctx, rows, None, None, 2, epsilon)
+
+
+@onnx_op("LpNormalization")
+def lp_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """X divided by its norm along an axis, and 0 where the norm is 0."""
+    x, p = node.input(0), node.integer("p", 2)
+    axis = ctx.axis(node.integer("axis", -1), x.rank)
+    if p not in (1, 2):
+        raise Refused(f"p is {p}; 1 or 2 are valid")
+    norm = ctx.computed(x.elem, f"reduceL{p}", ctx.full(x), axes=(axis,), keepDimensions=True)
+    zero = ctx.scalar(0, x.elem)
+    is_zero = ctx.elementwise("equal", norm, zero)
+    safe = ctx.elementwise("where", is_zero, ctx.scalar(1, x.elem), norm, elem=x.elem)
+    return ctx.elementwise("div", x, safe)

@@ -1,0 +1,108 @@
+"""Reductions; axes are an attribute in earlier versions and an input in later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Final
+
+import numpy as np
+from webnn_runtime.format.dims import Dim, dim_max, dim_min
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.node import OnnxNode
+from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Items
+from webnn_translator.tensor import Tensor
+
+_OPS: Final = {
+    "ReduceL1": "reduceL1",
+    "ReduceL2": "reduceL2",
+    "ReduceLogSum": "reduceLogSum",
+    "ReduceLogSumExp": "reduceLogSumExp",
+    "ReduceMax": "reduceMax",
+    "ReduceMean": "reduceMean",
+    "ReduceMin": "reduceMin",
+    "ReduceProd": "reduceProduct",
+    "ReduceSum": "reduceSum",
+    "ReduceSumSquare": "reduceSumSquare",
+}
+# Where a reduction over nothing is the value itself by any reading of noop_with_empty_axes.
+_IDENTITIES: Final = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceLogSumExp")
+_LATER: Final = tuple(op for op in _OPS if op != "ReduceSum")
+
+
+@onnx_op(*_OPS)
+def reduction_with_attribute(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an attribute; none means all."""
+    axes = node.integers("axes") if node.has("axes") else None
+    return _reduce(ctx, node, axes)
+
+
+@onnx_op(*_LATER, since=18)
+@onnx_op("ReduceSum", since=13)
+def reduction(ctx: Context, node: OnnxNode) -> Tensor:
+    """Axes are an input; none means all, or nothing with noop_with_empty_axes."""
+    given = node.optional(1)
+    axes = None if given is None else ctx.ints(given, "axes")
+    if not axes and node.integer("noop_with_empty_axes", 0) == 1:
+        if node.op_type not in _IDENTITIES:
+            raise Refused("noop_with_empty_axes is read in two ways for this operator")
+        return node.input(0)
+    return _reduce(ctx, node, axes or None)
+
+
+def _reduce(ctx: Context, node: OnnxNode, axes: Sequence[int] | None) -> Tensor:
+    x = node.input(0)
+    keep = node.integer("keepdims", 1) != 0
+    over = tuple(range(x.rank)) if axes is None else tuple(sorted(ctx.axes(axes, x.rank)))
+    items = ctx.items(x)
+    if items is not None and node.op_type in _EXACT and items.size:
+        return ctx.symbols(_reduced(ctx, items, over, keep, _EXACT[node.op_type]), x.elem)
+    return ctx.computed(x.elem, _OPS[node.op_type], ctx.full(x), axes=over, keepDimensions=keep)
+
+
+_Step = Callable[[Context, Dim, Dim], Dim]
+_EXACT: Final[dict[str, _Step]] = {
+    "ReduceSum": lambda _, a, b: a + b,
+    "ReduceProd": lambda _, a, b: a * b,
+    "ReduceMax": lambda ctx, a, b: dim_max(a, b, ctx.ranges),
+    "ReduceMin": lambda ctx, a, b: dim_min(a, b, ctx.ranges),
+}
+
+
+def _reduced(ctx: Context, items: Items, axes: Sequence[int], keep: bool, step: _Step) -> Items:
+    for axis in reversed(axes):
+        columns = np.moveaxis(items, axis, 0)
+        result = np.empty(columns.shape[1:], object)
+        for index in np.ndindex(result.shape):
+            result[index] = reduce(lambda a, b: step(ctx, a, b), (column[index] for column in columns))
+        items = np.expand_dims(result, axis) if keep else result
+    return items
+
+
+@onnx_op("ArgMax", "ArgMin")
+def arg_extreme_before_12(ctx: Context, node: OnnxNode) -> Tensor:
+    """Index of the first largest or smallest element."""
+    return _arg_extreme(ctx, node, last=False)
+
+
+@onnx_op("ArgMax", "ArgMin", since=12)
+def arg_extreme(ctx: Context, node: OnnxNode) -> Tensor:
+    """The first one, or the last with select_last_index."""
+    return _arg_extreme(ctx, node, last=node.integer("select_last_index", 0) != 0)
+
+
+def _arg_extreme(ctx: Context, node: OnnxNode, *, last: bool) -> Tensor:
+    x = node.input(0)
+    axis = ctx.axis(node.integer("axis", 0), x.rank)
+    options = {"axis": axis, "keepDimensions": node.integer("keepdims", 1) != 0, "outputDataType": "int64"}
+    op = "argMax" if node.op_type == "ArgMax" else "argMin"
+    if not last:
+        return ctx.computed(Elem.INT64, op, ctx.full(x), **options)
+    # The last one is the first one from behind.
+    behind = ctx.computed(Elem.INT64, op, ctx.emit.op("reverse", ctx.full(x), axes=(axis,)), **options)
+    top = ctx.tensor(ctx.dim_value(x.shape[axis] - 1), Elem.INT64)
+    return ctx.elementwise("sub", top, behind)

@@ -1,0 +1,182 @@
+"""Constants, shapes and type conversions: what most models use to compute shapes with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from webnn_runtime.format.dims import Dim, bounds, ceil_div, dim_max, product
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array
+
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.initializers import elem_of, read_tensor
+from webnn_translator.node import OnnxNode
+from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Affine
+from webnn_translator.tensor import Columns, Known, Quantised, Symbols, Tensor
+
+__all__ = ["cast_array", "convert"]
+
+# Cast weights of at least this many elements stay quantised.
+_WEIGHTS = 1 << 10
+
+
+@onnx_op("Constant")
+def constant(ctx: Context, node: OnnxNode) -> Tensor:
+    """A tensor, or since version 12 a number or a list in one of six attributes."""
+    if len(node.attributes) != 1:
+        raise Refused(f"a Constant has exactly one value; this one has {len(node.attributes)}")
+    (name,) = node.attributes
+    if name == "value":
+        elem, array = read_tensor(node.attributes["value"], None)
+        return Tensor(elem, tuple(array.shape), Known(array))
+    if name in ("value_int", "value_ints"):
+        return ctx.known(np.asarray(node.attributes[name], np.int64))
+    if name in ("value_float", "value_floats"):
+        return ctx.known(np.asarray(node.attributes[name], np.float32))
+    raise Refused(f"a Constant with {name} has no WebNN counterpart")
+
+
+@onnx_op("Identity")
+def identity(_: Context, node: OnnxNode) -> Tensor:
+    """The same value."""
+    return node.input(0)
+
+
+@onnx_op("Dropout", since=7)
+def dropout_before_12(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Inference: nothing is dropped."""
+    return [node.input(0), _mask(ctx, node)]
+
+
+@onnx_op("Dropout", since=12)
+def dropout(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """Inference only: `training_mode` has to be false."""
+    training = node.optional(2)
+    if training is not None and ctx.constant(training, "training_mode").any():
+        raise Refused("training_mode is true; only inference can be translated")
+    return [node.input(0), _mask(ctx, node)]
+
+
+def _mask(ctx: Context, node: OnnxNode) -> Tensor | None:
+    return ctx.known(np.asarray(True), Elem.BOOL, node.input(0).shape) if node.wants(1) else None
+
+
+@onnx_op("Shape")
+def shape_before_15(ctx: Context, node: OnnxNode) -> Tensor:
+    """All dimensions."""
+    return ctx.from_dims(node.input(0).shape)
+
+
+@onnx_op("Shape", since=15)
+def shape(ctx: Context, node: OnnxNode) -> Tensor:
+    """Dimensions start to end - 1, both clamped to the rank."""
+    dims = node.input(0).shape
+    return ctx.from_dims(dims[slice(node.integer("start", 0), node.integer("end", len(dims)))])
+
+
+@onnx_op("Size")
+def size(ctx: Context, node: OnnxNode) -> Tensor:
+    """Number of elements."""
+    items = np.empty((), object)
+    items[()] = product(list(node.input(0).shape))
+    return ctx.symbols(items)
+
+
+@onnx_op("ConstantOfShape", since=9)
+def constant_of_shape(ctx: Context, node: OnnxNode) -> Tensor:
+    """One value in every element."""
+    dims = ctx.dims(node.input(0), "the shape")
+    if node.has("value"):
+        elem, array = read_tensor(node.attributes["value"], None)
+        if array.size != 1:
+            raise Refused(f"attribute value has {array.size} elements; one is needed")
+    else:
+        elem, array = Elem.FLOAT, np.zeros(1, np.float32)
+    return ctx.known(array.reshape(()), elem, dims)
+
+
+@onnx_op("Range", since=11)
+def range_(ctx: Context, node: OnnxNode) -> Tensor:
+    """start, start + delta, ... below limit; the length has to be known in terms of dimensions."""
+    start, limit, delta = (node.input(index) for index in range(3))
+    arrays = [ctx.array(tensor) for tensor in (start, limit, delta)]
+    if all(array is not None for array in arrays):
+        first, last, step = (array.reshape(())[()] for array in arrays if array is not None)
+        if step == 0:
+            raise Refused("delta is 0; the model is not valid")
+        count = max(0, int(np.ceil((float(last) - float(first)) / float(step))))
+        if start.elem.is_float:
+            values: Array = (first + np.arange(count).astype(start.elem.numpy) * step).astype(start.elem.numpy)
+        else:
+            values = np.arange(int(first), int(last), int(step)).astype(start.elem.numpy)
+        return ctx.known(values, start.elem)
+    if start.elem.is_float:
+        raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+    first_dim, last_dim = ctx.dims(start, "start")[0], ctx.dims(limit, "limit")[0]
+    step_int = ctx.integer(delta, "delta")
+    if step_int == 0:
+        raise Refused("delta is 0; the model is not valid")
+    length: Dim = (
+        ceil_div(last_dim - first_dim, step_int) if step_int > 0 else ceil_div(first_dim - last_dim, -step_int)
+    )
+    if bounds(length, ctx.ranges)[0] < 0:
+        length = dim_max(length, 0, ctx.ranges)
+    return Tensor(start.elem, (length,), Affine(first_dim, (step_int,)))
+
+
+@onnx_op("Cast", since=6)
+def cast(ctx: Context, node: OnnxNode) -> Tensor:
+    """Convert to another element type."""
+    return convert(ctx, node.input(0), elem_of(node.integer("to"), "the target of a Cast"))
+
+
+@onnx_op("CastLike", since=15)
+def cast_like(ctx: Context, node: OnnxNode) -> Tensor:
+    """Convert to the element type of another tensor."""
+    return convert(ctx, node.input(0), node.input(1).elem)
+
+
+def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
+    """ONNX Cast. What is not defined there (float to integer out of range) stays undefined."""
+    if elem is x.elem:
+        return x
+    content = x.content
+    if isinstance(content, Known):
+        array = content.array
+        narrow = x.elem in (Elem.INT8, Elem.UINT8, Elem.INT4, Elem.UINT4)
+        if narrow and elem.is_float and elem.carrier is not None and array.size >= _WEIGHTS and array.shape == x.shape:
+            # Quantised weights on their way to a Mul with their scale: stay as they are.
+            ones = np.ones((1,) * array.ndim, elem.numpy)
+            return Tensor(elem, x.shape, Quantised(array, x.elem, ones, np.zeros(ones.shape, array.dtype), content.name))
+        return Tensor(elem, x.shape, Known(cast_array(array, elem), content.name and f"{content.name}_{elem.text}"))
+    if isinstance(content, (Symbols, Affine, Columns)) and elem in (Elem.INT32, Elem.INT64):
+        # A dimension fits int32, so does every position; a product that does not is no shape at all.
+        return Tensor(elem, x.shape, content)
+    value = ctx.value(x)
+    if elem is Elem.BOOL:
+        zero = ctx.emit.constant(0, value.dtype)
+        return ctx.tensor(ctx.emit.op("notEqual", value, zero), elem, x.shape)
+    target = ctx.carrier(elem)
+    if target in (DataType.INT4, DataType.UINT4):
+        raise Refused(f"data is cast to {elem.text} at run time; WebNN has 4-bit constants only")
+    if x.elem.is_float and elem in (Elem.UINT8, Elem.INT8):
+        # Through int32, so that the low bits are kept as ONNX Runtime keeps them.
+        value = ctx.emit.cast(value, DataType.INT32)
+    return ctx.tensor(ctx.emit.cast(value, target), elem, x.shape)
+
+
+def cast_array(array: Array, elem: Elem) -> Array:
+    """The same for constants; floats are truncated toward zero, integers keep their low bits."""
+    if elem in (Elem.INT4, Elem.UINT4):
+        low, high = elem.integer_range
+        whole: Any = array.astype(np.int64)
+        wrapped: Array = ((whole - low) % (high - low + 1) + low).astype(elem.numpy)
+        return wrapped
+    with np.errstate(all="ignore"):
+        if array.dtype.kind == "f" and elem.is_integer and elem is not Elem.UINT64:
+            return array.astype(np.int64).astype(elem.numpy)
+        return array.astype(elem.numpy)
