@@ -55,7 +55,9 @@ class Context:
     def known(self, array: Array | np.generic, elem: Elem | None = None, shape: Sequence[Dim] | None = None) -> Tensor:
         """A constant; with `shape`, one that is broadcast to it."""
         values = np.asarray(array)
-        return Tensor(elem or Elem.from_numpy(values.dtype), tuple(values.shape if shape is None else shape), Known(values))
+        return Tensor(
+            elem or Elem.from_numpy(values.dtype), tuple(values.shape if shape is None else shape), Known(values)
+        )
 
     def scalar(self, number: float | int | bool, elem: Elem) -> Tensor:
         """A rank-0 constant."""

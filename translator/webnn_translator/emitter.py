@@ -121,7 +121,9 @@ class Emitter:
         """Concatenate one or more values."""
         return parts[0] if len(parts) == 1 else self.op("concat", *parts, axis=axis)
 
-    def _fold(self, op: str, operands: tuple[Value | None, ...], options: dict[str, object]) -> tuple[Value, ...] | None:
+    def _fold(
+        self, op: str, operands: tuple[Value | None, ...], options: dict[str, object]
+    ) -> tuple[Value, ...] | None:
         arrays: list[Array | None] = []
         for operand in operands:
             array = self.array(operand) if operand is not None else None

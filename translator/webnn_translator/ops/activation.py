@@ -181,9 +181,7 @@ def _softmax(ctx: Context, op_type: str, x: Tensor, axis: int) -> Tensor:
     # x - max - log(sum(exp(x - max))): the logarithm of a softmax would lose small probabilities.
     top = ctx.computed(x.elem, "reduceMax", ctx.full(x), axes=(axis,), keepDimensions=True)
     shifted = ctx.elementwise("sub", x, top)
-    total = ctx.computed(
-        x.elem, "reduceLogSumExp", ctx.full(shifted), axes=(axis,), keepDimensions=True
-    )
+    total = ctx.computed(x.elem, "reduceLogSumExp", ctx.full(shifted), axes=(axis,), keepDimensions=True)
     return ctx.elementwise("sub", shifted, total)
 
 

@@ -212,7 +212,9 @@ def _refuse_reduction(node: OnnxNode) -> None:
 def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     """One of two values, by whether the position is the index."""
     indices, depth, values = (node.input(index) for index in range(3))
-    count = ctx.integer(depth, "depth") if not depth.elem.is_float else int(ctx.constant(depth, "depth").reshape(())[()])
+    count = (
+        ctx.integer(depth, "depth") if not depth.elem.is_float else int(ctx.constant(depth, "depth").reshape(())[()])
+    )
     axis = node.integer("axis", -1)
     axis = ctx.axis(axis, indices.rank + 1)
     pair = ctx.constant(values, "values")
@@ -236,5 +238,3 @@ def cum_sum(ctx: Context, node: OnnxNode) -> Tensor:
     axis = ctx.axis(ctx.integer(node.input(1), "axis"), x.rank)
     exclusive, backwards = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
     return ctx.computed(x.elem, "cumulativeSum", ctx.full(x), axis=axis, exclusive=exclusive, reversed=backwards)
-
-

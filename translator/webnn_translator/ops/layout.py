@@ -473,9 +473,7 @@ def pad(ctx: Context, node: OnnxNode) -> Tensor:
     return _pad(ctx, node, x, ctx.dims(node.input(1), "pads"), axes, number)
 
 
-def _pad(
-    ctx: Context, node: OnnxNode, x: Tensor, pads: Sequence[Dim], axes: Sequence[int], number: float
-) -> Tensor:
+def _pad(ctx: Context, node: OnnxNode, x: Tensor, pads: Sequence[Dim], axes: Sequence[int], number: float) -> Tensor:
     mode = node.choice("mode", "constant", "constant", "reflect", "edge")
     if len(pads) != 2 * len(axes):
         raise Refused(f"{len(pads)} pads for {len(axes)} axes; the model is not valid")
@@ -542,6 +540,4 @@ def space_to_depth(ctx: Context, node: OnnxNode) -> Tensor:
     batch, channels, height, width = x.shape
     high, wide = height // block, width // block
     parts = reshape_to(ctx, x, (batch, channels, high, block, wide, block))
-    return reshape_to(
-        ctx, transposed(ctx, parts, (0, 3, 5, 1, 2, 4)), (batch, channels * block * block, high, wide)
-    )
+    return reshape_to(ctx, transposed(ctx, parts, (0, 3, 5, 1, 2, 4)), (batch, channels * block * block, high, wide))

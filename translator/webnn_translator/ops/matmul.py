@@ -115,11 +115,11 @@ def einsum(ctx: Context, node: OnnxNode) -> Tensor:
             shape.append(size)
         return reshape_to(ctx, moved, shape)
 
-    if left_term and any(not ctx.same(sizes[letter], dict(zip(left_term, a.shape, strict=True))[letter]) for letter in batch + inner):
+    if left_term and any(
+        not ctx.same(sizes[letter], dict(zip(left_term, a.shape, strict=True))[letter]) for letter in batch + inner
+    ):
         raise Refused(f"equation '{equation}' stretches a dimension")
     made = matmul_of(ctx, grouped(a, left_term, batch, rows, inner), grouped(b, right_term, batch, inner, columns))
     order = batch + rows + columns
     spread = reshape_to(ctx, made, [sizes[letter] for letter in order])
     return transposed(ctx, spread, [order.index(letter) for letter in output])
-
-

@@ -35,9 +35,7 @@ def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 def layer_norm(ctx: Context, x: Tensor, scale: Tensor | None, bias: Tensor | None, axis: int, epsilon: float) -> Tensor:
     """WebNN's layerNormalization over axis..rank-1; scale and bias are stretched to those dimensions."""
     axes = tuple(range(axis, x.rank))
-    operands = [
-        None if part is None else ctx.full(expand_to(ctx, part, x.shape[axis:])) for part in (scale, bias)
-    ]
+    operands = [None if part is None else ctx.full(expand_to(ctx, part, x.shape[axis:])) for part in (scale, bias)]
     if any(operand is not None and operand.rank != len(axes) for operand in operands):
         raise Refused("scale or bias has more dimensions than are normalised")
     made = ctx.emit.op("layerNormalization", ctx.full(x), *operands, axes=axes, epsilon=epsilon)

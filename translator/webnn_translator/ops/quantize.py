@@ -59,7 +59,8 @@ def _dequantize(ctx: Context, node: OnnxNode, *, axis: int, block: int) -> Tenso
             ctx.carrier(x.elem)
             return Tensor(scale.elem, x.shape, whole)
     return ctx.tensor(
-        ctx.emit.op("dequantizeLinear", ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, x.elem)), scale.elem
+        ctx.emit.op("dequantizeLinear", ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, x.elem)),
+        scale.elem,
     )
 
 
@@ -148,7 +149,9 @@ def matmul_integer(ctx: Context, node: OnnxNode) -> Tensor:
     total: Tensor | None = None
     for start in range(0, inner, step):
         count = min(step, inner - start)
-        part = matmul_of(ctx, _cut(ctx, left, -1, start, count), _cut(ctx, right, -2 if b.rank > 1 else -1, start, count))
+        part = matmul_of(
+            ctx, _cut(ctx, left, -1, start, count), _cut(ctx, right, -2 if b.rank > 1 else -1, start, count)
+        )
         whole = convert(ctx, part, Elem.INT32)
         total = whole if total is None else ctx.elementwise("add", total, whole)
     if total is None:

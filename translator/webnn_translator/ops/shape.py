@@ -151,7 +151,9 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
         if narrow and elem.is_float and elem.carrier is not None and array.size >= _WEIGHTS and array.shape == x.shape:
             # Quantised weights on their way to a Mul with their scale: stay as they are.
             ones = np.ones((1,) * array.ndim, elem.numpy)
-            return Tensor(elem, x.shape, Quantised(array, x.elem, ones, np.zeros(ones.shape, array.dtype), content.name))
+            return Tensor(
+                elem, x.shape, Quantised(array, x.elem, ones, np.zeros(ones.shape, array.dtype), content.name)
+            )
         return Tensor(elem, x.shape, Known(cast_array(array, elem), content.name and f"{content.name}_{elem.text}"))
     if isinstance(content, (Symbols, Affine, Columns)) and elem in (Elem.INT32, Elem.INT64):
         # A dimension fits int32, so does every position; a product that does not is no shape at all.

@@ -1,0 +1,272 @@
+"""ONNX model -> WebNN graph.
+
+Every node is either translated exactly or refused with a reason; all refusals are collected, so that one
+run tells everything that stands in the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from webnn_runtime.format.builder import Value
+from webnn_runtime.format.errors import GraphError
+from webnn_runtime.format.graph import Graph
+
+from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
+from webnn_translator.context import Context
+from webnn_translator.dimensions import DimTable, NamedDim
+from webnn_translator.elements import Elem
+from webnn_translator.emitter import Emitter
+from webnn_translator.initializers import elem_of, read_tensor
+from webnn_translator.model import expand_functions, label_of, live_nodes, opset_versions, ordered
+from webnn_translator.naming import Names, identifier, rename
+from webnn_translator.node import OnnxNode, decode_attributes
+from webnn_translator.registry import DOMAINS, find
+from webnn_translator.tensor import Known, Tensor
+
+__all__ = ["NamedDim", "Translation", "translate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A model as a WebNN graph.
+
+    Attributes:
+        graph: the graph.
+        input_names: ONNX input name -> name in the graph, in declared order.
+        output_names: ONNX output name -> name in the graph, in declared order.
+        dims: named dimensions that stayed free.
+        bool_values: graph inputs and outputs that are bool in ONNX and uint8 here.
+        notes: facts a user of the graph should know.
+    """
+
+    graph: Graph
+    input_names: Mapping[str, str]
+    output_names: Mapping[str, str]
+    dims: tuple[NamedDim, ...]
+    bool_values: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def unbounded(self) -> tuple[str, ...]:
+        """Names of dimensions that nothing bounds."""
+        return tuple(dim.name for dim in self.dims if dim.max_size is None)
+
+
+def translate(
+    model: onnx.ModelProto,
+    *,
+    name: str = "",
+    base_dir: Path | None = None,
+    dims: Mapping[str, int] | None = None,
+    max_dims: Mapping[str, int] | None = None,
+) -> Translation:
+    """Translate a model.
+
+    Args:
+        model: the model; external data may still be in its files.
+        name: name of the graph; the model's own when empty.
+        base_dir: folder of the model file, for external data.
+        dims: dimension name -> value, for dimensions to be fixed.
+        max_dims: dimension name -> largest value.
+
+    Raises:
+        TranslateError: it cannot be expressed; the leaf says why.
+    """
+    versions = opset_versions(model)
+    model = expand_functions(model)
+    versions |= opset_versions(model)
+    return _Translation(model, name, base_dir, dims or {}, max_dims or {}, versions).run()
+
+
+class _Translation:
+    """State of one run."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        name: str,
+        base_dir: Path | None,
+        dims: Mapping[str, int],
+        max_dims: Mapping[str, int],
+        versions: Mapping[str, int],
+    ) -> None:
+        self.model = model
+        self.base_dir = base_dir
+        self.versions = versions
+        graph = model.graph
+        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.inputs = [value for value in graph.input if value.name not in self.initializers]
+        self.table = DimTable(self.inputs, dims, max_dims)
+        self.emit = Emitter(identifier(name or graph.name or "graph"), self.table.free())
+        self.ctx = Context(self.emit)
+        self.values: dict[str, Tensor] = {}
+        self.claimed: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        self.refusals: list[Refusal] = []
+
+    def run(self) -> Translation:
+        graph = self.model.graph
+        if graph.sparse_initializer:
+            raise InvalidModel(f"{len(graph.sparse_initializer)} sparse initializers; dense ones are supported")
+        available = {value.name for value in self.inputs} | self.initializers.keys()
+        nodes = ordered(graph.node, available)
+        outputs = [value.name for value in graph.output]
+        if not outputs:
+            raise InvalidModel("the graph has no outputs")
+        for output in outputs:
+            if output not in available and not any(output in node.output for node in nodes):
+                raise InvalidModel(f"output '{output}' is made by no node")
+        self._declare_inputs()
+        for node in live_nodes(nodes, outputs):
+            self._lower(node)
+        self._raise_refusals()
+        return self._finish(outputs)
+
+    def _declare_inputs(self) -> None:
+        for value in self.inputs:
+            if not value.type.HasField("tensor_type"):
+                raise InvalidModel(f"input '{value.name}' is no tensor")
+            elem = elem_of(value.type.tensor_type.elem_type, f"input '{value.name}'")
+            if elem.carrier is None or elem in (Elem.INT4, Elem.UINT4):
+                self.refusals.append(Refusal(value.name, "input", f"WebNN has no inputs of type {elem.text}"))
+                self.unknown.add(value.name)
+                continue
+            operand = self.emit.builder.input(f"in{len(self.values)}", elem.carrier, self.table.shapes[value.name])
+            self._define(value.name, self.ctx.tensor(operand, elem))
+
+    def _find(self, name: str) -> Tensor:
+        if name not in self.values:
+            # Initializers are read when something needs them: unused ones cost nothing.
+            elem, array = read_tensor(self.initializers[name], self.base_dir)
+            self.values[name] = Tensor(elem, tuple(array.shape), Known(array, name))
+        return self.values[name]
+
+    def _define(self, name: str, tensor: Tensor) -> None:
+        self.values[name] = tensor
+        if isinstance(tensor.content, Value):
+            self.claimed.setdefault(tensor.content.name, name)
+
+    def _lower(self, proto: onnx.NodeProto) -> None:
+        domain = "" if proto.domain == "ai.onnx" else proto.domain
+        op_type = f"{proto.domain}.{proto.op_type}" if domain else proto.op_type
+        self.emit.stem = identifier(next((name for name in proto.output if name), proto.op_type))
+        try:
+            results = self._apply(proto, domain)
+        except Refused as exc:
+            self.refusals.append(Refusal(label_of(proto), op_type, exc.reason, exc.dims))
+        except GraphError as exc:
+            self.refusals.append(Refusal(label_of(proto), op_type, f"WebNN does not allow it: {exc.reason}"))
+        except InvalidModel as exc:
+            raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
+        else:
+            if results is not None:
+                for name, tensor in zip(proto.output, results, strict=False):
+                    if name and tensor is not None:
+                        self._define(name, tensor)
+        self.unknown.update(name for name in proto.output if name and name not in self.values)
+
+    def _apply(self, proto: onnx.NodeProto, domain: str) -> Sequence[Tensor | None] | None:
+        """The node's results; None where it only depends on a refused one."""
+        version = self.versions.get(domain)
+        if version is None:
+            raise Refused(f"the model does not import the domain '{domain}'; it is not valid")
+        entry = find(domain, proto.op_type, version)
+        if entry is None:
+            raise Refused(_missing(domain, proto.op_type, version))
+        attributes = decode_attributes(proto)
+        _check_signature(proto, domain, version, attributes, entry.attributes)
+        if any(name in self.unknown for name in proto.input):
+            return None
+        inputs = tuple(self._find(name) if name else None for name in proto.input)
+        node = OnnxNode(label_of(proto), proto.op_type, domain, version, inputs, tuple(proto.output), attributes)
+        results = entry.rule(self.ctx, node)
+        listed = [results] if isinstance(results, Tensor) else list(results)
+        for index, name in enumerate(proto.output):
+            if name and (index >= len(listed) or listed[index] is None):
+                raise Refused(f"its output {index} has no WebNN counterpart")
+        return listed
+
+    def _raise_refusals(self) -> None:
+        if not self.refusals:
+            return
+        opset = self.versions.get("")
+        if all(refusal.dims for refusal in self.refusals):
+            missing: dict[str, str] = {}
+            for refusal in self.refusals:
+                for dim in refusal.dims:
+                    missing.setdefault(dim, f"node '{refusal.node}' ({refusal.op_type}): {refusal.reason}")
+            raise DynamicShape(missing, opset=opset)
+        raise UnsupportedOp(self.refusals, opset=opset)
+
+    def _finish(self, outputs: Sequence[str]) -> Translation:
+        names = Names()
+        input_names = {value.name: names.unique(value.name, exact=True) for value in self.inputs}
+        output_names = {output: names.unique(output, exact=True) for output in dict.fromkeys(outputs)}
+        operands: dict[str, Value] = {}
+        self.emit.stem = "output"
+        for output, final in output_names.items():
+            tensor = self._find(output)
+            try:
+                operands[f"out:{final}"] = self.ctx.full(tensor)
+            except (Refused, GraphError) as exc:
+                raise TranslateError(f"output '{output}': {exc.reason}") from exc
+        built = self.emit.builder.build(operands)
+        mapping = {f"out:{final}": final for final in output_names.values()}
+        for position, value in enumerate(self.inputs):
+            mapping[f"in{position}"] = input_names[value.name]
+        for name in _value_names(built):
+            if name not in mapping:
+                mapping[name] = names.unique(self.claimed.get(name) or self.emit.origins.get(name) or "c")
+        graph = rename(built, mapping)
+        unused = [value.name for value in self.inputs if input_names[value.name] not in graph.inputs]
+        notes = list(self.ctx.notes)
+        notes += [f"input '{name}' has no influence on the outputs and is left out" for name in unused]
+        kept_inputs = {onnx_name: final for onnx_name, final in input_names.items() if onnx_name not in unused}
+        bools = [
+            final
+            for onnx_name, final in (*kept_inputs.items(), *output_names.items())
+            if self._find(onnx_name).elem is Elem.BOOL
+        ]
+        described = tuple(dim for dim in self.table.describe(graph.dims, self.ctx.derived) if dim.name in graph.dims)
+        return Translation(graph, kept_inputs, output_names, described, tuple(bools), tuple(notes))
+
+
+def _value_names(graph: Graph) -> Iterable[str]:
+    yield from graph.inputs
+    yield from graph.constants
+    for node in graph.nodes:
+        yield from node.outputs
+
+
+def _missing(domain: str, op_type: str, version: int) -> str:
+    if domain not in DOMAINS:
+        return f"operators of the domain '{domain}' are unknown"
+    from webnn_translator.registry import operators
+
+    if (domain, op_type) in operators():
+        return f"version {version} of {DOMAINS[domain]} has no such form of it"
+    return "it has no WebNN counterpart"
+
+
+def _check_signature(
+    proto: onnx.NodeProto, domain: str, version: int, attributes: Mapping[str, Any], stated: frozenset[str] | None
+) -> None:
+    """Refuse inputs and attributes that the operator does not have in this version: none is ever ignored."""
+    if stated is None:
+        try:
+            schema = onnx.defs.get_schema(proto.op_type, version, domain)
+        except onnx.defs.SchemaError:
+            raise Refused(f"opset {version} has no such operator; the model is not valid") from None
+        stated = frozenset(schema.attributes)
+        if not schema.min_input <= len(proto.input) <= schema.max_input:
+            raise Refused(f"it has {len(proto.input)} inputs in opset {version}; the model is not valid")
+        if len(proto.output) > schema.max_output:
+            raise Refused(f"it has {len(proto.output)} outputs in opset {version}; the model is not valid")
+    unknown = sorted(attributes.keys() - stated)
+    if unknown:
+        raise Refused(f"opset {version} has no attribute '{unknown[0]}' for it; the model is not valid")
