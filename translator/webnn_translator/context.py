@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, is_equal, names_of, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
-
 from webnn_translator._errors import Refused
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
@@ -85,7 +85,7 @@ class Context:
         self._values[made] = value
         return made
 
-    def computed(self, elem: Elem, op: str, *operands: Value | None, **options: object) -> Tensor:
+    def computed(self, elem: Elem, op: str, *operands: Value | None, **options: Any) -> Tensor:
         """The result of one WebNN node."""
         return self.tensor(self.emit.op(op, *operands, **options), elem)
 
@@ -240,7 +240,7 @@ class Context:
             made = self._full[tensor] = self.emit.expand(self.value(tensor), tensor.shape)
         return made
 
-    def elementwise(self, op: str, *operands: Tensor, elem: Elem | None = None, **options: object) -> Tensor:
+    def elementwise(self, op: str, *operands: Tensor, elem: Elem | None = None, **options: Any) -> Tensor:
         """A WebNN operator that works element by element, with ONNX's (NumPy's) broadcasting."""
         shape, values = self.stretch(*operands)
         return self.tensor(self.emit.op(op, *values, **options), elem or operands[0].elem, shape)

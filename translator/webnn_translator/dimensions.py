@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import onnx
 from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, names_of, parse_dim, substitute, symbol
-
 from webnn_translator._errors import InvalidModel, TranslateError
 from webnn_translator.naming import Names
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["DimTable", "NamedDim"]
 

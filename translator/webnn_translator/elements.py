@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
+
 from webnn_runtime.format.dtypes import DataType
 
 __all__ = ["Elem"]
@@ -83,7 +84,7 @@ class Elem(IntEnum):
         return _BY_NUMPY[np.dtype(dtype)]
 
 
-_NUMPY: Final = {
+_NUMPY: Final[dict[Elem, np.dtype[Any]]] = {
     Elem.FLOAT: np.dtype(np.float32),
     Elem.UINT8: np.dtype(np.uint8),
     Elem.INT8: np.dtype(np.int8),

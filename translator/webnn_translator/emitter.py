@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+
 from webnn_runtime.format.builder import GraphBuilder, Value
 from webnn_runtime.format.dims import Dim, DynamicDim
 from webnn_runtime.format.dtypes import DataType
@@ -39,7 +41,7 @@ class Emitter:
         self.builder = GraphBuilder(name, dims)
         self.origins: dict[str, str] = {}
         self.stem = ""
-        self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, object]]] = {}
+        self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, Any]]] = {}
         self._shared: dict[object, tuple[Value, ...]] = {}
         self._scalars: dict[tuple[DataType, tuple[int, ...], bytes], Value] = {}
 
@@ -67,13 +69,13 @@ class Emitter:
         """Values of a constant, else None."""
         return self.builder.constant_array(value)
 
-    def op(self, op: str, *operands: Value | None, **options: object) -> Value:
+    def op(self, op: str, *operands: Value | None, **options: Any) -> Value:
         """One node with one result; options in the WebNN spelling."""
         results = self.op_many(op, *operands, **options)
         assert len(results) == 1
         return results[0]
 
-    def op_many(self, op: str, *operands: Value | None, **options: object) -> tuple[Value, ...]:
+    def op_many(self, op: str, *operands: Value | None, **options: Any) -> tuple[Value, ...]:
         """One node; see `op`."""
         key = (op, tuple(operand.name if operand else None for operand in operands), _frozen(options))
         known = self._shared.get(key)
@@ -121,9 +123,7 @@ class Emitter:
         """Concatenate one or more values."""
         return parts[0] if len(parts) == 1 else self.op("concat", *parts, axis=axis)
 
-    def _fold(
-        self, op: str, operands: tuple[Value | None, ...], options: dict[str, object]
-    ) -> tuple[Value, ...] | None:
+    def _fold(self, op: str, operands: tuple[Value | None, ...], options: dict[str, Any]) -> tuple[Value, ...] | None:
         arrays: list[Array | None] = []
         for operand in operands:
             array = self.array(operand) if operand is not None else None
@@ -137,7 +137,7 @@ class Emitter:
         if op == "cast" and given[0].dtype in _NARROW and total > _KEEP_QUANTISED:
             return None
         types = {operand.name: operand.type for operand in given}
-        node = Node(op, tuple(operand.name if operand else None for operand in operands), options, ("?",))  # type: ignore[arg-type]  # completed by infer_node
+        node = Node(op, tuple(operand.name if operand else None for operand in operands), options, ("?",))
         if op == "split":
             return None
         whole, kinds = infer_node(node, types, self.dims, [])
@@ -149,5 +149,5 @@ class Emitter:
         return tuple(self.constant(array, kind.dtype) for array, kind in zip(results, kinds, strict=True))
 
 
-def _frozen(options: dict[str, object]) -> tuple[tuple[str, object], ...]:
+def _frozen(options: dict[str, Any]) -> tuple[tuple[str, object], ...]:
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in sorted(options.items()))

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-from webnn_runtime.format.graph import Array
 
+from webnn_runtime.format.graph import Array
 from webnn_translator._errors import InvalidModel
 from webnn_translator.elements import Elem
 
@@ -77,7 +77,8 @@ def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
     if elem in _PACKED:
         return _unpacked(data, elem, count)
     if elem is Elem.BOOL:
-        return data != 0
+        flags: Array = data != 0
+        return flags
     typed: Array = data.view(elem.numpy.newbyteorder("<"))
     return typed.astype(elem.numpy, copy=False)
 

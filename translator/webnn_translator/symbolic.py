@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, is_at_least, is_equal, names_of
 from webnn_runtime.format.graph import Array
-
 from webnn_translator._errors import Refused
 from webnn_translator.elements import Elem
 

@@ -13,7 +13,6 @@ from typing import TypeAlias
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.graph import Array
-
 from webnn_translator.elements import Elem
 from webnn_translator.symbolic import Affine, Items
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
-
 from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
 from webnn_translator.context import Context
 from webnn_translator.dimensions import DimTable, NamedDim

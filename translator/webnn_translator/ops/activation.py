@@ -6,8 +6,8 @@ import math
 from typing import Final
 
 import numpy as np
-from webnn_runtime.format.dims import product
 
+from webnn_runtime.format.dims import product
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -36,32 +36,32 @@ def plain(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Elu", since=6)
 def elu(ctx: Context, node: OnnxNode) -> Tensor:
-    """alpha * (exp(x) - 1) below 0."""
+    """Alpha * (exp(x) - 1) below 0."""
     return ctx.elementwise("elu", node.input(0), alpha=node.number("alpha", 1.0))
 
 
 @onnx_op("LeakyRelu", since=6)
 def leaky_relu(ctx: Context, node: OnnxNode) -> Tensor:
-    """alpha * x below 0."""
+    """Alpha * x below 0."""
     return ctx.elementwise("leakyRelu", node.input(0), alpha=node.number("alpha", 0.01))
 
 
 @onnx_op("HardSigmoid", since=6)
 def hard_sigmoid(ctx: Context, node: OnnxNode) -> Tensor:
-    """alpha * x + beta, between 0 and 1."""
-    options = {"alpha": node.number("alpha", 0.2), "beta": node.number("beta", 0.5)}
-    return ctx.elementwise("hardSigmoid", node.input(0), **options)
+    """Alpha * x + beta, between 0 and 1."""
+    alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
+    return ctx.elementwise("hardSigmoid", node.input(0), alpha=alpha, beta=beta)
 
 
 @onnx_op("PRelu", since=7)
 def prelu(ctx: Context, node: OnnxNode) -> Tensor:
-    """slope * x below 0."""
+    """Slope * x below 0."""
     return ctx.elementwise("prelu", node.input(0), node.input(1))
 
 
 @onnx_op("Selu", since=6)
 def selu(ctx: Context, node: OnnxNode) -> Tensor:
-    """gamma * elu(x)."""
+    """Gamma * elu(x)."""
     x = node.input(0)
     alpha = node.number("alpha", 1.67326319217681884765625)
     gamma = node.number("gamma", 1.05070102214813232421875)
@@ -70,7 +70,7 @@ def selu(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Celu", since=12)
 def celu(ctx: Context, node: OnnxNode) -> Tensor:
-    """alpha * elu(x / alpha)."""
+    """Alpha * elu(x / alpha)."""
     x = node.input(0)
     alpha = ctx.scalar(node.number("alpha", 1.0), x.elem)
     return ctx.elementwise("mul", ctx.elementwise("elu", ctx.elementwise("div", x, alpha), alpha=1.0), alpha)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from webnn_runtime.format.dims import Dim, bounds, is_at_least, is_equal
 
+from webnn_runtime.format.dims import Dim, bounds, is_at_least, is_equal
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
 
+from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
+from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -77,27 +78,27 @@ def _aligned(grid: Affine, tensor: Tensor, rank: int) -> Affine:
 
 @onnx_op("Add", since=7)
 def add(ctx: Context, node: OnnxNode) -> Tensor:
-    """a + b."""
+    """A + b."""
     return arithmetic(ctx, "add", node.input(0), node.input(1))
 
 
 @onnx_op("Sub", since=7)
 def sub(ctx: Context, node: OnnxNode) -> Tensor:
-    """a - b; subtracting a constant zero point keeps weights quantised."""
+    """A - b; subtracting a constant zero point keeps weights quantised."""
     a, b = node.input(0), node.input(1)
     return _shifted(ctx, a, b) or arithmetic(ctx, "sub", a, b)
 
 
 @onnx_op("Mul", since=7)
 def mul(ctx: Context, node: OnnxNode) -> Tensor:
-    """a * b; the scale of quantised weights becomes part of them."""
+    """A * b; the scale of quantised weights becomes part of them."""
     a, b = node.input(0), node.input(1)
     return _scaled(ctx, a, b) or _scaled(ctx, b, a) or arithmetic(ctx, "mul", a, b)
 
 
 @onnx_op("Div", since=7)
 def div(ctx: Context, node: OnnxNode) -> Tensor:
-    """a / b; integers truncate toward zero in both worlds."""
+    """A / b; integers truncate toward zero in both worlds."""
     return arithmetic(ctx, "div", node.input(0), node.input(1))
 
 
@@ -112,7 +113,7 @@ def _shifted(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
     if zero.ndim > a.rank or (zero != np.rint(zero)).any() or zero.min() < low or zero.max() > high:
         return None
     zero = zero.reshape((1,) * (a.rank - zero.ndim) + zero.shape)
-    if any(z not in (1, dim) for z, dim in zip(zero.shape, a.shape, strict=True)):
+    if not _divides(zero, a):
         return None
     ones = np.ones(zero.shape, weights.scale.dtype)
     whole = Quantised(weights.values, weights.kind, ones, zero.astype(weights.values.dtype), weights.name)
@@ -120,14 +121,14 @@ def _shifted(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
 
 
 def _scaled(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
-    """q * s for constant quantised q that has no scale yet: exactly what dequantizeLinear computes."""
+    """Q * s for constant quantised q that has no scale yet: exactly what dequantizeLinear computes."""
     scale, weights = ctx.array(b), a.content
     if not isinstance(weights, Quantised) or scale is None or a.elem is not b.elem or scale.ndim > a.rank:
         return None
     if not (weights.scale == 1).all() or not np.isfinite(scale).all() or scale.size == 0 or scale.min() <= 0:
         return None
     scale = scale.reshape((1,) * (a.rank - scale.ndim) + scale.shape)
-    if any(s not in (1, dim) for s, dim in zip(scale.shape, a.shape, strict=True)):
+    if not _divides(scale, a):
         return None
     shape = np.broadcast_shapes(scale.shape, weights.zero_point.shape)
     whole = Quantised(
@@ -138,6 +139,11 @@ def _scaled(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
         weights.name,
     )
     return Tensor(a.elem, a.shape, whole)
+
+
+def _divides(part: Array, whole: Tensor) -> bool:
+    """Whether each dimension of a scale or zero point is 1 or that of the weights."""
+    return all(part.shape[axis] in (1, dim) for axis, dim in enumerate(whole.shape))
 
 
 @onnx_op("Max", "Min", since=8)
@@ -161,7 +167,7 @@ def mean(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Pow", since=7)
 def pow_(ctx: Context, node: OnnxNode) -> Tensor:
-    """a to the power of b, in the type of a."""
+    """A to the power of b, in the type of a."""
     a, b = node.input(0), node.input(1)
     exponent = ctx.uniform(b)
     if exponent is not None and float(exponent) in (1.0, 2.0, 3.0) and (b.rank == 0 or b.rank <= a.rank):
@@ -288,9 +294,11 @@ def clip(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 def _clip(ctx: Context, x: Tensor, low: float | None, high: float | None) -> Tensor:
-    options = {name: bound for name, bound in (("minValue", low), ("maxValue", high)) if bound is not None}
+    options: dict[str, Any] = {
+        name: bound for name, bound in (("minValue", low), ("maxValue", high)) if bound is not None
+    }
     items = ctx.items(x)
-    if items is not None and isinstance(x.content, Known) is False:
+    if items is not None and not isinstance(x.content, Known):
         for op, bound in (("max", low), ("min", high)):
             if bound is not None:
                 x = arithmetic(ctx, op, x, ctx.scalar(bound, x.elem))

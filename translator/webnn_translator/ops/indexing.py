@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least, names_of, symbol
-
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -14,7 +14,7 @@ from webnn_translator.ops.layout import expand_to, reshape_to, slice_of, transpo
 from webnn_translator.ops.shape import convert
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
-from webnn_translator.tensor import Columns, Quantised, Tensor
+from webnn_translator.tensor import Columns, Known, Quantised, Tensor
 
 
 @onnx_op("Gather")
@@ -91,11 +91,10 @@ def _as_run(ctx: Context, data: Tensor, axis: int, grid: Affine, indices: Tensor
     if is_at_least(limit - grid.offset, length, ctx.ranges) is not True:
         if not (isinstance(limit, int) and isinstance(grid.offset, int) and isinstance(length, SymbolicDim)):
             return None
-        names = names_of(length)
-        name = next(iter(names))
-        if len(names) != 1 or length != symbol(name) or ctx.array(data) is None:
-            if not isinstance(data.content, Quantised) or len(names) != 1 or length != symbol(name):
-                return None
+        name = min(names_of(length))
+        is_table = isinstance(data.content, (Known, Quantised))
+        if not is_table or length != symbol(name):
+            return None
         # Beyond the table ONNX has no result either.
         ctx.narrow(name, limit - grid.offset, f"a table of {limit} rows is read at that many positions")
     cut = slice_of(ctx, data, {axis: (grid.offset, length, 1)})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
+
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import (
     Dim,
@@ -20,7 +22,6 @@ from webnn_runtime.format.dims import (
     product,
     symbol,
 )
-
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -40,7 +41,7 @@ def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
     items = ctx.items(x)
     static = [dim for dim in target if isinstance(dim, int)]
     if items is not None and len(static) == len(target):
-        if product(static) != items.size:
+        if math.prod(static) != items.size:
             raise Refused(f"{x} cannot be reshaped to [{', '.join(map(str, target))}]; the model is not valid")
         return ctx.symbols(items.reshape(static), x.elem)
     if isinstance(x.content, Affine):
@@ -97,7 +98,7 @@ def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
         return x
     items = ctx.items(x)
     static = [dim for dim in whole if isinstance(dim, int)]
-    if items is not None and len(static) == len(whole) and product(static) <= 4096:
+    if items is not None and len(static) == len(whole) and math.prod(static) <= 4096:
         return ctx.symbols(np.broadcast_to(items, static), x.elem)
     if not certain:
         return ctx.tensor(ctx.emit.expand(ctx.full(x), whole), x.elem)
@@ -127,9 +128,7 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
     target = list(ctx.dims(node.input(1), "the target shape"))
     for index, dim in enumerate(target):
         if isinstance(dim, SymbolicDim):
-            low = bounds(dim, ctx.ranges)[0]
-            copied = x.shape[index] if index < x.rank else None
-            if low < 1 and not allow_zero and dim != copied and low < 0:
+            if bounds(dim, ctx.ranges)[0] < 0:
                 raise Refused(
                     f"the target dimension {dim} may be 0 or negative, which has another meaning", sorted(names_of(dim))
                 )
@@ -428,9 +427,9 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
         return position
     if isinstance(dim, int) and isinstance(position, SymbolicDim) and ctx.array(x) is not None:
         # A constant table cut to a dynamic length: more than the table holds is an error further on.
-        names = names_of(position)
-        if len(names) == 1 and position == symbol(next(iter(names))):
-            ctx.narrow(next(iter(names)), dim, f"a constant table of {dim} is cut to it")
+        name = min(names_of(position))
+        if position == symbol(name):
+            ctx.narrow(name, dim, f"a constant table of {dim} is cut to it")
             return position
     return dim_min(position, dim, ctx.ranges)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from webnn_runtime.format.dims import Dim, product
-
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode

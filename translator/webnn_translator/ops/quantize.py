@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
-
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem

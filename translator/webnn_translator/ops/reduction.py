@@ -7,8 +7,8 @@ from functools import reduce
 from typing import Final
 
 import numpy as np
-from webnn_runtime.format.dims import Dim, dim_max, dim_min
 
+from webnn_runtime.format.dims import Dim, dim_max, dim_min
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem

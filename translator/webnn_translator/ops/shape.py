@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from webnn_runtime.format.dims import Dim, bounds, ceil_div, dim_max, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
-
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
