@@ -35,6 +35,17 @@ class Engine:
         residual: NDArray[np.float32] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]: ...
+    def layer_norm(
+        self,
+        x: NDArray[np.float32],
+        scale: NDArray[np.float32] | None = None,
+        bias: NDArray[np.float32] | None = None,
+        epsilon: float = 1e-05,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]: ...
+    def activate(
+        self, x: NDArray[np.float32], activation: str, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]: ...
     def matmul(
         self, a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]: ...

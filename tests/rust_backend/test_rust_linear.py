@@ -148,13 +148,13 @@ def two_layers_that_add(s):
 
 
 KEPT_APART = {
-    "a sum that two nodes read": (shared_sum, {"linear+bias": 1}),
-    "a sum that is a result": (sum_is_a_result, {"linear+bias": 1}),
+    "a sum that two nodes read": (shared_sum, {"linear+bias": 1, "relu": 1}),
+    "a sum that is a result": (sum_is_a_result, {"linear+bias": 1, "relu": 1}),
     "a product that is a result": (product_is_a_result, {"linear": 1}),
     "an erf that is a result": (gelu_inside_is_a_result, {"linear+bias": 1}),
     "another factor in erf": (almost_gelu, {"linear+bias": 1}),
     "a bias that stretches the product": (stretched_by_the_bias, {"linear": 1}),
-    "scaled gemm": (lambda s: {"y": gemm(s, alpha=0.5)}, {}),
+    "scaled gemm": (lambda s: {"y": gemm(s, alpha=0.5)}, {"relu": 1}),
     "each layer the other's residual": (two_layers_that_add, {"linear+bias": 1, "linear+bias+residual": 1}),
 }
 
@@ -206,3 +206,43 @@ def test_products_of_two_inputs_are_native(rust, on_isa, a, b):
     graph = builder.build({"y": builder.op("matmul", builder.input("a", F32, a), builder.input("b", F32, b))})
     inputs = {"a": RANDOM.standard_normal(a).astype(np.float32), "b": RANDOM.standard_normal(b).astype(np.float32)}
     assert compare(rust, on_isa, graph, inputs)["fused"] == {"matmul": 1}
+
+
+NORMS = {
+    "last axis": ({"axes": (2,)}, True, {"layerNormalization": 1}),
+    "last two axes": ({"axes": (1, 2), "epsilon": 1e-3}, True, {"layerNormalization": 1}),
+    "no scale": ({"axes": (2,)}, False, {"layerNormalization": 1}),
+    "another axis": ({"axes": (1,)}, True, {}),
+    "axes out of order": ({"axes": (2, 1)}, True, {}),
+}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_layer_normalisation_over_the_last_axes_is_native(rust, on_isa, name):
+    options, affine, fused = NORMS[name]
+    builder = GraphBuilder("norm")
+    x = builder.input("x", F32, (4, 7, 33))
+    shape = tuple((4, 7, 33)[axis] for axis in options["axes"])
+    scale, bias = (builder.constant(RANDOM.standard_normal(shape).astype(np.float32)) for _ in range(2))
+    graph = builder.build({"y": builder.op("layerNormalization", x, scale if affine else None, bias, **options)})
+    inputs = {"x": RANDOM.standard_normal((4, 7, 33)).astype(np.float32) * 3 + 5}
+    assert compare(rust, on_isa, graph, inputs)["fused"] == fused
+
+
+@pytest.mark.parametrize("op", ["relu", "tanh", "gelu"])
+def test_activations_that_follow_no_product_are_native(rust, on_isa, op):
+    builder = GraphBuilder("activation")
+    graph = builder.build({"y": builder.op(op, builder.input("x", F32, (5, 77)))})
+    assert compare(rust, on_isa, graph, {"x": RANDOM.standard_normal((5, 77)).astype(np.float32)})["fused"] == {op: 1}
+
+
+def test_a_written_out_gelu_without_a_layer_is_native(rust, on_isa):
+    builder = GraphBuilder("activation")
+    x = builder.input("x", F32, (5, 77))
+    erf = builder.op("erf", builder.op("div", x, builder.constant(math.sqrt(2), F32)))
+    whole = builder.op(
+        "mul", builder.op("mul", x, builder.op("add", erf, builder.constant(1.0, F32))), builder.constant(0.5, F32)
+    )
+    graph = builder.build({"y": whole, "x_too": x})
+    facts = compare(rust, on_isa, graph, {"x": RANDOM.standard_normal((5, 77)).astype(np.float32)})
+    assert facts["fused"] == {"gelu": 1}

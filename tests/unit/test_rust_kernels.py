@@ -118,6 +118,24 @@ def test_results_land_in_the_given_array(engine):
     np.testing.assert_allclose(out, x @ w, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1,), (3, 384), (2, 5, 37), (0, 4)])
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_norm_centres_and_scales_the_last_axis(engine, shape, affine):
+    x = random(*shape) * 2 + 3
+    scale, bias = (random(shape[-1], seed=1), random(shape[-1], seed=2)) if affine else (None, None)
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean(-1, keepdims=True)) / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)
+    if affine:
+        expected = expected * scale + bias
+    np.testing.assert_allclose(engine.layer_norm(x, scale, bias, 1e-6), expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_applies_to_every_element(engine, name):
+    x = random(3, 1001) * 4
+    np.testing.assert_allclose(engine.activate(x, name), ACTIVATIONS[name](x.astype(np.float64)), atol=1e-6)
+
+
 X, W, HEADS = random(3, 4), random(4, 5), random(1, 2, 3, 4)
 READ_ONLY = random(3, 5)
 READ_ONLY.flags.writeable = False
@@ -149,6 +167,11 @@ BAD_ARGUMENTS = {
     "pack: rank": (ValueError, "matrix: shape", lambda e: e.pack(random(2, 3, 4))),
     "pack: gaps": (ValueError, "matrix: elements are not adjacent", lambda e: e.pack(random(4, 8)[:, ::2])),
     "pack: reversed": (ValueError, "matrix: elements are not adjacent", lambda e: e.pack(W[::-1])),
+    "layer_norm: scalar": (ValueError, "x: shape", lambda e: e.layer_norm(np.zeros((), np.float32))),
+    "layer_norm: empty rows": (ValueError, "x: shape", lambda e: e.layer_norm(random(3, 0))),
+    "layer_norm: scale": (ValueError, "scale: shape .3.; must be .4.", lambda e: e.layer_norm(X, random(3))),
+    "layer_norm: bias": (ValueError, "bias: shape", lambda e: e.layer_norm(X, None, random(4, 1))),
+    "activate: name": (ValueError, "activation: 'selu'; must be one of", lambda e: e.activate(X, "selu")),
     "matmul: inner": (ValueError, "b: shape", lambda e: e.matmul(X, X)),
     "matmul: rank": (ValueError, "b: shape", lambda e: e.matmul(random(4), W)),
     "matmul: outer": (ValueError, "b: shape", lambda e: e.matmul(random(2, 3, 4), random(3, 4, 5))),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from webnn_runtime.format.graph import Node
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Graph, Node
 from webnn_runtime.passes.uses import Uses
 
-__all__ = ["GeluMatch", "match_gelu"]
+__all__ = ["GeluMatch", "find_gelu", "match_gelu"]
 
 # Constants in files are rounded to float32, or written with a few digits.
 _TOLERANCE: Final = 1e-6
@@ -28,6 +30,23 @@ class GeluMatch:
     source: str
     result: str
     nodes: frozenset[str]
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Values it reads."""
+        return (self.source,)
+
+
+def find_gelu(graph: Graph) -> Iterator[GeluMatch]:
+    """All GELUs in float32 that are written out."""
+    uses = Uses(graph)
+    for node in graph.nodes:
+        if node.op == "erf" and graph.types[node.name].dtype is DataType.FLOAT32:
+            scaled = uses.maker(node.inputs[0])
+            inner = uses.factor(scaled) if scaled is not None else None
+            match = _written_out(uses, inner[1], node) if inner is not None else None
+            if match is not None:
+                yield match
 
 
 def match_gelu(uses: Uses, source: str) -> GeluMatch | None:
@@ -80,8 +99,7 @@ def _written_out(uses: Uses, source: str, erf: Node) -> GeluMatch | None:
             return None
         nodes.add(halved.name)
     nodes.add(result)
-    values = [source, *(nodes - {result})]
-    if not all(uses.is_private(value, nodes) for value in values):
+    if not all(uses.is_private(value, nodes) for value in nodes - {result}):
         return None
     return GeluMatch(source, result, frozenset(nodes))
 

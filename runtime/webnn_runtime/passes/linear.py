@@ -103,7 +103,8 @@ def _extend(uses: Uses, node: Node, source: str, weights: Array, bias: Array | N
     activation = "identity"
     gelu = match_gelu(uses, result)
     following = uses.only_reader(result)
-    if gelu is not None:
+    # Written out, GELU reads its argument twice; the layer may take it over if nobody else reads it.
+    if gelu is not None and uses.is_private(result, gelu.nodes):
         activation, result = "gelu", gelu.result
         nodes |= gelu.nodes
     elif following is not None and following.op in _ACTIVATIONS:

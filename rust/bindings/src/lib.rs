@@ -6,8 +6,8 @@
 
 mod arrays;
 
-use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, PackedMatrix, Rows, Scores};
-use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, LayerNorm, PackedMatrix, Rows, Scores};
+use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -103,13 +103,7 @@ impl PyEngine {
             let (packed, running) = (weights.isa, self.engine.kernels().isa);
             return Err(PyValueError::new_err(format!("weights: packed for {packed}; this engine runs {running}")));
         }
-        let Some(activation) = Activation::from_name(activation) else {
-            let known: Vec<_> = Activation::NAMES.iter().map(|(name, _)| *name).collect();
-            return Err(PyValueError::new_err(format!(
-                "activation: '{activation}'; must be one of {}",
-                known.join(", ")
-            )));
-        };
+        let activation = named(activation)?;
         let (k, n) = weights.shape();
         let x = arrays::read("x", x)?;
         let Some((inner, outer)) = x.shape().split_last().filter(|(inner, _)| **inner == k) else {
@@ -120,10 +114,7 @@ impl PyEngine {
         };
         let count: usize = outer.iter().product();
         let shape = [outer, &[n]].concat();
-        let bias = bias.map(|bias| arrays::read("bias", bias)).transpose()?;
-        if let Some(bias) = bias.as_ref().filter(|bias| bias.shape() != [n]) {
-            return Err(PyValueError::new_err(format!("bias: shape {:?}; must be [{n}]", bias.shape())));
-        }
+        let bias = vector("bias", bias, n)?;
         let residual = residual.map(|residual| arrays::read("residual", residual)).transpose()?;
         if let Some(residual) = residual.as_ref().filter(|residual| residual.shape() != shape) {
             return Err(PyValueError::new_err(format!("residual: shape {:?}; must be {shape:?}", residual.shape())));
@@ -135,6 +126,43 @@ impl PyEngine {
         let residual = residual.map(|data| rows(data, n)).transpose()?;
         let layer = Layer { weights: &weights.matrix, bias, activation, residual };
         into_array(py, out, &shape, |out| self.engine.linear(input, layer, out))
+    }
+
+    /// `(x - mean) / sqrt(variance + epsilon) * scale + bias` over the last axis.
+    #[pyo3(signature = (x, scale=None, bias=None, epsilon=1e-5, out=None))]
+    fn layer_norm<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        scale: Option<&Bound<'py, PyAny>>,
+        bias: Option<&Bound<'py, PyAny>>,
+        epsilon: f32,
+        out: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let x = arrays::read("x", x)?;
+        let Some((cols, outer)) = x.shape().split_last().filter(|(cols, _)| **cols > 0) else {
+            return Err(PyValueError::new_err(format!("x: shape {:?}; must have rows of elements", x.shape())));
+        };
+        let (scale, bias) = (vector("scale", scale, *cols)?, vector("bias", bias, *cols)?);
+        let scale = scale.as_ref().map(|scale| arrays::elements("scale", scale)).transpose()?;
+        let bias = bias.as_ref().map(|bias| arrays::elements("bias", bias)).transpose()?;
+        let rows = Rows::new(arrays::elements("x", &x)?, outer.iter().product(), *cols, *cols);
+        let task = LayerNorm { x: rows.ok_or_else(|| PyValueError::new_err("x: too short"))?, scale, bias, epsilon };
+        into_array(py, out, x.shape(), |out| self.engine.layer_norm(task, out))
+    }
+
+    /// An activation of every element.
+    #[pyo3(signature = (x, activation, out=None))]
+    fn activate<'py>(
+        &self,
+        py: Python<'py>,
+        x: &Bound<'py, PyAny>,
+        activation: &str,
+        out: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (x, activation) = (arrays::read("x", x)?, named(activation)?);
+        let data = arrays::elements("x", &x)?;
+        into_array(py, out, x.shape(), |out| self.engine.activate(activation, data, out))
     }
 
     /// `a @ b` with NumPy's broadcasting of the leading axes.
@@ -213,6 +241,27 @@ impl PyEngine {
         let scores = Scores { scale, mask, undefined_is_zero };
         let shape = [batch, queries, heads, width];
         into_array(py, out, &shape, |out| self.engine.attention(views, scores, out))
+    }
+}
+
+/// The activation called `name`.
+fn named(name: &str) -> PyResult<Activation> {
+    Activation::from_name(name).ok_or_else(|| {
+        let known: Vec<_> = Activation::NAMES.iter().map(|(name, _)| *name).collect();
+        PyValueError::new_err(format!("activation: '{name}'; must be one of {}", known.join(", ")))
+    })
+}
+
+/// An optional vector of `size` elements.
+fn vector<'py>(
+    name: &str,
+    value: Option<&Bound<'py, PyAny>>,
+    size: usize,
+) -> PyResult<Option<PyReadonlyArrayDyn<'py, f32>>> {
+    let array = value.map(|value| arrays::read(name, value)).transpose()?;
+    match array.as_ref().filter(|array| array.shape() != [size]) {
+        Some(array) => Err(PyValueError::new_err(format!("{name}: shape {:?}; must be [{size}]", array.shape()))),
+        None => Ok(array),
     }
 }
 

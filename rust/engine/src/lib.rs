@@ -11,12 +11,13 @@ mod broadcast;
 mod heads;
 mod matmul;
 mod pool;
+mod rows;
 mod scratch;
 
 pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};
 pub use heads::Heads;
-pub use kernels::{Activation, Isa, Kernels, PackedMatrix, Rows};
+pub use kernels::{Activation, Isa, Kernels, LayerNorm, PackedMatrix, Rows};
 pub use matmul::{Batch, Layer};
 pub use pool::Pool;
 

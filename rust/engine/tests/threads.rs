@@ -1,6 +1,6 @@
 //! The number of threads changes no bit, and the operators say what the kernels' definition says.
 
-use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, Rows, Scores};
+use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, LayerNorm, Rows, Scores};
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -128,4 +128,27 @@ fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
             }
         }
     }
+}
+
+#[test]
+fn rows_and_elements_do_not_depend_on_threads() {
+    let (count, cols) = (1001, 384);
+    let (x, scale, bias) = (numbers(count * cols, 1), numbers(cols, 2), numbers(cols, 3));
+    let task = LayerNorm { x: Rows::contiguous(&x, cols), scale: Some(&scale), bias: Some(&bias), epsilon: 1e-12 };
+    assert_same(
+        |engine| {
+            let mut out = vec![0.0; x.len()];
+            engine.layer_norm(task, &mut out);
+            out
+        },
+        1e-5,
+    );
+    assert_same(
+        |engine| {
+            let mut out = vec![0.0; x.len()];
+            engine.activate(Activation::Gelu, &x, &mut out);
+            out
+        },
+        1e-6,
+    );
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::arch;
 use crate::knobs;
-use crate::task::{Attention, Matmul, Scratch};
+use crate::task::{Attention, LayerNorm, Matmul, Scratch};
 use crate::{Activation, RowsMut};
 
 /// An instruction set with a table of kernels, plainest first.
@@ -60,6 +60,7 @@ pub struct Kernels {
     pub tile_rows: usize,
     pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
+    pub(crate) layer_norm: fn(&LayerNorm<'_>, RowsMut<'_>),
     pub(crate) activate: fn(Activation, &mut [f32]),
 }
 
@@ -99,6 +100,13 @@ impl Kernels {
     pub fn attention(&self, task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
         task.check([out.count(), out.cols()]);
         (self.attention)(task, scratch, out);
+    }
+
+    /// Computes `task` into `out`.
+    #[inline]
+    pub fn layer_norm(&self, task: &LayerNorm<'_>, out: RowsMut<'_>) {
+        task.check([out.count(), out.cols()]);
+        (self.layer_norm)(task, out);
     }
 
     /// Applies an activation to every element.

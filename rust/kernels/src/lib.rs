@@ -27,4 +27,4 @@ pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use packed::{Line, PackedMatrix, Panels};
 pub use rows::Rows;
-pub use task::{Attention, Mask, Matmul, Scratch};
+pub use task::{Attention, LayerNorm, Mask, Matmul, Scratch};

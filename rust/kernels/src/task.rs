@@ -107,6 +107,29 @@ impl Attention<'_> {
     }
 }
 
+/// `(x - mean) / sqrt(variance + epsilon) * scale + bias` for each row.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNorm<'a> {
+    /// The rows.
+    pub x: Rows<'a>,
+    /// One factor per column.
+    pub scale: Option<&'a [f32]>,
+    /// One summand per column.
+    pub bias: Option<&'a [f32]>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl LayerNorm<'_> {
+    /// Panics unless all the shapes fit together, the output's included.
+    pub(crate) fn check(&self, out: [usize; 2]) {
+        assert_eq!(out, [self.x.count(), self.x.cols()], "output");
+        for (name, values) in [("scale", self.scale), ("bias", self.bias)] {
+            assert!(values.is_none_or(|values| values.len() == self.x.cols()), "{name}");
+        }
+    }
+}
+
 /// Working memory that a thread keeps between calls; it grows to the largest call and stays there.
 #[derive(Debug, Default)]
 pub struct Scratch {

@@ -2,7 +2,7 @@
 
 mod numbers;
 
-use kernels::{Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
+use kernels::{Activation, Attention, Isa, Kernels, LayerNorm, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
 use numbers::{assert_close, numbers};
 
 /// The vector tables of this CPU; says which ones could not be tested.
@@ -272,6 +272,35 @@ fn activations_agree_everywhere() {
                 let bound = 2e-7 * x.abs().clamp(1.0, 15.0).min(expected.abs().max(1.0));
                 let fits = got == expected || (got.is_nan() && expected.is_nan()) || (got - expected).abs() <= bound;
                 assert!(fits, "{} {name}({x}) = {got}, not {expected}", table.isa);
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_normalisation_agrees_over_ragged_sizes() {
+    let tables = vector_tables();
+    for cols in (1..=33).chain([48, 63, 384, 1000]) {
+        let (rows, stride) = (5, cols + 3);
+        let x: Vec<f32> = numbers(rows * stride, 1).iter().map(|x| 3.0 + 2.0 * x).collect();
+        let (scale, bias) = (numbers(cols, 2), numbers(cols, 3));
+        for affine in [false, true] {
+            let task = LayerNorm {
+                x: Rows::new(&x, rows, cols, stride).unwrap(),
+                scale: affine.then_some(&scale[..]),
+                bias: affine.then_some(&bias[..]),
+                epsilon: 1e-5,
+            };
+            let run = |table: &Kernels| {
+                let mut out = vec![0.0; rows * cols];
+                table.layer_norm(&task, RowsMut::new(&mut out, rows, cols, cols).unwrap());
+                out
+            };
+            let (expected, all) = (run(&scalar()), tables.iter().map(run).collect::<Vec<_>>());
+            for (table, got) in tables.iter().zip(&all) {
+                let what = format!("{} {cols} columns", table.isa);
+                assert_close(got, &expected, 4e-6, &what);
+                assert_eq!(bits(got), bits(&all[0]), "{what}: the vector tables differ");
             }
         }
     }

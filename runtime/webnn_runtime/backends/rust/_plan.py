@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from webnn_runtime.backends.rust._steps import AttentionStep, LinearStep, MatmulStep, ReferenceStep, Step
+from webnn_runtime.backends.rust._steps import (
+    ActivationStep,
+    AttentionStep,
+    LayerNormStep,
+    LinearStep,
+    MatmulStep,
+    ReferenceStep,
+    Step,
+)
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.graph import Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
+from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.linear import LinearMatch, find_linear
 
 if TYPE_CHECKING:
@@ -16,10 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
+_ACTIVATIONS: Final = frozenset({"gelu", "relu", "tanh"})
+
+Match: TypeAlias = AttentionMatch | LinearMatch | GeluMatch
+
 
 def plan(graph: Graph, engine: Engine) -> tuple[tuple[Step, tuple[str, ...]], ...]:
     """The steps in order, each with the values that nothing after it reads."""
-    matches = _disjoint((*find_attention(graph), *find_linear(graph)))
+    matches = _disjoint((*find_attention(graph), *find_linear(graph), *find_gelu(graph)))
     swallowed = {name: match for match in matches for name in match.nodes}
     steps: list[Step] = []
     for node in graph.nodes:
@@ -28,20 +41,37 @@ def plan(graph: Graph, engine: Engine) -> tuple[tuple[Step, tuple[str, ...]], ..
             # The pattern's last node: everything the pattern reads exists by now.
             if node.name == match.result:
                 steps.append(_step(engine, match))
-        elif node.op == "matmul" and graph.types[node.name].dtype is DataType.FLOAT32:
-            steps.append(MatmulStep(engine, node))
         else:
-            steps.append(ReferenceStep(node))
+            steps.append(_alone(graph, engine, node))
     return _with_last_uses(graph, steps)
 
 
-def _step(engine: Engine, match: AttentionMatch | LinearMatch) -> Step:
-    return LinearStep(engine, match) if isinstance(match, LinearMatch) else AttentionStep(engine, match)
+def _step(engine: Engine, match: Match) -> Step:
+    if isinstance(match, LinearMatch):
+        return LinearStep(engine, match)
+    if isinstance(match, GeluMatch):
+        return ActivationStep(engine, "gelu", match.source, match.result)
+    return AttentionStep(engine, match)
 
 
-def _disjoint(matches: Iterable[AttentionMatch | LinearMatch]) -> list[AttentionMatch | LinearMatch]:
+def _alone(graph: Graph, engine: Engine, node: Node) -> Step:
+    """The step of a node that belongs to no pattern."""
+    kind = graph.types[node.name]
+    if kind.dtype is DataType.FLOAT32:
+        if node.op == "matmul":
+            return MatmulStep(engine, node)
+        if node.op in _ACTIVATIONS and node.inputs[0] is not None:
+            return ActivationStep(engine, node.op, node.inputs[0], node.name)
+        if node.op == "layerNormalization":
+            axes = node.options["axes"]
+            if isinstance(axes, tuple) and axes and axes == tuple(range(kind.rank - len(axes), kind.rank)):
+                return LayerNormStep(engine, node, len(axes))
+    return ReferenceStep(node)
+
+
+def _disjoint(matches: Iterable[Match]) -> list[Match]:
     """Those matches, first come first served, that neither share nodes nor read what another one swallows."""
-    kept: list[AttentionMatch | LinearMatch] = []
+    kept: list[Match] = []
     taken: set[str] = set()
     inner: set[str] = set()
     read: set[str] = set()

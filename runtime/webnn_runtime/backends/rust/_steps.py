@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from webnn_runtime.reference import evaluate
 if TYPE_CHECKING:
     from webnn_kernels import Engine
 
-__all__ = ["AttentionStep", "LinearStep", "MatmulStep", "ReferenceStep", "Step"]
+__all__ = ["ActivationStep", "AttentionStep", "LayerNormStep", "LinearStep", "MatmulStep", "ReferenceStep", "Step"]
 
 
 class Step(ABC):
@@ -88,6 +89,42 @@ class MatmulStep(Step):
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
         a, b = operands
         return (self._engine.matmul(dense(a), permuted(b)),)
+
+
+class LayerNormStep(Step):
+    """A layer normalisation over the last axes."""
+
+    label = "layerNormalization"
+
+    def __init__(self, engine: Engine, node: Node, axes: int) -> None:
+        self._engine = engine
+        self._axes = axes
+        self._epsilon = float(node.options["epsilon"])  # type: ignore[arg-type]  # the table says it is a number
+        self._has_scale = node.inputs[1] is not None
+        self.reads = tuple(value for value in node.inputs if value is not None)
+        self.makes = node.outputs
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        x, *rest = (dense(operand) for operand in operands)
+        scale = rest.pop(0).reshape(-1) if self._has_scale else None
+        bias = rest.pop(0).reshape(-1) if rest else None
+        rows = x.reshape(-1, math.prod(x.shape[-self._axes :]))
+        out = np.empty(rows.shape, np.float32)
+        return (self._engine.layer_norm(rows, scale, bias, self._epsilon, out).reshape(x.shape),)
+
+
+class ActivationStep(Step):
+    """An activation that follows no product."""
+
+    def __init__(self, engine: Engine, activation: str, source: str, result: str) -> None:
+        self._engine = engine
+        self.reads = (source,)
+        self.makes = (result,)
+        self.label = activation
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        x = dense(operands[0])
+        return (self._engine.activate(x, self.label, np.empty(x.shape, np.float32)),)
 
 
 class AttentionStep(Step):

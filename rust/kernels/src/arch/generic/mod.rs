@@ -7,6 +7,7 @@
 pub(super) mod activation;
 pub(super) mod attention;
 pub(super) mod matmul;
+pub(super) mod normalization;
 pub(super) mod pack;
 
 use std::ops::{Add, Div, Mul, Sub};

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod matmul;
+mod normalization;
 
 use crate::dispatch::{Isa, Kernels};
 
@@ -14,6 +15,7 @@ pub fn kernels() -> Kernels {
         tile_rows: 1,
         matmul: matmul::matmul,
         attention: attention::attention,
+        layer_norm: normalization::layer_norm,
         activate: activation::activate,
     }
 }

@@ -13,7 +13,7 @@ use crate::arch::generic::matmul::tile;
 use crate::arch::generic::{self, Simd, Vector};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
-use crate::task::{Attention, Matmul, Scratch};
+use crate::task::{Attention, LayerNorm, Matmul, Scratch};
 use crate::{Activation, RowsMut};
 
 /// The table, `None` on a CPU without AVX2 and FMA.
@@ -24,6 +24,7 @@ pub fn kernels() -> Option<Kernels> {
         tile_rows: Avx2::TILE_ROWS,
         matmul,
         attention,
+        layer_norm,
         activate,
     })
 }

@@ -48,6 +48,15 @@ macro_rules! table_entries {
             unsafe { inner(task, scratch, out) }
         }
 
+        fn layer_norm(task: &LayerNorm<'_>, out: RowsMut<'_>) {
+            #[target_feature(enable = $features)]
+            fn inner(task: &LayerNorm<'_>, out: RowsMut<'_>) {
+                generic::normalization::layer_norm($simd(()), task, out);
+            }
+            // SAFETY: private, and reached only through a table that `kernels` made after detecting the features.
+            unsafe { inner(task, out) }
+        }
+
         fn activate(activation: Activation, data: &mut [f32]) {
             #[target_feature(enable = $features)]
             fn inner(activation: Activation, data: &mut [f32]) {

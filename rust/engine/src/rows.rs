@@ -1,0 +1,43 @@
+//! Operators that treat each row, or each element, by itself.
+
+use kernels::{Activation, LayerNorm, RowsMut};
+
+use crate::Engine;
+
+/// Operations an element of these operators costs, roughly: what decides whether threads are worth waking.
+const FLOPS_PER_ELEMENT: usize = 16;
+
+impl Engine {
+    /// Normalises each row: `(x - mean) / sqrt(variance + epsilon) * scale + bias`.
+    ///
+    /// # Panics
+    ///
+    /// The shapes do not fit together.
+    pub fn layer_norm(&self, task: LayerNorm<'_>, out: &mut [f32]) {
+        let (count, cols) = (task.x.count(), task.x.cols());
+        let mut rest = RowsMut::new(out, count, cols, cols).expect("output");
+        let height = count.div_ceil(self.pieces(count * cols * FLOPS_PER_ELEMENT)).max(1);
+        let mut pieces = Vec::new();
+        for first in (0..count).step_by(height) {
+            let rows = height.min(count - first);
+            let (own, after) = rest.split_at_row(rows);
+            rest = after;
+            pieces.push((LayerNorm { x: task.x.range(first, rows), ..task }, own));
+        }
+        self.pool.for_each(pieces, |(task, out)| self.kernels.layer_norm(&task, out));
+    }
+
+    /// Applies an activation to every element of `x`.
+    ///
+    /// # Panics
+    ///
+    /// The two slices differ in length.
+    pub fn activate(&self, activation: Activation, x: &[f32], out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "output");
+        let size = x.len().div_ceil(self.pieces(x.len() * FLOPS_PER_ELEMENT)).max(1);
+        self.pool.for_each(x.chunks(size).zip(out.chunks_mut(size)).collect(), |(x, out)| {
+            out.copy_from_slice(x);
+            self.kernels.activate(activation, out);
+        });
+    }
+}
