@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
@@ -88,20 +88,22 @@ def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[
     settings.log_severity_level = _QUIET
     requested = dict(options.session_options)
     providers = requested.pop("providers", None) or _providers(ort, options.device)
+    wanted = [provider if isinstance(provider, str) else provider[0] for provider in providers]
+    _demand(wanted, ort.get_available_providers(), "is not in the installed onnxruntime, which has")
     _apply(ort, settings, requested)
     values = {name: ort.OrtValue.ortvalue_from_numpy(_plain(array)) for name, array in model.weights.items()}
     if values:
         settings.add_external_initializers(list(values), list(values.values()))
     session = _guard(ort, lambda: ort.InferenceSession(model.data, settings, providers=providers))
-    wanted = [provider if isinstance(provider, str) else provider[0] for provider in providers]
-    missing = [provider for provider in wanted if provider not in session.get_providers()]
-    if missing:
-        # onnxruntime goes on without a provider that does not start; that would be a silent fall-back.
-        raise BackendUnavailable(
-            f"{', '.join(missing)} did not start; onnxruntime runs with {', '.join(session.get_providers())}",
-            backend=NAME,
-        )
+    # onnxruntime goes on without a provider that does not start; that would be a silent fall-back.
+    _demand(wanted, session.get_providers(), "did not start; onnxruntime runs with")
     return session, (values, dict(model.weights))
+
+
+def _demand(wanted: Sequence[str], found: Sequence[str], complaint: str) -> None:
+    missing = [provider for provider in wanted if provider not in found]
+    if missing:
+        raise BackendUnavailable(f"{', '.join(missing)} {complaint} {', '.join(found)}", backend=NAME)
 
 
 def _plain(array: Any) -> Any:
@@ -147,7 +149,10 @@ def _apply(ort: Any, settings: Any, requested: Mapping[str, Any]) -> None:
                 raise OptionError(f"session option '{key}' is {value!r}; one of {', '.join(words)}")
             setattr(settings, key, getattr(getattr(ort, type_name), words[value]))
         elif not key.startswith("_") and not callable(getattr(settings, key, print)):
-            setattr(settings, key, value)
+            try:
+                setattr(settings, key, value)
+            except TypeError as exc:
+                raise OptionError(f"session option '{key}': {value!r} is not of its type") from exc
         else:
             raise OptionError(f"onnxruntime has no session option '{key}'; see onnxruntime.SessionOptions")
 
