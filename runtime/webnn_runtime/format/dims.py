@@ -464,8 +464,10 @@ def _atom_bounds(atom: _Atom, ranges: Mapping[str, DynamicDim]) -> tuple[int, in
     if isinstance(atom, _Quotient):
         low, high = bounds(atom.numerator, ranges)
         divisor_low, divisor_high = bounds(atom.divisor, ranges)
+        # Where the divisor vanishes evaluation raises, so only other divisors have values.
+        if divisor_low == 0 < divisor_high:
+            divisor_low = 1
         if divisor_low <= 0:
-            # The divisor may vanish: evaluation raises then, so only non-zero divisors have values.
             reach = max(abs(low), abs(high))
             return -reach, reach
         corners = [a // b for a in (low, high) for b in (divisor_low, divisor_high)]

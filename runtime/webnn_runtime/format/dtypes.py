@@ -121,7 +121,7 @@ def cast_number(value: int | float, dtype: DataType) -> int | float:
         try:
             wide = float(value)
         except OverflowError:
-            wide = math.copysign(math.inf, value)
+            wide = math.inf if value > 0 else -math.inf
         with np.errstate(over="ignore"):
             return float(dtype.numpy.type(wide))
     low, high = dtype.bounds

@@ -1,0 +1,209 @@
+"""Named dimensions: what they print as, what they can decide, what they refuse."""
+
+import contextlib
+import time
+
+import pytest
+
+from webnn_runtime.format.dims import (
+    MAX_DIM,
+    DynamicDim,
+    bounds,
+    ceil_div,
+    dim_max,
+    dim_min,
+    evaluate,
+    is_at_least,
+    is_equal,
+    parse_dim,
+    product,
+    substitute,
+    symbol,
+)
+
+A, B, H = symbol("a"), symbol("b"), symbol("h")
+RANGES = {"a": DynamicDim("a", 8), "b": DynamicDim("b", 100, 10), "p": DynamicDim("p", 5, 0)}
+
+
+@pytest.mark.parametrize(
+    ("dim", "text"),
+    [
+        (A, "a"),
+        (A + 1, "a + 1"),
+        (1 - A, "-a + 1"),
+        (2 * B * A, "2*a*b"),
+        (A * A - 3 * B, "a*a - 3*b"),
+        (A // 2, "a//2"),
+        (A // B, "a//b"),
+        ((A + 1) // 2, "(a + 1)//2"),
+        (-(A // 2), "-(a//2)"),
+        (B - A // 2, "b - a//2"),
+        (2 * (A // 2), "2*(a//2)"),
+        (A // (2 * B), "a//(2*b)"),
+        (12 // A, "12//a"),
+        ((H + 2 * 3 - 7) // 2 + 1, "(h + 1)//2"),
+        (A % 4, "a - 4*(a//4)"),
+        (dim_max(A, B), "max(a, b)"),
+        (dim_min(B + 1, 3 * A), "min(3*a, b + 1)"),
+        (ceil_div(A, 2), "(a + 1)//2"),
+    ],
+)
+def test_a_dimension_prints_as_one_would_write_it(dim, text):
+    assert str(dim) == text
+    assert parse_dim(text) == dim
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (A * (B + 1), A * B + A),
+        (A * B * 12 * 32 // (A * 384), B),
+        ((6 * A + 3) // 3, 2 * A + 1),
+        ((2 * A + 3) // 2, A + 1),
+        ((A * B + B) // B, A + 1),
+        (A - A, 0),
+        (A // 1, A),
+        (A // A, 1),
+        (dim_max(A, A), A),
+        (dim_max(A, B), dim_max(B, A)),
+        (A // -2, -A // 2),
+        (product([A, 2, B, 3]), 6 * A * B),
+        (product([]), 1),
+    ],
+)
+def test_equal_dimensions_have_one_form(left, right):
+    assert left == right
+    assert is_equal(left, right) is True
+    assert type(left) is type(right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "equal", "at_least"),
+    [
+        (A, 8, None, None),
+        (A, 9, False, False),
+        (A, 1, None, True),
+        (B, A, False, True),
+        (A, B, False, False),
+        (A + 92, B, None, None),
+        (symbol("p"), 0, None, True),
+        (symbol("p"), 1, None, None),
+        (symbol("unknown"), 0, False, True),
+        (symbol("unknown"), MAX_DIM, None, None),
+        (A // 9, 0, None, True),
+        (A // 2, 5, False, False),
+        (B // A, 0, False, True),
+        (A // B, 0, None, True),
+        (-A, -9, False, True),
+        (A * symbol("p"), 41, False, False),
+    ],
+)
+def test_ranges_decide_where_they_can(left, right, equal, at_least):
+    assert is_equal(left, right, RANGES) is equal
+    assert is_at_least(left, right, RANGES) is at_least
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("a", 1, 8),
+        ("b - a", 2, 99),
+        ("a*p", 0, 40),
+        ("-a", -8, -1),
+        ("b//a", 1, 100),
+        ("max(a, p)", 1, 8),
+        ("min(a, p)", 0, 5),
+        ("7", 7, 7),
+        # Where p is 0 there is no value.
+        ("b//p", 2, 100),
+        ("b//(p - 1)", -100, 100),
+        ("unknown", 1, MAX_DIM),
+    ],
+)
+def test_bounds_follow_the_ranges(text, low, high):
+    assert bounds(parse_dim(text), RANGES) == (low, high)
+
+
+def test_the_larger_of_two_is_chosen_where_the_ranges_decide():
+    assert dim_max(A, B, RANGES) == B
+    assert dim_min(A, B, RANGES) == A
+    assert dim_max(A, symbol("p"), RANGES) == dim_max(symbol("p"), A)
+
+
+def test_evaluating_needs_every_name():
+    assert evaluate(A * B + 1, {"a": 3, "b": 4}) == 13
+    with pytest.raises(KeyError, match="b"):
+        evaluate(A * B, {"a": 3})
+    with pytest.raises(ZeroDivisionError):
+        evaluate(A // B, {"a": 3, "b": 0})
+
+
+def test_names_are_replaced_at_once_not_one_after_another():
+    assert substitute(A + 2 * B, {"a": B, "b": A}) == B + 2 * A
+    assert substitute(dim_max(A, B // 2), {"b": 2 * A}) == A
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "unexpected the end"),
+        ("a +", "unexpected the end"),
+        ("a b", "unexpected b"),
+        ("a / b", "unexpected /"),
+        ("a % b", "unexpected %"),
+        ("a ** 2", "unexpected [*]"),
+        ("1.5", "unexpected ."),
+        ("(a", "unexpected the end"),
+        ("a)", "unexpected [)]"),
+        ("max(a)", "unexpected [)]"),
+        ("max(a, b, c)", "unexpected ,"),
+        ("a//0", "divides by zero"),
+        ("a//(b - b)", "divides by zero"),
+        ("é", "unexpected é"),
+        ("٣", "unexpected"),
+        ("--a", "unexpected -"),
+        ("9" * 20, "integer of 20 digits"),
+        ("a" * 5000, "5000 characters"),
+        ("*".join("a" * 20), "degree above 16"),
+        ("*".join(["(a + b + c + d)"] * 14), "terms"),
+        ("import_os()", "unexpected [(]"),
+    ],
+)
+def test_what_is_no_expression_is_refused(text, words):
+    with pytest.raises(ValueError, match=f"dimension expression.*{words}"):
+        parse_dim(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*".join(["(" + " + ".join(f"d{i}" for i in range(15)) + ")"] * 40)[:4000],
+        "(" * 60 + "a" + "//2 + b)" * 60,
+        "(" * 60 + "a" + "*b//3 + a)" * 60,
+        "max(" * 60 + "a" + ", b//7*2)" * 60,
+        " + ".join(f"n{i}//{i + 2}" for i in range(240)),
+    ],
+)
+def test_hostile_expressions_cost_little(text):
+    started = time.perf_counter()
+    with contextlib.suppress(ValueError):
+        parse_dim(text)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("name", ["", "1a", "a-b", "a b", "ä", "a\n", "a.b"])
+def test_a_name_is_an_identifier(name):
+    for make in (symbol, DynamicDim):
+        with pytest.raises(ValueError, match="is not an identifier"):
+            make(name)
+
+
+@pytest.mark.parametrize(("high", "low"), [(0, 1), (5, 6), (-1, -2), (2**31, 1), (5, -1)])
+def test_a_range_lies_within_what_is_valid(high, low):
+    with pytest.raises(ValueError, match="must lie within"):
+        DynamicDim("a", high, low)
+
+
+def test_a_name_without_a_maximum_says_so():
+    assert DynamicDim("a").is_unbounded
+    assert not DynamicDim("a", 512).is_unbounded
