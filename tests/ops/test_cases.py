@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webnn_runtime.backends import Backend
+from webnn_runtime.backends import Backend, CompileOptions
 from webnn_runtime.conformance import Tolerance, mismatch, tolerance_of
 from webnn_runtime.format.builder import GraphBuilder, Value
 from webnn_runtime.format.dtypes import FLOATS, DataType
@@ -20,6 +20,8 @@ from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.reference import KERNELS, evaluate
 
+# Starting a second thread takes longer than any of these graphs.
+ONE_THREAD = CompileOptions(threads=1)
 # The reference is held to what it promises: float64 in between and one rounding.
 ONE_ROUNDING = Tolerance(ulp=1)
 
@@ -77,7 +79,7 @@ each_case = pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for 
 def run(graph: Graph, feeds: dict[str, Array], backend: Backend) -> list[Array] | str:
     """Results in order, or the reason of a gap."""
     try:
-        return list(backend.compile(graph).run(feeds).values())
+        return list(backend.compile(graph, ONE_THREAD).run(feeds).values())
     except UnsupportedByBackend as exc:
         return exc.reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from webnn_runtime.backends.base import Backend
+from webnn_runtime.backends.base import Backend, CompileOptions
 from webnn_runtime.conformance.cases import Case
 from webnn_runtime.conformance.compare import mismatch
 from webnn_runtime.format.errors import UnsupportedByBackend, WebnnError
@@ -29,11 +29,13 @@ class Outcome:
     message: str = ""
 
 
-def run_case(case: Case, backend: Backend, *, all_constant: bool = False) -> Outcome:
+def run_case(
+    case: Case, backend: Backend, *, all_constant: bool = False, options: CompileOptions | None = None
+) -> Outcome:
     """Compile, run and compare; our own errors are verdicts, all others are bugs and go on."""
     try:
         graph = case.graph(all_constant=all_constant)
-        results = backend.compile(graph).run(case.feeds(graph))
+        results = backend.compile(graph, options).run(case.feeds(graph))
     except UnsupportedByBackend as exc:
         return Outcome(Verdict.UNSUPPORTED, str(exc))
     except WebnnError as exc:
