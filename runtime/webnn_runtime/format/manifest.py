@@ -59,8 +59,8 @@ class TensorEntry:
 
     @property
     def is_packed(self) -> bool:
-        """Whether two 4-bit values share a byte; one value alone counts as unpacked, its byte is the same."""
-        return self.dtype.bits == 4 and self.length != self.size
+        """Whether two 4-bit values share a byte; a single value is in the low nibble in either form."""
+        return self.dtype.bits == 4 and self.length == self.dtype.byte_length(self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,7 @@ class Manifest:
         extension = self.extension.to_json()
         four_bits = {key: entry for key, entry in sorted(self.tensors.items()) if entry.dtype.bits == 4}
         if four_bits:
-            extension["int4"] = {
-                key: "packed-low-nibble-first" if entry.is_packed else "byte" for key, entry in four_bits.items()
-            }
+            extension["int4"] = {key: _packing(entry) for key, entry in four_bits.items()}
         tensors = {
             key: {
                 "dataType": entry.dtype.value,
@@ -256,8 +254,7 @@ def _extension(raw: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> Ex
     packing = _mapping(raw.get("int4", {}), "'int4'")
     for key, value in packing.items():
         entry = tensors.get(key)
-        forms = {"packed-low-nibble-first": True, "byte": False}
-        if entry is None or entry.dtype.bits != 4 or value not in forms or forms[value] != entry.is_packed:
+        if entry is None or entry.dtype.bits != 4 or value != _packing(entry):
             raise ManifestError(f"'int4' says '{key[:80]}' is {_shown(value)}, but its entry says otherwise")
     dimensions = _mapping(raw.get("dimensions", {}), "'dimensions'")
     return Extension(
@@ -273,6 +270,10 @@ def _extension(raw: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> Ex
         tensor_sha256=MappingProxyType(of_tensors),
         more=MappingProxyType({key: value for key, value in raw.items() if key not in _OWN_KEYS}),
     )
+
+
+def _packing(entry: TensorEntry) -> str:
+    return "packed-low-nibble-first" if entry.is_packed else "byte"
 
 
 def _mapping(raw: object, what: str) -> dict[str, Any]:
