@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, SymbolicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import (
@@ -17,6 +18,7 @@ from webnn_runtime.format.errors import (
     UnknownOp,
 )
 from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.printer import print_graph
 from webnn_runtime.format.text import parse_graph
 
 
@@ -301,3 +303,13 @@ def test_a_blank_run_costs_linear_time() -> None:
 def test_bytes_that_are_not_utf8_are_refused() -> None:
     with pytest.raises(FormatError, match="byte 1 is not UTF-8"):
         parse_graph(b"w\xff")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("extreme", ["max", "min", "tiny", "smallest_subnormal"])
+def test_the_extreme_finite_scalars_survive(dtype, extreme):
+    value = np.asarray(getattr(np.finfo(dtype), extreme))
+    builder = GraphBuilder()
+    built = builder.build({"y": builder.op("identity", builder.constant(value))})
+    (constant,) = parse_graph(print_graph(built)).constants.values()
+    assert constant.values.tobytes() == value.tobytes()

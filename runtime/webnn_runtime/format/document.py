@@ -260,9 +260,11 @@ def _filled(kind: TensorType, shape: tuple[int, ...], value: int | float) -> Arr
             number = float(value)
         except OverflowError as exc:
             raise ValueError("its value is too large") from exc
-        if abs(number) > float(np.finfo(kind.dtype.numpy).max):
+        # The shortest decimal of the largest float32 lies a little above it and rounds back: the rounded value decides.
+        with np.errstate(over="ignore"):
+            single = np.array(number, kind.dtype.numpy)
+        if not np.isfinite(single):
             raise ValueError(f"its value {value} is too large; use @bytes for infinities")
-        single = np.array(number, kind.dtype.numpy)
     else:
         low, high = kind.dtype.bounds
         # JSON has no integer type: 2.0 is 2, as long as a float holds the integer exactly.
