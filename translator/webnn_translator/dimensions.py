@@ -78,7 +78,9 @@ class DimTable:
         """The free dimensions with what became known of them."""
         found = []
         for dim in self.free():
-            known = ranges[dim.name]
+            known = ranges.get(dim.name)
+            if known is None:
+                continue  # nothing in the graph depends on it
             why = derived.get(dim.name) or ("given" if dim.name in self.maxima else "")
             high = None if known.is_unbounded else known.max_size
             found.append(NamedDim(dim.name, self.sources[dim.name], high, known.min_size, why))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,33 @@ import onnx
 from webnn_translator._errors import Refused
 from webnn_translator.tensor import Tensor
 
-__all__ = ["OnnxNode", "decode_attributes"]
+__all__ = ["Attributes", "OnnxNode", "decode_attributes"]
+
+
+class Attributes(Mapping[str, Any]):
+    """Decoded attributes that remember which of them were asked for: none may be passed over.
+
+    Attributes:
+        asked: names that were looked up, whether they are written or not.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +60,7 @@ class OnnxNode:
     version: int
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
+    attributes: Attributes
 
     def input(self, index: int) -> Tensor:
         """A required input.
@@ -69,6 +95,10 @@ class OnnxNode:
     def has(self, name: str) -> bool:
         """Whether an attribute is written; one that is written as 0 is."""
         return name in self.attributes
+
+    def ignore(self, *names: str) -> None:
+        """Attributes that cannot change a result here."""
+        self.attributes.asked.update(names)
 
     def integer(self, name: str, default: int | None = None) -> int:
         """An integer attribute; required when there is no default."""

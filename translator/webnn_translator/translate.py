@@ -24,7 +24,7 @@ from webnn_translator.emitter import Emitter
 from webnn_translator.initializers import elem_of, read_tensor
 from webnn_translator.model import expand_functions, label_of, live_nodes, opset_versions, ordered
 from webnn_translator.naming import Names, identifier, rename
-from webnn_translator.node import OnnxNode, decode_attributes
+from webnn_translator.node import Attributes, OnnxNode, decode_attributes
 from webnn_translator.registry import DOMAINS, find
 from webnn_translator.tensor import Known, Tensor
 
@@ -183,8 +183,14 @@ class _Translation:
         if any(name in self.unknown for name in proto.input):
             return None
         inputs = tuple(self._find(name) if name else None for name in proto.input)
-        node = OnnxNode(label_of(proto), proto.op_type, domain, version, inputs, tuple(proto.output), attributes)
+        node = OnnxNode(
+            label_of(proto), proto.op_type, domain, version, inputs, tuple(proto.output), Attributes(attributes)
+        )
         results = entry.rule(self.ctx, node)
+        unread = sorted(attributes.keys() - node.attributes.asked)
+        if unread:
+            # A later version of the operator has an attribute that the rule does not know of.
+            raise Refused(f"attribute {unread[0]} = {attributes[unread[0]]!r} is not supported")
         listed = [results] if isinstance(results, Tensor) else list(results)
         for index, name in enumerate(proto.output):
             if name and (index >= len(listed) or listed[index] is None):
@@ -232,7 +238,7 @@ class _Translation:
             for onnx_name, final in (*kept_inputs.items(), *output_names.items())
             if self._find(onnx_name).elem is Elem.BOOL
         ]
-        described = tuple(dim for dim in self.table.describe(graph.dims, self.ctx.derived) if dim.name in graph.dims)
+        described = self.table.describe(graph.dims, self.ctx.derived)
         return Translation(graph, kept_inputs, output_names, described, tuple(bools), tuple(notes))
 
 

@@ -539,4 +539,5 @@ def space_to_depth(ctx: Context, node: OnnxNode) -> Tensor:
     batch, channels, height, width = x.shape
     high, wide = height // block, width // block
     parts = reshape_to(ctx, x, (batch, channels, high, block, wide, block))
-    return reshape_to(ctx, transposed(ctx, parts, (0, 3, 5, 1, 2, 4)), (batch, channels * block * block, high, wide))
+    order = (0, 3, 5, 1, 2, 4) if node.choice("mode", "DCR", "DCR", "CRD") == "DCR" else (0, 1, 3, 5, 2, 4)
+    return reshape_to(ctx, transposed(ctx, parts, order), (batch, channels * block * block, high, wide))

@@ -17,6 +17,7 @@ __all__ = ["layer_norm", "rms_norm"]
 def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Over all axes from `axis` to the last."""
     x = node.input(0)
+    node.ignore("stash_type")  # the precision inside; WebNN leaves it to the implementation
     axis = ctx.axis(node.integer("axis", -1), x.rank)
     epsilon = node.number("epsilon", 1e-5)
     results: list[Tensor | None] = [layer_norm(ctx, x, node.input(1), node.optional(2), axis, epsilon)]
@@ -54,6 +55,7 @@ def rms_norm(ctx: Context, x: Tensor, scale: Tensor, axis: int, epsilon: float) 
 def rms_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     """Over all axes from `axis` to the last, without a mean."""
     x = node.input(0)
+    node.ignore("stash_type")
     axis = ctx.axis(node.integer("axis", -1), x.rank)
     return rms_norm(ctx, x, node.input(1), axis, node.number("epsilon", 1e-5))
 
@@ -93,7 +95,8 @@ def _skipped(ctx: Context, node: OnnxNode, bias: Tensor | None) -> Tensor:
 @onnx_op("BatchNormalization", since=7)
 def batch_normalization_before_14(ctx: Context, node: OnnxNode) -> Tensor:
     """Inference: per channel, by stored mean and variance."""
-    if any(node.wants(index) for index in range(1, len(node.outputs))) or node.integer("spatial", 1) != 1:
+    is_spatial = node.integer("spatial", 1) == 1
+    if any(node.wants(index) for index in range(1, len(node.outputs))) or not is_spatial:
         raise Refused("training outputs and spatial=0 are not supported")
     return _batch_normalization(ctx, node)
 
@@ -107,6 +110,7 @@ def batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 def _batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    node.ignore("momentum")  # of training
     x, scale, bias, mean, variance = (node.input(index) for index in range(5))
     operands = [ctx.full(tensor) for tensor in (x, mean, variance, scale, bias)]
     axis = 1 if x.rank > 1 else 0
@@ -144,6 +148,7 @@ def group_normalization_before_21(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("GroupNormalization", since=21)
 def group_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     """Scale and bias per channel."""
+    node.ignore("stash_type")
     x, groups = node.input(0), node.integer("num_groups")
     grouped = _grouped(ctx, x, groups, node.number("epsilon", 1e-5))
     return _per_channel(ctx, reshape_to(ctx, grouped, x.shape), node.input(1), node.input(2))

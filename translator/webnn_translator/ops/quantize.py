@@ -107,6 +107,7 @@ def quantize(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _quantize(ctx: Context, node: OnnxNode, *, axis: int, block: int) -> Tensor:
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
+    node.ignore("saturate")  # for 8-bit floats, which are refused
     wanted = node.integer("output_dtype", 0)
     elem = zero.elem if zero is not None else (elem_of(wanted, "the output") if wanted else Elem.UINT8)
     if x.elem is not scale.elem:
@@ -186,6 +187,7 @@ def _cut(ctx: Context, x: Tensor, axis: int, start: int, count: int) -> Tensor:
 )
 def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
     """Matmul with 4-bit weights in blocks; they stay 4-bit constants."""
+    node.ignore("accuracy_level")  # permits less precision, asks for none
     a, scales_input = node.input(0), node.input(2)
     columns, inner, bits, block = (node.integer(name) for name in ("N", "K", "bits", "block_size"))
     if bits != 4 or inner % block or node.optional(4) is not None or node.integer("weight_prepacked", 0):

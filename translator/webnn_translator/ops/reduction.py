@@ -47,7 +47,9 @@ def reduction(ctx: Context, node: OnnxNode) -> Tensor:
     """Axes are an input; none means all, or nothing with noop_with_empty_axes."""
     given = node.optional(1)
     axes = None if given is None else ctx.ints(given, "axes")
-    if not axes and node.integer("noop_with_empty_axes", 0) == 1:
+    is_noop = node.integer("noop_with_empty_axes", 0) == 1
+    if not axes and is_noop:
+        node.ignore("keepdims")
         if node.op_type not in _IDENTITIES:
             raise Refused("noop_with_empty_axes is read in two ways for this operator")
         return node.input(0)

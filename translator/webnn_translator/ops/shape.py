@@ -49,12 +49,14 @@ def identity(_: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Dropout", since=7)
 def dropout_before_12(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Inference: nothing is dropped."""
+    node.ignore("ratio")
     return [node.input(0), _mask(ctx, node)]
 
 
 @onnx_op("Dropout", since=12)
 def dropout(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Inference only: `training_mode` has to be false."""
+    node.ignore("seed")
     training = node.optional(2)
     if training is not None and ctx.constant(training, "training_mode").any():
         raise Refused("training_mode is true; only inference can be translated")
@@ -131,12 +133,14 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Cast", since=6)
 def cast(ctx: Context, node: OnnxNode) -> Tensor:
     """Convert to another element type."""
+    node.ignore("saturate", "round_mode")  # for 8-bit floats, which are refused
     return convert(ctx, node.input(0), elem_of(node.integer("to"), "the target of a Cast"))
 
 
 @onnx_op("CastLike", since=15)
 def cast_like(ctx: Context, node: OnnxNode) -> Tensor:
     """Convert to the element type of another tensor."""
+    node.ignore("saturate", "round_mode")
     return convert(ctx, node.input(0), node.input(1).elem)
 
 
