@@ -10,8 +10,8 @@ from typing import Any
 
 from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
-from webnn_translator.convert import translate
 from webnn_translator.sources import open_source
+from webnn_translator.translate import translate
 from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
 
 __all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
@@ -120,10 +120,19 @@ def convert_model(
     tell(f"reading {model}")
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
         tell(f"translating {source.file_name}")
-        graph = translate(source.model, dims=chosen.dims, max_dims=chosen.max_dims, name=chosen.name or source.name)
-        extra = {"source": source.record()}
+        translation = translate(
+            source.model, dims=chosen.dims, max_dims=chosen.max_dims, name=chosen.name or source.name
+        )
+        for remark in translation.notes:
+            tell(remark)
+        renamed = {**translation.input_names, **translation.output_names}
         with staged_bundle(
-            graph, folder, manifest_extra=extra, files=dict(source.companions), force=chosen.is_replacing
+            translation.graph,
+            folder,
+            manifest_extra={"source": source.record()},
+            files=dict(source.companions),
+            force=chosen.is_replacing,
+            names={new: old for old, new in renamed.items() if new != old},
         ) as staged:
             certificate = None
             if chosen.is_verified:
