@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
-
 from webnn_runtime.format.errors import (
     BackendError,
     BackendUnavailable,
@@ -15,6 +13,7 @@ from webnn_runtime.format.errors import (
     HubError,
     WebnnError,
 )
+from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
 from webnn_translator.verify import VerificationFailed
 
 __all__ = ["ExitCode", "Misuse", "exit_code_of"]
