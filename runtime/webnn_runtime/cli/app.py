@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from webnn_runtime import __version__
-from webnn_runtime.cli import embed, inspect, verify
+from webnn_runtime.cli.embed import embed
+from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.report import run_app
+from webnn_runtime.cli.verify import verify
 
 __all__ = ["app", "main"]
 
@@ -21,9 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("verify")(verify.verify)
-app.command("inspect")(inspect.inspect)
-app.command("embed")(embed.embed)
+app.command("verify")(verify)
+app.command("inspect")(inspect)
+app.command("embed")(embed)
 
 
 def _version(value: bool) -> None:
