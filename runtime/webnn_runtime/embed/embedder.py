@@ -109,8 +109,6 @@ class WebNNEmbedder:
             )
         except EmbedError as exc:
             raise EmbedError(f"{found.source}: {exc}") from exc
-        if pooling is not None:
-            _log.warning("%s: pooling %s by argument, not by the model's files", found.source, pooling)
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length

@@ -274,7 +274,7 @@ def test_pooling_is_never_guessed(make, folder) -> None:
 
 def test_pooling_by_argument_is_logged(make, caplog) -> None:
     make(pooling="cls")
-    assert "pooling cls by argument" in caplog.text
+    assert "pooling ('cls',) by argument, not ('mean',)" in caplog.text
 
 
 @pytest.mark.parametrize("pooling", ["cls+max", ["cls", "max"]])

@@ -1,0 +1,80 @@
+"""The real all-MiniLM-L6-v2, converted, and its vectors in torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from webnn_runtime.backends import Backend, get_backend
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")]),
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+# Every backend, whatever the operator cases leave out: whole models are what they are for.
+BACKENDS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn_kernels"}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> Backend:
+    """Each backend in turn; one without its library is skipped as `optional` says."""
+    optional(BACKENDS[request.param])
+    return get_backend(request.param)
+
+
+def _convert(source: Path, out: Path, *options: str) -> Path:
+    command = [sys.executable, "-m", "webnn_translator.cli", str(source), "-o", str(out), "--no-verify", *options]
+    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)
+    return out
+
+
+@pytest.fixture(scope="session")
+def minilm_bundle(minilm_exports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with batch and length free."""
+    return _convert(minilm_exports("ts-sdpa"), tmp_path_factory.mktemp("free") / "all-MiniLM-L6-v2-webnn")
+
+
+@pytest.fixture(scope="session")
+def minilm_static_bundle(minilm_exports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of batch 1 and 128 tokens, as older tools publish it."""
+    dims = ["--dim", "batch_size=1", "--dim", "sequence_length=128"]
+    return _convert(minilm_exports("ts-sdpa"), tmp_path_factory.mktemp("static") / "all-MiniLM-L6-v2-webnn", *dims)
+
+
+class Torch:
+    """The original model in torch."""
+
+    def __init__(self, folder: Path, transformers: Any, torch: Any) -> None:
+        self.torch = torch
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        self.model = transformers.AutoModel.from_pretrained(folder).eval()
+
+    def hidden(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Token vectors of a batch."""
+        with self.torch.no_grad():
+            return self.model(**{name: self.torch.from_numpy(array) for name, array in inputs.items()})[0].numpy()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Mean-pooled vectors of length 1; one text at a time, so without padding."""
+        rows = []
+        for text in texts:
+            tokens = self.tokenizer(text, truncation=True, max_length=256, return_tensors="np")
+            mean = self.hidden(dict(tokens))[0].mean(axis=0, dtype=np.float64)
+            rows.append(mean / np.linalg.norm(mean))
+        return np.array(rows, dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def original(minilm: Path, optional: Callable[[str], Any]) -> Torch:
+    """What every backend has to equal."""
+    return Torch(minilm, optional("transformers"), optional("torch"))
