@@ -40,7 +40,7 @@ def optional() -> Callable[[str], Any]:
 
 
 # Backends that every operator case runs on, each with the library it needs.
-BACKENDS = {"numpy": "numpy", "onnxruntime": "onnxruntime"}
+BACKENDS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn_kernels"}
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -6,7 +6,7 @@ A gap that the backend states itself (`unsupported`) does not belong here.
 # (backend, case id) -> reason
 EXPECTED_FAILURES: dict[tuple[str, str], str] = {
     **dict.fromkeys(
-        [("onnxruntime", "baseline/matmul:0"), ("onnxruntime", "baseline/matmul:2")],
+        [(backend, f"baseline/matmul:{number}") for backend in ("onnxruntime", "rust") for number in (0, 2)],
         "sums of products near 1 that cancel to 0.03: float32 accumulation is off by 18 ULP of what is left",
     ),
     ("onnxruntime", "baseline/lstm:0"): (
