@@ -190,11 +190,7 @@ def _refuse_depth(named: object, error: Any) -> None:
 
 
 def print_json_graph(graph: Graph, *, inline: bool = False) -> bytes:
-    """The JSON form; `inline` puts all values into it, so that no weights file is needed.
-
-    Raises:
-        FormatError: a dimension that no input mentions.
-    """
+    """The JSON form; `inline` puts all values into it, so that no weights file is needed."""
     hidden = hidden_names(graph)
     dynamic = not all(kind.is_static for kind in graph.inputs.values())
     return write_json(

@@ -7,7 +7,7 @@ outputs lives in the manifest. Knows no operator: option kinds write themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import numpy as np
@@ -77,11 +77,7 @@ def _check_names(graph: Graph) -> None:
 
 
 def hidden_names(graph: Graph) -> dict[str, list[DynamicDim]]:
-    """Ranges that no plain dimension declares, by the input whose expression has to declare them.
-
-    Raises:
-        FormatError: a name that no input mentions: nothing could ever bind it.
-    """
+    """Ranges that no plain dimension declares, by the input whose expression has to declare them."""
     declared = {
         name
         for kind in graph.inputs.values()
@@ -95,21 +91,7 @@ def hidden_names(graph: Graph) -> dict[str, list[DynamicDim]]:
         for name in sorted(kind.names - declared):
             hidden.setdefault(value, []).append(graph.dims[name])
             declared.add(name)
-    used = {name for kind in graph.types.values() for name in kind.names} | {
-        name for node in graph.nodes for option in node.options.values() for name in _option_names(option)
-    }
-    lost = used - declared
-    if lost:
-        raise FormatError(
-            f"dimension '{min(lost)}' occurs in no input, so no run could bind it; give an input that dimension"
-        )
     return hidden
-
-
-def _option_names(option: object) -> Iterator[str]:
-    for item in option if isinstance(option, tuple) else (option,):
-        if isinstance(item, SymbolicDim):
-            yield from names_of(item)
 
 
 def upper_bound(dim: Dim, dims: Mapping[str, DynamicDim]) -> int:
