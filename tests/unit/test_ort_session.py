@@ -215,3 +215,32 @@ def test_threads_follow_affinity_and_quota(
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: set(range(cpus)), raising=False)
     monkeypatch.setattr(threads, "_CGROUP_QUOTAS", ((path, None),))
     assert threads.usable_cpus() == expected
+
+
+@pytest.mark.parametrize(("dtype", "blocks"), [(DataType.INT8, 1), (DataType.UINT8, 1), (DataType.UINT4, 2)])
+@pytest.mark.parametrize("quantizes", [False, True])
+def test_a_product_with_quantised_weights_does_not_quantise_the_activations(
+    dtype: DataType, blocks: int, quantizes: bool
+) -> None:
+    random = np.random.default_rng(0)
+    weights = random.integers(*dtype.bounds, (64, 64), dtype.numpy)
+    scale = random.uniform(0.01, 0.02, (blocks, 64)).astype(np.float32)
+    zero = np.full((blocks, 64), sum(dtype.bounds) // 2 + 1, dtype.numpy)
+    builder = GraphBuilder("quantised")
+    x = builder.input("x", F32, (8, 64))
+    dense = builder.op(
+        "dequantizeLinear",
+        builder.constant(weights, dtype),
+        builder.constant(scale),
+        builder.constant(zero, dtype),
+    )
+    outputs = {"y": builder.op("matmul", x, dense)}
+    if quantizes:
+        step = builder.constant(np.full((1, 1), 0.1, np.float32))
+        outputs["q"] = builder.op("quantizeLinear", x, step, builder.constant(np.zeros((1, 1), np.int8)))
+    graph = builder.build(outputs)
+    given = {"x": random.normal(size=(8, 64)).astype(np.float32)}
+    want = given["x"].astype(np.float64) @ (
+        (weights.astype(np.float64) - np.repeat(zero, 64 // blocks, 0)) * np.repeat(scale, 64 // blocks, 0)
+    )
+    np.testing.assert_allclose(BACKEND.compile(graph).run(given)["y"], want, atol=1e-5 * np.abs(want).max())

@@ -61,6 +61,7 @@ class OnnxModel:
         outputs: ONNX names in the order of the graph's outputs.
         weights: initializers that the session is given as arrays.
         nodes: number of ONNX nodes.
+        quantizes: whether values are quantised at run.
     """
 
     data: bytes
@@ -69,6 +70,7 @@ class OnnxModel:
     outputs: tuple[str, ...]
     weights: Mapping[str, Array]
     nodes: int
+    quantizes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +373,13 @@ class Emitter:
             ),
         )
         return OnnxModel(
-            proto.model(body), dict(self._inputs), dict(self._dim_inputs), tuple(names), weights, len(kept)
+            proto.model(body),
+            dict(self._inputs),
+            dict(self._dim_inputs),
+            tuple(names),
+            weights,
+            len(kept),
+            any(call.op_type == "QuantizeLinear" for call in kept),
         )
 
     def _fresh(self, stem: str) -> str:
