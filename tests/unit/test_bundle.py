@@ -320,6 +320,32 @@ def test_safetensors_serve_where_no_weights_are(folder: Path) -> None:
     assert load_bundle(folder).graph.constants["layer_0_weight"].values.tolist() == [1, 2, 3]
 
 
+def test_several_safetensors_matter_only_where_they_are_needed(folder: Path) -> None:
+    for name in ("part-1.safetensors", "part-2.safetensors"):
+        (folder / name).write_bytes(b"")
+    load_bundle(folder)
+    (folder / "model.weights").unlink()
+    with pytest.raises(WeightsError, match=r"several files could hold the weights: part-1\.safetensors"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("target", ["file/b", "a\0b", "x" * 300])
+def test_a_target_that_cannot_be_is_an_error(tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(FormatError, match="cannot create the folder"):
+        save_bundle(make_graph(), tmp_path / target)
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FormatError, match="cannot be written: No space left"):
+        save_bundle(make_graph(), tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["model.webnn", "model.json"])
 def test_a_json_graph_with_inline_values_needs_no_companions(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(print_json_graph(make_graph(), inline=True))

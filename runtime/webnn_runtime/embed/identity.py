@@ -44,9 +44,11 @@ def identify(pipeline: Pipeline, max_length: int | None) -> str:
 
 
 def _add_graph(digest: Any, graph: Graph) -> None:
+    from webnn_runtime.format.names import safe_graph
     from webnn_runtime.format.printer import print_graph
 
-    digest.update(print_graph(graph).encode())
+    # Graphs of other tools may have names that the text cannot hold.
+    digest.update(print_graph(safe_graph(graph)[0]).encode())
     for name, constant in graph.constants.items():
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(constant.values).data)

@@ -151,11 +151,11 @@ def staged_bundle(
     text = print_graph(safe).encode("utf-8")
     with StagedFolder(Path(folder), force=force) as staged:
         staged.write(GRAPH_FILE, text)
-        written = write_weights(
-            staged.path_of(WEIGHTS_FILE),
-            ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None),
-            pack_int4=pack_int4,
-        )
+        tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)
+        try:
+            written = write_weights(staged.path_of(WEIGHTS_FILE), tensors, pack_int4=pack_int4)
+        except OSError as exc:
+            raise WeightsError(f"cannot be written: {exc.strerror}", path=str(folder)) from exc
         used = {name for kind in safe.inputs.values() for name in kind.names}
         extension = Extension(
             tool=tool or f"webnn-runtime {VERSION}",
@@ -258,8 +258,11 @@ def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tup
     """Where values come from: the weights the manifest describes, else safetensors."""
     if weights is not None and found.weights is not None:
         return weights, found.weights
-    if found.safetensors is not None:
-        return open_safetensors(found.safetensors), found.safetensors
+    if len(found.safetensors) == 1:
+        return open_safetensors(found.safetensors[0]), found.safetensors[0]
+    if found.safetensors:
+        listed = ", ".join(path.name for path in found.safetensors[:5])
+        raise WeightsError(f"several files could hold the weights: {listed}", path=str(graph_path.parent))
     if found.weights is not None:
         raise ManifestError(
             f"there is no manifest for '{found.weights.name}'; it is called {graph_path.stem}.manifest.json or "

@@ -24,11 +24,18 @@ _JSON_GRAPH: Final = "model.json"
 
 @dataclass(frozen=True, slots=True)
 class Companions:
-    """Files beside a graph file; each may be missing."""
+    """Files beside a graph file; each may be missing.
+
+    Attributes:
+        manifest: says what the weights file holds.
+        weights: the weights file.
+        safetensors: all candidates. Model folders often hold the source's own; they matter only where
+            weights are missing, so only then is it an error if there are several.
+    """
 
     manifest: Path | None
     weights: Path | None
-    safetensors: Path | None
+    safetensors: tuple[Path, ...]
 
 
 def find_graph(path: Path) -> Path:
@@ -68,8 +75,7 @@ def find_companions(graph: Path) -> Companions:
     return Companions(
         _only(manifests, "manifest", ManifestError, named) if manifests else None,
         _only(weights, "weights file", WeightsError, named) if weights else None,
-        # Model folders often hold the source's own safetensors; they matter only where weights are missing.
-        tensors[0] if len(tensors) == 1 else None,
+        tuple(tensors),
     )
 
 

@@ -13,10 +13,10 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Final
+from typing import BinaryIO, Final
 
 from webnn_runtime.format.errors import FormatError
 
@@ -47,13 +47,15 @@ class StagedFolder:
     def __enter__(self) -> StagedFolder:
         if self.target.name in ("", ".", ".."):
             raise FormatError(f"'{self.target}' is no name for a folder", path=str(self.target))
-        self._refuse_existing()
         try:
+            self._refuse_existing()
             self.target.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(self.target)
             self.folder.mkdir()
-        except OSError as exc:
-            raise FormatError(f"cannot create the folder: {exc.strerror}", path=str(self.target)) from exc
+        except (OSError, ValueError) as exc:
+            # Python's own functions refuse a NUL with a ValueError.
+            reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+            raise FormatError(f"cannot create the folder: {reason}", path=str(self.target)) from exc
         self._lock = _locked(self.folder)
         return self
 
@@ -69,24 +71,33 @@ class StagedFolder:
         """Write one file, replacing an earlier one, and flush it to the disk.
 
         Raises:
-            FormatError: a name that does not stay inside the folder.
+            FormatError: a name that does not stay inside the folder, or a disk that does not take it.
         """
-        path = self.path_of(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return path
+        return self._fill(name, lambda file: file.write(data))
 
     def copy(self, name: str, source: Path) -> Path:
-        """Copy one file in pieces, and flush it to the disk."""
+        """Copy one file in pieces, and flush it to the disk.
+
+        Raises:
+            FormatError: as for `write`, or a source that cannot be read.
+        """
+
+        def fill(file: BinaryIO) -> None:
+            with source.open("rb") as original:
+                shutil.copyfileobj(original, file, 1 << 20)
+
+        return self._fill(name, fill)
+
+    def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> Path:
         path = self.path_of(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as original, path.open("wb") as file:
-            shutil.copyfileobj(original, file, 1 << 20)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            raise FormatError(f"'{name}' cannot be written: {exc.strerror}", path=str(exc.filename or path)) from exc
         return path
 
     def path_of(self, name: str) -> Path:
@@ -224,10 +235,7 @@ def write_files(staged: StagedFolder, files: Mapping[str, Path | bytes], taken: 
     for name, source in sorted(files.items()):
         if name in taken:
             raise FormatError(f"file name '{name}' is one of the bundle's own; call it otherwise")
-        try:
-            if isinstance(source, bytes):
-                staged.write(name, source)
-            else:
-                staged.copy(name, source)
-        except OSError as exc:
-            raise FormatError(f"'{name}' cannot be written: {exc.strerror}", path=str(source)[:200]) from exc
+        if isinstance(source, bytes):
+            staged.write(name, source)
+        else:
+            staged.copy(name, source)
