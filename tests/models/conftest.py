@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def minilm_static_bundle(minilm_exports: Callable[[str], Path], tmp_path_factory
     """A bundle of batch 1 and 128 tokens, as older tools publish it."""
     dims = ["--dim", "batch_size=1", "--dim", "sequence_length=128"]
     return _convert(minilm_exports("ts-sdpa"), tmp_path_factory.mktemp("static") / "all-MiniLM-L6-v2-webnn", *dims)
+
+
+@pytest.fixture(scope="session")
+def minilm_variant(
+    minilm_exports: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The name of an export -> its bundle, converted once."""
+    folder = tmp_path_factory.mktemp("variants")
+    return cache(lambda variant: _convert(minilm_exports(variant), folder / variant))
 
 
 class Torch:
