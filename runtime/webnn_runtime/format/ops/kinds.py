@@ -64,7 +64,7 @@ class Kind:
     @property
     def doc(self) -> str:
         """How documentation names the kind."""
-        return type(self).__name__.lower()
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,10 @@ class Bool(Kind):
         if isinstance(raw, bool) or (isinstance(raw, SupportsIndex) and raw.__index__() in (0, 1)):
             return bool(raw)
         raise ValueError(f"{raw!r} is not true or false")
+
+    @property
+    def doc(self) -> str:
+        return "true | false"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,12 @@ class Integer(Kind):
         if self.maximum is not None and value > self.maximum:
             raise ValueError(f"{value} is too large; at most {self.maximum}")
         return value
+
+    @property
+    def doc(self) -> str:
+        if self.minimum is None or self.maximum is None:
+            return "integer" if self.minimum is None else f"integer, at least {self.minimum}"
+        return f"integer, {self.minimum} to {self.maximum}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,10 @@ class Number(Kind):
         if isinstance(value, float) and not math.isfinite(value):
             return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
         return value
+
+    @property
+    def doc(self) -> str:
+        return "number of the operand's type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +164,11 @@ class Numbers(Kind):
             raise ValueError(f"{raw!r} holds a number that is too small; more than {self.above:g}")
         return values
 
+    @property
+    def doc(self) -> str:
+        limit = "" if self.above is None else f" above {self.above:g}"
+        return f"list of {self.length} numbers{limit}" if self.length else f"list of numbers{limit}"
+
 
 @dataclass(frozen=True, slots=True)
 class Axis(Kind):
@@ -164,6 +183,10 @@ class Axis(Kind):
 
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
         return _axis(value, types)
+
+    @property
+    def doc(self) -> str:
+        return "axis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +217,9 @@ class Axes(Kind):
 
     @property
     def doc(self) -> str:
-        return "permutation" if self.every else "axes"
+        if self.every:
+            return "permutation of the axes"
+        return "list of axes" if self.length is None else f"list of {self.length} axes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +245,12 @@ class Dims(Kind):
             raise ValueError(f"{len(value)} values for {first}; give one for each of its {first.rank} dimensions")
         return value
 
+    @property
+    def doc(self) -> str:
+        per = ", one per dimension of the first operand" if self.per_axis else ""
+        count = "" if self.length is None else f"{self.length} "
+        return f"list of {count}dimensions of at least {self.minimum}{per}"
+
 
 @dataclass(frozen=True, slots=True)
 class Size(Kind):
@@ -241,6 +272,10 @@ class Splits(Kind):
         if isinstance(raw, (list, tuple)):
             return Dims().read(raw)
         return Integer(1).read(raw)
+
+    @property
+    def doc(self) -> str:
+        return "number of equal parts, or list of sizes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +326,10 @@ class DType(Kind):
 
     def write(self, value: OptionValue) -> Any:
         return value.value if isinstance(value, DataType) else value
+
+    @property
+    def doc(self) -> str:
+        return " | ".join(dtype.value for dtype in DataType if dtype in self.allowed)
 
 
 def _dim(raw: object, minimum: int) -> Dim:

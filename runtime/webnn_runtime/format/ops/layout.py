@@ -214,7 +214,7 @@ SPECS = (
         "reverse",
         _same,
         "x backwards along axes (all).",
-        Option("axes", Axes(), default_for=_all_axes),
+        Option("axes", Axes(), default_for=_all_axes, default_text="all axes"),
     ),
     _row(
         "slice",
@@ -222,7 +222,9 @@ SPECS = (
         "A window of sizes input elements from starts, every strides-th of them.",
         Option("sizes", Dims(per_axis=True), positional=2),
         Option("starts", Dims(0, per_axis=True), positional=1),
-        Option("strides", Dims(per_axis=True), default_for=_ones, aliases=("steps",)),
+        Option(
+            "strides", Dims(per_axis=True), default_for=_ones, default_text="1 for every dimension", aliases=("steps",)
+        ),
         required=FLOATS_BYTES,
         refused={
             "ends": "give 'sizes', the number of input elements of each dimension (end - start)",
@@ -248,7 +250,7 @@ SPECS = (
         "transpose",
         _transpose,
         "x with its dimensions in the order of permutation (reversed).",
-        Option("permutation", Axes(every=True), default_for=_reversed_axes),
+        Option("permutation", Axes(every=True), default_for=_reversed_axes, default_text="reversed order"),
     ),
     OpSpec(
         "triangular",

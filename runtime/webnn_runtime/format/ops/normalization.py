@@ -127,7 +127,15 @@ SPECS = (
             operand("scale", "input", FLOATS, optional=True),
             operand("bias", "input", FLOATS, optional=True),
         ),
-        (Option("axes", Axes(), default_for=_layer_axes), _EPSILON),
+        (
+            Option(
+                "axes",
+                Axes(),
+                default_for=_layer_axes,
+                default_text="all axes but the first, or as many of the last ones as scale and bias have dimensions",
+            ),
+            _EPSILON,
+        ),
         (result("input", FLOATS, ANY_RANK, SCALAR_UP),),
         _layer,
         "x by its own mean and variance over axes (all but the first), then scale and bias.",

@@ -111,7 +111,7 @@ def _pool_row(name: str, allowed: frozenset[DataType], doc: str) -> OpSpec:
             Option("outputSizes", Dims(length=2), None),
             PADDING,
             STRIDES,
-            Option("windowDimensions", Dims(length=2), default_for=_whole_image),
+            Option("windowDimensions", Dims(length=2), default_for=_whole_image, default_text="input height and width"),
         ),
         (result("input", FLOATS, IMAGE, IMAGE),),
         _pool,

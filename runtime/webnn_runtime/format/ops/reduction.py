@@ -60,7 +60,7 @@ def _reduce_row(name: str, allowed: frozenset[DataType], required: frozenset[Dat
     return OpSpec(
         name,
         (operand("input", allowed, required),),
-        (Option("axes", Axes(), default_for=_all_axes), _KEEP),
+        (Option("axes", Axes(), default_for=_all_axes, default_text="all axes"), _KEEP),
         (result("input", required),),
         _reduce,
         doc,

@@ -89,6 +89,7 @@ class Option:
             own" (a clamp without a bound); such options are left out of files.
         default_for: computes the default from the operand types and from the options before this one in
             canonical order, where it depends on them.
+        default_text: says in words what `default_for` computes.
         aliases: other spellings that readers accept.
         positional: 0 for a member of the options dictionary; n for the n-th argument after the operands
             of the WebNN method (softmax axis, slice starts and sizes, ...).
@@ -98,8 +99,13 @@ class Option:
     kind: Kind
     default: OptionValue | _Required = REQUIRED
     default_for: Callable[[Operands, Options], OptionValue] | None = None
+    default_text: str = ""
     aliases: tuple[str, ...] = ()
     positional: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.default_for is None) != (self.default_text == ""):
+            raise ValueError(f"option {self.name}: a computed default needs a text, and only such a one")
 
     @property
     def is_required(self) -> bool:
@@ -177,6 +183,7 @@ def snake_case(name: str) -> str:
     A run of capitals is one word; a digit belongs to the word before it (`reduceL2` -> `reduce_l2`).
     """
     words: list[str] = []
+    name = name.replace("NaN", "Nan")  # one word, not two
     for index, char in enumerate(name):
         starts_word = (
             char.isupper()
