@@ -79,9 +79,12 @@ def test_normalize_scales_to_length_one_by_default(make) -> None:
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_normalize_module_acts_once_whatever_is_asked(normalize, make, kit, folder) -> None:
     kit.save_modules(folder, Pooling=kit.MEAN, Normalize={})
-    got = make().encode(TEXTS, normalize=normalize)
+    # Many texts: scaling twice changes the last bit of a few numbers only.
+    texts = [f"{first} {second}" for first in kit.WORDS for second in kit.WORDS]
+    got = make().encode(texts, normalize=normalize)
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, rtol=1e-6)
-    assert got.tobytes() == make().encode(TEXTS).tobytes()
+    kit.save_modules(folder, Pooling=kit.MEAN)
+    assert got.tobytes() == make().encode(texts, normalize=True).tobytes()
 
 
 def test_the_names_of_sentence_transformers_are_understood(make) -> None:
