@@ -34,6 +34,7 @@ class Case:
     operands: tuple[Array | None, ...]
     options: dict[str, Any]
     expected: tuple[Array, ...] | None
+    tolerance: Tolerance | None
 
     @property
     def id(self) -> str:
@@ -63,12 +64,12 @@ class Case:
 
 def read(path: Path) -> list[Case]:
     found = []
-    for op, name, operands, options, expected in runpy.run_path(str(path))["CASES"]:
+    for op, name, operands, options, expected, *own in runpy.run_path(str(path))["CASES"]:
         arrays = tuple(None if array is None else np.asarray(array) for array in operands)
         results = None
         if not isinstance(expected, str):
             results = tuple(np.asarray(array) for array in (expected if isinstance(expected, list) else [expected]))
-        found.append(Case(path.stem, op, name, arrays, options, results))
+        found.append(Case(path.stem, op, name, arrays, options, results, own[0] if own else None))
     return found
 
 
@@ -93,7 +94,7 @@ def test_a_case_gives_the_expected_results(backend: Backend, case: Case, all_con
         assert any(reason in results for reason in backend.unsupported.values()), results
         return
     expected = case.expected or case.defined()
-    tolerance = ONE_ROUNDING if backend.name == "numpy" else tolerance_of(graph)
+    tolerance = ONE_ROUNDING if backend.name == "numpy" else case.tolerance or tolerance_of(graph)
     assert len(results) == len(expected)
     assert [mismatch(*pair, tolerance) for pair in zip(results, expected, strict=True)] == [None] * len(results)
 
