@@ -6,12 +6,13 @@ semicolon between them and `-` for an absent one.
 
 import re
 import runpy
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from webnn_runtime.format import errors
-from webnn_runtime.format.dims import DynamicDim, parse_dim
+from webnn_runtime.format.dims import DynamicDim, SymbolicDim, evaluate, names_of, parse_dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import DimCheck, Node, TensorType
 from webnn_runtime.format.ops import OPS
@@ -84,6 +85,58 @@ def test_options_are_held_complete_and_in_one_spelling(op, operands, options, ex
     assert [type(value) for value in whole.options.values()] == [type(value) for value in expected.values()]
     again, _, _ = infer(op, operands, dict(whole.options), results)
     assert again.options == whole.options
+
+
+@pytest.mark.parametrize("row", [param.values for name in ("ACCEPTED", "LEFT_TO_THE_RUN") for param in rows(name)])
+def test_names_and_their_values_give_the_same_shapes(row):
+    """A call with names, at each of some values: as if the values had been written in the first place."""
+    op, operands, options, expected = row[:4]
+    kinds = [tensor(text.strip()) for text in operands.split(";")]
+    names = {name for kind in kinds if kind for name in kind.names} | names_in(options)
+    results = expected.count(";") + 1
+    _, _, checks = infer(op, operands, options, results)
+    for sizes in product((1, 2, 3, 4, 6, 8), repeat=len(names)):
+        values = dict(zip(sorted(names), sizes, strict=True))
+        static = "; ".join("-" if kind is None else str(bound(kind, values)) for kind in kinds)
+        dims = [
+            dim for kind in (*kinds, *map(tensor, expected.split("; "))) if kind for dim in bound(kind, values).shape
+        ]
+        given = {name: bound_option(value, values) for name, value in options.items()}
+        if any(dim < 1 for shape in shapes for dim in shape) or has_zero_size(op, given):
+            continue  # only a name may be 0, never a written dimension
+        holds = all(
+            compare(evaluate(check.left, values), evaluate(check.right, values), check.relation) for check in checks
+        )
+        if holds:
+            wanted = "; ".join(str(bound(tensor(text), values)) for text in expected.split("; "))
+            _, found, left = infer(op, static, given, results)
+            assert (found, left) == (wanted, [])
+        elif 1 not in sizes:  # a written 1 stretches, a name that happens to be 1 does not
+            with pytest.raises(errors.GraphError):
+                infer(op, static, given, results)
+
+
+def names_in(options: dict) -> set[str]:
+    items = [item for value in options.values() for item in (value if isinstance(value, list) else [value])]
+    return {name for item in items if isinstance(item, SymbolicDim) for name in names_of(item)}
+
+
+def bound(kind: TensorType, values: dict[str, int]) -> TensorType:
+    return kind.with_shape(tuple(evaluate(dim, values) for dim in kind.shape))
+
+
+def bound_option(value: object, values: dict[str, int]) -> object:
+    if isinstance(value, list):
+        return [bound_option(item, values) for item in value]
+    return evaluate(value, values) if isinstance(value, SymbolicDim) else value
+
+
+def has_zero_size(op: str, options: dict) -> bool:
+    return op == "slice" and 0 in options["sizes"]
+
+
+def compare(left: int, right: int, relation: str) -> bool:
+    return left == right if relation == "==" else left >= right
 
 
 def test_every_operator_has_calls_that_pass_and_calls_that_fail():
