@@ -57,10 +57,8 @@ fn float32<'py>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Py
 ///
 /// `ValueError` where they are not adjacent in that order.
 pub(crate) fn elements<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -> PyResult<&'a [f32]> {
-    if !array.is_c_contiguous() {
-        return Err(PyValueError::new_err(format!("{name}: not C-contiguous; use numpy.ascontiguousarray")));
-    }
-    array.as_slice().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
+    let refuse = || PyValueError::new_err(format!("{name}: not C-contiguous; use numpy.ascontiguousarray"));
+    array.as_array().to_slice().ok_or_else(refuse)
 }
 
 /// All the memory of an array whose axes may be permuted, and its strides in elements (0 for axes of one element).
@@ -115,22 +113,8 @@ pub(crate) fn heads<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -> P
 ///
 /// `ValueError` where it does not broadcast, or where its last axis is 1.
 pub(crate) fn mask<'a>(array: &'a PyReadonlyArrayDyn<'_, f32>, scores: [usize; 4]) -> PyResult<Heads<'a>> {
-    let data = elements("mask", array)?;
-    let shape = array.shape();
-    let fits = shape.len() == 4
-        && shape[3] == scores[3]
-        && shape.iter().zip(scores).all(|(size, score)| *size == score || *size == 1);
-    if !fits {
-        return Err(PyValueError::new_err(format!(
-            "mask: shape {shape:?}; must be {scores:?}, where all but the last may be 1"
-        )));
-    }
-    let mut strides = [0; 3];
-    let mut stride = shape[3];
-    for axis in (0..3).rev() {
-        strides[axis] = if shape[axis] == 1 { 0 } else { stride };
-        stride *= shape[axis];
-    }
-    Heads::new(data, scores, strides)
-        .ok_or_else(|| PyValueError::new_err("mask: the array does not hold its own shape"))
+    Heads::repeated(elements("mask", array)?, array.shape(), scores).ok_or_else(|| {
+        let found = array.shape();
+        PyValueError::new_err(format!("mask: shape {found:?}; must be {scores:?}, where all but the last may be 1"))
+    })
 }

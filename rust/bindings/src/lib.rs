@@ -182,13 +182,10 @@ impl PyEngine {
         if k != b_k {
             return Err(mismatch());
         }
-        let left = arrays::elements("a", &a)?;
         let (right, b_strides) = arrays::permuted("b", &b)?;
         let (b_outer_strides, inner_strides) = b_strides.split_at(b_outer.len());
-        let mut a_strides = vec![m * k; a_outer.len()];
-        for axis in (0..a_outer.len().saturating_sub(1)).rev() {
-            a_strides[axis] = a_strides[axis + 1] * a_outer[axis + 1];
-        }
+        let left = arrays::elements("a", &a)?;
+        let (_, a_strides) = arrays::permuted("a", &a)?;
         let outer = engine::broadcast(a_outer, b_outer).ok_or_else(mismatch)?;
         let starts = engine::starts(&outer, [(a_outer, &a_strides), (b_outer, b_outer_strides)]);
         let shape = [&outer[..], &[*m, *n]].concat();

@@ -27,6 +27,14 @@ impl<'a> Heads<'a> {
         Some(Self { data, shape, strides })
     }
 
+    /// A C-ordered array as a view of `shape`, whose axes it may repeat: all but the last may have one element in it.
+    pub fn repeated(data: &'a [f32], own: &[usize], shape: [usize; 4]) -> Option<Self> {
+        let fits =
+            own.len() == 4 && own[3] == shape[3] && own.iter().zip(shape).all(|(own, size)| *own == size || *own == 1);
+        let stride = |axis: usize| if own[axis] == 1 { 0 } else { own[axis + 1..].iter().product() };
+        if fits { Self::new(data, shape, [stride(0), stride(1), stride(2)]) } else { None }
+    }
+
     /// Sizes of the four axes.
     pub fn shape(&self) -> [usize; 4] {
         self.shape

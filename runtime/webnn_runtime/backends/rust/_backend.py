@@ -10,6 +10,7 @@ import numpy as np
 
 from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported
 from webnn_runtime.backends.rust._plan import plan
+from webnn_runtime.backends.rust._steps import ViewStep
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.fold import fold_constants
@@ -59,7 +60,7 @@ class RustExecutable(Executable):
     def describe(self) -> dict[str, object]:
         import webnn_kernels
 
-        native = Counter(step.label for step, _ in self._plan if step.is_native)
+        native = Counter(step.label for step, _ in self._plan if step.is_native and not isinstance(step, ViewStep))
         reference = self.on_reference()
         return {
             "backend": _NAME,

@@ -13,6 +13,7 @@ from webnn_runtime.backends.rust._steps import (
     MatmulStep,
     ReferenceStep,
     Step,
+    ViewStep,
 )
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 _ACTIVATIONS: Final = frozenset({"gelu", "relu", "tanh"})
+_VIEWS: Final = frozenset({"reshape", "transpose"})
 
 Match: TypeAlias = AttentionMatch | LinearMatch | GeluMatch
 
@@ -56,6 +58,8 @@ def _step(engine: Engine, match: Match) -> Step:
 
 def _alone(graph: Graph, engine: Engine, node: Node) -> Step:
     """The step of a node that belongs to no pattern."""
+    if node.op in _VIEWS:
+        return ViewStep(graph, node)
     kind = graph.types[node.name]
     if kind.dtype is DataType.FLOAT32:
         if node.op == "matmul":

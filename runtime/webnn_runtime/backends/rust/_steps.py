@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from webnn_runtime.backends.rust._layout import dense, heads, permuted
-from webnn_runtime.format.graph import Array, Node
+from webnn_runtime.format.binding import concrete_shape
+from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch
 from webnn_runtime.passes.linear import LinearMatch
 from webnn_runtime.reference import evaluate
@@ -18,7 +19,16 @@ from webnn_runtime.reference import evaluate
 if TYPE_CHECKING:
     from webnn_kernels import Engine
 
-__all__ = ["ActivationStep", "AttentionStep", "LayerNormStep", "LinearStep", "MatmulStep", "ReferenceStep", "Step"]
+__all__ = [
+    "ActivationStep",
+    "AttentionStep",
+    "LayerNormStep",
+    "LinearStep",
+    "MatmulStep",
+    "ReferenceStep",
+    "Step",
+    "ViewStep",
+]
 
 
 class Step(ABC):
@@ -55,6 +65,23 @@ class ReferenceStep(Step):
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
         given = iter(operands)
         return evaluate(self._node, [None if value is None else next(given) for value in self._node.inputs], bindings)
+
+
+class ViewStep(Step):
+    """`reshape` or `transpose`: the same numbers under other strides, copied only where there are no such strides."""
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self._axes = node.options["permutation"] if node.op == "transpose" else None
+        self._type = graph.types[node.name]
+        self.reads = tuple(value for value in node.inputs if value is not None)
+        self.makes = node.outputs
+        self.label = node.op
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        (x,) = operands
+        if self._axes is not None:
+            return (x.transpose(self._axes),)  # type: ignore[arg-type]  # the table says they are integers
+        return (x.reshape(concrete_shape(self._type, bindings)),)
 
 
 class LinearStep(Step):

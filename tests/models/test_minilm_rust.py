@@ -1,0 +1,65 @@
+"""The real all-MiniLM-L6-v2 on the native engine: everything hot is fused, right, and the same to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from webnn_runtime.backends.base import CompileOptions
+
+pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(600)]
+
+FUSED = {
+    "attention+mask": 6,
+    "layerNormalization": 13,
+    "linear+bias": 18,
+    "linear+bias+gelu": 6,
+    "linear+bias+residual": 12,
+}
+
+
+@pytest.fixture(scope="module", params=["ts-eager", "ts-sdpa", "dynamo", "int8"])
+def model(request, minilm_exports, optional):
+    """An export, as ONNX Runtime and as the native engine run it."""
+    from webnn_translator.translate import translate
+
+    optional("webnn_kernels")
+    from webnn_runtime.backends.rust import BACKEND
+
+    path = minilm_exports(request.param) / "onnx" / "model.onnx"
+    graph = translate(optional("onnx").load(path)).graph
+    session = optional("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session, graph, BACKEND
+
+
+def tokens(batch, length, seed=0):
+    random = np.random.default_rng(seed)
+    mask = np.ones((batch, length), np.int64)
+    for row in range(1, batch):
+        mask[row, random.integers(1, length + 1) :] = 0
+    ids = np.where(mask, random.integers(1000, 30000, (batch, length)), 0)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+
+
+def test_every_export_is_fused_alike_and_equals_onnx_runtime(model):
+    session, graph, backend = model
+    executable = backend.compile(graph, CompileOptions(threads=2))
+    assert executable.describe()["fused"] == FUSED
+    for batch, length in [(1, 1), (1, 10), (3, 17), (5, 128), (1, 512)]:
+        feeds = {name: array for name, array in tokens(batch, length).items() if name in graph.inputs}
+        (expected,) = session.run(None, feeds)
+        (found,) = executable.run(feeds).values()
+        kept = tokens(batch, length)["attention_mask"] != 0
+        np.testing.assert_allclose(found[kept], expected[kept], atol=1e-5)
+
+
+def test_a_text_has_the_same_bits_alone_in_a_batch_padded_and_on_any_threads(model):
+    _, graph, backend = model
+    one, three = (backend.compile(graph, CompileOptions(threads=threads)) for threads in (1, 3))
+    batch = tokens(6, 40, seed=5)
+    (together,) = three.run(batch).values()
+    assert one.run(batch)[next(iter(graph.outputs))].tobytes() == together.tobytes()
+    for row in range(6):
+        length = int(batch["attention_mask"][row].sum())
+        (alone,) = one.run({name: array[row : row + 1, :length].copy() for name, array in batch.items()}).values()
+        assert alone[0].tobytes() == together[row, :length].tobytes(), f"row {row} of {length} tokens"
