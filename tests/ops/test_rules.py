@@ -98,9 +98,7 @@ def test_names_and_their_values_give_the_same_shapes(row):
     for sizes in product((1, 2, 3, 4, 6, 8), repeat=len(names)):
         values = dict(zip(sorted(names), sizes, strict=True))
         static = "; ".join("-" if kind is None else str(bound(kind, values)) for kind in kinds)
-        dims = [
-            dim for kind in (*kinds, *map(tensor, expected.split("; "))) if kind for dim in bound(kind, values).shape
-        ]
+        shapes = [bound(kind, values).shape for kind in (*kinds, *map(tensor, expected.split("; "))) if kind]
         given = {name: bound_option(value, values) for name, value in options.items()}
         if any(dim < 1 for shape in shapes for dim in shape) or has_zero_size(op, given):
             continue  # only a name may be 0, never a written dimension

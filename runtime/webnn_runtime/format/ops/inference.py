@@ -68,7 +68,7 @@ class Inference:
         if verdict is None:
             self._leave_to_the_run(left, ">=", right, what)
 
-    def multiple_of(self, dim: Dim, factor: int, what: str) -> None:
+    def multiple_of(self, dim: Dim, factor: Dim, what: str) -> None:
         """Demand that `factor` divides `dim`; `what` is a noun for `dim`.
 
         Raises:

@@ -36,9 +36,6 @@ def _check_blocks(context: Inference, x: TensorType, scale: TensorType, zero_poi
         # Equal dimensions are one value a block; a symbolic one may be 0, and nothing is divided by it.
         if blocks == 1 or is_equal(dim, blocks, context.dims):
             continue
-        if not isinstance(blocks, int):
-            context.equal(blocks, dim, f"dimensions {axis} of scale and input")
-            continue
         context.multiple_of(dim, blocks, f"dimension {axis} of the input, whose scale has {blocks},")
 
 
