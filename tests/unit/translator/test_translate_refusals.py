@@ -1,0 +1,158 @@
+"""What is not translated: every reason at once, no default, no silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset
+from webnn_translator.registry import find, operators
+from webnn_translator.translate import translate
+
+N = helper.make_node
+F, I64 = np.float32, np.int64
+INPUT = {"x": (F, (2, 3))}
+
+
+def test_all_unsupported_nodes_are_reported_at_once(build) -> None:
+    nodes = [
+        N("NonZero", ["x"], ["a"], name="first"),
+        N("Relu", ["a"], ["b"]),
+        N("Det", ["b"], ["c"], name="second"),
+        N("NonZero", ["x"], ["d"], name="third"),
+    ]
+    with pytest.raises(UnsupportedOp) as caught:
+        translate(build(nodes, INPUT, ["c", "d"]))
+    assert caught.value.counts == {"NonZero": 2, "Det": 1}
+    assert [refusal.node for refusal in caught.value.refusals] == ["first", "second", "third"]
+    assert "2 x NonZero: it has no WebNN counterpart (node 'first', 'third')" in str(caught.value)
+
+
+def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
+    agree(build([N("NonZero", ["x"], ["unused"]), N("Relu", ["x"], ["y"])], INPUT), {"x": -np.ones((2, 3), F)})
+
+
+@pytest.mark.parametrize("opset", [6, onnx.defs.onnx_opset_version() + 1])
+def test_opsets_outside_the_range_are_refused(opset, build) -> None:
+    with pytest.raises(UnsupportedOpset, match=f"opset {opset}; 7 to"):
+        translate(build([N("Relu", ["x"], ["y"])], INPUT, opset=opset))
+
+
+def test_an_operator_of_another_domain_is_not_taken_for_ours(build) -> None:
+    model = build([N("Relu", ["x"], ["y"], domain="example.org")], INPUT, domains=[("example.org", 1)])
+    with pytest.raises(UnsupportedOp, match="domain 'example.org' are unknown"):
+        translate(model)
+
+
+def test_an_operator_that_is_newer_than_the_opset_is_refused(build) -> None:
+    with pytest.raises(UnsupportedOp, match="version 17 of ai.onnx has no such form"):
+        translate(build([N("Gelu", ["x"], ["y"])], INPUT, opset=17))
+
+
+def test_an_attribute_of_another_version_is_never_ignored(build) -> None:
+    with pytest.raises(UnsupportedOp, match="opset 13 has no attribute 'axes'"):
+        translate(build([N("Squeeze", ["x"], ["y"], axes=[0])], {"x": (F, (1, 3))}, opset=13))
+
+
+def test_an_attribute_that_no_rule_reads_is_never_ignored(build) -> None:
+    node = N("ScatterND", ["x", "i", "u"], ["y"], reduction="add")
+    model = build([node], INPUT | {"i": (I64, (1, 1)), "u": (F, (1, 3))}, opset=16)
+    with pytest.raises(UnsupportedOp, match="reduction 'add'"):
+        translate(model)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, np.uint16])
+def test_types_without_a_counterpart_are_refused(dtype, build) -> None:
+    with pytest.raises(UnsupportedOp, match="WebNN has no inputs of type"):
+        translate(build([N("Identity", ["x"], ["y"])], {"x": (dtype, (2,))}))
+
+
+def test_a_double_constant_may_be_cast_away(build, agree) -> None:
+    nodes = [N("Cast", ["d"], ["f"], to=TensorProto.FLOAT), N("Add", ["x", "f"], ["y"])]
+    agree(build(nodes, INPUT, constants={"d": np.asarray([1.5, 2.5, 3.5])}), {"x": np.ones((2, 3), F)})
+
+
+def test_broken_graphs_are_named(build) -> None:
+    with pytest.raises(InvalidModel, match=r"node 'n' \(Relu\): reads 'z', which is no input"):
+        translate(build([N("Relu", ["z"], ["y"], name="n")], INPUT))
+    with pytest.raises(InvalidModel, match="depends on its own result"):
+        translate(build([N("Add", ["x", "b"], ["a"]), N("Relu", ["a"], ["b"])], INPUT, ["b"]))
+    with pytest.raises(InvalidModel, match="value 'y' is assigned twice"):
+        translate(build([N("Relu", ["x"], ["y"]), N("Neg", ["x"], ["y"])], INPUT))
+    with pytest.raises(InvalidModel, match="output 'z' is made by no node"):
+        translate(build([N("Relu", ["x"], ["y"])], INPUT, ["z"]))
+
+
+def test_nodes_out_of_order_are_sorted(build, agree) -> None:
+    nodes = [N("Relu", ["a"], ["y"]), N("Neg", ["x"], ["a"])]
+    found = translate(build(nodes, INPUT))
+    assert [node.op for node in found.graph.nodes] == ["neg", "relu"]
+
+
+@pytest.mark.parametrize("count", [5, 7])
+def test_a_tensor_with_too_few_or_too_many_values_is_refused(count, build) -> None:
+    model = build([N("Add", ["x", "c"], ["y"])], INPUT, constants={"c": np.ones((2, 3), F)})
+    model.graph.initializer[0].raw_data = b"\0" * 4 * count
+    with pytest.raises(InvalidModel, match=f"tensor 'c' holds {4 * count} bytes"):
+        translate(model)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link"])
+def test_external_data_stays_in_the_folder(location, build, tmp_path) -> None:
+    (tmp_path / "secret").write_bytes(b"\0" * 24)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "secret")
+    model = build([N("Add", ["x", "c"], ["y"])], INPUT, constants={"c": np.ones((2, 3), F)})
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    with pytest.raises(InvalidModel, match=r"must lie in the model's folder|out of the model's folder"):
+        translate(model, base_dir=folder)
+
+
+def test_external_data_is_read_where_it_lies(build, tmp_path) -> None:
+    values = np.arange(6, dtype=F).reshape(2, 3)
+    (tmp_path / "data.bin").write_bytes(b"\1" * 8 + values.tobytes())
+    model = build([N("Add", ["x", "c"], ["y"])], INPUT, constants={"c": values})
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "data.bin", "offset": "8", "length": "24"}.items():
+        tensor.external_data.add(key=key, value=value)
+    found = translate(model, base_dir=tmp_path)
+    assert np.array_equal(found.graph.constants["c"].values, values)
+    tensor.external_data[2].value = "25"
+    with pytest.raises(InvalidModel, match="which has 32"):
+        translate(model, base_dir=tmp_path)
+
+
+TYPED = [(F, [1.5, -2]), (np.float16, [1.5, -2]), (np.int8, [-1, 5]), (np.int64, [-1, 2**40]), (np.uint8, [200, 1]), (np.bool_, [True, False]), (np.int32, [-7, 9]), (np.uint32, [7, 2**31])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dtype", "values"), TYPED)
+def test_typed_tensor_fields_are_read_in_their_own_width(dtype, values, build) -> None:
+    array = np.asarray(values, dtype)
+    model = build([N("Identity", ["c"], ["y"])], INPUT, constants={"c": array})
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    model.graph.initializer[0].CopyFrom(helper.make_tensor("c", kind, [2], values))
+    assert not model.graph.initializer[0].HasField("raw_data")
+    graph = translate(model).graph
+    (constant,) = graph.constants.values()
+    assert np.array_equal(constant.values, array.astype(constant.values.dtype))
+    assert np.array_equal(numpy_helper.to_array(model.graph.initializer[0]), array)
+
+
+def test_rules_of_all_versions_are_found() -> None:
+    assert find("", "Softmax", 12) is not find("", "Softmax", 13)
+    assert find("", "Softmax", 13) is find("", "Softmax", 20)
+    assert find("", "NoSuchOperator", 20) is None
+    newest = onnx.defs.onnx_opset_version()
+    for (domain, op_type), entries in operators().items():
+        assert [entry.since for entry in entries] == sorted({entry.since for entry in entries})
+        if not domain and entries[0].attributes is None:
+            # The registry's versions are versions of the operator, or the first that is translated.
+            assert onnx.defs.has(op_type, newest, "") or op_type in ("Scatter",)

@@ -1,0 +1,200 @@
+"""Dynamic shapes: what exporters compute from dimensions is evaluated here, and nothing is guessed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from webnn_runtime.format.errors import ShapeError
+from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError, UnsupportedOp
+from webnn_translator.translate import translate
+
+N = helper.make_node
+F, I64 = np.float32, np.int64
+
+
+def ints(*values):
+    return np.asarray(values, I64)
+
+
+def x_of(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(F)
+
+
+def ops(translation):
+    return [node.op for node in translation.graph.nodes]
+
+
+DYNAMIC = {"x": (F, ("batch", "length", 8))}
+
+
+def test_the_shape_ladder_of_split_heads_disappears(build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "zero"], ["b"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Unsqueeze", ["b", "axes"], ["b1"]),
+        N("Unsqueeze", ["l", "axes"], ["l1"]),
+        N("Concat", ["b1", "l1", "minus", "four"], ["target"], axis=0),
+        N("Reshape", ["x", "target"], ["y"]),
+    ]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "axes": ints(0), "minus": ints(-1), "four": ints(4)}
+    found = agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 3, 8)}, {"x": x_of(1, 7, 8)})
+    assert ops(found) == ["reshape"]
+    assert str(found.graph.output_types["y"]) == "f32[batch, length, 2, 4]"
+    assert found.unbounded == ("batch", "length")
+
+
+def test_the_expand_ladder_of_older_exporters_disappears(build, agree) -> None:
+    # torch writes -1 as "keep": Where(Equal(shape, -1), 1, shape).
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Slice", ["s", "zero", "two"], ["bl"]),
+        N("Concat", ["bl", "minus"], ["wanted"], axis=0),
+        N("Shape", ["wanted"], ["n"]),
+        N("ConstantOfShape", ["n"], ["ones"], value=helper.make_tensor("v", TensorProto.INT64, [1], [1])),
+        N("Mul", ["ones", "minus"], ["minuses"]),
+        N("Equal", ["wanted", "minuses"], ["same"]),
+        N("Where", ["same", "ones", "wanted"], ["target"]),
+        N("Expand", ["row", "target"], ["y"]),
+    ]
+    constants = {"zero": ints(0), "two": ints(2), "minus": ints(-1), "row": x_of(1, 1, 5)}
+    found = agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 3, 8)})
+    assert ops(found) == ["expand"]
+
+
+@pytest.mark.parametrize("limit", [{}, {"max_dims": {"length": 100}}])
+def test_positions_count_to_a_dimension(limit, build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["y"]),
+    ]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1)}
+    model = build(nodes, {"x": (F, ("batch", "length"))}, constants=constants)
+    model.graph.node.append(N("Cast", ["y"], ["f"], to=TensorProto.FLOAT))
+    model.graph.node.append(N("Add", ["x", "f"], ["z"]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    found = agree(model, {"x": x_of(2, 5)}, {"x": x_of(3, 100)}, **limit)
+    assert ("cumulativeSum" in ops(found)) == (not limit)
+
+
+def test_a_table_of_positions_bounds_the_length(build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"], start=1, end=2),
+        N("Slice", ["ids", "zero", "s", "one"], ["p"]),
+        N("Gather", ["table", "p"], ["e"]),
+        N("Add", ["x", "e"], ["y"]),
+    ]
+    constants = {"zero": ints(0), "one": ints(1), "ids": np.arange(16).reshape(1, 16), "table": x_of(16, 8)}
+    found = agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 3, 8)}, {"x": x_of(1, 16, 8)})
+    assert "gather" not in ops(found)
+    assert found.graph.dims["length"].max_size == 16
+    assert found.unbounded == ("batch",)
+
+
+def test_a_mask_gathered_at_its_own_positions_is_the_mask(build, agree) -> None:
+    nodes = [
+        N("Shape", ["m"], ["s"]),
+        N("Gather", ["s", "zero"], ["b"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Range", ["zero", "b", "one"], ["rb"]),
+        N("Range", ["zero", "l", "one"], ["rl"]),
+        N("Unsqueeze", ["rb", "a1"], ["rb1"]),
+        N("Unsqueeze", ["rl", "a0"], ["rl1"]),
+        N("Mul", ["rb1", "l"], ["row"]),
+        N("Add", ["row", "rl1"], ["flat"]),
+        N("Reshape", ["m", "minus"], ["line"]),
+        N("Gather", ["line", "flat"], ["y"]),
+    ]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "a0": ints(0), "a1": ints(1), "minus": ints(-1)}
+    model = build(nodes, {"m": (F, ("batch", "length"))}, constants=constants)
+    found = agree(model, {"m": x_of(2, 5)}, {"m": x_of(1, 1)})
+    assert ops(found) == ["identity"]
+
+
+def test_dimensions_can_be_bound_and_bounded(build, agree) -> None:
+    model = build([N("Relu", ["x"], ["y"])], DYNAMIC)
+    bound = agree(model, {"x": x_of(2, 3, 8)}, dims={"batch": 2, "length": 3})
+    assert bound.graph.is_static
+    assert translate(model, max_dims={"length": 64}).graph.dims["length"].max_size == 64
+    with pytest.raises(TranslateError, match="no dimension 'lenght'; it has: batch, length"):
+        translate(model, dims={"lenght": 3})
+    with pytest.raises(TranslateError, match="above its maximum"):
+        translate(model, dims={"length": 65}, max_dims={"length": 64})
+
+
+def test_names_of_dimensions_become_identifiers_and_stay_apart(build) -> None:
+    inputs = {
+        "x": (F, ("batch size", None, "batch_size", 0)),
+        "z": (F, ("batch size", "a + b", 2, 3)),
+        "a": (F, ("a", "b")),
+    }
+    nodes = [N("ReduceSum", [name], [f"s_{name}"], keepdims=0) for name in inputs]
+    found = translate(build(nodes, inputs, ["s_x", "s_z", "s_a"]))
+    assert str(found.graph.inputs["x"]) == "f32[batch_size, x_dim_1, batch_size_2, x_dim_3]"
+    # "a + b" is an expression of dimensions that another input has alone.
+    assert str(found.graph.inputs["z"]) == "f32[batch_size, a + b, 2, 3]"
+
+
+def test_a_cut_beyond_the_end_is_clamped(build, agree) -> None:
+    nodes = [N("Slice", ["x", "s", "e", "a"], ["y"])]
+    constants = {"s": ints(-5), "e": ints(2**63 - 1), "a": ints(1)}
+    agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(1, 3, 8)}, {"x": x_of(1, 9, 8)})
+    constants = {"s": ints(0), "e": ints(4), "a": ints(1)}
+    agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(1, 3, 8)}, {"x": x_of(1, 9, 8)})
+
+
+def test_a_dimension_can_enter_arithmetic(build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Cast", ["l"], ["f"], to=TensorProto.FLOAT),
+        N("Sqrt", ["f"], ["r"]),
+        N("Div", ["x", "r"], ["y"]),
+    ]
+    agree(build(nodes, DYNAMIC, constants={"one": np.asarray(1)}), {"x": x_of(1, 3, 8)}, {"x": x_of(2, 9, 8)})
+
+
+def test_broadcasting_of_two_names_is_checked_at_run(build, agree) -> None:
+    from webnn_runtime.backends import get_backend
+
+    model = build([N("Add", ["x", "z"], ["y"])], {"x": (F, ("a",)), "z": (F, ("b",))})
+    found = agree(model, {"x": x_of(3), "z": x_of(3)})
+    with pytest.raises(ShapeError, match="broadcast"):
+        get_backend("numpy").compile(found.graph).run({"x": x_of(3), "z": x_of(1)})
+
+
+def test_a_shape_that_data_decides_is_refused_by_name(build) -> None:
+    nodes = [N("Cast", ["x"], ["i"], to=TensorProto.INT64), N("Reshape", ["x", "i"], ["y"], name="odd")]
+    with pytest.raises(UnsupportedOp, match=r"node 'odd' \(Reshape\): the target shape is computed from data"):
+        translate(build(nodes, {"x": (F, (3,))}))
+
+
+def test_dimensions_whose_values_would_help_are_listed_with_the_flag(build) -> None:
+    model = build([N("Squeeze", ["x"], ["y"])], {"x": (F, ("batch", "length", 1))})
+    with pytest.raises(DynamicShape, match=r"--dim batch=VALUE --dim length=VALUE") as caught:
+        translate(model)
+    assert list(caught.value.missing) == ["batch", "length"]
+    assert ops(translate(model, dims={"batch": 2, "length": 3})) == ["reshape"]
+
+
+def test_an_input_without_a_rank_is_refused(build) -> None:
+    model = build([N("Relu", ["x"], ["y"])], {"x": (F, (1,))})
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(InvalidModel, match="input 'x' has no shape"):
+        translate(model)
+
+
+def test_a_dimension_that_no_input_of_the_graph_shows_has_to_be_bound(build) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["y"]),
+    ]
+    model = build(nodes, {"x": (F, ("batch", "length"))}, constants={"zero": np.asarray(0), "one": np.asarray(1)})
+    with pytest.raises(DynamicShape, match=r"(?s)--dim length=VALUE.*no other influence"):
+        translate(model)
+    assert str(translate(model, dims={"length": 5}).graph.output_types["y"]) == "i64[5]"
