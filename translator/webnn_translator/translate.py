@@ -229,7 +229,6 @@ class _Translation:
             if name not in mapping:
                 mapping[name] = names.unique(self.claimed.get(name) or self.emit.origins.get(name) or "c")
         graph = rename(built, mapping)
-        _check_shown(graph)
         unused = [value.name for value in self.inputs if input_names[value.name] not in graph.inputs]
         notes = list(self.ctx.notes)
         notes += [f"input '{name}' has no influence on the outputs and is left out" for name in unused]
@@ -241,14 +240,6 @@ class _Translation:
         ]
         described = self.table.describe(graph.dims, self.ctx.derived)
         return Translation(graph, kept_inputs, output_names, described, tuple(bools), tuple(notes))
-
-
-def _check_shown(graph: Graph) -> None:
-    """Refuse a graph with a dimension that the shapes of its inputs do not tell."""
-    shown = frozenset().union(*(kind.names for kind in graph.inputs.values()))
-    hidden = {name: "only an input without any other influence shows it" for name in graph.dims if name not in shown}
-    if hidden:
-        raise DynamicShape(hidden)
 
 
 def _value_names(graph: Graph) -> Iterable[str]:
