@@ -99,6 +99,18 @@ def test_an_existing_file_is_never_replaced(tmp_path: Path, force: bool) -> None
     assert (tmp_path / "b").read_bytes() == b"mine"
 
 
+def test_force_replaces_nothing_but_bundles_and_empty_folders(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"")
+    (tmp_path / "link").symlink_to(save_bundle(make_graph(), tmp_path / "b"))
+    for name in ("photos", "link"):
+        with pytest.raises(FormatError, match="exists already and"):
+            save_bundle(make_graph(), tmp_path / name, force=True)
+    assert (tmp_path / "photos" / "one.jpg").exists()
+    (tmp_path / "empty").mkdir()
+    save_bundle(make_graph(), tmp_path / "empty", force=True)
+
+
 @pytest.mark.parametrize("atomic", [True, False])
 def test_force_replaces_while_the_old_one_is_still_in_use(
     folder: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool
@@ -150,7 +162,7 @@ import sys, time
 sys.path.insert(0, {runtime!r})
 from webnn_runtime.format.staging import StagedFolder
 from pathlib import Path
-with StagedFolder(Path({target!r}), force=True) as staged:
+with StagedFolder(Path({target!r}), force=True, sign="model.webnn") as staged:
     staged.write("model.webnn", b"half")
     print("ready", flush=True)
     time.sleep(60)

@@ -26,7 +26,7 @@ from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.json_graph import MAX_JSON, parse_json_graph
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
-from webnn_runtime.format.names import resembling, safe_graph
+from webnn_runtime.format.names import by_sanitised_form, safe_graph, same_when_sanitised
 from webnn_runtime.format.printer import print_graph
 from webnn_runtime.format.safetensors import open_safetensors
 from webnn_runtime.format.staging import StagedFolder, write_files
@@ -149,7 +149,7 @@ def staged_bundle(
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
     text = print_graph(safe).encode("utf-8")
-    with StagedFolder(Path(folder), force=force) as staged:
+    with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
         staged.write(GRAPH_FILE, text)
         tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)
         try:
@@ -278,11 +278,15 @@ def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tup
 def _arrays(graph: Graph, source: TensorSource, path: Path) -> dict[str, Array]:
     """Values of all constants that lack them, by value name."""
     keys = frozenset(source.keys())
+    alike: dict[str, list[str]] | None = None
     arrays: dict[str, Array] = {}
     for name, constant in graph.constants.items():
         if constant.array is not None or constant.key is None:
             continue
-        matches = [constant.key] if constant.key in keys else resembling(constant.key, keys)
+        matches = [constant.key]
+        if constant.key not in keys:
+            alike = by_sanitised_form(keys) if alike is None else alike
+            matches = alike.get(same_when_sanitised(constant.key), [])
         if len(matches) != 1:
             wrong = f"could be any of {', '.join(sorted(matches)[:5])}" if matches else "is not in the file"
             raise WeightsError(

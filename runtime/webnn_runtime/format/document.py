@@ -300,7 +300,7 @@ def _node(call: Call, dims: Mapping[str, DynamicDim], promised: dict[str, object
         if spec.operand(key) is not None:
             _place_operand(spec, name, operands, key, raw)
         elif key == _RESULT_SHAPE and spec.option(key) is None:
-            promised[name] = raw
+            promised[name] = _option_value(raw, dims, name, call.op)
         else:
             options[key] = _option_value(raw, dims, name, call.op)
     return Node(call.op, tuple(operands), options, call.outputs)

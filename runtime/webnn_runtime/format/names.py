@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from webnn_runtime.format.graph import Graph, Node, is_identifier
 
-__all__ = ["identifiers", "resembling", "safe_graph", "same_when_sanitised"]
+__all__ = ["by_sanitised_form", "identifiers", "safe_graph", "same_when_sanitised"]
 
 
 def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -32,14 +32,12 @@ def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     return {name: chosen[name] for name in wanted}
 
 
-def resembling(name: str, names: Iterable[str]) -> list[str]:
-    """Those of `names` that other tools could have made `name` of: equal, or else equal when sanitised."""
-    known = list(names)
-    return (
-        [name]
-        if name in known
-        else [other for other in known if same_when_sanitised(other) == same_when_sanitised(name)]
-    )
+def by_sanitised_form(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names grouped by what other tools make of them: those of one group may have been meant by one another."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(same_when_sanitised(name), []).append(name)
+    return groups
 
 
 def same_when_sanitised(name: str) -> str:

@@ -34,11 +34,15 @@ class StagedFolder:
     Attributes:
         target: where the folder will be.
         folder: where its files are written until then.
+        force: whether an older folder may be replaced.
+        sign: a file that tells an older folder from one that only has the same name; without it, `force`
+            would delete whatever somebody mistyped.
     """
 
-    def __init__(self, target: Path, *, force: bool = False) -> None:
+    def __init__(self, target: Path, *, sign: str, force: bool = False) -> None:
         self.target = target
         self.force = force
+        self.sign = sign
         name = f".{target.name}.{_MARK}-{os.getpid()}-{secrets.token_hex(4)}"
         self.folder = target.parent / name
         self._lock: int | None = None
@@ -121,7 +125,7 @@ class StagedFolder:
         for place, _, _ in os.walk(self.folder):
             _flush_folder(Path(place))
         try:
-            if self.target.is_dir() and not self.target.is_symlink():
+            if self.target.is_dir():
                 self._replace()
             else:
                 self.folder.rename(self.target)
@@ -132,9 +136,16 @@ class StagedFolder:
         return self.target
 
     def _refuse_existing(self) -> None:
-        if os.path.lexists(self.target) and not (self.force and self.target.is_dir()):
-            wish = "choose another folder, or force" if self.target.is_dir() else "choose another name"
-            raise FormatError(f"exists already; {wish}", path=str(self.target))
+        if not os.path.lexists(self.target):
+            return
+        if self.target.is_symlink() or not self.target.is_dir():
+            raise FormatError("exists already and is no folder; choose another name", path=str(self.target))
+        if not self.force:
+            raise FormatError("exists already; choose another folder, or force", path=str(self.target))
+        if any(self.target.iterdir()) and not (self.target / self.sign).exists():
+            raise FormatError(
+                f"exists already and holds no {self.sign}; only such folders are replaced", path=str(self.target)
+            )
 
     def _replace(self) -> None:
         """Swap with the older folder, which is removed only afterwards."""
