@@ -186,3 +186,11 @@ def test_results_belong_to_the_caller() -> None:
     assert (given == 1).all()
     assert (first["z"] == 1).all()
     assert (second["y"] == 1).all()
+
+
+def test_a_gelu_that_is_written_out_becomes_one_node() -> None:
+    def gelu(b: GraphBuilder, x: Value) -> Value:
+        inner = b.op("erf", b.op("div", x, b.constant(2**0.5, F32)))
+        return b.op("mul", b.op("mul", x, b.op("add", inner, b.constant(1, F32))), b.constant(0.5, F32))
+
+    assert _nodes(gelu) == ["Gelu", "Identity"]

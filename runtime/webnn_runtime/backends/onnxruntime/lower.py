@@ -7,6 +7,7 @@ from webnn_runtime.backends.onnxruntime.lowering import LOWERINGS
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.spec import keywords
+from webnn_runtime.passes.gelu import find_gelu
 
 __all__ = ["lower"]
 
@@ -22,9 +23,17 @@ def lower(graph: Graph) -> OnnxModel:
     values: dict[str, Tensor] = {name: emitter.input(name) for name in graph.inputs}
     for name, constant in graph.constants.items():
         values[name] = Tensor(emitter.constant(constant.values, constant.type.dtype), constant.type)
+    # onnxruntime recognises fewer spellings of GELU than the exporters have.
+    gelus = {match.result: match.source for match in find_gelu(graph)}
+    inside = frozenset().union(*(match.nodes - {match.result} for match in find_gelu(graph)))
     for node in graph.nodes:
+        if node.name in inside:
+            continue
         emitter.label = node.label or node.name
         emitter.results = tuple(graph.types[output] for output in node.outputs)
+        if node.name in gelus:
+            values[node.name] = emitter.describe(emitter.node("Gelu", values[gelus[node.name]]), emitter.results[0])
+            continue
         operands = [values[value] if value is not None else None for value in node.inputs]
         arguments = [operands] if OPS[node.op].is_variadic else operands
         found = LOWERINGS[node.op](emitter, *arguments, **keywords(dict(node.options)))
