@@ -67,7 +67,10 @@ def test_an_existing_folder_is_kept_unless_force_is_given(run: Callable[..., Any
     refused = run("webnn-convert", dense)
     assert refused.code == 2
     assert "--force" in refused.err
+    # Even then only a bundle is replaced, not any folder somebody mistyped.
+    assert "holds no model.webnn" in run("webnn-convert", dense, "--force").err
     assert kept.read_text() == "mine"
+    (kept.parent / "model.webnn").write_text("an older one")
     assert run("webnn-convert", dense, "--force").code == 0
     assert not kept.exists()
 
