@@ -16,11 +16,11 @@ import numpy as np
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, INT64, KERNEL_TYPES, WIDER
 from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
-from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
-__all__ = ["Emitter", "OnnxModel", "Tensor"]
+__all__ = ["Emitter", "OnnxModel", "Tensor", "as_attribute", "kernel_type"]
 
 # Larger constants stay where they are (a memory map) and are handed to the session as arrays.
 _INLINE_BYTES: Final = 1024
@@ -393,6 +393,11 @@ def kernel_type(op_type: str, dtype: DataType) -> DataType:
     while kernels is not None and dtype not in kernels:
         dtype = WIDER[dtype]
     return dtype
+
+
+def as_attribute(value: float, dtype: DataType) -> float:
+    """An option number for an ONNX attribute, which is float32: rounded to the operand's type first."""
+    return float(cast_number(value, dtype))
 
 
 def _elem_type(array: Array) -> int:

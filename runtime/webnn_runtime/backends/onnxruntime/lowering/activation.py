@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, as_attribute, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.backends.onnxruntime.lowering.integers import larger, smaller
 from webnn_runtime.format.dtypes import DataType, cast_number
@@ -52,17 +52,17 @@ def _softsign(g: Emitter, x: Tensor) -> str:
 
 @lowering("elu")
 def _elu(g: Emitter, x: Tensor, *, alpha: float) -> str:
-    return g.node("Elu", x, alpha=float(alpha))
+    return g.node("Elu", x, alpha=as_attribute(alpha, x.dtype))
 
 
 @lowering("leakyRelu")
 def _leaky_relu(g: Emitter, x: Tensor, *, alpha: float) -> str:
-    return g.node("LeakyRelu", x, alpha=float(alpha))
+    return g.node("LeakyRelu", x, alpha=as_attribute(alpha, x.dtype))
 
 
 @lowering("hardSigmoid")
 def _hard_sigmoid(g: Emitter, x: Tensor, *, alpha: float, beta: float) -> str:
-    return g.node("HardSigmoid", x, alpha=float(alpha), beta=float(beta))
+    return g.node("HardSigmoid", x, alpha=as_attribute(alpha, x.dtype), beta=as_attribute(beta, x.dtype))
 
 
 @lowering("hardSwish")

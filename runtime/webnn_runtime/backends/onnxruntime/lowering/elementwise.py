@@ -15,7 +15,6 @@ __all__: list[str] = []
 _UNARY: Final = {
     "abs": "Abs",
     "neg": "Neg",
-    "sign": "Sign",
     "ceil": "Ceil",
     "cos": "Cos",
     "erf": "Erf",
@@ -53,6 +52,14 @@ for _name, _onnx in {"add": "Add", "sub": "Sub", "mul": "Mul"}.items():
     lowering(_name)(_arithmetic(_onnx))
 for _name, _onnx in {"max": "Max", "min": "Min"}.items():
     lowering(_name)(_extremum(_onnx))
+
+
+@lowering("sign")
+def _sign(g: Emitter, x: Tensor) -> str:
+    if x.dtype is DataType.FLOAT16:
+        # The float16 kernel turns NaN into 0.
+        return g.cast(g.node("Sign", g.cast(x, DataType.FLOAT32)), x.dtype)
+    return g.widened("Sign", x)
 
 
 @lowering("div")

@@ -27,7 +27,14 @@ def _identity(g: Emitter, x: Tensor) -> str:
 def _cast(g: Emitter, x: Tensor, *, to: DataType) -> str:
     if to is x.dtype:
         return _identity(g, x)
-    return g.cast(g.truth(x) if g.has_truth(x) else x, to)
+    if g.has_truth(x):
+        return g.cast(g.truth(x), to)
+    if x.dtype.is_float and to in (DataType.INT8, DataType.UINT8):
+        # Out of range, which the specification leaves open, onnxruntime wraps; one node more saturates, as the
+        # definition does. Wider types would need three.
+        low, high = (g.scalar(bound, x.dtype) for bound in to.bounds)
+        return g.cast(g.node("Clip", x, low, high), to)
+    return g.cast(x, to)
 
 
 @lowering("reshape")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, as_attribute
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 
 __all__: list[str] = []
@@ -25,4 +25,13 @@ def _gemm(
     a_transpose: bool,
     b_transpose: bool,
 ) -> str:
-    return g.node("Gemm", a, b, c, alpha=float(alpha), beta=float(beta), transA=a_transpose, transB=b_transpose)
+    return g.node(
+        "Gemm",
+        a,
+        b,
+        c,
+        alpha=as_attribute(alpha, a.dtype),
+        beta=as_attribute(beta, a.dtype),
+        transA=a_transpose,
+        transB=b_transpose,
+    )

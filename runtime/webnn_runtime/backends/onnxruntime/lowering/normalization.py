@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, as_attribute
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.format.dims import Dim
 
@@ -30,7 +30,7 @@ def _layer_normalization(
         weights,
         bias,
         axis=x.rank - len(axes),
-        epsilon=float(epsilon),
+        epsilon=as_attribute(epsilon, x.dtype),
     )
     return g.transpose(normal, _inverse(permutation))
 
@@ -49,7 +49,9 @@ def _instance_normalization(
     channels: list[Dim] = [x.shape[to_nchw[1]]]
     scale_name = scale.name if scale is not None else g.filled(channels, 1, x.dtype)
     bias_name = bias.name if bias is not None else g.filled(channels, 0, x.dtype)
-    normal = g.node("InstanceNormalization", g.transpose(x, to_nchw), scale_name, bias_name, epsilon=float(epsilon))
+    normal = g.node(
+        "InstanceNormalization", g.transpose(x, to_nchw), scale_name, bias_name, epsilon=as_attribute(epsilon, x.dtype)
+    )
     return g.transpose(normal, _inverse(to_nchw))
 
 
@@ -71,7 +73,9 @@ def _batch_normalization(
         channels = [x.shape[1]]
         scale_name = scale.name if scale is not None else g.filled(channels, 1, x.dtype)
         bias_name = bias.name if bias is not None else g.filled(channels, 0, x.dtype)
-        return g.node("BatchNormalization", x, scale_name, bias_name, mean, variance, epsilon=float(epsilon))
+        return g.node(
+            "BatchNormalization", x, scale_name, bias_name, mean, variance, epsilon=as_attribute(epsilon, x.dtype)
+        )
     shape: list[Dim] = [1] * x.rank
     shape[axis] = x.shape[axis]
 
