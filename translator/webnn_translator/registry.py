@@ -38,6 +38,8 @@ FAMILIES: Final = (
     "normalization",
     "reduction",
     "quantize",
+    "conv",
+    "pool",
 )
 
 

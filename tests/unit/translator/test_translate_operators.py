@@ -19,7 +19,8 @@ def ints(*values):
     return np.asarray(values, I64)
 
 
-UNARY = "Abs Ceil Cos Elu Erf Exp Floor HardSigmoid LeakyRelu Neg Relu Round Selu Sigmoid Sign Sin Softplus Softsign Tan Tanh"
+UNARY = """Abs Ceil Cos Elu Erf Exp Floor HardSigmoid LeakyRelu Neg Relu Round Selu Sigmoid Sign Sin Softplus
+Softsign Tan Tanh"""
 
 
 @pytest.mark.parametrize("op", UNARY.split())
@@ -246,7 +247,13 @@ def test_gemm_keeps_factors_of_zero(alpha, beta, flip_a, flip_b, build, agree) -
     agree(model, {"a": a, "c": c})
 
 
-EQUATIONS = [("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("bhid,bhjd->bhij", (1, 2, 3, 4), (1, 2, 5, 4)), ("ij,kj->ki", (2, 3), (4, 3)), ("bi,bj->bij", (2, 3), (2, 4)), ("ij,j->", (2, 3), (3,))]  # fmt: skip
+EQUATIONS = [
+    ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)),
+    ("bhid,bhjd->bhij", (1, 2, 3, 4), (1, 2, 5, 4)),
+    ("ij,kj->ki", (2, 3), (4, 3)),
+    ("bi,bj->bij", (2, 3), (2, 4)),
+    ("ij,j->", (2, 3), (3,)),
+]
 
 
 @pytest.mark.parametrize(("equation", "a", "b"), EQUATIONS)
@@ -331,7 +338,10 @@ def test_quantize_and_dequantize(axis, build, agree) -> None:
     scale = (np.abs(RNG.standard_normal(size)) * 0.02 + 0.01).astype(F)
     attributes = {} if axis is None else {"axis": axis}
     constants = {"s": scale, "z": np.full(size, 3, np.int8)}
-    nodes = [N("QuantizeLinear", ["x", "s", "z"], ["q"], **attributes), N("DequantizeLinear", ["q", "s", "z"], ["y"], **attributes)]  # fmt: skip
+    nodes = [
+        N("QuantizeLinear", ["x", "s", "z"], ["q"], **attributes),
+        N("DequantizeLinear", ["q", "s", "z"], ["y"], **attributes),
+    ]
     agree(build(nodes, {"x": (F, (3, 4))}, ["q", "y"], constants=constants), {"x": x})
 
 
@@ -397,3 +407,83 @@ def test_fused_operators_of_onnx_runtime(build, agree) -> None:
         )
         feed = {"x": x, "k": x[::-1].copy()}
         agree(model, {name: feed[name] for name in given}, tolerance=1e-3 if node.op_type == "FastGelu" else 1e-5)
+
+
+IMAGE = RNG.standard_normal((2, 4, 7, 9)).astype(F)
+CONVOLUTIONS = [
+    {},
+    {"pads": [1, 2, 0, 1], "strides": [2, 1]},
+    {"dilations": [2, 1], "auto_pad": "VALID"},
+    {"auto_pad": "SAME_LOWER", "strides": [2, 2]},
+    {"group": 2},
+]
+
+
+@pytest.mark.parametrize("attributes", CONVOLUTIONS)
+def test_convolution(attributes, build, agree) -> None:
+    weights = RNG.standard_normal((6, 4 // attributes.get("group", 1), 3, 2)).astype(F)
+    constants = {"w": weights, "b": RNG.standard_normal(6).astype(F)}
+    model = build([N("Conv", ["x", "w", "b"], ["y"], **attributes)], {"x": (F, IMAGE.shape)}, constants=constants)
+    agree(model, {"x": IMAGE}, tolerance=1e-4)
+
+
+def test_convolution_of_one_axis(build, agree) -> None:
+    constants = {"w": RNG.standard_normal((5, 4, 3)).astype(F)}
+    node = N("Conv", ["x", "w"], ["y"], pads=[2, 1], strides=[2])
+    agree(build([node], {"x": (F, ("n", 4, "t"))}, constants=constants), {"x": IMAGE[:, :, 0]}, tolerance=1e-4)
+
+
+@pytest.mark.parametrize(
+    "attributes", [{}, {"strides": [2, 3], "output_padding": [1, 2], "pads": [1, 0, 1, 1]}, {"group": 2}]
+)
+def test_transposed_convolution(attributes, build, agree) -> None:
+    constants = {
+        "w": RNG.standard_normal((4, 3, 3, 2)).astype(F),
+        "b": RNG.standard_normal(3 * attributes.get("group", 1)).astype(F),
+    }
+    model = build(
+        [N("ConvTranspose", ["x", "w", "b"], ["y"], **attributes)], {"x": (F, IMAGE.shape)}, constants=constants
+    )
+    agree(model, {"x": IMAGE}, tolerance=1e-4)
+
+
+POOLS = [
+    {},
+    {"pads": [1, 1, 0, 1], "strides": [2, 2]},
+    {"strides": [2, 2], "ceil_mode": 1},
+    {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+]
+
+
+@pytest.mark.parametrize("attributes", POOLS)
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
+def test_pools(op, attributes, build, agree) -> None:
+    node = N(op, ["x"], ["y"], kernel_shape=[3, 2], **attributes)
+    agree(build([node], {"x": (F, IMAGE.shape)}), {"x": IMAGE})
+
+
+def test_average_over_the_padding_too(build, agree) -> None:
+    node = N("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1)
+    agree(build([node], {"x": (F, IMAGE.shape)}), {"x": IMAGE})
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool"])
+def test_global_pools(op, build, agree) -> None:
+    agree(build([N(op, ["x"], ["y"])], {"x": (F, ("n", 4, "h", "w"))}), {"x": IMAGE})
+
+
+RESIZES = [
+    {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    {"mode": "nearest"},
+    {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
+]
+
+
+@pytest.mark.parametrize("attributes", RESIZES)
+@pytest.mark.parametrize("use_sizes", [False, True])
+def test_resize(attributes, use_sizes, build, agree) -> None:
+    constants = {"z": ints(2, 4, 14, 27)} if use_sizes else {"s": np.asarray([1, 1, 2, 3], F)}
+    inputs = ["x", "", "", "z"] if use_sizes else ["x", "", "s"]
+    model = build([N("Resize", inputs, ["y"], **attributes)], {"x": (F, IMAGE.shape)}, opset=13, constants=constants)
+    agree(model, {"x": IMAGE})

@@ -1,0 +1,71 @@
+"""The node tests that come with onnx: each is equal, or refused with a reason. None is wrong."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from webnn_runtime.backends import get_backend
+from webnn_runtime.format.errors import WebnnError
+from webnn_translator._errors import TranslateError
+from webnn_translator.translate import translate
+
+# So many were equal when this was written; fewer means that something was lost.
+AT_LEAST = 640
+
+
+def array_of(value):
+    return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
+def carried(array):
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
+def outcome(case) -> str:
+    """equal, wrong, or why there is no answer."""
+    try:
+        translation = translate(case.model)
+        run = get_backend("numpy").compile(translation.graph).run
+    except TranslateError:
+        return "refused"
+    for inputs, outputs in case.data_sets:
+        feed = {
+            translation.input_names[declared.name]: carried(array_of(value)).copy()
+            for declared, value in zip(case.model.graph.input, inputs, strict=False)
+            if declared.name in translation.input_names
+        }
+        try:
+            found = run(feed)
+        except WebnnError:
+            return "refused at run"
+        for declared, value in zip(case.model.graph.output, outputs, strict=False):
+            wanted, result = carried(array_of(value)), found[translation.output_names[declared.name]]
+            if wanted.dtype != result.dtype or wanted.shape != result.shape:
+                return "wrong"
+            loose = wanted.dtype == np.float16
+            bounds = {"rtol": max(case.rtol, 1e-2 if loose else 1e-3), "atol": max(case.atol, 1e-2 if loose else 1e-7)}
+            if wanted.dtype.kind == "f" and not np.allclose(result, wanted, equal_nan=True, **bounds):
+                return "wrong"
+            if wanted.dtype.kind != "f" and not np.array_equal(result, wanted):
+                return "wrong"
+    return "equal"
+
+
+@pytest.mark.timeout(300)
+def test_no_node_test_of_onnx_is_wrong() -> None:
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        # Generating the cases overflows on purpose.
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+        outcomes = {case.name: outcome(case) for case in cases}
+    counts = Counter(outcomes.values())
+    assert [name for name, found in outcomes.items() if found == "wrong"] == []
+    assert counts["equal"] >= AT_LEAST, counts
