@@ -12,16 +12,16 @@ from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dtypes import DataType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from webnn_runtime.format.graph import Array
 
 VALUES = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 3, -3, 100, -100, 3e4, -3e4, 88.5, 7e-5]
-UNARY: dict[str, list[dict[str, Any]]] = {
-    **dict.fromkeys(["abs", "neg", "sign", "ceil", "floor", "roundEven", "reciprocal", "sqrt", "identity"], [{}]),
-    **dict.fromkeys(["cos", "sin", "tan", "erf", "exp", "log", "isNaN", "isInfinite"], [{}]),
-    **dict.fromkeys(["relu", "gelu", "sigmoid", "tanh", "softplus", "softsign", "hardSwish"], [{}]),
-    **dict.fromkeys(["elu", "leakyRelu", "hardSigmoid", "linear"], [{}]),
+UNARY: dict[str, Sequence[dict[str, Any]]] = {
+    **dict.fromkeys(["abs", "neg", "sign", "ceil", "floor", "roundEven", "reciprocal", "sqrt", "identity"], ({},)),
+    **dict.fromkeys(["cos", "sin", "tan", "erf", "exp", "log", "isNaN", "isInfinite"], ({},)),
+    **dict.fromkeys(["relu", "gelu", "sigmoid", "tanh", "softplus", "softsign", "hardSwish"], ({},)),
+    **dict.fromkeys(["elu", "leakyRelu", "hardSigmoid", "linear"], ({},)),
     "clamp": [{}, {"min_value": -1}, {"max_value": 1}, {"min_value": -1, "max_value": 1}],
     # Wider integers are left out: what is out of their range the specification leaves open.
     "cast": [{"to": to} for to in ("int8", "uint8", "float16", "float32")],
