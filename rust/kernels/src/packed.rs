@@ -84,10 +84,15 @@ impl<'a> Panels<'a> {
         self.n.div_ceil(self.width)
     }
 
-    /// The lines of one panel, empty past the last one.
+    /// The lines of one panel.
     pub fn panel(&self, index: usize) -> &'a [Line] {
         let size = self.k * (self.width / LANES);
-        self.lines.get(index * size..(index + 1) * size).unwrap_or(&[])
+        &self.lines[index * size..(index + 1) * size]
+    }
+
+    /// The lines of one panel and of all that follow it.
+    pub(crate) fn onward(&self, index: usize) -> &'a [Line] {
+        &self.lines[index * self.k * (self.width / LANES)..]
     }
 
     /// Panels `start..end`, as a matrix of their columns.
@@ -151,7 +156,7 @@ mod tests {
                 }
             }
             assert_eq!(panels.range(1, 2).n(), 5);
-            assert!(panels.panel(2).is_empty());
+            assert_eq!(panels.onward(1), panels.panel(1));
         }
     }
 }

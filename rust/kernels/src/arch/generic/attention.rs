@@ -23,14 +23,14 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
         return;
     }
     let left = floats_mut(lines(&mut scratch.left, (keys * depth).div_ceil(LANES)));
-    let (key_height, _) = balanced(keys, S::TILE_ROWS);
+    let key_height = balanced(keys, S::TILE_ROWS);
     for first in (0..keys).step_by(key_height) {
         let count = key_height.min(keys - first);
         pack_left(task.k.range(first, count), &mut left[first * depth..(first + count) * depth]);
     }
     // v is its own left-hand side, transposed: cut into columns it has the layout of a packed left-hand side.
     let values = floats_mut(lines(&mut scratch.values, (keys * width).div_ceil(LANES)));
-    let (value_height, _) = balanced(width, S::TILE_ROWS);
+    let value_height = balanced(width, S::TILE_ROWS);
     for first in (0..width).step_by(value_height) {
         let count = value_height.min(width - first);
         let part = values[first * keys..(first + count) * keys].chunks_exact_mut(count);

@@ -22,6 +22,8 @@ pub(super) trait Simd: Copy {
     const TILE_VECTORS: usize;
     /// Rows of the largest register tile.
     const TILE_ROWS: usize;
+    /// How many rows of the right-hand side a tile prefetches ahead of itself; 0 for none.
+    const PREFETCH_AHEAD: usize;
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, from: &[f32; LANES]) -> Self::V;

@@ -43,6 +43,7 @@ impl Simd for Avx2 {
     type V = V;
     const TILE_VECTORS: usize = 1;
     const TILE_ROWS: usize = 6;
+    const PREFETCH_AHEAD: usize = 0;
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {

@@ -42,6 +42,7 @@ impl Simd for Avx512 {
     type V = V;
     const TILE_VECTORS: usize = 2;
     const TILE_ROWS: usize = 13;
+    const PREFETCH_AHEAD: usize = 64;
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {
