@@ -17,6 +17,9 @@ from webnn_runtime.api import (
     MLTypeError,
     NotSupportedError,
 )
+from webnn_runtime.api.limits import op_support_limits
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.ops import OPS
 
 ONES = np.ones((2, 3), np.float32)
 
@@ -198,3 +201,24 @@ def test_eight_threads_share_a_graph(context):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("backend", ["numpy", "onnxruntime", "rust"])
+def test_support_limits_cover_what_the_specification_requires(backend, optional):
+    optional({"onnxruntime": "onnxruntime", "rust": "webnn_kernels", "numpy": "numpy"}[backend])
+    limits = ML().create_context(backend=backend).op_support_limits()
+    assert limits["preferredInputLayout"] in ("nchw", "nhwc")
+    for name, spec in OPS.items():
+        for row in (*spec.operands, *spec.results):
+            found = limits[name][row.name]
+            assert {dtype.value for dtype in row.required} <= set(found["dataTypes"]), (name, row.name)
+            assert found["rankRange"]["min"] <= row.required_ranks.low
+            assert found["rankRange"]["max"] >= (row.required_ranks.high or 0)
+
+
+def test_a_stated_gap_narrows_the_limits():
+    limits = op_support_limits({("add", DataType.INT8): "no kernel", ("lstm", None): "no kernel"})
+    assert "lstm" not in limits
+    for row in ("a", "b", "output"):
+        assert "int8" not in limits["add"][row]["dataTypes"]
+        assert "int8" in limits["sub"][row]["dataTypes"]

@@ -95,9 +95,7 @@ def test_what_building_left_open_is_decided_when_the_names_are_known():
     x = builder.input("x", DataType.FLOAT32, [parse_dim("seq")])
     graph = builder.build({"y": builder.op("slice", x, starts=[1], sizes=[4])})
     assert bind_shapes(graph, {"x": (5,)}) == {"seq": 5}
-    with pytest.raises(
-        ShapeError, match=r"slice: .*: needs seq >= 5, but here they are 4 and 5"
-    ) as caught:
+    with pytest.raises(ShapeError, match=r"slice: .*: needs seq >= 5, but here they are 4 and 5") as caught:
         bind_shapes(graph, {"x": (4,)})
     assert caught.value.node == "y"
 

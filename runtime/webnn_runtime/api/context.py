@@ -81,7 +81,7 @@ class MLContext:
         self, power_preference: str, accelerated: bool, backend: str, device_type: str, threads: int | None
     ) -> None:
         from webnn_runtime.backends.base import CompileOptions
-        from webnn_runtime.backends.registry import available_backends, get_backend
+        from webnn_runtime.backends.registry import get_backend
 
         try:
             if backend != "auto":
@@ -92,7 +92,6 @@ class MLContext:
         self.power_preference = power_preference
         self._accelerated = accelerated and device_type != "cpu"
         self._options = CompileOptions(threads=threads, device=device_type)
-        self._available = available_backends
         self._timeline = threading.RLock()
         self._queue: ThreadPoolExecutor | None = None
         self._lost: Future[MLContextLostInfo] = Future()
@@ -248,6 +247,16 @@ class MLContext:
 
         return MLGraphBuilder(self)
 
+    def op_support_limits(self) -> dict[str, Any]:
+        """Types and ranks that this context's backend takes, per operator and operand.
+
+        With `backend="auto"` these are the limits of the reference, which runs what no other backend takes.
+        """
+        from webnn_runtime.api.limits import op_support_limits
+        from webnn_runtime.backends.registry import get_backend
+
+        return op_support_limits(get_backend("numpy" if self.backend == "auto" else self.backend).unsupported)
+
     # Asynchronous variants
 
     async def dispatch_async(
@@ -278,6 +287,7 @@ class MLContext:
     createConstantTensor = create_constant_tensor
     readTensor = read_tensor
     writeTensor = write_tensor
+    opSupportLimits = op_support_limits
 
     def _own(self, tensor: MLTensor) -> MLTensor:
         self._tensors.add(tensor)
