@@ -9,6 +9,7 @@ import typer
 
 from webnn_runtime import __version__
 from webnn_runtime.cli.embed import embed
+from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.report import run_app
 from webnn_runtime.cli.verify import verify
@@ -18,7 +19,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     help="Look at a WebNN bundle, check it, run it. To make one: webnn-convert.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,13 +34,17 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del version
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(ExitCode.USAGE)
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ def embed(
     ] = None,
     backend: BackendName = "auto",
     threads: Threads = None,
+    tokenizer_id: Annotated[
+        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
+    ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
     prompt_name: Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")] = None,
     no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
@@ -38,7 +41,7 @@ def embed(
         given = texts if texts else _lines()
         from webnn_runtime.embed import WebNNEmbedder
 
-        embedder = WebNNEmbedder(model, backend=backend, threads=threads)
+        embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
         info = embedder.backend_info()
         report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, {len(given)} texts")
         vectors = embedder.encode(

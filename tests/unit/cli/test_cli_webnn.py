@@ -122,6 +122,13 @@ def test_an_unknown_command_is_wrong_usage(run: Callable[..., Any]) -> None:
     assert "frobnicate" in ran.err
 
 
+def test_no_command_shows_the_commands(run: Callable[..., Any]) -> None:
+    ran = run("webnn")
+    assert (ran.code, ran.err) == (2, "")
+    for command in ("verify", "inspect", "embed"):
+        assert command in ran.out
+
+
 @pytest.mark.parametrize("command", ["webnn", "webnn-convert"])
 def test_version_and_help_are_answers(run: Callable[..., Any], command: str) -> None:
     assert run(command, "--version").out.startswith(f"{command} 0.")

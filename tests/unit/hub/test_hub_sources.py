@@ -1,0 +1,45 @@
+"""A model id as the source of a conversion: only what is needed is fetched, and where it came from is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn_runtime.format.errors import HubError
+from webnn_translator.sources import open_source
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def model() -> bytes:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [numpy_helper.from_array(np.ones(3, np.float32), "w")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+
+
+def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any) -> None:
+    needed = {"onnx/model.onnx": model(), "onnx/model.onnx_data": b"", "tokenizer.json": b"{}", "modules.json": b"[]"}
+    needed |= {"1_Pooling/config.json": b"{}", "config.json": b"{}"}
+    rest = dict.fromkeys(["onnx/model_quantized.onnx", "model.safetensors", "pytorch_model.bin", "README.md"], b"large")
+    hub.repositories["me/encoder"] = {**needed, **rest}
+    with open_source("me/encoder", revision="main") as source:
+        assert sorted(hub.downloads) == sorted(needed)
+        assert source.name == "encoder"
+        record = source.record()
+        assert (record["repository"], record["revision"], record["file"]) == ("me/encoder", COMMIT, "onnx/model.onnx")
+        assert sorted(source.companions) == ["1_Pooling/config.json", "config.json", "modules.json", "tokenizer.json"]
+
+
+def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(hub: Any) -> None:
+    hub.repositories["me/pickled"] = {"pytorch_model.bin": b"large", "config.json": b"{}"}
+    with pytest.raises(HubError, match="nothing to convert"), open_source("me/pickled"):
+        pass
+    assert hub.downloads == []
