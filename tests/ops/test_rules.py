@@ -43,13 +43,15 @@ def tensor(text: str) -> TensorType | None:
     return TensorType(DataType.from_text(match[1]), dims)
 
 
-def infer(op: str, operands: str, options: dict, results: int = 1) -> tuple[Node, str, list[DimCheck]]:
+def infer(
+    op: str, operands: str, options: dict, results: int = 1, *, older: bool = False
+) -> tuple[Node, str, list[DimCheck]]:
     kinds = [tensor(text.strip()) for text in operands.split(";")]
     names = [f"x{place}" if kind else None for place, kind in enumerate(kinds)]
     types = {f"x{place}": kind for place, kind in enumerate(kinds) if kind}
     node = Node(op, tuple(names), options, tuple(f"y{place}" for place in range(results)))
     checks: list[DimCheck] = []
-    whole, found = infer_node(node, types, DIMS, checks)
+    whole, found = infer_node(node, types, DIMS, checks, older=older)
     return whole, "; ".join(str(kind) for kind in found), checks
 
 
@@ -135,6 +137,21 @@ def has_zero_size(op: str, options: dict) -> bool:
 
 def compare(left: int, right: int, relation: str) -> bool:
     return left == right if relation == "==" else left >= right
+
+
+@pytest.mark.parametrize(("op", "operands", "options", "expected"), rows("OLDER_FILES"))
+def test_older_files_are_read_for_what_they_mean_and_callers_are_not(op, operands, options, expected):
+    whole, _, _ = infer(op, operands, options, older=True)
+    assert dict(whole.options) == expected
+    with pytest.raises(errors.GraphError):
+        infer(op, operands, options)
+
+
+@pytest.mark.parametrize(("op", "operands", "options", "error", "words"), rows("OLDER_FILES_REFUSED"))
+def test_what_older_files_say_must_still_fit(op, operands, options, error, words):
+    with pytest.raises(errors.GraphError, match=re.escape(words)) as caught:
+        infer(op, operands, options, older=True)
+    assert type(caught.value).__name__ == error
 
 
 def test_every_operator_has_calls_that_pass_and_calls_that_fail():

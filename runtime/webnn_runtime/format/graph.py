@@ -231,7 +231,7 @@ class Graph:
     ) -> Graph:
         """Check everything against the operator table and infer all types.
 
-        Node options may be incomplete or in an alternative spelling; the graph's are complete.
+        Node options may be incomplete or as older files have them; the graph's are complete and WebNN's.
 
         Raises:
             GraphError: with the node that is wrong.
@@ -250,7 +250,7 @@ class Graph:
         complete: list[Node] = []
         checks: list[DimCheck] = []
         for node in nodes:
-            whole, results = infer_node(node, types, dims, checks)
+            whole, results = infer_node(node, types, dims, checks, older=True)
             for value, kind in zip(whole.outputs, results, strict=True):
                 if value in types:
                     raise GraphError(f"value '{value}' is assigned twice", node=node.name, op=node.op)

@@ -91,7 +91,7 @@ COMPLETED = [
     (
         "resample2d",
         "f32[1, 3, 5, 7]",
-        {"axes": [-2, -1], "sizes": [2, 2]},
+        {"sizes": [2, 2]},
         {"axes": (2, 3), "mode": "nearest-neighbor", "scales": (1.0, 1.0), "sizes": (2, 2)},
     ),
 ]

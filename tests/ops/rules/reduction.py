@@ -45,6 +45,11 @@ LEFT_TO_THE_RUN = [
 
 COMPLETED = [
     ("reduceSum", "f32[2, 3]", {}, {"axes": (0, 1), "keepDimensions": False}),
-    ("reduceSum", "f32[2, 3]", {"axes": [-1], "keepDimensions": 1}, {"axes": (1,), "keepDimensions": True}),
+    ("reduceSum", "f32[2, 3]", {"axes": [1], "keepDimensions": 1}, {"axes": (1,), "keepDimensions": True}),
+    ("cumulativeSum", "f32[2, 3]", {"axis": 0}, {"axis": 0, "exclusive": False, "reversed": False}),
+]
+
+OLDER_FILES = [
+    ("reduceSum", "f32[2, 3]", {"axes": [-1]}, {"axes": (1,), "keepDimensions": False}),
     ("cumulativeSum", "f32[2, 3]", {"axis": -2}, {"axis": 0, "exclusive": False, "reversed": False}),
 ]

@@ -49,6 +49,13 @@ class Kind:
         """
         raise NotImplementedError
 
+    def refuse_older(self, value: OptionValue) -> None:
+        """Refuse what only older files may say, for values that `fit` would translate.
+
+        Raises:
+            ValueError: WebNN itself has no such value.
+        """
+
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:  # noqa: ARG002  # for kinds that care
         """The value for these operands (`types[0]` is the first one).
 
@@ -181,6 +188,10 @@ class Axis(Kind):
     def read(self, raw: object) -> OptionValue:
         return _integer(raw)
 
+    def refuse_older(self, value: OptionValue) -> None:
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{value} is negative; count from 0")
+
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
         return _axis(value, types)
 
@@ -203,6 +214,10 @@ class Axes(Kind):
 
     def read(self, raw: object) -> OptionValue:
         return tuple(_integer(item) for item in _items(raw, self.length))
+
+    def refuse_older(self, value: OptionValue) -> None:
+        if isinstance(value, tuple) and any(isinstance(axis, int) and axis < 0 for axis in value):
+            raise ValueError(f"{list(value)} holds a negative axis; count from 0")
 
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
         if not isinstance(value, tuple):

@@ -36,8 +36,13 @@ def infer_node(
     types: Mapping[str, TensorType],
     dims: Mapping[str, DynamicDim],
     checks: list[DimCheck],
+    *,
+    older: bool = False,
 ) -> tuple[Node, tuple[TensorType, ...]]:
     """The node with complete options, and the types of its outputs.
+
+    With `older`, what files of older writers say is read for what it means: negative axes, options that
+    repeat the result's shape, defaults that were others.
 
     Raises:
         GraphError: the leaf that says what is wrong.
@@ -45,7 +50,7 @@ def infer_node(
     spec = find_spec(node.op, node=node.name)
     operands = _operand_types(spec, node, types)
     _check_operands(spec, node, operands)
-    options = complete_options(spec, node.options, operands, dims, node=node.name)
+    options = complete_options(spec, node.options, operands, dims, node=node.name, older=older)
     context = Inference(node.name, node.op, dims, checks)
     arguments: Sequence[object] = (operands,) if spec.is_variadic else operands
     result = spec.infer(context, *arguments, **keywords(options))
@@ -71,6 +76,7 @@ def complete_options(
     dims: Mapping[str, DynamicDim],
     *,
     node: str | None = None,
+    older: bool = False,
 ) -> dict[str, OptionValue]:
     """Options read, checked and completed with defaults, in canonical order and spelling.
 
@@ -80,7 +86,7 @@ def complete_options(
     found: dict[str, object] = {}
     for name, raw in given.items():
         option = spec.option(name)
-        if name in spec.restated:
+        if older and name in spec.restated:
             continue
         if option is None and name in spec.refused:
             raise OptionError(
@@ -99,7 +105,12 @@ def complete_options(
         if raw is None and option.is_required:
             raise OptionError(f"{spec.name} needs option '{option.name}'", node=node, op=spec.name)
         try:
-            value = option.kind.read(raw) if raw is not None else option.value_when_absent(operands, complete)
+            if raw is None:
+                value = option.value_when_absent(operands, complete, older=older)
+            else:
+                value = option.kind.read(raw)
+                if not older:
+                    option.kind.refuse_older(value)
             value = option.kind.fit(value, operands) if value is not None else None
         except ValueError as exc:
             raise OptionError(f"{spec.name} option '{option.name}': {exc}", node=node, op=spec.name) from exc

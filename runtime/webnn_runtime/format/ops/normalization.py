@@ -73,18 +73,22 @@ def _channels(context: Inference, x: TensorType, axis: int, **operands: TensorTy
             context.equal(kind.shape[0], x.shape[axis], f"sizes of operand '{name}' and of the input's axis {axis}")
 
 
-def _layer_axes(types: Operands, _: Options) -> tuple[int, ...]:
-    """All axes but the first, or as many of the last ones as scale or bias has dimensions.
+def _all_but_the_first(types: Operands, _: Options) -> tuple[int, ...]:
+    first = types[0]
+    return tuple(range(1, first.rank)) if first is not None else ()
 
-    The second is for files of older writers, which leave axes out when they mean the last one: WebNN's
-    own default would refuse every graph where the two differ, so no valid one changes its meaning.
+
+def _as_many_as_scale_has(types: Operands, options: Options) -> tuple[int, ...]:
+    """As many of the last axes as scale or bias has dimensions.
+
+    Older writers leave axes out when they mean the last one. WebNN's own default would refuse every such
+    graph where the two differ, so no valid one changes its meaning.
     """
     first, *rest = types
-    if first is None:
-        return ()
-    counts = {kind.rank for kind in rest if kind is not None and kind.rank <= first.rank}
-    count = counts.pop() if len(counts) == 1 else first.rank - 1
-    return tuple(range(max(first.rank - count, 0), first.rank))
+    counts = {kind.rank for kind in rest if kind is not None}
+    if first is None or len(counts) != 1 or max(counts) > first.rank:
+        return _all_but_the_first(types, options)
+    return tuple(range(first.rank - counts.pop(), first.rank))
 
 
 def _vector(name: str, *, optional: bool = False) -> Operand:
@@ -131,8 +135,9 @@ SPECS = (
             Option(
                 "axes",
                 Axes(),
-                default_for=_layer_axes,
-                default_text="all axes but the first, or as many of the last ones as scale and bias have dimensions",
+                default_for=_all_but_the_first,
+                default_text="all axes but the first",
+                older_default=_as_many_as_scale_has,
             ),
             _EPSILON,
         ),

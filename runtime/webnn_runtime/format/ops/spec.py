@@ -90,6 +90,7 @@ class Option:
         default_for: computes the default from the operand types and from the options before this one in
             canonical order, where it depends on them.
         default_text: says in words what `default_for` computes.
+        older_default: what files of older writers mean when they leave the option out, where that differs.
         aliases: other spellings that readers accept.
         positional: 0 for a member of the options dictionary; n for the n-th argument after the operands
             of the WebNN method (softmax axis, slice starts and sizes, ...).
@@ -100,6 +101,7 @@ class Option:
     default: OptionValue | _Required = REQUIRED
     default_for: Callable[[Operands, Options], OptionValue] | None = None
     default_text: str = ""
+    older_default: Callable[[Operands, Options], OptionValue] | None = None
     aliases: tuple[str, ...] = ()
     positional: int = 0
 
@@ -112,14 +114,17 @@ class Option:
         """Whether the option must be given."""
         return self.default is REQUIRED and self.default_for is None
 
-    def value_when_absent(self, types: Operands, options: Options) -> OptionValue:
+    def value_when_absent(self, types: Operands, options: Options, *, older: bool) -> OptionValue:
         """The default for operands of these types, after the options that precede it.
+
+        With `older`, what a file of an older writer means.
 
         Raises:
             ValueError: the option is required.
         """
-        if self.default_for is not None:
-            return self.default_for(types, options)
+        compute = (self.older_default if older else None) or self.default_for
+        if compute is not None:
+            return compute(types, options)
         if isinstance(self.default, _Required):
             raise ValueError("must be given")
         return self.default
