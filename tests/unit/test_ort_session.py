@@ -244,3 +244,25 @@ def test_a_product_with_quantised_weights_does_not_quantise_the_activations(
         (weights.astype(np.float64) - np.repeat(zero, 64 // blocks, 0)) * np.repeat(scale, 64 // blocks, 0)
     )
     np.testing.assert_allclose(BACKEND.compile(graph).run(given)["y"], want, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="private memory is read from /proc")
+def test_a_table_of_embeddings_is_not_copied() -> None:
+    table = np.random.default_rng(0).normal(size=(16384, 512)).astype(np.float32)
+    builder = GraphBuilder("table")
+    ids = builder.input("ids", DataType.INT64, (3,))
+    rows = builder.op("gather", builder.constant(table, name="table"), ids)
+    weights = builder.constant(np.ascontiguousarray(table[:512]))
+    graph = builder.build({"y": builder.op("matmul", rows, weights), "rows": rows})
+    model = lower(graph)
+    assert [model.weights[name].shape for name in model.tables] == [(16384, 512)]
+    before = _private_bytes()
+    executable = BACKEND.compile(graph)
+    assert _private_bytes() - before < table.nbytes // 2
+    got = executable.run({"ids": np.array([16383, -1, 7])})["rows"]
+    np.testing.assert_array_equal(got, table[[16383, -1, 7]])
+
+
+def _private_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) * 1024

@@ -60,6 +60,7 @@ class OnnxModel:
         dims: ONNX name of a further input -> dimension name whose value it is (int64 [1]).
         outputs: ONNX names in the order of the graph's outputs.
         weights: initializers that the session is given as arrays.
+        tables: those of them that are only gathered from.
         nodes: number of ONNX nodes.
         quantizes: whether values are quantised at run.
     """
@@ -69,6 +70,7 @@ class OnnxModel:
     dims: Mapping[str, str]
     outputs: tuple[str, ...]
     weights: Mapping[str, Array]
+    tables: frozenset[str]
     nodes: int
     quantizes: bool
 
@@ -378,6 +380,7 @@ class Emitter:
             dict(self._dim_inputs),
             tuple(names),
             weights,
+            frozenset(name for name in weights if _is_table(name, kept)),
             len(kept),
             any(call.op_type == "QuantizeLinear" for call in kept),
         )
@@ -393,6 +396,10 @@ def kernel_type(op_type: str, dtype: DataType) -> DataType:
     while kernels is not None and dtype not in kernels:
         dtype = WIDER[dtype]
     return dtype
+
+
+def _is_table(name: str, calls: Sequence[_Call]) -> bool:
+    return all(call.op_type == "Gather" and call.inputs[0] == name for call in calls if name in call.inputs)
 
 
 def as_attribute(value: float, dtype: DataType) -> float:

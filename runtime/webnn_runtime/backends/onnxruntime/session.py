@@ -107,6 +107,10 @@ def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[
     values = {name: ort.OrtValue.ortvalue_from_numpy(_plain(array)) for name, array in model.weights.items()}
     if values:
         settings.add_external_initializers(list(values), list(values.values()))
+    for name in model.tables:
+        # So far the optimiser reads the array, but the session copies it; this way it reads the array as well. What the
+        # optimiser may replace under its old name must not be given twice: a table of embeddings never is.
+        settings.add_initializer(name, values[name])
     # On the CPU the fused skip connection is slower than its parts: a sentence encoder of six layers takes 15.3 ms
     # without and 17.3 ms with it (64 tokens, one thread, onnxruntime 1.31).
     avoided = ["SkipLayerNormFusion"] if wanted == [_CPU] else []
