@@ -94,6 +94,8 @@ class Context:
     def array(self, tensor: Tensor) -> Array | None:
         """All values of a constant, else None."""
         if isinstance(tensor.content, Known) and tensor.is_static:
+            if 0 in tensor.shape:
+                return np.zeros(tuple(dim for dim in tensor.shape if isinstance(dim, int)), tensor.elem.numpy)
             return np.broadcast_to(tensor.content.array, tuple(dim for dim in tensor.shape if isinstance(dim, int)))
         return None
 

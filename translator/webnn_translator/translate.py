@@ -22,9 +22,10 @@ from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
 from webnn_translator.initializers import elem_of, read_tensor
-from webnn_translator.model import expand_functions, label_of, live_nodes, opset_versions, ordered
+from webnn_translator.model import expand_functions, label_of, live_nodes, opset_versions, ordered, reads
 from webnn_translator.naming import Names, identifier, rename
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
+from webnn_translator.passes.inline import branch_nodes, operator_body
 from webnn_translator.registry import DOMAINS, find
 from webnn_translator.tensor import Known, Tensor
 
@@ -108,6 +109,8 @@ class _Translation:
         self.claimed: dict[str, str] = {}
         self.unknown: set[str] = set()
         self.refusals: list[Refusal] = []
+        # The node whose body is being lowered: what is refused inside is refused of it.
+        self.caller: tuple[str, str] | None = None
 
     def run(self) -> Translation:
         graph = self.model.graph
@@ -140,6 +143,8 @@ class _Translation:
             self._define(value.name, self.ctx.tensor(operand, elem))
 
     def _find(self, name: str) -> Tensor:
+        if name not in self.values and name not in self.initializers:
+            raise Refused(f"reads '{name}', which nothing before it makes; the model is not valid")
         if name not in self.values:
             # Initializers are read when something needs them: unused ones cost nothing.
             elem, array = read_tensor(self.initializers[name], self.base_dir)
@@ -158,9 +163,9 @@ class _Translation:
         try:
             results = self._apply(proto, domain)
         except Refused as exc:
-            self.refusals.append(Refusal(label_of(proto), op_type, exc.reason, exc.dims))
+            self._refuse(proto, op_type, exc.reason, exc.dims)
         except GraphError as exc:
-            self.refusals.append(Refusal(label_of(proto), op_type, f"WebNN does not allow it: {exc.reason}"))
+            self._refuse(proto, op_type, f"WebNN does not allow it: {exc.reason}")
         except InvalidModel as exc:
             raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
         else:
@@ -175,9 +180,11 @@ class _Translation:
         version = self.versions.get(domain)
         if version is None:
             raise Refused(f"the model does not import the domain '{domain}'; it is not valid")
+        if not domain and proto.op_type == "If":
+            return self._branch(proto)
         entry = find(domain, proto.op_type, version)
         if entry is None:
-            raise Refused(_missing(domain, proto.op_type, version))
+            return self._expand(proto, domain, version)
         attributes = decode_attributes(proto)
         _check_signature(proto, domain, version, attributes, entry.attributes)
         if any(name in self.unknown for name in proto.input):
@@ -196,6 +203,77 @@ class _Translation:
             if name and (index >= len(listed) or listed[index] is None):
                 raise Refused(f"its output {index} has no WebNN counterpart")
         return listed
+
+    def _refuse(self, proto: onnx.NodeProto, op_type: str, reason: str, dims: tuple[str, ...] = ()) -> None:
+        label = label_of(proto)
+        if self.caller is not None:
+            (label, outer), reason = self.caller, f"inside it, {op_type}: {reason}"
+            op_type = outer
+        self.refusals.append(Refusal(label, op_type, reason, dims))
+
+    def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[Tensor | None] | None:
+        """An operator without a rule of its own, by ONNX's definition of it in terms of others."""
+        if domain:
+            raise Refused(_missing(domain, proto.op_type, version))
+        if any(name in self.unknown for name in proto.input):
+            return None
+        types = [self._type_of(name) for name in proto.input]
+        body = operator_body(proto, version, types, _prefix(proto))
+        if body is None:
+            raise Refused(_missing(domain, proto.op_type, version))
+        _check_signature(proto, domain, version, decode_attributes(proto), None)
+        nodes, versions = body
+        wanted = [name for name in proto.output if name]
+        self._lower_body(proto, live_nodes(nodes, wanted), {**self.versions, **versions})
+        return None
+
+    def _branch(self, proto: onnx.NodeProto) -> Sequence[Tensor | None] | None:
+        """If: the branch that is taken, or both and a selection where only the run knows."""
+        if any(name in self.unknown for name in reads(proto)):
+            return None
+        attributes = decode_attributes(proto)
+        condition = self._find(proto.input[0])
+        verdict = self.ctx.uniform(condition)
+        graphs = {True: attributes["then_branch"], False: attributes["else_branch"]}
+        if verdict is not None:
+            self._take(proto, graphs[bool(verdict)], list(proto.output), _prefix(proto))
+            return None
+        sides: list[list[str]] = []
+        for taken, graph in graphs.items():
+            outputs = [f"{_prefix(proto)}/{taken}/{index}" for index in range(len(proto.output))]
+            self._take(proto, graph, outputs, f"{_prefix(proto)}/{taken}")
+            sides.append(outputs)
+        results: list[Tensor | None] = []
+        for yes, no in zip(*sides, strict=True):
+            if yes in self.unknown or no in self.unknown:
+                return None
+            a, b = self._find(yes), self._find(no)
+            same = a.rank == b.rank and all(self.ctx.same(x, y) for x, y in zip(a.shape, b.shape, strict=True))
+            if not same or a.elem is not b.elem or any(dim != 1 for dim in condition.shape):
+                raise Refused(f"its condition is known at run time only, and its branches give {a} and {b}")
+            results.append(self.ctx.elementwise("where", condition, a, b, elem=a.elem))
+        return results
+
+    def _take(self, proto: onnx.NodeProto, graph: onnx.GraphProto, outputs: list[str], prefix: str) -> None:
+        nodes, tensors = branch_nodes(graph, outputs, prefix)
+        self.initializers |= {tensor.name: tensor for tensor in tensors}
+        self._lower_body(proto, live_nodes(nodes, outputs), self.versions)
+
+    def _lower_body(self, proto: onnx.NodeProto, nodes: Sequence[onnx.NodeProto], versions: Mapping[str, int]) -> None:
+        outer, caller = self.versions, self.caller
+        self.versions = versions
+        self.caller = caller or (label_of(proto), proto.op_type)
+        for node in nodes:
+            self._lower(node)
+        self.versions, self.caller = outer, caller
+
+    def _type_of(self, name: str) -> onnx.TypeProto:
+        if not name:
+            return onnx.TypeProto()
+        tensor = self._find(name)
+        return onnx.helper.make_tensor_type_proto(
+            int(tensor.elem), [dim if isinstance(dim, int) else str(dim) for dim in tensor.shape]
+        )
 
     def _raise_refusals(self) -> None:
         if not self.refusals:
@@ -240,6 +318,11 @@ class _Translation:
         ]
         described = self.table.describe(graph.dims, self.ctx.derived)
         return Translation(graph, kept_inputs, output_names, described, tuple(bools), tuple(notes))
+
+
+def _prefix(proto: onnx.NodeProto) -> str:
+    """A name of its own for a node; the names that nodes have need not be unique."""
+    return next((name for name in proto.output if name), proto.op_type)
 
 
 def _value_names(graph: Graph) -> Iterable[str]:

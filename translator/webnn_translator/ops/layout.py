@@ -324,7 +324,8 @@ def slice_of(ctx: Context, x: Tensor, cuts: dict[int, tuple[Dim, Dim, int]]) -> 
             strides[axis] = strides[axis] * step
         return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
     if any(dim == 0 for dim in shape):
-        raise Refused("it takes no elements; WebNN has no empty tensors")
+        # Only a Concat or a Shape can make use of it: WebNN has no empty tensors.
+        return Tensor(x.elem, shape, Known(np.zeros(0, x.elem.numpy)))
     if isinstance(x.content, Quantised):
         return ctx.tensor(_sliced(ctx, ctx.dequantised(x.content), cuts), x.elem)
     return ctx.tensor(_sliced(ctx, ctx.full(x), cuts), x.elem)
