@@ -322,7 +322,7 @@ class _Translation:
 
 def _prefix(proto: onnx.NodeProto) -> str:
     """A name of its own for a node; the names that nodes have need not be unique."""
-    return next((name for name in proto.output if name), proto.op_type)
+    return next((str(name) for name in proto.output if name), str(proto.op_type))
 
 
 def _value_names(graph: Graph) -> Iterable[str]:

@@ -145,19 +145,35 @@ def matmul_integer(ctx: Context, node: OnnxNode) -> Tensor:
     left = _centred(ctx, a, node.optional(2), rows=True)
     right = _centred(ctx, b, node.optional(3), rows=False)
     inner = ctx.size(a.shape[-1], "the inner dimension")
-    reach = 255 * 255
-    step = _EXACT // reach
     total: Tensor | None = None
-    for start in range(0, inner, step):
-        count = min(step, inner - start)
-        part = matmul_of(
-            ctx, _cut(ctx, left, -1, start, count), _cut(ctx, right, -2 if b.rank > 1 else -1, start, count)
-        )
-        whole = convert(ctx, part, Elem.INT32)
+    for start, count in _exact_slices(ctx, inner, b, node.optional(3)):
+        rows = _cut(ctx, left, -1, start, count)
+        columns = _cut(ctx, right, -2 if b.rank > 1 else -1, start, count)
+        whole = convert(ctx, matmul_of(ctx, rows, columns), Elem.INT32)
         total = whole if total is None else ctx.elementwise("add", total, whole)
     if total is None:
         raise Refused("the inner dimension is 0; WebNN has no empty tensors")
     return total
+
+
+def _exact_slices(ctx: Context, inner: int, b: Tensor, zero: Tensor | None) -> list[tuple[int, int]]:
+    """Start and length of runs of the inner dimension whose sums of products float32 holds exactly."""
+    weights = ctx.array(b)
+    shift = np.zeros((), np.int64) if zero is None else ctx.array(zero)
+    if weights is None or shift is None or b.rank != 2:
+        step = _EXACT // (255 * 255)
+        return [(start, min(step, inner - start)) for start in range(0, inner, step)]
+    # Known weights are far from the worst case: in any order of summation no partial sum exceeds
+    # 255 times the sum of their sizes.
+    sizes = np.abs(weights.astype(np.int64) - shift.astype(np.int64)) * 255
+    found: list[tuple[int, int]] = []
+    start, held = 0, np.zeros(sizes.shape[1], np.int64)
+    for row in range(inner):
+        held = held + sizes[row]
+        if row > start and held.max(initial=0) > _EXACT:
+            found.append((start, row - start))
+            start, held = row, sizes[row]
+    return [*found, (start, inner - start)] if inner else []
 
 
 def _centred(ctx: Context, x: Tensor, zero: Tensor | None, *, rows: bool) -> Tensor:
