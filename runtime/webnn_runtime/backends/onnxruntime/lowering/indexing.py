@@ -1,8 +1,8 @@
 """Gathering and scattering by index tensors.
 
-onnxruntime knows negative indices but fails on those out of range; WebNN wants them clamped. Indices
-are clamped at build where they are constant, else by two comparisons at run: 2 microseconds for 128
-token ids, where gathering their embeddings takes 15.
+onnxruntime knows negative indices but fails on those out of range; WebNN wants them clamped. Constant
+indices are clamped at build, all others at run: 2 of the 18 microseconds that it takes to gather 128
+embeddings of 384 numbers.
 """
 
 from __future__ import annotations
