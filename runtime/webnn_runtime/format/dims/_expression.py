@@ -1,0 +1,328 @@
+"""Canonical polynomials over names, floor quotients and extrema, and how they print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Final, TypeAlias, TypeVar
+
+__all__ = [
+    "MAX_DIM",
+    "NAME",
+    "Atom",
+    "Dim",
+    "Extremum",
+    "Quotient",
+    "SymbolicDim",
+    "ceil_div",
+    "floor_divide",
+    "names_of",
+    "product",
+    "rebuild",
+    "symbol",
+]
+
+# The largest valid WebNN dimension (a positive 32-bit signed integer).
+MAX_DIM: Final = 2**31 - 1
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Expressions come from hostile files too: what real exporters produce stays far below this.
+_MAX_TERMS: Final = 256
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Quotient:
+    """floor(numerator / divisor), where it does not divide out."""
+
+    numerator: SymbolicDim
+    divisor: Dim
+
+    def __str__(self) -> str:
+        return f"{_grouped(self.numerator)}//{_grouped(self.divisor, tight=True)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Extremum:
+    """The larger or smaller of two dimensions, where the ranges do not decide."""
+
+    largest: bool
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        return f"{'max' if self.largest else 'min'}({self.left}, {self.right})"
+
+
+Atom: TypeAlias = "str | Quotient | Extremum"
+Monomial: TypeAlias = "tuple[tuple[Atom, int], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolicDim:
+    """A canonical polynomial; make one with `symbol` and arithmetic, not by hand.
+
+    Attributes:
+        terms: (monomial, coefficient) pairs, highest degree first; a monomial is a sorted tuple of
+            (atom, power) pairs. No coefficient is 0, and at least one monomial is not empty.
+    """
+
+    terms: tuple[tuple[Monomial, int], ...]
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.terms))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __add__(self, other: Dim) -> Dim:
+        total = dict(self.terms)
+        for monomial, coefficient in _terms(other):
+            total[monomial] = total.get(monomial, 0) + coefficient
+        return _canonical(total)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return self * -1
+
+    def __sub__(self, other: Dim) -> Dim:
+        return self + other * -1
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return self * -1 + other
+
+    def __mul__(self, other: Dim) -> Dim:
+        total: dict[Monomial, int] = {}
+        for left, a in self.terms:
+            for right, b in _terms(other):
+                monomial = _times(left, right)
+                total[monomial] = total.get(monomial, 0) + a * b
+        return _canonical(total)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return floor_divide(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return self - floor_divide(self, other) * other
+
+    def __rmod__(self, other: Dim) -> Dim:
+        return other - floor_divide(other, self) * self
+
+    def __str__(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            magnitude = abs(coefficient)
+            # A quotient alone needs no brackets, except after a leading sign, which Python binds tighter.
+            alone = len(monomial) == 1 and magnitude == 1 and (bool(text) or coefficient > 0)
+            factors = [_power_text(atom, power, alone=alone) for atom, power in monomial]
+            if magnitude != 1 or not factors:
+                factors.insert(0, str(magnitude))
+            sign = ("-" if coefficient < 0 else "") if not text else (" - " if coefficient < 0 else " + ")
+            text += sign + "*".join(factors)
+        return text
+
+    def __repr__(self) -> str:
+        return f"SymbolicDim({str(self)!r})"
+
+
+Dim: TypeAlias = "int | SymbolicDim"
+
+
+def symbol(name: str) -> SymbolicDim:
+    """The dimension called `name`.
+
+    Raises:
+        ValueError: `name` is not an identifier.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"dimension name '{name}' is not an identifier; use letters, digits and _")
+    return SymbolicDim(((((name, 1),), 1),))
+
+
+def product(dims: Iterator[Dim] | tuple[Dim, ...] | list[Dim]) -> Dim:
+    """Product of dimensions; 1 for none."""
+    total: Dim = 1
+    for dim in dims:
+        total = total * dim
+    return total
+
+
+def ceil_div(numerator: Dim, divisor: Dim) -> Dim:
+    """Quotient rounded up, for a positive divisor."""
+    return (numerator + divisor - 1) // divisor
+
+
+def names_of(dim: Dim) -> frozenset[str]:
+    """All names that occur in `dim`."""
+    if isinstance(dim, int):
+        return frozenset()
+    found: set[str] = set()
+    for monomial, _ in dim.terms:
+        for atom, _ in monomial:
+            if isinstance(atom, str):
+                found.add(atom)
+            elif isinstance(atom, Quotient):
+                found |= names_of(atom.numerator) | names_of(atom.divisor)
+            else:
+                found |= names_of(atom.left) | names_of(atom.right)
+    return frozenset(found)
+
+
+def rebuild(
+    dim: Dim,
+    *,
+    integer: Callable[[int], _T],
+    name: Callable[[str], _T],
+    combine: Callable[[str, _T, _T], _T],
+) -> _T:
+    """`dim` in another arithmetic: `combine` gets `+`, `*`, `//` (rounding down), `min` or `max` and two values."""
+    if isinstance(dim, int):
+        return integer(dim)
+
+    def atom_value(atom: Atom) -> _T:
+        if isinstance(atom, str):
+            return name(atom)
+        left: Dim
+        if isinstance(atom, Quotient):
+            sign, left, right = "//", atom.numerator, atom.divisor
+        else:
+            sign, left, right = "max" if atom.largest else "min", atom.left, atom.right
+        return combine(
+            sign,
+            rebuild(left, integer=integer, name=name, combine=combine),
+            rebuild(right, integer=integer, name=name, combine=combine),
+        )
+
+    terms: list[_T] = []
+    for monomial, coefficient in dim.terms:
+        factors = [atom_value(atom) for atom, power in monomial for _ in range(power)]
+        if coefficient != 1 or not factors:
+            factors.append(integer(coefficient))
+        terms.append(reduce(lambda a, b: combine("*", a, b), factors))
+    return reduce(lambda a, b: combine("+", a, b), terms)
+
+
+# Arithmetic on canonical forms
+
+
+def _terms(dim: Dim) -> tuple[tuple[Monomial, int], ...]:
+    return dim.terms if isinstance(dim, SymbolicDim) else ((((), dim),) if dim else ())
+
+
+def _times(left: Monomial, right: Monomial) -> Monomial:
+    if not left or not right:
+        return left or right
+    powers = dict(left)
+    for atom, power in right:
+        powers[atom] = powers.get(atom, 0) + power
+    return tuple(sorted(powers.items(), key=_atom_order))
+
+
+def _atom_order(item: tuple[Atom, int]) -> tuple[int, str]:
+    # Names before compound atoms, each alphabetically: any fixed total order makes the form canonical.
+    return (0 if isinstance(item[0], str) else 1, str(item[0]))
+
+
+def _term_order(term: tuple[Monomial, int]) -> tuple[int, tuple[tuple[tuple[int, str], int], ...]]:
+    monomial = term[0]
+    degree = sum(power for _, power in monomial)
+    return (-degree, tuple((_atom_order(item), -item[1]) for item in monomial))
+
+
+def _canonical(total: Mapping[Monomial, int]) -> Dim:
+    kept = [(monomial, coefficient) for monomial, coefficient in total.items() if coefficient]
+    if not kept:
+        return 0
+    if len(kept) == 1 and kept[0][0] == ():
+        return kept[0][1]
+    if len(kept) > _MAX_TERMS:
+        raise ValueError(f"dimension expression with {len(kept)} terms; at most {_MAX_TERMS} are kept")
+    # Nearly all dimensions of real models have one term.
+    return SymbolicDim(tuple(kept if len(kept) == 1 else sorted(kept, key=_term_order)))
+
+
+def floor_divide(numerator: Dim, divisor: Dim) -> Dim:
+    if isinstance(divisor, int):
+        if divisor == 0:
+            raise ZeroDivisionError(f"dimension '{numerator}' divided by 0")
+        if isinstance(numerator, int):
+            return numerator // divisor
+        if divisor < 0:
+            numerator, divisor = -numerator, -divisor
+        # floor((q*d + r)/d) = q + floor(r/d): take out what divides, so that equal forms meet.
+        whole: Dim = 0
+        rest: Dim = 0
+        for monomial, coefficient in _terms(numerator):
+            whole = whole + _canonical({monomial: coefficient // divisor})
+            rest = rest + _canonical({monomial: coefficient % divisor})
+        return whole + (_quotient(rest, divisor) if isinstance(rest, SymbolicDim) else rest // divisor)
+    if isinstance(numerator, int) and numerator == 0:
+        return 0
+    exact = _divide_exactly(numerator, divisor)
+    if exact is not None:
+        return exact
+    if isinstance(numerator, int):
+        # A constant over a name: keep it as an atom through a one-term polynomial.
+        return SymbolicDim(((((Quotient(_constant(numerator), divisor), 1),), 1),))
+    return _quotient(numerator, divisor)
+
+
+def _constant(value: int) -> SymbolicDim:
+    # The only place where a constant polynomial exists: inside a quotient, whose fields are typed alike.
+    return SymbolicDim((((), value),))
+
+
+def _quotient(numerator: SymbolicDim, divisor: Dim) -> SymbolicDim:
+    return SymbolicDim(((((Quotient(numerator, divisor), 1),), 1),))
+
+
+def _divide_exactly(numerator: Dim, divisor: SymbolicDim) -> Dim | None:
+    """Numerator / divisor as a polynomial, or None when a remainder is left."""
+    lead, lead_coefficient = divisor.terms[0]
+    result: Dim = 0
+    rest: Dim = numerator
+    for _ in range(_MAX_TERMS):
+        if isinstance(rest, int) and rest == 0:
+            return result
+        monomial, coefficient = _terms(rest)[0]
+        factor = _divide_monomial(monomial, lead)
+        if factor is None or coefficient % lead_coefficient:
+            return None
+        step = _canonical({factor: coefficient // lead_coefficient})
+        result = result + step
+        rest = rest - step * divisor
+    return None
+
+
+def _divide_monomial(numerator: Monomial, divisor: Monomial) -> Monomial | None:
+    powers = dict(numerator)
+    for atom, power in divisor:
+        left = powers.get(atom, 0) - power
+        if left < 0:
+            return None
+        powers[atom] = left
+    return tuple(sorted(((atom, power) for atom, power in powers.items() if power), key=_atom_order))
+
+
+# Text
+
+
+def _grouped(dim: Dim, *, tight: bool = False) -> str:
+    text = str(dim)
+    simple = NAME.fullmatch(text) or text.isdigit() or (not tight and re.fullmatch(r"[\w*]+", text))
+    return text if simple else f"({text})"
+
+
+def _power_text(atom: Atom, power: int, *, alone: bool = False) -> str:
+    base = str(atom)
+    if isinstance(atom, Quotient) and not (alone and power == 1):
+        base = f"({base})"
+    return "*".join([base] * power)
