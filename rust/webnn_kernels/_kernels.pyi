@@ -58,5 +58,6 @@ class Engine:
         mask: NDArray[np.float32] | None = None,
         fill: float | None = None,
         undefined_is_zero: bool = False,
+        bias: NDArray[np.float32] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]: ...

@@ -99,6 +99,21 @@ def kept_where_shown(s):
     return s.weighted(s.op("where", s.op("expand", s.keep, new_shape=(B, HEADS, L, L)), s.scores(), s.number(LOWEST)))
 
 
+def positions(s):
+    return s.builder.input("positions", F32, (1, HEADS, L, L))
+
+
+def biased(s):
+    scaled = s.op("div", s.scores(), s.number(math.sqrt(DEPTH)))
+    return s.merged(s.weighted(s.op("add", s.op("add", scaled, positions(s)), s.mask())))
+
+
+def biased_and_replaced(s):
+    scores = s.op("add", positions(s), s.scores())
+    keep = s.op("expand", s.keep, new_shape=(B, HEADS, L, L))
+    return s.weighted(s.op("where", keep, scores, s.number(LOWEST)))
+
+
 def turned_by_hand(s):
     keys = s.op(
         "transpose", s.op("reshape", s.op("identity", s.k), new_shape=(B, HEADS, L, DEPTH)), permutation=(0, 1, 3, 2)
@@ -123,6 +138,8 @@ FUSED = {
     "keys scaled before they are turned": (keys_scaled_before_they_are_turned, "attention+mask"),
     "replaced where hidden": (replaced_where_hidden, "attention+where"),
     "kept where shown": (kept_where_shown, "attention+where"),
+    "biased": (biased, "attention+bias+mask"),
+    "biased and replaced": (biased_and_replaced, "attention+bias+where"),
     "no mask": (lambda s: s.weighted(s.scores()), "attention"),
     "turned by hand": (turned_by_hand, "attention"),
     "three dimensions": (three_dimensions, "attention"),
@@ -134,6 +151,7 @@ def numbers(batch, length, hidden_rows=()):
     inputs = {name: random.standard_normal((batch, length, HEADS * DEPTH)).astype(np.float32) for name in "qkv"}
     inputs["keep"] = (random.random((batch, 1, 1, length)) < 0.7).astype(np.uint8)
     inputs["keep"][..., 0] = 1
+    inputs["positions"] = random.standard_normal((1, HEADS, length, length)).astype(np.float32)
     for row in hidden_rows:
         inputs["keep"][row] = 0
     return inputs
@@ -171,6 +189,7 @@ def test_a_text_has_the_same_bits_alone_padded_and_in_any_batch(rust, on_isa):
     sketch = Sketch()
     executable = rust.compile(sketch.builder.build({"y": eager(sketch)}), on_isa)
     whole = numbers(4, 33)
+    del whole["positions"]
     whole["keep"][:] = 1
     whole["keep"][2, ..., 20:] = 0
     together = executable.run(whole)["y"][2, :20]

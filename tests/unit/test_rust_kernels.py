@@ -185,8 +185,10 @@ BAD_ARGUMENTS = {
         lambda e: e.attention(HEADS, random(1, 2, 4, 3).swapaxes(2, 3), HEADS, 1.0),
     ),
     "attention: mask": (ValueError, "mask: shape", lambda e: e.attention(HEADS, HEADS, HEADS, 1.0, random(1, 1, 1, 4))),
+    "attention: bias": (ValueError, "bias: shape", lambda e: e.attention(HEADS, HEADS, HEADS, 1.0, bias=X)),
     "attention: fill": (ValueError, "fill: given without", lambda e: e.attention(HEADS, HEADS, HEADS, 1.0, fill=0.0)),
-    "engine: threads": (ValueError, "threads: 0", lambda e: type(e)(threads=0)),
+    "engine: threads": (ValueError, "threads: 0; must be 1 to 1024", lambda e: type(e)(threads=0)),
+    "engine: too many threads": (ValueError, "threads: 5000", lambda e: type(e)(threads=5000)),
     "engine: isa": (ValueError, "isa: 'sse9'.*available: scalar", lambda e: type(e)(isa="sse9")),
 }
 

@@ -1,9 +1,10 @@
 """Scaled dot-product attention, as exporters write it out.
 
-    softmax(mask(scale * (q @ k^T))) @ v
+    softmax(mask(scale * (q @ k^T) + bias)) @ v
 
-The scale may be a product or a quotient, on the scores or on q and k separately; the mask an addition, or a `where`
-that replaces scores; between softmax and the last product there may be the `where(isNaN(w), 0, w)` of newer exports.
+The scale may be a product or a quotient, on the scores or on q and k separately; the bias is an addition (positions
+relative to one another); the mask another addition, or a `where` that replaces scores; between softmax and the last
+product there may be the `where(isNaN(w), 0, w)` of newer exports.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class AttentionMatch:
         v: values.
         k_transposed: whether `k` is [..., columns, rows], as the product takes it.
         scale: multiplied with the scores before the mask.
+        bias: value that is added to the scores before the mask; broadcasts to their shape.
         mask: value that is added to the scores or chooses among them; broadcasts to their shape.
         fill: where set, `mask` is a condition, and scores become this where it does not hold.
         keep_if: truth of the condition under which a score stays.
@@ -41,6 +43,7 @@ class AttentionMatch:
     v: str
     k_transposed: bool
     scale: float
+    bias: str | None
     mask: str | None
     fill: float | None
     keep_if: bool
@@ -51,14 +54,13 @@ class AttentionMatch:
     @property
     def operands(self) -> tuple[str, ...]:
         """Values it reads."""
-        return (self.q, self.k, self.v) if self.mask is None else (self.q, self.k, self.v, self.mask)
+        return tuple(value for value in (self.q, self.k, self.v, self.bias, self.mask) if value is not None)
 
     @property
     def label(self) -> str:
         """What was fused, for reports."""
-        if self.mask is None:
-            return "attention"
-        return "attention+mask" if self.fill is None else "attention+where"
+        mask = "" if self.mask is None else "+mask" if self.fill is None else "+where"
+        return f"attention{'+bias' if self.bias is not None else ''}{mask}"
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class _Scores:
 
     product: Node
     scale: float = 1.0
+    bias: str | None = None
     mask: str | None = None
     fill: float | None = None
     keep_if: bool = True
@@ -100,18 +103,14 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
     if source is not None:
         k, scale = _scaled(uses, source)
         scores.scale *= scale
-    mask = scores.mask
-    stretched = uses.maker(mask, "expand")
-    if stretched is not None:
-        # The engine repeats a mask without writing it out.
-        mask = stretched.inputs[0]
     match = AttentionMatch(
         q,
         k,
         values,
         source is None,
         scores.scale,
-        mask,
+        _unexpanded(uses, scores.bias),
+        _unexpanded(uses, scores.mask),
         scores.fill,
         scores.keep_if,
         len(uses.readers(softmax.name)) > 1,
@@ -143,9 +142,12 @@ def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> Node | None:
 
 
 def _scores(uses: Uses, softmax: Node, nodes: set[str]) -> _Scores | None:
-    """Walks from the softmax up to the product: a mask, then scales."""
-    for masked in _masks(uses, softmax.inputs[0]):
-        scale, seen, value = 1.0, set(masked.seen), masked.scores
+    """Walks from the softmax up to the product: a mask, a bias, then scales."""
+    readings = (
+        (masked, biased) for masked in _masks(uses, softmax.inputs[0]) for biased in _biases(uses, masked.scores)
+    )
+    for masked, biased in readings:
+        scale, seen, value = 1.0, {*masked.seen, *biased.seen}, biased.scores
         while True:
             node = uses.maker(value)
             if node is None or uses.only_reader(node.name) is None:
@@ -153,7 +155,7 @@ def _scores(uses: Uses, softmax: Node, nodes: set[str]) -> _Scores | None:
             seen.add(node.name)
             if node.op == "matmul":
                 nodes |= seen
-                return _Scores(node, scale, masked.mask, masked.fill, masked.keep_if)
+                return _Scores(node, scale, biased.mask, masked.mask, masked.fill, masked.keep_if)
             factor = uses.factor(node)
             if factor is None:
                 break
@@ -164,7 +166,7 @@ def _scores(uses: Uses, softmax: Node, nodes: set[str]) -> _Scores | None:
 
 @dataclass(frozen=True, slots=True)
 class _Masked:
-    """One reading of the softmax's operand: these scores under this mask."""
+    """One reading of a value: these scores under this mask."""
 
     scores: str
     mask: str | None = None
@@ -189,6 +191,17 @@ def _masks(uses: Uses, value: str | None) -> Iterator[_Masked]:
             if scores is not None and fill is not None:
                 yield _Masked(scores, condition, fill, keep_if, frozenset({node.name}))
     yield _Masked(value)
+
+
+def _biases(uses: Uses, value: str) -> Iterator[_Masked]:
+    """As `_masks`, of what is added alone."""
+    return (reading for reading in _masks(uses, value) if reading.fill is None)
+
+
+def _unexpanded(uses: Uses, value: str | None) -> str | None:
+    """What `value` repeats, if it does: the engine repeats without writing out."""
+    stretched = uses.maker(value, "expand")
+    return stretched.inputs[0] if stretched is not None else value
 
 
 def _scaled(uses: Uses, value: str) -> tuple[str, float]:
@@ -219,7 +232,7 @@ def _untransposed(uses: Uses, value: str) -> str | None:
 
 
 def _fits(graph: Graph, match: AttentionMatch) -> bool:
-    """Whether no operand but the mask is broadcast, and the mask does not stretch the scores."""
+    """Whether only bias and mask are broadcast, and neither stretches the scores."""
     q, k, v = (graph.types[value].shape for value in (match.q, match.k, match.v))
     if match.k_transposed:
         k = (*k[:-2], k[-1], k[-2])
@@ -227,12 +240,13 @@ def _fits(graph: Graph, match: AttentionMatch) -> bool:
         return False
     if not (q[:-2] == k[:-2] == v[:-2] and q[-1] == k[-1] and k[-2] == v[-2]):
         return False
-    if match.mask is None:
-        return True
-    scores, mask = (*q[:-1], k[-2]), graph.types[match.mask].shape
-    return len(mask) <= len(scores) and all(
-        size in (1, score) for size, score in zip(reversed(mask), reversed(scores), strict=False)
-    )
+    scores = (*q[:-1], k[-2])
+    for value in (match.bias, match.mask):
+        own = graph.types[value].shape if value is not None else ()
+        sizes = zip(reversed(own), reversed(scores), strict=False)
+        if len(own) > len(scores) or not all(size in (1, score) for size, score in sizes):
+            return False
+    return True
 
 
 def _is_closed(uses: Uses, match: AttentionMatch) -> bool:

@@ -107,14 +107,18 @@ pub(crate) fn heads<'a>(name: &str, array: &'a PyReadonlyArrayDyn<'_, f32>) -> P
         .ok_or_else(|| PyValueError::new_err(format!("{name}: the array does not hold its own shape")))
 }
 
-/// The mask as a view of the shape of the scores; each of its axes is the scores' own or 1.
+/// An array as a view of the shape of the scores; each of its axes but the last is the scores' own or 1.
 ///
 /// # Errors
 ///
-/// `ValueError` where it does not broadcast, or where its last axis is 1.
-pub(crate) fn mask<'a>(array: &'a PyReadonlyArrayDyn<'_, f32>, scores: [usize; 4]) -> PyResult<Heads<'a>> {
-    Heads::repeated(elements("mask", array)?, array.shape(), scores).ok_or_else(|| {
+/// `ValueError` where it does not broadcast like that.
+pub(crate) fn repeated<'a>(
+    name: &str,
+    array: &'a PyReadonlyArrayDyn<'_, f32>,
+    scores: [usize; 4],
+) -> PyResult<Heads<'a>> {
+    Heads::repeated(elements(name, array)?, array.shape(), scores).ok_or_else(|| {
         let found = array.shape();
-        PyValueError::new_err(format!("mask: shape {found:?}; must be {scores:?}, where all but the last may be 1"))
+        PyValueError::new_err(format!("{name}: shape {found:?}; must be {scores:?}, where all but the last may be 1"))
     })
 }

@@ -11,6 +11,9 @@ use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+/// More threads than one computation can use; starting many more would exhaust the process.
+const MOST_THREADS: usize = 1024;
+
 /// Kernels of one instruction set and the threads that run them.
 #[pyclass(name = "Engine", module = "webnn_kernels", frozen)]
 struct PyEngine {
@@ -47,8 +50,9 @@ impl PyEngine {
     fn new(threads: Option<usize>, isa: Option<&str>) -> PyResult<Self> {
         let threads = match threads {
             None => engine::default_threads(),
-            Some(0) => {
-                return Err(PyValueError::new_err("threads: 0; must be at least 1, or None for all"));
+            Some(threads) if !(1..=MOST_THREADS).contains(&threads) => {
+                let message = format!("threads: {threads}; must be 1 to {MOST_THREADS}, or None for all");
+                return Err(PyValueError::new_err(message));
             }
             Some(threads) => threads,
         };
@@ -199,8 +203,8 @@ impl PyEngine {
         into_array(py, out, &shape, |out| self.engine.matmul(batch, out))
     }
 
-    /// `softmax(mask(scale * q @ k^T)) @ v`, all `[batch, heads, rows, columns]`; the result has its heads third.
-    #[pyo3(signature = (q, k, v, scale, mask=None, fill=None, undefined_is_zero=false, out=None))]
+    /// `softmax(mask(scale * q @ k^T + bias)) @ v`, all `[batch, heads, rows, columns]`; the result has its heads third.
+    #[pyo3(signature = (q, k, v, scale, mask=None, fill=None, undefined_is_zero=false, bias=None, out=None))]
     #[allow(clippy::too_many_arguments)]
     fn attention<'py>(
         &self,
@@ -212,6 +216,7 @@ impl PyEngine {
         mask: Option<&Bound<'py, PyAny>>,
         fill: Option<f32>,
         undefined_is_zero: bool,
+        bias: Option<&Bound<'py, PyAny>>,
         out: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (q, k, v) = (arrays::read("q", q)?, arrays::read("k", k)?, arrays::read("v", v)?);
@@ -228,14 +233,17 @@ impl PyEngine {
             return Err(PyValueError::new_err("k: no keys; a softmax needs at least one"));
         }
         let mask = mask.map(|mask| arrays::read("mask", mask)).transpose()?;
-        let view = mask.as_ref().map(|mask| arrays::mask(mask, [batch, heads, queries, keys])).transpose()?;
+        let bias = bias.map(|bias| arrays::read("bias", bias)).transpose()?;
+        let all = [batch, heads, queries, keys];
+        let view = mask.as_ref().map(|mask| arrays::repeated("mask", mask, all)).transpose()?;
+        let bias = bias.as_ref().map(|bias| arrays::repeated("bias", bias, all)).transpose()?;
         let mask = match (view, fill) {
             (None, None) => HeadsMask::None,
             (None, Some(_)) => return Err(PyValueError::new_err("fill: given without a mask")),
             (Some(view), None) => HeadsMask::Add(view),
             (Some(keep), Some(fill)) => HeadsMask::Keep { keep, fill },
         };
-        let scores = Scores { scale, mask, undefined_is_zero };
+        let scores = Scores { scale, bias, mask, undefined_is_zero };
         let shape = [batch, queries, heads, width];
         into_array(py, out, &shape, |out| self.engine.attention(views, scores, out))
     }

@@ -9,7 +9,9 @@ use crate::{Engine, Heads, scratch};
 pub struct Scores<'a> {
     /// Multiplied with each score.
     pub scale: f32,
-    /// Applied to the scaled scores.
+    /// Added to the scaled scores.
+    pub bias: Option<Heads<'a>>,
+    /// Applied to the scaled and biased scores.
     pub mask: HeadsMask<'a>,
     /// A query whose softmax is NaN gets weights of zero.
     pub undefined_is_zero: bool,
@@ -32,7 +34,7 @@ pub enum HeadsMask<'a> {
 }
 
 impl Engine {
-    /// `softmax(mask(scale * q @ k^T)) @ v` over all heads, written as `[batch, queries, heads, width]`.
+    /// `softmax(mask(scale * q @ k^T + bias)) @ v` over all heads, written as `[batch, queries, heads, width]`.
     ///
     /// That order of the result is the one in which the heads of a token are adjacent, so that merging them is free.
     ///
@@ -78,6 +80,7 @@ impl Engine {
                 k: k.head(batch, head),
                 v: v.head(batch, head),
                 scale: scores.scale,
+                bias: scores.bias.map(|bias| bias.head(batch, head).range(start, out.count())),
                 mask: whole.range(start, out.count()),
                 undefined_is_zero: scores.undefined_is_zero,
             };

@@ -51,7 +51,8 @@ impl Pool {
             }
         };
         let started = workers.get_or_insert_with(|| Workers::start(self.threads - 1));
-        if let Err(panic) = started.run(&job) {
+        // The caller works too, and no more helpers are called than there are pieces for.
+        if let Err(panic) = started.run(&job, pieces.len() - 1) {
             drop(workers);
             resume_unwind(panic);
         }
@@ -132,10 +133,13 @@ impl Workers {
         Self { shared, threads }
     }
 
-    /// Runs `job` on the calling thread and on every worker that comes in time.
-    fn run(&self, job: &(dyn Fn() + Sync)) -> Result<(), Box<dyn Any + Send>> {
-        lock(&self.shared.state).job = Some((outlive(job), self.threads.len()));
-        self.shared.posted.notify_all();
+    /// Runs `job` on the calling thread and on the workers that come in time, `helpers` of them at most.
+    fn run(&self, job: &(dyn Fn() + Sync), helpers: usize) -> Result<(), Box<dyn Any + Send>> {
+        let helpers = helpers.min(self.threads.len());
+        lock(&self.shared.state).job = (helpers > 0).then(|| (outlive(job), helpers));
+        for _ in 0..helpers {
+            self.shared.posted.notify_one();
+        }
         let own = catch_unwind(AssertUnwindSafe(job));
         let mut state = lock(&self.shared.state);
         state.job = None;

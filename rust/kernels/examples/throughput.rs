@@ -60,6 +60,7 @@ fn attention(kernels: &Kernels, length: usize, depth: usize) {
         k: Rows::contiguous(&k, depth),
         v: Rows::contiguous(&v, depth),
         scale: 1.0,
+        bias: None,
         mask: Mask::Add(Rows::new(&mask, length, length, 0).unwrap()),
         undefined_is_zero: false,
     };

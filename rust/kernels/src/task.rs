@@ -74,7 +74,7 @@ impl<'a> Mask<'a> {
     }
 }
 
-/// `softmax(mask(scale * q @ k^T)) @ v` for one head.
+/// `softmax(mask(scale * q @ k^T + bias)) @ v` for one head.
 ///
 /// A row whose scores are all minus infinity gives NaN, as the separate operators would, or zero if asked for; a row shifted by a large
 /// finite number gives the average of `v`, as they would.
@@ -88,7 +88,9 @@ pub struct Attention<'a> {
     pub v: Rows<'a>,
     /// Multiplied with each score before the mask.
     pub scale: f32,
-    /// Applied to the scaled scores.
+    /// Added to the scaled scores, before the mask; `[queries, keys]`, stride 0 where the queries share a row.
+    pub bias: Option<Rows<'a>>,
+    /// Applied to the scaled and biased scores.
     pub mask: Mask<'a>,
     /// A query whose softmax is NaN gets weights of zero, as after `where(isNaN(weights), 0, weights)`.
     pub undefined_is_zero: bool,
@@ -101,8 +103,8 @@ impl Attention<'_> {
         assert_eq!(self.k.count(), self.v.count(), "number of keys and of values");
         assert!(self.k.count() > 0, "softmax over no keys");
         assert_eq!(out, [self.q.count(), self.v.cols()], "output");
-        if let Some(rows) = self.mask.rows() {
-            assert_eq!([rows.count(), rows.cols()], [self.q.count(), self.k.count()], "mask");
+        for rows in [self.mask.rows(), self.bias].into_iter().flatten() {
+            assert_eq!([rows.count(), rows.cols()], [self.q.count(), self.k.count()], "mask or bias");
         }
     }
 }
@@ -136,6 +138,7 @@ pub struct Scratch {
     pub(crate) left: Vec<Line>,
     pub(crate) right: Vec<Line>,
     pub(crate) scores: Vec<Line>,
+    pub(crate) bias: Vec<Line>,
     pub(crate) mask: Vec<Line>,
     pub(crate) values: Vec<Line>,
     pub(crate) tile: Vec<Line>,

@@ -119,6 +119,7 @@ struct Head {
     depth: usize,
     width: usize,
     mask: Masking,
+    bias: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +132,7 @@ enum Masking {
 }
 
 fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
-    let &Head { queries, keys, depth, width, mask } = case;
+    let &Head { queries, keys, depth, width, mask, bias } = case;
     let (q_stride, out_stride) = (depth + skew, width + skew);
     let q = numbers(skew + queries * q_stride, 5);
     let k = numbers(skew + keys * depth, 6);
@@ -146,6 +147,7 @@ fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
         k: Rows::new(&k[skew..], keys, depth, depth).unwrap(),
         v: Rows::new(&v[skew..], keys, width, width).unwrap(),
         scale: 0.7,
+        bias: bias.then(|| each(&random)),
         mask: match mask {
             Masking::None => Mask::None,
             Masking::AddShared => Mask::Add(shared(&add)),
@@ -177,7 +179,7 @@ fn attention_agrees_over_ragged_sizes_and_masks() {
         for keys in [1, 2, 13, 14, 16, 33, 64] {
             for (depth, width) in [(1, 1), (8, 8), (32, 32), (33, 20), (64, 64), (80, 7)] {
                 for mask in masks {
-                    let case = Head { queries, keys, depth, width, mask };
+                    let case = Head { queries, keys, depth, width, mask, bias: number % 3 == 0 };
                     let skew = number % 4;
                     number += 1;
                     let expected = head(&scalar(), &case, skew);
@@ -206,6 +208,7 @@ fn padding_behind_the_keys_and_the_queries_leaves_no_trace() {
                     k: Rows::contiguous(&k, depth).range(0, count),
                     v: Rows::contiguous(&v, depth).range(0, count),
                     scale: 0.25,
+                    bias: None,
                     mask: Mask::Add(Rows::new(&mask, count, count, 0).unwrap()),
                     undefined_is_zero: false,
                 };
@@ -232,6 +235,7 @@ fn fully_masked_rows_give_what_separate_operators_give() {
                 k: Rows::contiguous(&k, depth),
                 v: Rows::contiguous(&v, depth),
                 scale: 1.0,
+                bias: None,
                 mask,
                 undefined_is_zero,
             };

@@ -166,22 +166,39 @@ class AttentionStep(Step):
 
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
         match = self._match
-        q, k, v, *masks = operands
+        given = dict(zip(self.reads, operands, strict=True))
+        q, k, v = given[match.q], given[match.k], given[match.v]
         rank = q.ndim
         if match.k_transposed:
             k = k.swapaxes(-1, -2)
         q, k, v = heads(q), heads(k), heads(v)
-        mask = self._mask(masks[0], rank, k.shape[2]) if masks else None
+        bias = _over_scores(given[match.bias], rank, k.shape[2]) if match.bias is not None else None
+        mask = None
+        if match.mask is not None:
+            mask = given[match.mask]
+            if match.fill is not None:
+                # A condition becomes ones where scores stay.
+                mask = (mask != 0) if match.keep_if else (mask == 0)
+            mask = _over_scores(mask, rank, k.shape[2])
         out = np.empty((q.shape[0], q.shape[2], q.shape[1], v.shape[3]), np.float32)
-        self._engine.attention(q, k, v, match.scale, mask, match.fill, match.undefined_is_zero, out)
+        self._engine.attention(
+            q,
+            k,
+            v,
+            match.scale,
+            mask=mask,
+            fill=match.fill,
+            undefined_is_zero=match.undefined_is_zero,
+            bias=bias,
+            out=out,
+        )
         result = out.swapaxes(1, 2)
         return (result if rank == 4 else result[:, 0],)
 
-    def _mask(self, mask: Array, rank: int, keys: int) -> Array:
-        """The mask as the engine takes it: four dimensions, the last one the keys, ones where scores stay."""
-        if self._match.fill is not None:
-            mask = (mask != 0) if self._match.keep_if else (mask == 0)
-        mask = mask.reshape((1,) * (rank - mask.ndim) + mask.shape)
-        if rank == 3:
-            mask = mask[:, None]
-        return dense(np.broadcast_to(mask, (*mask.shape[:-1], keys)))
+
+def _over_scores(values: Array, rank: int, keys: int) -> Array:
+    """A mask or bias as the engine takes it: four dimensions, the last one the keys."""
+    values = values.reshape((1,) * (rank - values.ndim) + values.shape)
+    if rank == 3:
+        values = values[:, None]
+    return dense(np.broadcast_to(values, (*values.shape[:-1], keys)))

@@ -52,10 +52,15 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
             let packed = &left[first * depth..(first + rows) * depth];
             s.tile(rows, vectors, packed, right, &mut scores[first * vectors..]);
         }
-        let mask = spread(task.mask.range(start, count), keys, vectors, &mut scratch.mask);
+        let adjust = Adjustment {
+            scale: task.scale,
+            bias: spread(task.bias.map(|bias| bias.range(start, count)), vectors, &mut scratch.bias),
+            mask: spread(task.mask.range(start, count).rows(), vectors, &mut scratch.mask),
+            fill: if let Mask::Keep { fill, .. } = task.mask { Some(fill) } else { None },
+        };
         let mut sums = [Line::default(); MOST_VECTORS];
         for (vector, sum) in sums[..vectors].iter_mut().enumerate() {
-            soften(s, task.scale, mask, vector, vectors, scores).store(&mut sum.0);
+            soften(s, adjust, vector, vectors, scores).store(&mut sum.0);
             if task.undefined_is_zero && sum.0.iter().any(|sum| sum.is_nan()) {
                 clear_undefined(s, sum, vector, vectors, scores);
             }
@@ -94,58 +99,62 @@ fn pack_queries(q: Rows<'_>, vectors: usize, to: &mut [Line]) {
     }
 }
 
-/// A mask as [`soften`] reads it.
+/// Numbers for the scores of a tile, as [`soften`] reads them: one per key, or one per key and lane.
 #[derive(Clone, Copy)]
-struct Spread<'a> {
-    /// One number per key, or one per key and lane.
-    values: SpreadValues<'a>,
-    /// Replaces the score where the value is zero, instead of the value being added.
-    fill: Option<f32>,
-}
-
-#[derive(Clone, Copy)]
-enum SpreadValues<'a> {
+enum Spread<'a> {
     None,
     PerKey(&'a [f32]),
     PerScore(&'a [Line]),
 }
 
-#[inline(always)]
-fn spread<'a>(mask: Mask<'a>, keys: usize, vectors: usize, store: &'a mut Vec<Line>) -> Spread<'a> {
-    let fill = match mask {
-        Mask::Keep { fill, .. } => Some(fill),
-        Mask::None | Mask::Add(_) => None,
-    };
-    let values = match mask.rows() {
-        None => SpreadValues::None,
-        Some(rows) if rows.is_repeated() => SpreadValues::PerKey(rows.row(0)),
-        Some(rows) => {
-            let spread = lines(store, keys * vectors);
-            pack_queries(rows, vectors, spread);
-            SpreadValues::PerScore(spread)
+impl Spread<'_> {
+    #[inline(always)]
+    fn at<S: Simd>(self, s: S, key: usize, vector: usize, vectors: usize) -> Option<S::V> {
+        match self {
+            Spread::None => None,
+            Spread::PerKey(values) => Some(s.splat(values[key])),
+            Spread::PerScore(lines) => Some(s.load(&lines[key * vectors + vector].0)),
         }
-    };
-    Spread { values, fill }
+    }
+}
+
+#[inline(always)]
+fn spread<'a>(rows: Option<Rows<'a>>, vectors: usize, store: &'a mut Vec<Line>) -> Spread<'a> {
+    match rows {
+        None => Spread::None,
+        Some(rows) if rows.is_repeated() => Spread::PerKey(rows.row(0)),
+        Some(rows) => {
+            let spread = lines(store, rows.cols() * vectors);
+            pack_queries(rows, vectors, spread);
+            Spread::PerScore(spread)
+        }
+    }
+}
+
+/// What is done to the scores of a tile before the softmax.
+#[derive(Clone, Copy)]
+struct Adjustment<'a> {
+    scale: f32,
+    bias: Spread<'a>,
+    mask: Spread<'a>,
+    /// Replaces the score where the mask is zero, instead of the mask being added.
+    fill: Option<f32>,
 }
 
 /// Turns one vector of queries' scores into `exp(score - largest)`, and returns the sums of these.
 #[inline(always)]
-fn soften<S: Simd>(s: S, scale: f32, mask: Spread<'_>, vector: usize, vectors: usize, scores: &mut [Line]) -> S::V {
-    let scale = s.splat(scale);
-    let fill = s.splat(mask.fill.unwrap_or_default());
+fn soften<S: Simd>(s: S, adjust: Adjustment<'_>, vector: usize, vectors: usize, scores: &mut [Line]) -> S::V {
+    let scale = s.splat(adjust.scale);
+    let fill = s.splat(adjust.fill.unwrap_or_default());
     let mut largest = s.splat(f32::NEG_INFINITY);
     for (key, line) in scores[vector..].iter_mut().step_by(vectors).enumerate() {
-        let score = s.load(&line.0) * scale;
-        let value = match mask.values {
-            SpreadValues::None => None,
-            SpreadValues::PerKey(values) => Some(s.splat(values[key])),
-            SpreadValues::PerScore(lines) => Some(s.load(&lines[key * vectors + vector].0)),
-        };
-        let score = match value {
-            None => score,
-            Some(value) if mask.fill.is_some() => value.where_non_zero(score, fill),
-            Some(value) => score + value,
-        };
+        let mut score = s.load(&line.0) * scale;
+        if let Some(bias) = adjust.bias.at(s, key, vector, vectors) {
+            score = score + bias;
+        }
+        if let Some(mask) = adjust.mask.at(s, key, vector, vectors) {
+            score = if adjust.fill.is_some() { mask.where_non_zero(score, fill) } else { score + mask };
+        }
         largest = score.max(largest);
         score.store(&mut line.0);
     }

@@ -9,6 +9,7 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
         for (key, score) in scores.iter_mut().enumerate() {
             let products = task.q.row(query).iter().zip(task.k.row(key)).map(|(a, b)| a * b);
             let scaled = products.sum::<f32>() * task.scale;
+            let scaled = task.bias.map_or(scaled, |bias| scaled + bias.row(query)[key]);
             *score = match task.mask {
                 Mask::None => scaled,
                 Mask::Add(mask) => scaled + mask.row(query)[key],
