@@ -39,7 +39,13 @@ class NamedDim:
 class DimTable:
     """Reads the shapes of a model's inputs; equal names are one dimension."""
 
-    def __init__(self, inputs: list[onnx.ValueInfoProto], dims: Mapping[str, int], max_dims: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        inputs: list[onnx.ValueInfoProto],
+        dims: Mapping[str, int],
+        max_dims: Mapping[str, int],
+        min_dims: Mapping[str, int],
+    ) -> None:
         self._names = Names()
         self.sources: dict[str, str] = {}
         self._by_source: dict[str, str] = {}
@@ -65,6 +71,10 @@ class DimTable:
             if self.bound[name] > maxima[name]:
                 raise TranslateError(f"dimension {name} = {self.bound[name]} is above its maximum {maxima[name]}")
         self.maxima = maxima
+        self.minima = {self._known(name): size for name, size in min_dims.items()}
+        for name, size in self.minima.items():
+            if not 0 <= size <= maxima.get(name, MAX_DIM):
+                raise TranslateError(f"dimension {name} is at least {size}; 0 to its maximum are valid")
         self.shapes = {
             value: tuple(substitute(dim, self.bound) for dim in shape) for value, shape in self.shapes.items()
         }
@@ -72,7 +82,11 @@ class DimTable:
     def free(self) -> list[DynamicDim]:
         """The dimensions without a value, in order of appearance."""
         used = {name for shape in self.shapes.values() for dim in shape for name in names_of(dim)}
-        return [DynamicDim(name, self.maxima.get(name, MAX_DIM)) for name in self.sources if name in used]
+        return [
+            DynamicDim(name, self.maxima.get(name, MAX_DIM), self.minima.get(name, 1))
+            for name in self.sources
+            if name in used
+        ]
 
     def describe(self, ranges: Mapping[str, DynamicDim], derived: Mapping[str, str]) -> tuple[NamedDim, ...]:
         """The free dimensions with what became known of them."""

@@ -40,6 +40,7 @@ FAMILIES: Final = (
     "quantize",
     "conv",
     "pool",
+    "attention",
 )
 
 

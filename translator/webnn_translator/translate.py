@@ -65,6 +65,7 @@ def translate(
     base_dir: Path | None = None,
     dims: Mapping[str, int] | None = None,
     max_dims: Mapping[str, int] | None = None,
+    min_dims: Mapping[str, int] | None = None,
 ) -> Translation:
     """Translate a model.
 
@@ -74,6 +75,7 @@ def translate(
         base_dir: folder of the model file, for external data.
         dims: dimension name -> value, for dimensions to be fixed.
         max_dims: dimension name -> largest value.
+        min_dims: dimension name -> smallest value, where it is not 1: 0 for a cache that may be empty.
 
     Raises:
         TranslateError: it cannot be expressed; the leaf says why.
@@ -81,7 +83,14 @@ def translate(
     versions = opset_versions(model)
     model = expand_functions(model)
     versions |= opset_versions(model)
-    return _Translation(model, name, base_dir, dims or {}, max_dims or {}, versions).run()
+    table = DimTable(_declared_inputs(model), dims or {}, max_dims or {}, min_dims or {})
+    return _Translation(model, name, base_dir, table, versions).run()
+
+
+def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Inputs without a default: one that is an initializer too is a constant."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in held]
 
 
 class _Translation:
@@ -92,8 +101,7 @@ class _Translation:
         model: onnx.ModelProto,
         name: str,
         base_dir: Path | None,
-        dims: Mapping[str, int],
-        max_dims: Mapping[str, int],
+        table: DimTable,
         versions: Mapping[str, int],
     ) -> None:
         self.model = model
@@ -101,8 +109,8 @@ class _Translation:
         self.versions = versions
         graph = model.graph
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self.inputs = [value for value in graph.input if value.name not in self.initializers]
-        self.table = DimTable(self.inputs, dims, max_dims)
+        self.inputs = _declared_inputs(model)
+        self.table = table
         self.emit = Emitter(identifier(name or graph.name or "graph"), self.table.free())
         self.ctx = Context(self.emit)
         self.values: dict[str, Tensor] = {}

@@ -197,3 +197,13 @@ def test_an_input_whose_shape_alone_counts_is_kept(build, agree) -> None:
     model = build(nodes, {"x": (F, ("batch", "length"))}, constants={"zero": np.asarray(0), "one": np.asarray(1)})
     found = agree(model, {"x": x_of(2, 5)}, {"x": x_of(1, 1)})
     assert found.input_names == {"x": "x"}
+
+
+def test_a_dimension_may_be_allowed_to_be_empty(build, agree) -> None:
+    # A key-value cache that starts without entries.
+    model = build([N("Concat", ["past", "x"], ["y"], axis=1)], {"past": (F, (1, "p", 4)), "x": (F, (1, "n", 4))})
+    feed = {"past": np.zeros((1, 0, 4), F), "x": x_of(1, 3, 4)}
+    found = agree(model, feed, min_dims={"p": 0})
+    assert found.dims[0].min_size == 0
+    with pytest.raises(ShapeError, match="allows 1 to"):
+        agree(model, feed)

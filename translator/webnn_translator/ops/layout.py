@@ -128,7 +128,9 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
     target = list(ctx.dims(node.input(1), "the target shape"))
     for index, dim in enumerate(target):
         if isinstance(dim, SymbolicDim):
-            if bounds(dim, ctx.ranges)[0] < 0:
+            low = bounds(dim, ctx.ranges)[0]
+            copied = x.shape[index] if index < x.rank else None
+            if low < 0 or (low == 0 and not allow_zero and dim != copied):
                 raise Refused(
                     f"the target dimension {dim} may be 0 or negative, which has another meaning", sorted(names_of(dim))
                 )
