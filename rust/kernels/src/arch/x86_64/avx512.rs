@@ -72,7 +72,6 @@ impl Simd for Avx512 {
     }
 }
 
-// SAFETY of every block below: a V exists, so an `Avx512` did, which is evidence of the instruction set.
 operator!(V, Add, add, |x, y| {
     // SAFETY: a V is evidence of the instruction set.
     unsafe { _mm512_add_ps(x, y) }
