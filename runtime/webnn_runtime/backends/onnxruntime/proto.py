@@ -126,4 +126,5 @@ def _bytes(field: int, value: bytes) -> bytes:
 
 
 def _text(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode())
+    # A name may hold half of a surrogate pair, which UTF-8 does not have.
+    return _bytes(field, value.encode(errors="backslashreplace"))

@@ -29,12 +29,30 @@ def _cast(g: Emitter, x: Tensor, *, to: DataType) -> str:
         return _identity(g, x)
     if g.has_truth(x):
         return g.cast(g.truth(x), to)
-    if x.dtype.is_float and to in (DataType.INT8, DataType.UINT8):
-        # Out of range, which the specification leaves open, onnxruntime wraps; one node more saturates, as the
-        # definition does. Wider types would need three.
-        low, high = (g.scalar(bound, x.dtype) for bound in to.bounds)
-        return g.cast(g.node("Clip", x, low, high), to)
-    return g.cast(x, to)
+    return _saturated(g, x, to) if x.dtype.is_float and not to.is_float else g.cast(x, to)
+
+
+def _saturated(g: Emitter, x: Tensor, to: DataType) -> str:
+    """Floats as integers: toward zero, limited to the range, NaN as 0.
+
+    The specification leaves open what is out of range; in onnxruntime it depends on the processor.
+    """
+    single = DataType.FLOAT32
+    name = g.cast(x, single) if x.dtype is not single else x.name
+    lowest, highest = to.bounds
+    # The largest float32 within the range: above it are only floats that saturate.
+    top = np.float32(highest)
+    within = top if int(top) <= highest else np.nextafter(top, np.float32(0))
+    inside = g.node("Clip", name, g.scalar(lowest, single), g.constant(np.array(within)))
+    if to.bits == 8:
+        return g.cast(inside, to)
+    # Selection has no kernel for unsigned integers: it is done on an int64 of the same low bits.
+    wide = to if to in (DataType.INT32, DataType.INT64) else DataType.INT64
+    whole = g.cast(g.cast(inside, to), wide)
+    limit = g.scalar(highest if to is not DataType.UINT64 else -1, wide)
+    is_number, is_above = g.node("Equal", name, name), g.node("Greater", name, g.constant(np.array(within)))
+    result = g.node("Where", is_above, limit, g.node("Where", is_number, whole, g.scalar(0, wide)))
+    return result if wide is to else g.cast(result, to)
 
 
 @lowering("reshape")
