@@ -116,7 +116,11 @@ CASES = [
     # int64 values whose upper halves agree: onnxruntime's own kernels compare the lower ones as signed.
     *(case for op in ("max", "min") for case in _binary(op, low=0, high=2**32 - 1)),
     Case("clamp", ((8, 9),), {"minValue": 2**31 - 9, "maxValue": 2**31 + 2**30}, low=0, high=2**32 - 1, tag="halves"),
-    Case("relu", ((8, 9),), low=0, high=2**32 - 1, tag="halves"),
+    *(Case(op, ((8, 9),), low=0, high=2**32 - 1, tag="halves") for op in ("relu", "abs", "neg", "sign")),
+    *(
+        Case(op, ((8, 9), (8, 9)), low=0, high=2**32 - 1, tag="halves")
+        for op in ("equal", "notEqual", "greater", "greaterOrEqual", "lesser", "lesserOrEqual", "add", "mul", "div")
+    ),
     *(
         Case(f"reduce{name}", ((8, 9, 7),), {"axes": [1]}, low=0, high=2**32 - 1, tag="halves")
         for name in ("Max", "Min")

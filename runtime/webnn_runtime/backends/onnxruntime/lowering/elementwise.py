@@ -59,6 +59,11 @@ def _sign(g: Emitter, x: Tensor) -> str:
     if x.dtype is DataType.FLOAT16:
         # The float16 kernel turns NaN into 0.
         return g.cast(g.node("Sign", g.cast(x, DataType.FLOAT32)), x.dtype)
+    if x.dtype is DataType.INT64:
+        # Its kernel sees the lower half of a number as signed, as those in `integers` do.
+        zero = g.scalar(0, x.dtype)
+        above, below = (g.cast(g.node(test, x, zero), x.dtype) for test in ("Greater", "Less"))
+        return g.node("Sub", above, below)
     return g.widened("Sign", x)
 
 

@@ -1,7 +1,7 @@
 """Exact integer arithmetic, where onnxruntime's kernels fail.
 
 Measured with onnxruntime 1.31: Div raises SIGFPE for a zero divisor and for the lowest integer by -1, which ends
-the process; Pow and the sums and products of the Reduce family go through float64 and saturate; Max, Min, Clip,
+the process; Pow and the sums and products of the Reduce family go through float64 and saturate; Max, Min, Clip, Sign,
 ReduceMax and ReduceMin of int64 compare the lower halves as signed numbers, so that 2**31 counts as less than 1.
 """
 
