@@ -145,6 +145,10 @@ def violations(module: str, source: str, *, is_package: bool = False) -> list[st
     return found
 
 
+def test_every_row_is_about_something_that_exists() -> None:
+    assert set(LAYERS) - {owner(module) for module in MODULES} == set()
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_imports_only_what_its_layer_may(module: str) -> None:
     path = MODULES[module]
