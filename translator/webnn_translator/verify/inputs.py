@@ -19,9 +19,9 @@ from webnn_translator.verify.grid import Point
 
 __all__ = ["InputPlan", "uniform"]
 
-# Operators that hand an index on, possibly after correcting it; anything else makes another number of it.
+# Operators that hand an index on; anything else makes another number of it, with another range.
 _KEEPS_INDICES: Final = frozenset(
-    {"cast", "identity", "reshape", "expand", "clamp", "where", "max", "min", "add", "slice", "concat", "transpose"}
+    {"cast", "identity", "reshape", "expand", "clamp", "where", "max", "min", "slice", "concat", "transpose"}
 )
 _TOKENS: Final = "input_ids"
 # Enough words for the longest rows; what they say does not matter, that they are words does.
