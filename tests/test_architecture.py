@@ -67,7 +67,7 @@ LAYERS: Final = {
     "webnn_runtime.backends.rust": layer(FORMAT, REFERENCE, PASSES, BASE, libraries="webnn_kernels"),
     HUB: layer(FORMAT, libraries="huggingface_hub"),
     EMBED: layer(FORMAT, BACKENDS, BASE, HUB, RUNTIME, libraries="tokenizers tqdm"),
-    "webnn_runtime.conformance": layer(FORMAT, BASE),
+    "webnn_runtime.conformance": layer(FORMAT, API, BASE),
     "webnn_runtime.cli": layer(everything=True),
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED),

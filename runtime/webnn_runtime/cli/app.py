@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.inspect import inspect
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command("verify")(verify)
 app.command("inspect")(inspect)
 app.command("embed")(embed)
+app.command("conformance")(conformance)
 
 
 def _version(value: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from webnn_runtime.conformance import CasesFailed
 from webnn_runtime.format.errors import (
     BackendError,
     BackendUnavailable,
@@ -47,6 +48,7 @@ class Misuse(WebnnError):
 _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (Misuse, ExitCode.USAGE),
     (VerificationFailed, ExitCode.CHECK_FAILED),
+    (CasesFailed, ExitCode.QUALITY_GATE),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
     (InvalidModel, ExitCode.MALFORMED),
     (TranslateError, ExitCode.NOT_EXPRESSIBLE),

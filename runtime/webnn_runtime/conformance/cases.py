@@ -1,36 +1,26 @@
-"""Case files: one JSON document per operator, each test a small graph with inputs and expected outputs.
+"""A case of a case file that computes: a small graph with inputs and expected outputs.
 
-    document = {tests: [{name, graph: {inputs, operators, expectedOutputs}, tolerance?}]}
+Its document is {name, graph: {inputs, operators, expectedOutputs}, tolerance?}, with
+
     tensor   = {data: number | [number...], descriptor: {shape, dataType}, constant?: true}
     operator = {name, arguments: [{argument: value}..., {options: {...}}], outputs: name | [name...]}
-
-Numbers that JSON lacks are strings: "NaN", "Infinity", "-Infinity" and 64-bit integers such as "5n". A single
-number as `data` fills the tensor.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from webnn_runtime.conformance.tolerance import Tolerance, tolerance_of
-from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.conformance.values import array_of, decode, type_of
 from webnn_runtime.format.errors import FormatError
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType
 from webnn_runtime.format.ops.kinds import Bool
 from webnn_runtime.format.ops.node import find_spec
 
-__all__ = ["Case", "load_cases"]
+__all__ = ["Case", "flat_arguments"]
 
-_SPECIAL: Final = {"NaN": math.nan, "Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
-_BIG_INTEGER: Final = re.compile(r"[+-]?\d+n")
 # Of an output that is given as one repeated number only so many elements are compared.
 _COMPARED_OF_FILL: Final = 1000
 
@@ -66,15 +56,16 @@ class Case:
 
         Raises:
             GraphError: the operator table refuses it.
+            FormatError: data or names that are not what the schema says.
         """
         document = self.document["graph"]
         inputs: dict[str, TensorType] = {}
         constants: dict[str, Constant] = {}
         for name, tensor in document["inputs"].items():
             if all_constant or tensor.get("constant"):
-                constants[name] = Constant(_type(tensor), _array(tensor), name)
+                constants[name] = Constant(type_of(tensor["descriptor"]), array_of(name, tensor), name)
             else:
-                inputs[name] = _type(tensor)
+                inputs[name] = type_of(tensor["descriptor"])
         return Graph.create(
             "conformance",
             dims={},
@@ -86,11 +77,11 @@ class Case:
 
     def feeds(self, graph: Graph) -> dict[str, Array]:
         """Arrays for the inputs that `graph` has."""
-        return {name: _array(self.document["graph"]["inputs"][name]) for name in graph.inputs}
+        return {name: array_of(name, self.document["graph"]["inputs"][name]) for name in graph.inputs}
 
     def expected(self) -> dict[str, Array]:
         """Expected outputs."""
-        return {name: _array(tensor) for name, tensor in self.document["graph"]["expectedOutputs"].items()}
+        return {name: array_of(name, tensor) for name, tensor in self.document["graph"]["expectedOutputs"].items()}
 
     def compared(self, name: str, actual: Array) -> Array:
         """The part of an output that counts."""
@@ -102,74 +93,35 @@ class Case:
         own = self.document.get("tolerance")
         if own is None:
             return tolerance_of(graph)
-        value = float(own["value"])
+        value = float(decode(own["value"]))
         return Tolerance(absolute=value) if own["type"] == "ATOL" else Tolerance(ulp=value)
 
 
-def load_cases(folder: Path) -> Iterator[Case]:
-    """Every case of every JSON file below a folder, at any depth, in order of their paths.
-
-    Raises:
-        FormatError: a file is not a case file.
-    """
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            tests = json.loads(path.read_text(encoding="utf-8"))["tests"]
-            for index, test in enumerate(tests):
-                graph = test["graph"]
-                graph["inputs"], graph["operators"], graph["expectedOutputs"]
-                yield Case(path.relative_to(folder).with_suffix("").as_posix(), index, str(test["name"]), test)
-        except (ValueError, KeyError, TypeError) as exc:
-            raise FormatError(
-                f"not a case file ({type(exc).__name__}: {exc}); it needs 'tests', each with 'name' and 'graph'",
-                path=str(path),
-            ) from exc
-
-
-def _type(tensor: Mapping[str, Any]) -> TensorType:
-    descriptor = tensor["descriptor"]
-    return TensorType(DataType(descriptor["dataType"]), tuple(descriptor["shape"]))
-
-
-def _array(tensor: Mapping[str, Any]) -> Array:
-    kind, data = _type(tensor), _decode(tensor["data"])
-    dtype = kind.dtype.numpy
-    with np.errstate(over="ignore"):
-        if dtype == np.float16:
-            # As the tests' authors do it: a JavaScript number becomes float32, then float16.
-            values = np.asarray(data, np.float64).astype(np.float32).astype(dtype)
-        else:
-            values = np.asarray(data, dtype)
-    return values.reshape(kind.static_shape) if isinstance(data, list) else np.full(kind.static_shape, values)
+def flat_arguments(operator: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments and options of one operator by name, as the file has them."""
+    arguments: dict[str, Any] = {}
+    for argument in operator["arguments"]:
+        arguments.update(argument.get("options") or {} if "options" in argument else argument)
+    return arguments
 
 
 def _node(operator: Mapping[str, Any]) -> Node:
     spec = find_spec(operator["name"])
-    arguments: dict[str, Any] = {}
-    for argument in operator["arguments"]:
-        arguments.update(argument.get("options") or {} if "options" in argument else argument)
+    arguments = flat_arguments(operator)
     operands: list[str | None] = []
-    for operand in spec.operands:
-        value = arguments.pop(operand.name, None)
-        operands.extend(value if isinstance(value, list) else [value])
+    for row in spec.operands:
+        value = arguments.pop(row.name, None)
+        for name in value if isinstance(value, list) else [value]:
+            if not (name is None or isinstance(name, str)):
+                raise FormatError(f"operand '{row.name}' of {spec.name} is {name!r}; give the name of a tensor")
+            operands.append(name)
     outputs = operator["outputs"]
     names = tuple(outputs) if isinstance(outputs, list) else (outputs,)
-    options = {name: _decode(value) for name, value in arguments.items()}
+    options = {name: decode(value) for name, value in arguments.items()}
+    label = str(options.pop("label", ""))
     for name, value in options.items():
         option = spec.option(name)
         # The files are JavaScript calls, where 0 and 1 will do for false and true.
         if option is not None and isinstance(option.kind, Bool) and value in (0, 1):
             options[name] = bool(value)
-    return Node(spec.name, tuple(operands), options, names)
-
-
-def _decode(value: Any) -> Any:
-    """Strings that stand for numbers as numbers, also inside lists."""
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    if isinstance(value, str):
-        if value in _SPECIAL:
-            return _SPECIAL[value]
-        if _BIG_INTEGER.fullmatch(value):
-            return int(value[:-1])
-    return value
+    return Node(spec.name, tuple(operands), options, names, label)

@@ -106,21 +106,86 @@ def test_a_tolerance_of_the_case_itself_wins(own: dict[str, Any], verdict: Verdi
     assert run_case(made, NUMPY).verdict is verdict
 
 
+def document(*, name: object = "n", **changed: Any) -> dict[str, Any]:
+    graph = {
+        "inputs": {"x": tensor([1, 2])},
+        "operators": [{"name": "relu", "arguments": [{"input": "x"}], "outputs": "out"}],
+        "expectedOutputs": {"out": tensor([1, 2])},
+    }
+    return {"name": name, "graph": graph | changed}
+
+
+def validation(**changed: Any) -> dict[str, Any]:
+    inputs = {"x": {"dataType": "float32", "shape": [2]}}
+    found = {"kind": "validation", "name": "n", "inputs": inputs, "operator": "relu", "arguments": [{"input": "x"}]}
+    return found | changed
+
+
 def test_cases_are_found_at_any_depth_in_the_order_of_their_paths(tmp_path: Path) -> None:
-    document = {"tests": [{"name": "n", "graph": {"inputs": {}, "operators": [], "expectedOutputs": {}}}] * 2}
     for name in ("b.json", "a/deep/c.json", "a/x.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(json.dumps(document))
+        (tmp_path / name).write_text(json.dumps({"tests": [document(), validation()]}))
+    (tmp_path / "folder.json").mkdir()
     assert [found.id for found in load_cases(tmp_path)] == ["a/deep/c:0", "a/deep/c:1", "b:0", "b:1"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"tests": [{}]}', '{"tests": 3}', '{"tests": [{"name": "n", "graph": {}}]}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tests": 3}', "[" * 100_000, "\x00"])
 def test_a_file_that_is_no_case_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.json").write_text(text)
     with pytest.raises(FormatError, match=r"bad\.json: not a case file"):
         list(load_cases(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("test", "complaint"),
+    [
+        (3, "a int where an object with 'name' should be"),
+        ({}, "'name' is missing"),
+        ({"name": "n"}, "'graph' is missing"),
+        (document(name=3), "'name' is missing or no string"),
+        ({**document(), "kind": "speed"}, "'kind' is 'speed'"),
+        ({**document(), "tolerance": {"type": "ULPs", "value": 1}}, "'tolerance' is not"),
+        ({**document(), "tolerance": {"type": "ULP", "value": "1"}}, "'tolerance' is not"),
+        (document(inputs=[]), "'inputs' is missing or no object"),
+        (document(inputs={"x": tensor([1], "float64")}), "'dataType' is 'float64'"),
+        (document(inputs={"x": tensor([1], shape=[-1])}), "'shape' is"),
+        (document(inputs={"x": tensor([1, 2], shape=[3])}), r"a tensor of shape \[3\] has 2 numbers"),
+        (document(inputs={"x": tensor(None)}), "has no 'data'"),
+        (document(operators=[]), "'operators' is empty"),
+        (document(operators=[{"name": "relu"}]), "'arguments' is missing"),
+        (document(operators=[{"name": "relu", "arguments": [3], "outputs": "y"}]), "argument 3 is not an object"),
+        (document(operators=[{"name": "relu", "arguments": [], "outputs": []}]), "'outputs' of relu"),
+        (document(expectedOutputs={}), "'expectedOutputs' is empty"),
+        (validation(operator=None), "'operator' is missing"),
+        (validation(inputs={"x": {}}), "'dataType' is missing"),
+        (validation(options=3), "'options' is not an object"),
+        (validation(output={"type": "float32"}), "'output' is not a descriptor"),
+        (validation(before=[{}]), "'name' is missing"),
+        (
+            validation(operator="constant", arguments=[{"buffer": {"type": "A", "byteLength": -1}}]),
+            "'byteLength' is -1",
+        ),
+    ],
+)
+def test_a_malformed_case_is_named_by_its_place(tmp_path: Path, test: object, complaint: str) -> None:
+    (tmp_path / "bad.json").write_text(json.dumps({"tests": [document(), test]}))
+    with pytest.raises(FormatError, match=rf"bad\.json: not a case file: tests\[1\]: .*{complaint}"):
+        list(load_cases(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        case("relu", [{"input": "x"}], {"x": tensor(["one"])}, tensor([1])),
+        case("relu", [{"input": "x"}], {"x": tensor([[1]], shape=[1])}, tensor(["1m"])),
+        case("relu", [{"input": "x"}], {"x": tensor([300], "int8")}, tensor([1])),
+        case("relu", [{"input": 5}], {"x": tensor([1])}, tensor([1])),
+    ],
+    ids=["a word", "a word among the expected", "out of range", "an operand that is no name"],
+)
+def test_values_that_do_not_fit_are_malformed_too(malformed: Case) -> None:
+    with pytest.raises(FormatError, match=r"file\.json: not a case file: tests\[0\]"):
+        run_case(malformed, NUMPY)
 
 
 @pytest.mark.parametrize(
