@@ -92,8 +92,9 @@ fn pack_queries(q: Rows<'_>, vectors: usize, to: &mut [Line]) {
         to.fill(Line::default());
     }
     let to = floats_mut(to);
+    // `skip`, not an index: rows of no elements leave nothing to index.
     for query in 0..q.count() {
-        for (dest, x) in to[query..].iter_mut().step_by(vectors * LANES).zip(q.row(query)) {
+        for (dest, x) in to.iter_mut().skip(query).step_by(vectors * LANES).zip(q.row(query)) {
             *dest = *x;
         }
     }
