@@ -7,23 +7,22 @@ forms of a value (a boolean and its uint8) costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from webnn_runtime.backends.onnxruntime import proto
-from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, INT64, KERNEL_TYPES, WIDER
+from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, OnnxModel, serialize
+from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER
 from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
-__all__ = ["Emitter", "OnnxModel", "Tensor", "as_attribute", "kernel_type"]
+__all__ = ["Emitter", "Tensor", "as_attribute", "kernel_type"]
 
-# Larger constants stay where they are (a memory map) and are handed to the session as arrays.
-_INLINE_BYTES: Final = 1024
 _LOWEST_INT64: Final = np.array(-(2**63), np.int64)
 
 
@@ -50,40 +49,6 @@ class Tensor:
         return self.type.rank
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxModel:
-    """A serialised model and what its session needs.
-
-    Attributes:
-        data: ModelProto.
-        inputs: WebNN input name -> ONNX name, in declared order.
-        dims: ONNX name of a further input -> dimension name whose value it is (int64 [1]).
-        outputs: ONNX names in the order of the graph's outputs.
-        weights: initializers that the session is given as arrays.
-        tables: those of them that are only gathered from.
-        nodes: number of ONNX nodes.
-        quantizes: whether values are quantised at run.
-    """
-
-    data: bytes
-    inputs: Mapping[str, str]
-    dims: Mapping[str, str]
-    outputs: tuple[str, ...]
-    weights: Mapping[str, Array]
-    tables: frozenset[str]
-    nodes: int
-    quantizes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    op_type: str
-    label: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, proto.Attribute]
-
-
 class Emitter:
     """Collects one ONNX graph.
 
@@ -96,7 +61,7 @@ class Emitter:
         self.label = ""
         self.results: tuple[TensorType, ...] = ()
         self._graph = graph
-        self._calls: list[_Call] = []
+        self._calls: list[Call] = []
         self._producers: dict[str, str] = {}
         self._count = 0
         self._arrays: dict[str, tuple[Array, int]] = {}
@@ -131,7 +96,7 @@ class Emitter:
         while names and not names[-1]:
             names.pop()
         given = {key: value for key, value in attributes.items() if value is not None}
-        self._calls.append(_Call(op_type, self.label, tuple(names), outputs, given))
+        self._calls.append(Call(op_type, self.label, tuple(names), outputs, given))
         self._producers.update(dict.fromkeys(outputs, op_type))
         return outputs
 
@@ -149,7 +114,7 @@ class Emitter:
     def constant(self, array: Array, dtype: DataType | None = None) -> str:
         """A constant; `dtype` names 4-bit types, all others follow from the array (bool and float64 too)."""
         elem_type = ELEM_TYPES[dtype] if dtype is not None else _elem_type(array)
-        if array.nbytes > _INLINE_BYTES:
+        if array.nbytes > INLINE_BYTES:
             name = self._fresh("c")
         else:
             key = (array.dtype.str, array.shape, array.tobytes(), elem_type)
@@ -326,63 +291,18 @@ class Emitter:
     # The model
 
     def finish(self, outputs: Sequence[Tensor]) -> OnnxModel:
-        """Serialise what the outputs depend on."""
-        names: list[str] = []
-        for index, value in enumerate(outputs):
-            name = f"output_{index}"
-            self._calls.append(_Call("Identity", name, (value.name,), (name,), {}))
-            names.append(name)
-        live = set(names)
-        kept: list[_Call] = []
-        for call in reversed(self._calls):
-            if not live.isdisjoint(call.outputs):
-                kept.append(call)
-                live.update(call.inputs)
-        kept.reverse()
-        weights = {
-            name: array
-            for name, (array, elem_type) in self._arrays.items()
-            if name in live and array.nbytes > _INLINE_BYTES and not _is_packed(elem_type)
-        }
-        body = proto.graph(
+        """The model of what the outputs depend on."""
+        names = tuple(f"output_{index}" for index in range(len(outputs)))
+        for name, value in zip(names, outputs, strict=True):
+            self._calls.append(Call("Identity", name, (value.name,), (name,), {}))
+        return serialize(
             self._graph.name or "graph",
-            nodes=(
-                proto.node(call.op_type, f"{call.label}/{index}", call.inputs, call.outputs, call.attributes)
-                for index, call in enumerate(kept)
-            ),
-            initializers=(
-                proto.external_tensor(name, elem_type, array.shape)
-                if name in weights
-                else proto.tensor(name, elem_type, array.shape, _raw(array, elem_type))
-                for name, (array, elem_type) in self._arrays.items()
-                if name in live
-            ),
-            inputs=[
-                *(
-                    proto.value_info(self._inputs[name], ELEM_TYPES[kind.dtype], kind.shape)
-                    for name, kind in self._graph.inputs.items()
-                ),
-                *(proto.value_info(name, INT64, (1,)) for name in self._dim_inputs),
-            ],
-            outputs=(
-                proto.value_info(name, ELEM_TYPES[value.dtype], value.shape)
-                for name, value in zip(names, outputs, strict=True)
-            ),
-            values=(
-                proto.value_info(name, ELEM_TYPES[kind.dtype], kind.shape)
-                for name, kind in self._described.items()
-                if name in live
-            ),
-        )
-        return OnnxModel(
-            proto.model(body),
-            dict(self._inputs),
-            dict(self._dim_inputs),
-            tuple(names),
-            weights,
-            frozenset(name for name in weights if _is_table(name, kept)),
-            len(kept),
-            any(call.op_type == "QuantizeLinear" for call in kept),
+            self._calls,
+            arrays=self._arrays,
+            inputs={name: (onnx_name, self._graph.inputs[name]) for name, onnx_name in self._inputs.items()},
+            dims=self._dim_inputs,
+            outputs={name: value.type for name, value in zip(names, outputs, strict=True)},
+            described=self._described,
         )
 
     def _fresh(self, stem: str) -> str:
@@ -398,10 +318,6 @@ def kernel_type(op_type: str, dtype: DataType) -> DataType:
     return dtype
 
 
-def _is_table(name: str, calls: Sequence[_Call]) -> bool:
-    return all(call.op_type == "Gather" and call.inputs[0] == name for call in calls if name in call.inputs)
-
-
 def as_attribute(value: float, dtype: DataType) -> float:
     """An option number for an ONNX attribute, which is float32: rounded to the operand's type first."""
     return float(cast_number(value, dtype))
@@ -413,17 +329,3 @@ def _elem_type(array: Array) -> int:
     if array.dtype == np.float64:
         return DOUBLE
     return ELEM_TYPES[DataType.from_numpy(array.dtype)]
-
-
-def _is_packed(elem_type: int) -> bool:
-    # onnxruntime takes supplied arrays by their own shape, which two values to the byte would belie.
-    return elem_type in (ELEM_TYPES[DataType.INT4], ELEM_TYPES[DataType.UINT4])
-
-
-def _raw(array: Array, elem_type: int) -> bytes:
-    if not _is_packed(elem_type):
-        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    flat = array.reshape(-1).view(np.uint8) & 0x0F
-    if flat.size % 2:
-        flat = np.append(flat, np.uint8(0))
-    return (flat[0::2] | flat[1::2] << 4).tobytes()

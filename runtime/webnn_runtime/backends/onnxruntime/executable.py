@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from webnn_runtime.backends.base import CompileOptions, Executable
-from webnn_runtime.backends.onnxruntime.emitter import OnnxModel
+from webnn_runtime.backends.onnxruntime.model import OnnxModel
 from webnn_runtime.backends.onnxruntime.session import NAME, library, library_errors, open_session, threads_of
 from webnn_runtime.format.errors import ExecutionError
 from webnn_runtime.format.graph import Array, Graph

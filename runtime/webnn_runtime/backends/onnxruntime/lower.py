@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from webnn_runtime.backends.onnxruntime.emitter import Emitter, OnnxModel, Tensor
+from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.lowering import LOWERINGS
+from webnn_runtime.backends.onnxruntime.model import OnnxModel
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.spec import keywords

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from webnn_runtime.backends.base import CompileOptions
-from webnn_runtime.backends.onnxruntime.emitter import OnnxModel
+from webnn_runtime.backends.onnxruntime.model import OnnxModel
 from webnn_runtime.backends.onnxruntime.threads import usable_cpus
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, OptionError
 
