@@ -247,16 +247,24 @@ class Context:
         shape, values = self.stretch(*operands)
         return self.tensor(self.emit.op(op, *values, **options), elem or operands[0].elem, shape)
 
+    def broadcast(self, *shapes: tuple[Dim, ...]) -> tuple[tuple[Dim, ...], bool]:
+        """Shape of the result, and whether every equality it rests on is certain.
+
+        Raises:
+            Refused: the shapes do not broadcast for any values of the names.
+        """
+        try:
+            return broadcast_shapes(shapes, self.ranges)
+        except ValueError as exc:
+            raise Refused(f"{exc}; the model is not valid") from exc
+
     def stretch(self, *operands: Tensor) -> tuple[tuple[Dim, ...], tuple[Value, ...]]:
         """The broadcast shape of tensors, and operands that broadcast to it.
 
         Raises:
             Refused: the shapes do not broadcast.
         """
-        try:
-            shape, certain = broadcast_shapes([operand.shape for operand in operands], self.ranges)
-        except ValueError as exc:
-            raise Refused(f"{exc}; the model is not valid") from exc
+        shape, certain = self.broadcast(*(operand.shape for operand in operands))
         if certain:
             return shape, tuple(self.value(operand) for operand in operands)
         # The condition left open has to reach the graph: it is checked there at run.

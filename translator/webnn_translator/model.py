@@ -11,7 +11,16 @@ from onnx import inliner
 
 from webnn_translator._errors import InvalidModel, UnsupportedOpset
 
-__all__ = ["NEWEST_OPSET", "OLDEST_OPSET", "expand_functions", "live_nodes", "opset_versions", "ordered", "reads"]
+__all__ = [
+    "NEWEST_OPSET",
+    "OLDEST_OPSET",
+    "check_text",
+    "expand_functions",
+    "live_nodes",
+    "opset_versions",
+    "ordered",
+    "reads",
+]
 
 OLDEST_OPSET: Final = 7
 NEWEST_OPSET: Final = onnx.defs.onnx_opset_version()
@@ -39,6 +48,24 @@ def opset_versions(model: onnx.ModelProto) -> dict[str, int]:
             opset=version,
         )
     return versions
+
+
+def check_text(graph: onnx.GraphProto) -> None:
+    """Names must be text: protobuf hands out what is no UTF-8 as bytes.
+
+    Raises:
+        InvalidModel: a name is not.
+    """
+    names = [graph.name, *(value.name for value in (*graph.input, *graph.output, *graph.initializer))]
+    names += [dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                check_text(attribute.g)
+    if any(not isinstance(name, str) for name in names):
+        raise InvalidModel("a name is not valid UTF-8")
 
 
 def expand_functions(model: onnx.ModelProto) -> onnx.ModelProto:

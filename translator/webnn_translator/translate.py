@@ -22,10 +22,10 @@ from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
 from webnn_translator.initializers import elem_of, read_tensor
-from webnn_translator.model import expand_functions, label_of, live_nodes, opset_versions, ordered, reads
+from webnn_translator.model import check_text, expand_functions, label_of, live_nodes, opset_versions, ordered, reads
 from webnn_translator.naming import Names, identifier, rename
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
-from webnn_translator.passes.inline import branch_nodes, operator_body
+from webnn_translator.passes.inline import branch_nodes, is_defined, operator_body
 from webnn_translator.registry import DOMAINS, find
 from webnn_translator.tensor import Known, Tensor
 
@@ -80,6 +80,7 @@ def translate(
     Raises:
         TranslateError: it cannot be expressed; the leaf says why.
     """
+    check_text(model.graph)
     versions = opset_versions(model)
     model = expand_functions(model)
     versions |= opset_versions(model)
@@ -167,7 +168,8 @@ class _Translation:
     def _lower(self, proto: onnx.NodeProto) -> None:
         domain = "" if proto.domain == "ai.onnx" else proto.domain
         op_type = f"{proto.domain}.{proto.op_type}" if domain else proto.op_type
-        self.emit.stem = identifier(next((name for name in proto.output if name), proto.op_type))
+        self.emit.stem = identifier(_prefix(proto))
+        refused = len(self.refusals)
         try:
             results = self._apply(proto, domain)
         except Refused as exc:
@@ -176,12 +178,19 @@ class _Translation:
             self._refuse(proto, op_type, f"WebNN does not allow it: {exc.reason}")
         except InvalidModel as exc:
             raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as exc:
+            # Rules rely on what ONNX promises of ranks and attributes; a model that breaks it can break them anywhere.
+            what = str(exc) or type(exc).__name__
+            self._refuse(proto, op_type, f"its inputs or attributes do not fit the operator: {what}")
         else:
             if results is not None:
                 for name, tensor in zip(proto.output, results, strict=False):
                     if name and tensor is not None:
                         self._define(name, tensor)
-        self.unknown.update(name for name in proto.output if name and name not in self.values)
+        lacking = [name for name in proto.output if name and name not in self.values]
+        if lacking and refused == len(self.refusals) and not any(name in self.unknown for name in reads(proto)):
+            self._refuse(proto, op_type, f"its definition does not give output '{lacking[0]}'")
+        self.unknown.update(lacking)
 
     def _apply(self, proto: onnx.NodeProto, domain: str) -> Sequence[Tensor | None] | None:
         """The node's results; None where it only depends on a refused one."""
@@ -221,7 +230,7 @@ class _Translation:
 
     def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[Tensor | None] | None:
         """An operator without a rule of its own, by ONNX's definition of it in terms of others."""
-        if domain:
+        if domain or not is_defined(proto.op_type, version):
             raise Refused(_missing(domain, proto.op_type, version))
         if any(name in self.unknown for name in proto.input):
             return None
@@ -302,9 +311,8 @@ class _Translation:
         operands: dict[str, Value] = {}
         self.emit.stem = "output"
         for output, final in output_names.items():
-            tensor = self._find(output)
             try:
-                operands[f"out:{final}"] = self.ctx.full(tensor)
+                operands[f"out:{final}"] = self.ctx.full(self._find(output))
             except (Refused, GraphError) as exc:
                 raise TranslateError(f"output '{output}': {exc.reason}") from exc
         built = self.emit.builder.build(operands)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import warnings
+
 import numpy as np
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
+from onnx.backend.test.loader import load_model_tests
 
+from webnn_runtime.format.errors import WebnnError
 from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset
 from webnn_translator.registry import find, operators
 from webnn_translator.translate import translate
@@ -165,3 +172,44 @@ def test_rules_of_all_versions_are_found() -> None:
         if not domain and entries[0].attributes is None:
             # The registry's versions are versions of the operator, or the first that is translated.
             assert onnx.defs.has(op_type, newest, "") or op_type in ("Scatter",)
+
+
+def mutated(model: onnx.ModelProto, rng: random.Random) -> onnx.ModelProto | None:
+    """A model with a few bytes changed, or a structure that no longer fits; None when it does not even parse."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    node, value = rng.choice(copy.graph.node), rng.choice(copy.graph.input)
+    dims = value.type.tensor_type.shape.dim
+    match rng.randrange(6):
+        case 0:
+            data = bytearray(model.SerializeToString())
+            for _ in range(rng.randrange(1, 4)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            try:
+                return onnx.ModelProto.FromString(bytes(data))
+            except DecodeError:
+                return None
+        case 1 if node.attribute:
+            attribute = rng.choice(node.attribute)
+            attribute.i, attribute.f = rng.choice([-5, 0, 7, 2**40]), rng.choice([0.0, float("nan"), 1e30])
+        case 2 if node.input:
+            del node.input[rng.randrange(len(node.input))]
+        case 3 if dims:
+            dims[rng.randrange(len(dims))].dim_value = rng.choice([0, 1, 5, 2**31, 2**40])
+        case 4:
+            value.type.tensor_type.elem_type = rng.choice([1, 2, 6, 7, 9, 10])
+        case _:
+            dims.add().dim_param = rng.choice("ab")
+    return copy
+
+
+def test_a_mutated_model_gives_an_answer_or_one_of_our_errors() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = [case.model for case in load_model_tests(kind="node") if case.model.graph.input]
+        rng = random.Random(11)
+        for _ in range(400):
+            model = mutated(rng.choice(cases), rng)
+            if model is not None:
+                with contextlib.suppress(WebnnError):
+                    translate(model)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numpy as np
-
 from webnn_runtime.format.dims import product
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.registry import onnx_op
+from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Tensor
 
 __all__ = ["gelu_tanh"]
@@ -190,8 +189,8 @@ def hardmax(ctx: Context, node: OnnxNode) -> Tensor:
     """1 at the first largest element along an axis, else 0."""
     x = node.input(0)
     axis = ctx.axis(node.integer("axis", -1), x.rank)
-    size = ctx.size(x.shape[axis], "the dimension of the axis")
+    size = x.shape[axis]
     best = ctx.emit.op("argMax", ctx.full(x), axis=axis, keepDimensions=True, outputDataType="int64")
-    row = np.arange(size, dtype=np.int64).reshape((size,) + (1,) * (x.rank - 1 - axis))
-    hit = ctx.elementwise("equal", ctx.tensor(best, Elem.INT64), ctx.known(row), elem=Elem.BOOL)
+    places = Tensor(Elem.INT64, (size,) + (1,) * (x.rank - 1 - axis), Affine(0, (1,) + (0,) * (x.rank - 1 - axis)))
+    hit = ctx.elementwise("equal", ctx.tensor(best, Elem.INT64), places, elem=Elem.BOOL)
     return ctx.elementwise("where", hit, ctx.scalar(1, x.elem), ctx.scalar(0, x.elem), elem=x.elem)

@@ -12,7 +12,7 @@ from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine, Relation, Undecided, broadcast_shapes, compare, map_items
+from webnn_translator.symbolic import Affine, Relation, Undecided, compare, map_items
 from webnn_translator.tensor import Tensor
 
 _COMPARISONS: Final = {
@@ -63,7 +63,7 @@ def _uniform_verdict(ctx: Context, op_type: str, a: Tensor, b: Tensor) -> Tensor
     verdicts = {relation(x, y, ctx.ranges) for x in ends_a for y in ends_b}
     if len(verdicts) != 1 or None in verdicts:
         return None
-    shape, certain = broadcast_shapes([a.shape, b.shape], ctx.ranges)
+    shape, certain = ctx.broadcast(a.shape, b.shape)
     return ctx.known(np.asarray(verdicts.pop()), Elem.BOOL, shape) if certain else None
 
 
@@ -85,10 +85,7 @@ def logic(ctx: Context, node: OnnxNode) -> Tensor:
         same = ctx.uniform(one)
         if same is None or node.op_type == "Xor":
             continue
-        try:
-            shape, certain = broadcast_shapes([a.shape, b.shape], ctx.ranges)
-        except ValueError as exc:
-            raise Refused(f"{exc}; the model is not valid") from exc
+        shape, certain = ctx.broadcast(a.shape, b.shape)
         if not certain:
             continue
         if bool(same) == (node.op_type == "And"):
@@ -108,7 +105,7 @@ def where(ctx: Context, node: OnnxNode) -> Tensor:
         return ctx.symbols(map_items(_chosen, *(items for items in known if items is not None)), a.elem)
     verdict = ctx.uniform(condition)
     chosen = a if verdict else b
-    shape, certain = broadcast_shapes([condition.shape, a.shape, b.shape], ctx.ranges)
+    shape, certain = ctx.broadcast(condition.shape, a.shape, b.shape)
     if verdict is not None and certain and chosen.shape == shape:
         return chosen
     return ctx.elementwise("where", condition, a, b, elem=a.elem)

@@ -17,7 +17,7 @@ from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.shape import convert
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine, Undecided, broadcast_shapes, map_items, truncated_div
+from webnn_translator.symbolic import Affine, Undecided, map_items, truncated_div
 from webnn_translator.tensor import Known, Quantised, Tensor
 
 __all__ = ["arithmetic"]
@@ -53,10 +53,7 @@ def _grid(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
     left, right = ctx.affine(a), ctx.affine(b)
     if left is None or right is None:
         return None
-    try:
-        shape, certain = broadcast_shapes([a.shape, b.shape], ctx.ranges)
-    except ValueError as exc:
-        raise Refused(f"{exc}; the model is not valid") from exc
+    shape, certain = ctx.broadcast(a.shape, b.shape)
     if not certain:
         return None
     x, y = (_aligned(grid, tensor, len(shape)) for grid, tensor in ((left, a), (right, b)))

@@ -225,8 +225,9 @@ def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     negative = ctx.elementwise("lesser", indices, ctx.scalar(0, Elem.INT64), elem=Elem.BOOL)
     indices = ctx.elementwise("where", negative, ctx.elementwise("add", indices, size), indices, elem=Elem.INT64)
     wide = reshape_to(ctx, indices, (*indices.shape[:axis], 1, *indices.shape[axis:]))
-    row = np.arange(count, dtype=np.int64).reshape((count,) + (1,) * (indices.rank - axis))
-    hit = ctx.elementwise("equal", wide, ctx.known(row), elem=Elem.BOOL)
+    trailing = indices.rank - axis
+    places = Tensor(Elem.INT64, (count,) + (1,) * trailing, Affine(0, (1,) + (0,) * trailing))
+    hit = ctx.elementwise("equal", wide, places, elem=Elem.BOOL)
     return ctx.elementwise("where", hit, on, off, elem=values.elem)
 
 

@@ -27,7 +27,7 @@ from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine, Items, broadcast_shapes
+from webnn_translator.symbolic import Affine, Items
 from webnn_translator.tensor import Columns, Known, Quantised, Tensor
 
 __all__ = ["expand_to", "reshape_to", "slice_of", "transposed"]
@@ -90,10 +90,7 @@ def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
 
 def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
     """Broadcast in both directions; carried out only where a consumer needs every element."""
-    try:
-        whole, certain = broadcast_shapes([x.shape, tuple(shape)], ctx.ranges)
-    except ValueError as exc:
-        raise Refused(f"{exc}; the model is not valid") from exc
+    whole, certain = ctx.broadcast(x.shape, tuple(shape))
     if whole == x.shape:
         return x
     items = ctx.items(x)

@@ -22,6 +22,7 @@ __all__ = ["cast_array", "convert"]
 
 # Cast weights of at least this many elements stay quantised.
 _WEIGHTS = 1 << 10
+_LONGEST = 1 << 24
 
 
 @onnx_op("Constant")
@@ -111,6 +112,8 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
         if step == 0:
             raise Refused("delta is 0; the model is not valid")
         count = max(0, int(np.ceil((float(last) - float(first)) / float(step))))
+        if count > _LONGEST:
+            raise Refused(f"it counts {count} numbers at once, which no model needs")
         if start.elem.is_float:
             values: Array = (first + np.arange(count).astype(start.elem.numpy) * step).astype(start.elem.numpy)
         else:

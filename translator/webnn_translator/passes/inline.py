@@ -11,7 +11,16 @@ import onnx
 
 from webnn_translator._errors import Refused
 
-__all__ = ["branch_nodes", "operator_body"]
+__all__ = ["branch_nodes", "is_defined", "operator_body"]
+
+
+def is_defined(op_type: str, version: int) -> bool:
+    """Whether ONNX defines an operator by others."""
+    try:
+        schema = onnx.defs.get_schema(op_type, version, "")
+    except onnx.defs.SchemaError:
+        return False
+    return bool(schema.has_function or schema.has_context_dependent_function)
 
 
 def operator_body(
