@@ -43,6 +43,8 @@ class Emitter:
         self.stem = ""
         self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, Any]]] = {}
         self._shared: dict[object, tuple[Value, ...]] = {}
+        # Weights used twice are one constant; the array is kept so that its id stays its own.
+        self._large: dict[tuple[int, DataType], tuple[object, Value]] = {}
         self._scalars: dict[tuple[DataType, tuple[int, ...], bytes], Value] = {}
 
     @property
@@ -56,6 +58,9 @@ class Emitter:
         key = (dtype, tuple(values.shape), values.tobytes()) if values.size <= 64 else None
         if key is not None and key in self._scalars:
             return self._scalars[key]
+        large = (id(array), dtype)
+        if key is None and large in self._large:
+            return self._large[large][1]
         made = self.builder.constant(values, dtype, name=self.builder.fresh("c"))
         if name:
             self.origins[made.name] = name
@@ -63,6 +68,8 @@ class Emitter:
             self.origins[made.name] = f"{self.stem}_const" if self.stem else "const"
         if key is not None:
             self._scalars[key] = made
+        else:
+            self._large[large] = array, made
         return made
 
     def array(self, value: Value) -> Array | None:

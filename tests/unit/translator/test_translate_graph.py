@@ -161,3 +161,22 @@ def test_a_mask_is_stretched_only_where_something_needs_it(build, agree) -> None
     feed = {"s": rng.standard_normal((2, 3, 4, 4)).astype(F), "m": rng.integers(0, 2, (2, 1, 1, 4))}
     found = agree(build(nodes, inputs, constants=constants), feed)
     assert ops(found) == ["notEqual", "where", "add"]
+
+
+def test_weights_that_are_used_twice_are_one_constant(build, agree) -> None:
+    # A language model whose output layer is its embedding table.
+    rng = np.random.default_rng(0)
+    q, scale = rng.integers(-127, 128, (100, 16)).astype(np.int8), (rng.random((100, 1)) + 0.1).astype(F)
+    nodes = [
+        N("DequantizeLinear", ["q", "s"], ["w"], axis=0),
+        N("Gather", ["w", "i"], ["h"]),
+        N("Transpose", ["w"], ["t"]),
+        N("MatMul", ["h", "t"], ["y"]),
+        N("Gather", ["w", "j"], ["z"]),
+    ]
+    inputs = {"i": (I64, (1, "n")), "j": (I64, (2,))}
+    model = build(nodes, inputs, ["y", "z"], constants={"q": q, "s": scale[:, 0]})
+    found = agree(model, {"i": np.asarray([[3, 99, 0]], I64), "j": np.asarray([1, 2], I64)}, tolerance=1e-3)
+    held = [constant.values.size for constant in found.graph.constants.values()]
+    # The rows that both gathers read, and the transpose.
+    assert held.count(1600) == 2

@@ -207,3 +207,18 @@ def test_a_dimension_may_be_allowed_to_be_empty(build, agree) -> None:
     assert found.dims[0].min_size == 0
     with pytest.raises(ShapeError, match="allows 1 to"):
         agree(model, feed)
+
+
+def test_integers_beside_dimensions_lose_their_high_bits_in_a_cast(build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Concat", ["l", "end"], ["both"], axis=0),
+        N("Cast", ["both"], ["narrow"], to=TensorProto.INT32),
+        N("Cast", ["narrow"], ["wide"], to=TensorProto.INT64),
+        N("Gather", ["wide", "one"], ["k"]),
+        N("Cast", ["k"], ["f"], to=TensorProto.FLOAT),
+        N("Mul", ["x", "f"], ["y"]),
+    ]
+    constants = {"one": ints(1), "end": ints(2**63 - 1)}
+    agree(build(nodes, {"x": (F, ("batch", "length"))}, constants=constants), {"x": x_of(2, 3)})

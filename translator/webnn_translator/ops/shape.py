@@ -15,7 +15,7 @@ from webnn_translator.elements import Elem
 from webnn_translator.initializers import elem_of, read_tensor
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine
+from webnn_translator.symbolic import Affine, map_items
 from webnn_translator.tensor import Columns, Known, Quantised, Symbols, Tensor
 
 __all__ = ["cast_array", "convert"]
@@ -162,8 +162,10 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
                 elem, x.shape, Quantised(array, x.elem, ones, np.zeros(ones.shape, array.dtype), content.name)
             )
         return Tensor(elem, x.shape, Known(cast_array(array, elem), content.name and f"{content.name}_{elem.text}"))
-    if isinstance(content, (Symbols, Affine, Columns)) and elem in (Elem.INT32, Elem.INT64):
-        # A dimension fits int32, so does every position; a product that does not is no shape at all.
+    if isinstance(content, Symbols) and elem in (Elem.INT32, Elem.INT64):
+        # Dimensions fit int32; plain integers beside them (2**63 - 1 for "the end") lose their high bits.
+        return Tensor(elem, x.shape, Symbols(map_items(lambda item: _wrapped(item, elem), content.items)))
+    if isinstance(content, (Affine, Columns)) and elem in (Elem.INT32, Elem.INT64):
         return Tensor(elem, x.shape, content)
     value = ctx.value(x)
     if elem is Elem.BOOL:
@@ -176,6 +178,13 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
         # Through int32, so that the low bits are kept as ONNX Runtime keeps them.
         value = ctx.emit.cast(value, DataType.INT32)
     return ctx.tensor(ctx.emit.cast(value, target), elem, x.shape)
+
+
+def _wrapped(item: Dim, elem: Elem) -> Dim:
+    if not isinstance(item, int):
+        return item
+    low, high = elem.integer_range
+    return (item - low) % (high - low + 1) + low
 
 
 def cast_array(array: Array, elem: Elem) -> Array:
