@@ -247,3 +247,37 @@ def test_a_written_out_gelu_without_a_layer_is_native(rust, on_isa):
     graph = builder.build({"y": whole, "x_too": x})
     facts = compare(rust, on_isa, graph, {"x": RANDOM.standard_normal((5, 77)).astype(np.float32)})
     assert facts["fused"] == {"gelu": 1}
+
+
+def written_out_norm(builder, x, *, square="mul", epsilon=1e-12, affine=True):
+    def mean(value):
+        return builder.op("reduceMean", value, axes=(2,), keep_dimensions=True)
+
+    centred = builder.op("sub", x, mean(x))
+    two = builder.constant(2.0, F32)
+    squared = builder.op("mul", centred, centred) if square == "mul" else builder.op("pow", centred, two)
+    deviation = builder.op("sqrt", builder.op("add", mean(squared), builder.constant(epsilon, F32)))
+    normal = builder.op("div", centred, deviation)
+    if affine:
+        normal = builder.op("mul", normal, builder.constant(BIAS))
+        normal = builder.op("add", builder.constant(BIAS[::-1].reshape(1, 1, 20)), normal)
+    return normal, deviation
+
+
+@pytest.mark.parametrize("square", ["mul", "pow"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_written_out_layer_normalisation_is_native(rust, on_isa, square, affine):
+    builder = GraphBuilder("norm", dims=[DynamicDim("batch", 64)])
+    x = builder.input("x", F32, (symbol("batch"), 7, 20))
+    graph = builder.build({"y": written_out_norm(builder, x, square=square, affine=affine)[0]})
+    facts = compare(rust, on_isa, graph, {"x": RANDOM.standard_normal((3, 7, 20)).astype(np.float32) * 2 + 1})
+    assert facts["fused"] == {"layerNormalization": 1}
+    assert facts["on_reference"] == {}
+
+
+def test_a_layer_normalisation_whose_deviation_is_a_result_stays_apart(rust):
+    builder = GraphBuilder("norm")
+    normal, deviation = written_out_norm(builder, builder.input("x", F32, (3, 7, 20)))
+    graph = builder.build({"y": normal, "deviation": deviation})
+    facts = compare(rust, None, graph, {"x": RANDOM.standard_normal((3, 7, 20)).astype(np.float32)})
+    assert facts["fused"] == {}

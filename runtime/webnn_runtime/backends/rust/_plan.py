@@ -19,6 +19,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
+from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ __all__ = ["plan"]
 _ACTIVATIONS: Final = frozenset({"gelu", "relu", "tanh"})
 _VIEWS: Final = frozenset({"reshape", "transpose"})
 
-Match: TypeAlias = AttentionMatch | LinearMatch | GeluMatch
+Match: TypeAlias = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch
 
 
 def plan(graph: Graph, engine: Engine) -> tuple[tuple[Step, tuple[str, ...]], ...]:
     """The steps in order, each with the values that nothing after it reads."""
-    matches = _disjoint((*find_attention(graph), *find_linear(graph), *find_gelu(graph)))
+    matches = _disjoint((*find_attention(graph), *find_linear(graph), *find_gelu(graph), *find_layer_norm(graph)))
     swallowed = {name: match for match in matches for name in match.nodes}
     steps: list[Step] = []
     for node in graph.nodes:
@@ -51,6 +52,8 @@ def plan(graph: Graph, engine: Engine) -> tuple[tuple[Step, tuple[str, ...]], ..
 def _step(engine: Engine, match: Match) -> Step:
     if isinstance(match, LinearMatch):
         return LinearStep(engine, match)
+    if isinstance(match, LayerNormMatch):
+        return LayerNormStep(engine, match)
     if isinstance(match, GeluMatch):
         return ActivationStep(engine, "gelu", match.source, match.result)
     return AttentionStep(engine, match)
@@ -66,10 +69,6 @@ def _alone(graph: Graph, engine: Engine, node: Node) -> Step:
             return MatmulStep(engine, node)
         if node.op in _ACTIVATIONS and node.inputs[0] is not None:
             return ActivationStep(engine, node.op, node.inputs[0], node.name)
-        if node.op == "layerNormalization":
-            axes = node.options["axes"]
-            if isinstance(axes, tuple) and axes and axes == tuple(range(kind.rank - len(axes), kind.rank)):
-                return LayerNormStep(engine, node, len(axes))
     return ReferenceStep(node)
 
 

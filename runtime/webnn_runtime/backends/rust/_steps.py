@@ -13,6 +13,7 @@ from webnn_runtime.backends.rust._layout import dense, heads, permuted
 from webnn_runtime.format.binding import concrete_shape
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch
+from webnn_runtime.passes.layer_norm import LayerNormMatch
 from webnn_runtime.passes.linear import LinearMatch
 from webnn_runtime.reference import evaluate
 
@@ -123,21 +124,20 @@ class LayerNormStep(Step):
 
     label = "layerNormalization"
 
-    def __init__(self, engine: Engine, node: Node, axes: int) -> None:
+    def __init__(self, engine: Engine, match: LayerNormMatch) -> None:
         self._engine = engine
-        self._axes = axes
-        self._epsilon = float(node.options["epsilon"])  # type: ignore[arg-type]  # the table says it is a number
-        self._has_scale = node.inputs[1] is not None
-        self.reads = tuple(value for value in node.inputs if value is not None)
-        self.makes = node.outputs
+        self._match = match
+        self.reads = match.operands
+        self.makes = (match.result,)
 
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:  # noqa: ARG002
+        match = self._match
         x, *rest = (dense(operand) for operand in operands)
-        scale = rest.pop(0).reshape(-1) if self._has_scale else None
-        bias = rest.pop(0).reshape(-1) if rest else None
-        rows = x.reshape(-1, math.prod(x.shape[-self._axes :]))
+        scale = rest.pop(0).reshape(-1) if match.scale is not None else None
+        bias = rest.pop(0).reshape(-1) if match.bias is not None else None
+        rows = x.reshape(-1, math.prod(x.shape[-match.axes :]))
         out = np.empty(rows.shape, np.float32)
-        return (self._engine.layer_norm(rows, scale, bias, self._epsilon, out).reshape(x.shape),)
+        return (self._engine.layer_norm(rows, scale, bias, match.epsilon, out).reshape(x.shape),)
 
 
 class ActivationStep(Step):
