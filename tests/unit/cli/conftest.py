@@ -26,7 +26,8 @@ class Ran:
     @property
     def json(self) -> dict[str, Any]:
         (line,) = self.out.splitlines()
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 @pytest.fixture

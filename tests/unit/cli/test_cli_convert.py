@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import webnn_runtime
 from webnn_runtime.format.bundle import load_bundle
-from webnn_runtime.format.graph import Graph
 from webnn_translator import bundling
+from webnn_translator.translate import Translation, translate
 
 SOURCES = Path(webnn_runtime.__file__).resolve().parents[2]
 
@@ -89,14 +89,11 @@ def test_converting_twice_gives_the_same_bytes(run: Callable[..., Any], dense: P
         assert (dense.parent / "one" / name).read_bytes() == (dense.parent / "two" / name).read_bytes()
 
 
-def wrong_translation(model: Any, **options: Any) -> Graph:
+def wrong_translation(model: Any, **options: Any) -> Translation:
     """A translator with a mistake: the bias is too small."""
     bias = next(tensor for tensor in model.graph.initializer if tensor.name == "b")
     bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) * np.float32(0.9), "b"))
-    return RIGHT(model, **options)
-
-
-RIGHT = bundling.translate
+    return translate(model, **options)
 
 
 def test_a_failed_check_leaves_no_bundle(run: Callable[..., Any], dense: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,8 @@ def model() -> bytes:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
         [numpy_helper.from_array(np.ones(3, np.float32), "w")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    whole: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    return whole
 
 
 def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any) -> None:
