@@ -14,7 +14,7 @@ from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate, substitute
 from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, DimCheck, Graph, OptionValue, TensorType
 
-__all__ = ["bind_inputs", "bind_shapes", "concrete_options", "concrete_shape"]
+__all__ = ["bind_inputs", "bind_shapes", "check_inputs", "concrete_options", "concrete_shape"]
 
 
 def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
@@ -25,12 +25,20 @@ def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
         ShapeError: a shape does not fit, a name is out of its range or bound twice differently, or a
             condition left open at build fails.
     """
-    missing = [name for name in graph.inputs if name not in inputs]
-    unknown = [name for name in inputs if name not in graph.inputs]
-    if missing or unknown:
+    return bind_shapes(graph, dict(zip(graph.inputs, check_inputs(graph, inputs), strict=True)))
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> tuple[tuple[int, ...], ...]:
+    """Check names and types of the arrays of a call; returns their shapes in the order of the graph's inputs.
+
+    Raises:
+        OperandError: an input is missing, unknown, not an array, or of another type.
+    """
+    if inputs.keys() != graph.inputs.keys():
         raise OperandError(
             f"inputs given: {', '.join(inputs) or 'none'}; the graph needs exactly: {', '.join(graph.inputs) or 'none'}"
         )
+    shapes = []
     for name, kind in graph.inputs.items():
         array = inputs[name]
         if not isinstance(array, np.ndarray):
@@ -39,7 +47,8 @@ def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
             raise OperandError(
                 f"input '{name}' is {array.dtype}; the graph needs {kind.dtype.value} (convert it with astype)"
             )
-    return bind_shapes(graph, {name: array.shape for name, array in inputs.items()})
+        shapes.append(array.shape)
+    return tuple(shapes)
 
 
 def bind_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
