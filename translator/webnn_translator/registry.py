@@ -33,6 +33,7 @@ FAMILIES: Final = (
     "comparison",
     "shape",
     "layout",
+    "slicing",
     "indexing",
     "matmul",
     "normalization",

@@ -368,6 +368,21 @@ def test_integer_matmul_is_exact_for_long_rows(inner, build, agree) -> None:
     agree(model, {"a": a})
 
 
+def test_matmul_between_quantised_tensors(build, agree) -> None:
+    a, b = RNG.integers(0, 256, (3, 40)).astype(np.uint8), RNG.integers(-127, 128, (40, 5)).astype(np.int8)
+    constants = {
+        "sa": np.asarray(0.02, F),
+        "za": np.asarray(120, np.uint8),
+        "b": b,
+        "sb": np.asarray(0.01, F),
+        "zb": np.asarray(0, np.int8),
+        "sy": np.asarray(0.05, F),
+        "zy": np.asarray(110, np.uint8),
+    }
+    node = N("QLinearMatMul", ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"], ["y"])
+    agree(build([node], {"a": (np.uint8, (3, 40))}, constants=constants), {"a": a})
+
+
 def test_four_bit_matmul(build, agree) -> None:
     packed = RNG.integers(0, 256, (6, 2, 16)).astype(np.uint8)
     constants = {

@@ -11,10 +11,11 @@ from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
-from webnn_translator.ops.layout import reshape_to, slice_of, transposed
+from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.ops.normalization import layer_norm
 from webnn_translator.ops.shape import convert
+from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Tensor

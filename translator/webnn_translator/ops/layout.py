@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 
-from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import (
     Dim,
     SymbolicDim,
     bounds,
-    ceil_div,
-    dim_max,
-    dim_min,
-    is_at_least,
     is_equal,
     names_of,
     product,
-    symbol,
 )
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
-from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine, Items
+from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Columns, Known, Quantised, Tensor
 
-__all__ = ["expand_to", "reshape_to", "slice_of", "transposed"]
+__all__ = ["expand_to", "reshape_to", "transposed"]
 
 
 def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
@@ -253,191 +245,6 @@ def _columns(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor | None:
     return Tensor(first.elem, (*first.shape[:-1], len(parts)), Columns(tuple(grid for grid in grids if grid)))
 
 
-@onnx_op("Split", since=2)
-def split_before_13(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
-    """Sizes are an attribute; without them the parts are equal."""
-    return _split(ctx, node, node.integers("split") if node.has("split") else None)
-
-
-@onnx_op("Split", since=13)
-def split_before_18(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
-    """Sizes are an input; without them the parts are equal."""
-    sizes = node.optional(1)
-    return _split(ctx, node, None if sizes is None else ctx.dims(sizes, "the sizes"))
-
-
-@onnx_op("Split", since=18)
-def split(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
-    """Without sizes `num_outputs` parts, the last one smaller where they do not divide."""
-    sizes = node.optional(1)
-    if sizes is not None:
-        return _split(ctx, node, ctx.dims(sizes, "the sizes"))
-    x = node.input(0)
-    parts = node.integer("num_outputs")
-    dim = ctx.size(x.shape[ctx.axis(node.integer("axis", 0), x.rank)], "the split dimension")
-    each = -(-dim // parts)
-    return _split(ctx, node, [each] * (parts - 1) + [dim - each * (parts - 1)])
-
-
-def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Tensor | None]:
-    x = node.input(0)
-    axis = ctx.axis(node.integer("axis", 0), x.rank)
-    if sizes is None:
-        whole = x.shape[axis]
-        each = whole // len(node.outputs)
-        if each * len(node.outputs) != whole:
-            raise Refused(f"dimension {whole} is not divided by {len(node.outputs)}")
-        sizes = [each] * len(node.outputs)
-    if len(sizes) != len(node.outputs):
-        raise Refused(f"{len(sizes)} sizes for {len(node.outputs)} outputs; the model is not valid")
-    if not ctx.same(sum(sizes[1:], sizes[0]), x.shape[axis]):
-        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}")
-    if ctx.items(x) is None and not isinstance(x.content, Affine) and all(size != 0 for size in sizes):
-        parts = ctx.emit.op_many("split", ctx.full(x), splits=tuple(sizes), axis=axis)
-        return [ctx.tensor(part, x.elem) for part in parts]
-    starts = list(accumulate(sizes, initial=0))
-    return [slice_of(ctx, x, {axis: (start, size, 1)}) for start, size in zip(starts, sizes, strict=False)]
-
-
-def slice_of(ctx: Context, x: Tensor, cuts: dict[int, tuple[Dim, Dim, int]]) -> Tensor:
-    """Per axis (start, number of elements, step): a positive or negative step through existing elements."""
-    cuts = {axis: cut for axis, cut in cuts.items() if cut[:2] != (0, x.shape[axis]) or cut[2] != 1}
-    if not cuts:
-        return x
-    shape = tuple(cuts[axis][1] if axis in cuts else dim for axis, dim in enumerate(x.shape))
-    if isinstance(x.content, Affine):
-        offset, strides = x.content.offset, list(x.content.strides)
-        for axis, (start, _, step) in cuts.items():
-            offset = offset + start * strides[axis]
-            strides[axis] = strides[axis] * step
-        return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
-    items = ctx.items(x)
-    if items is not None and all(isinstance(dim, int) for cut in cuts.values() for dim in cut):
-        return ctx.symbols(_picked(items, cuts), x.elem)
-    grid = ctx.affine(x) if x.elem in (Elem.INT32, Elem.INT64) else None
-    if grid is not None and any(isinstance(dim, SymbolicDim) for dim in shape):
-        # A table of positions, cut to a dynamic length: still positions.
-        offset, strides = grid.offset, list(grid.strides)
-        for axis, (start, _, step) in cuts.items():
-            offset = offset + start * strides[axis]
-            strides[axis] = strides[axis] * step
-        return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
-    if any(dim == 0 for dim in shape):
-        # Only a Concat or a Shape can make use of it: WebNN has no empty tensors.
-        return Tensor(x.elem, shape, Known(np.zeros(0, x.elem.numpy)))
-    if isinstance(x.content, Quantised):
-        return ctx.tensor(_sliced(ctx, ctx.dequantised(x.content), cuts), x.elem)
-    return ctx.tensor(_sliced(ctx, ctx.full(x), cuts), x.elem)
-
-
-def _picked(items: Items, cuts: dict[int, tuple[Dim, Dim, int]]) -> Items:
-    for axis, (start, count, step) in cuts.items():
-        indices = [int(str(start)) + step * k for k in range(int(str(count)))]
-        items = np.take(items, indices, axis)
-    return items
-
-
-def _sliced(ctx: Context, value: Value, cuts: dict[int, tuple[Dim, Dim, int]]) -> Value:
-    turned = [axis for axis, cut in cuts.items() if cut[2] < 0]
-    if turned:
-        # Backwards is forwards through the reversed tensor.
-        value = ctx.emit.op("reverse", value, axes=tuple(turned))
-    starts: list[Dim] = [0] * value.rank
-    sizes: list[Dim] = list(value.shape)
-    strides = [1] * value.rank
-    for axis, (start, count, step) in cuts.items():
-        starts[axis] = value.shape[axis] - 1 - start if step < 0 else start
-        strides[axis] = abs(step)
-        sizes[axis] = (count - 1) * abs(step) + 1
-    return ctx.emit.slice(value, starts, sizes, strides)
-
-
-@onnx_op("Slice")
-def slice_before_10(ctx: Context, node: OnnxNode) -> Tensor:
-    """Starts, ends and axes are attributes; there are no steps."""
-    starts, ends = node.integers("starts"), node.integers("ends")
-    axes = node.integers("axes", tuple(range(len(starts))))
-    return _slice(ctx, node.input(0), starts, ends, axes, (1,) * len(starts))
-
-
-@onnx_op("Slice", since=10)
-def slice_(ctx: Context, node: OnnxNode) -> Tensor:
-    """Starts, ends, axes and steps are inputs."""
-    starts = ctx.dims(node.input(1), "starts")
-    ends = ctx.dims(node.input(2), "ends")
-    axes_input, steps_input = node.optional(3), node.optional(4)
-    axes = tuple(range(len(starts))) if axes_input is None else ctx.ints(axes_input, "axes")
-    steps = (1,) * len(starts) if steps_input is None else ctx.ints(steps_input, "steps")
-    return _slice(ctx, node.input(0), starts, ends, axes, steps)
-
-
-def _slice(
-    ctx: Context, x: Tensor, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[int], steps: Sequence[int]
-) -> Tensor:
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise Refused("starts, ends, axes and steps differ in length; the model is not valid")
-    cuts: dict[int, tuple[Dim, Dim, int]] = {}
-    for start, end, axis, step in zip(starts, ends, ctx.axes(axes, x.rank), steps, strict=True):
-        if step == 0:
-            raise Refused("a step is 0; the model is not valid")
-        dim = x.shape[axis]
-        if isinstance(dim, int) and isinstance(start, int) and isinstance(end, int):
-            picked = range(*slice(start, _end(end, step), step).indices(dim))
-            cuts[axis] = (picked.start, len(picked), step) if len(picked) else (0, 0, 1)
-        else:
-            cuts[axis] = _dynamic_cut(ctx, x, dim, start, end, step)
-    return slice_of(ctx, x, cuts)
-
-
-def _end(end: int, step: int) -> int | None:
-    # The smallest integers mean "past the first element" when going backwards; Python spells that None.
-    return None if step < 0 and end <= -(2**31) else end
-
-
-def _dynamic_cut(ctx: Context, x: Tensor, dim: Dim, start: Dim, end: Dim, step: int) -> tuple[Dim, Dim, int]:
-    first = _clamped(ctx, start, dim, x)
-    if step < 0:
-        if isinstance(start, int) and start in (-1, 2**31 - 1, 2**63 - 1) and isinstance(end, int) and end < -(2**30):
-            return dim - 1, ceil_div(dim, -step), step
-        raise Refused("a negative step over a dynamic dimension, other than over all of it", sorted(names_of(dim)))
-    last = _clamped(ctx, end, dim, x)
-    length = last - first
-    if is_at_least(length, 0, ctx.ranges) is not True:
-        length = dim_max(length, 0, ctx.ranges)
-    return first, ceil_div(length, step), step
-
-
-def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
-    """A start or end: negative ones count from the end, and both are clamped to 0..dim."""
-    if isinstance(position, int):
-        if position >= 0:
-            if position >= 2**31 - 1:
-                return dim
-        else:
-            if position <= -(2**31) + 1:
-                return 0
-            position = dim_max(dim + position, 0, ctx.ranges)
-    elif is_at_least(position, 0, ctx.ranges) is not True:
-        if is_at_least(-position, 1, ctx.ranges) is True:
-            position = dim + position
-        if is_at_least(position, 0, ctx.ranges) is not True:
-            names = sorted(names_of(position))
-            raise Refused(f"whether {position} is negative depends on {', '.join(names)}", names)
-    if is_at_least(dim, position, ctx.ranges):
-        return position
-    if isinstance(dim, int) and isinstance(position, SymbolicDim) and ctx.array(x) is not None:
-        # A constant table cut to a dynamic length: more than the table holds is an error further on.
-        name = min(names_of(position))
-        if position == symbol(name):
-            ctx.narrow(name, dim, f"a constant table of {dim} is cut to it")
-            return position
-    return dim_min(position, dim, ctx.ranges)
-
-
-def _name_alone(dim: SymbolicDim) -> Dim:
-    return symbol(next(iter(names_of(dim))))
-
-
 @onnx_op("Tile", since=6)
 def tile(ctx: Context, node: OnnxNode) -> Tensor:
     """The tensor repeated along each axis."""
@@ -454,55 +261,6 @@ def tile(ctx: Context, node: OnnxNode) -> Tensor:
     if all(repeat == 1 or dim == 1 for repeat, dim in zip(repeats, x.shape, strict=True)):
         return expand_to(ctx, x, [dim * repeat for dim, repeat in zip(x.shape, repeats, strict=True)])
     return ctx.tensor(ctx.emit.op("tile", ctx.full(x), repetitions=repeats), x.elem)
-
-
-@onnx_op("Pad", since=2)
-def pad_before_11(ctx: Context, node: OnnxNode) -> Tensor:
-    """Pads and value are attributes."""
-    x = node.input(0)
-    return _pad(ctx, node, x, node.integers("pads"), tuple(range(x.rank)), node.number("value", 0.0))
-
-
-@onnx_op("Pad", since=11)
-def pad(ctx: Context, node: OnnxNode) -> Tensor:
-    """Pads and value are inputs; since version 18 there are axes."""
-    x, value, axes_input = node.input(0), node.optional(2), node.optional(3)
-    axes = tuple(range(x.rank)) if axes_input is None else ctx.axes(ctx.ints(axes_input, "axes"), x.rank)
-    number = 0 if value is None else ctx.constant(value, "the padding value").reshape(())[()].item()
-    return _pad(ctx, node, x, ctx.dims(node.input(1), "pads"), axes, number)
-
-
-def _pad(ctx: Context, node: OnnxNode, x: Tensor, pads: Sequence[Dim], axes: Sequence[int], number: float) -> Tensor:
-    mode = node.choice("mode", "constant", "constant", "reflect", "edge")
-    if len(pads) != 2 * len(axes):
-        raise Refused(f"{len(pads)} pads for {len(axes)} axes; the model is not valid")
-    begins: list[Dim] = [0] * x.rank
-    ends: list[Dim] = [0] * x.rank
-    cuts: dict[int, tuple[Dim, Dim, int]] = {}
-    for index, axis in enumerate(axes):
-        begin, end = pads[index], pads[index + len(axes)]
-        for amount in (begin, end):
-            if isinstance(amount, SymbolicDim) and is_at_least(amount, 0, ctx.ranges) is not True:
-                raise Refused(f"whether the padding {amount} is negative is not known", sorted(names_of(amount)))
-        cut_begin, cut_end = (-amount if isinstance(amount, int) and amount < 0 else 0 for amount in (begin, end))
-        if cut_begin or cut_end:
-            if mode != "constant":
-                raise Refused(f"negative padding in mode {mode}")
-            cuts[axis] = (cut_begin, x.shape[axis] - cut_begin - cut_end, 1)
-        begins[axis], ends[axis] = (0 if cut_begin else begin), (0 if cut_end else end)
-    x = slice_of(ctx, x, cuts)
-    if all(amount == 0 for amount in (*begins, *ends)):
-        return x
-    wire = {"constant": "constant", "reflect": "reflection", "edge": "edge"}[mode]
-    made = ctx.emit.op(
-        "pad",
-        ctx.full(x),
-        beginningPadding=tuple(begins),
-        endingPadding=tuple(ends),
-        mode=wire,
-        value=number if mode == "constant" else 0,
-    )
-    return ctx.tensor(made, x.elem)
 
 
 @onnx_op("Trilu", since=14)

@@ -141,12 +141,34 @@ def dynamic_quantize(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 @onnx_op("MatMulInteger", since=10)
 def matmul_integer(ctx: Context, node: OnnxNode) -> Tensor:
     """Exact int32 sums, through float products of slices short enough that none of them rounds."""
-    a, b = node.input(0), node.input(1)
-    left = _centred(ctx, a, node.optional(2), rows=True)
-    right = _centred(ctx, b, node.optional(3), rows=False)
+    return _integer_product(ctx, node.input(0), node.optional(2), node.input(1), node.optional(3))
+
+
+@onnx_op("QLinearMatMul", since=10)
+def qlinear_matmul(ctx: Context, node: OnnxNode) -> Tensor:
+    """The exact integer product, scaled, rounded to even, moved to the zero point and kept in range."""
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = (node.input(index) for index in range(8))
+    for part in (a_scale, a_zero, y_scale, y_zero):
+        if any(dim != 1 for dim in part.shape):
+            raise Refused("scales and zero points per row are not supported")
+    if a.rank < 2 or b.rank < 2:
+        raise Refused(f"operands are {a} and {b}; vectors are not supported")
+    total = convert(ctx, _integer_product(ctx, a, a_zero, b, b_zero), Elem.FLOAT)
+    scales = [convert(ctx, part, Elem.FLOAT) for part in (a_scale, b_scale, y_scale)]
+    factor = ctx.elementwise("div", ctx.elementwise("mul", scales[0], scales[1]), scales[2])
+    rounded = ctx.elementwise("roundEven", ctx.elementwise("mul", total, factor))
+    low, high = y_zero.elem.integer_range
+    moved = ctx.elementwise("add", rounded, convert(ctx, y_zero, Elem.FLOAT))
+    kept = ctx.elementwise("clamp", moved, minValue=float(low), maxValue=float(high))
+    return ctx.tensor(ctx.emit.cast(ctx.full(kept), ctx.carrier(y_zero.elem)), y_zero.elem)
+
+
+def _integer_product(ctx: Context, a: Tensor, a_zero: Tensor | None, b: Tensor, b_zero: Tensor | None) -> Tensor:
+    left = _centred(ctx, a, a_zero, rows=True)
+    right = _centred(ctx, b, b_zero, rows=False)
     inner = ctx.size(a.shape[-1], "the inner dimension")
     total: Tensor | None = None
-    for start, count in _exact_slices(ctx, inner, b, node.optional(3)):
+    for start, count in _exact_slices(ctx, inner, b, b_zero):
         rows = _cut(ctx, left, -1, start, count)
         columns = _cut(ctx, right, -2 if b.rank > 1 else -1, start, count)
         whole = convert(ctx, matmul_of(ctx, rows, columns), Elem.INT32)
