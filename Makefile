@@ -33,12 +33,19 @@ lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and th
 bench: $(VENV)/.models $(VENV)/.native ## check answers, then time them, against rivals on the same threads
 	$(BIN)/python -m pytest -m bench --timeout 0 tests/benchmarks
 
-conformance: $(VENV)/.models $(VENV)/.native ## run the operator cases of the folder WEBNN_CONFORMANCE_DIR on every backend
+# The command reports every miss and ends with 8; which of them are known and why is a matter of the tests.
+conformance: $(VENV)/.dev $(VENV)/.native ## run the cases of the folder WEBNN_CONFORMANCE_DIR on every backend
+	@test -n "$$WEBNN_CONFORMANCE_DIR" || { echo "WEBNN_CONFORMANCE_DIR is not set; let it name a folder of case files" >&2; exit 2; }
+	@mkdir -p build
+	@for name in $$($(BIN)/python -c 'from webnn_runtime.backends import available_backends as f; print(*f())'); do \
+		$(BIN)/webnn conformance "$$WEBNN_CONFORMANCE_DIR" --backend $$name --html build/conformance-$$name.html || test $$? -eq 8 || exit 1; \
+	done
 	$(BIN)/python -m pytest tests/conformance
 
 docs: $(VENV)/.dev ## write the generated pages of docs/ again
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/generate_stubs.py
+	$(BIN)/python scripts/generate_operator_limits.py
 
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from webnn_runtime.backends import Backend, CompileOptions
-from webnn_runtime.conformance import Case, Verdict, load_cases, run_case
+from webnn_runtime.conformance import AnyCase, Verdict, load_cases, run_case
 
 # Starting a second thread takes longer than any of these graphs.
 ONE_THREAD = CompileOptions(threads=1)
@@ -25,7 +25,7 @@ with_cases = pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for
 
 @with_cases
 @pytest.mark.parametrize("all_constant", [False, True], ids=["as declared", "all constant"])
-def test_a_published_case_gives_the_expected_outputs(backend: Backend, case: Case, all_constant: bool) -> None:
+def test_a_published_case_gives_the_expected_outputs(backend: Backend, case: AnyCase, all_constant: bool) -> None:
     outcome = run_case(case, backend, all_constant=all_constant, options=ONE_THREAD)
     stated = outcome.verdict is Verdict.UNSUPPORTED and any(
         reason in outcome.message for reason in backend.unsupported.values()
