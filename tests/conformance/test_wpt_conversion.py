@@ -108,7 +108,9 @@ def test_what_must_be_refused_has_no_output_and_the_rest_has_what_is_asserted(co
 
 
 def test_a_refusal_that_a_test_catches_itself_is_seen(converted: Path) -> None:
-    pools = [test for test in read_tests(converted, "validation_tests/operators") if test["operator"] == "averagePool2d"]
+    pools = [
+        test for test in read_tests(converted, "validation_tests/operators") if test["operator"] == "averagePool2d"
+    ]
     accepted = [len(test["inputs"]["input"]["shape"]) for test in pools if "output" in test]
     refused = [len(test["inputs"]["input"]["shape"]) for test in pools if "output" not in test]
     assert (accepted, refused) == ([4], [0, 1, 2, 3, 5, 6, 7, 8])

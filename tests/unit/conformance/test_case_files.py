@@ -256,3 +256,11 @@ def test_the_tolerances_of_several_operators_add_up() -> None:
     x = builder.input("x", DataType.FLOAT32, (2,))
     graph = builder.build({"y": builder.op("erf", builder.op("div", x, builder.op("add", x, x)))})
     assert tolerance_of(graph) == Tolerance(ulp=3, absolute=1 / 1024)
+
+
+def test_the_example_of_the_documentation_passes(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "conformance.md").read_text(encoding="utf-8")
+    example = page.split("```json\n")[1].split("```")[0]
+    (tmp_path / "example.json").write_text(example, encoding="utf-8")
+    found = list(load_cases(tmp_path))
+    assert [run_case(each, NUMPY).verdict for each in found] == [Verdict.PASSED, Verdict.PASSED]
