@@ -11,14 +11,14 @@ const MAX_RANK = 8;
 
 // The answer to "what is its type?" of a result that nobody computed; assertions fill in what it should be.
 class Probe {
-  constructor(output, key) {
+  constructor(operand, key) {
     // A function, for older tests call what newer ones read.
-    return new Proxy(() => this.proxy, {
+    return new Proxy(() => undefined, {
       get: (_, name) => {
-        if (name === PROBE) return {output, key};
-        throw new NotConvertible(`the ${key} of a result is used to compute something`);
+        if (name === PROBE) return {output: operand.output, key};
+        return operand.stop(`the ${key} of a result is used to compute something`);
       },
-      apply: () => new Probe(output, key),
+      apply: () => new Probe(operand, key),
     });
   }
 }
@@ -34,11 +34,11 @@ export class Operand {
   }
 
   get dataType() {
-    return this.descriptor ? this.descriptor.dataType : new Probe(this.output, 'dataType');
+    return this.descriptor ? this.descriptor.dataType : new Probe(this, 'dataType');
   }
 
   get shape() {
-    return this.descriptor ? this.descriptor.shape : new Probe(this.output, 'shape');
+    return this.descriptor ? this.descriptor.shape : new Probe(this, 'shape');
   }
 }
 
@@ -92,28 +92,39 @@ export function fakeContext(recording) {
 }
 
 export function fakeBuilder(recording) {
+  const stop = (reason) => recording().stop(reason);
+
+  // The descriptor, or the end of the test: what is thrown here the test might catch itself.
+  const described = (given, exactness) => {
+    try {
+      return descriptor(given, exactness);
+    } catch (error) {
+      return stop(error.message);
+    }
+  };
+
   const builder = guarded('MLGraphBuilder', {input, constant}, recording, (name) => {
     const row = recording().table.operators[name];
     return row && ((...given) => operation(name, row, given));
   });
 
   function input(name, given) {
-    const arguments_ = [{name: plain(name)}, ...members(descriptor(given, {exact: false}))];
+    const arguments_ = [{name: plain(name)}, ...members(described(given, {exact: false}))];
     return recording().call(builder, 'input', {arguments: arguments_}, (record) => {
-      record.output = descriptor(given, {exact: true});
+      record.output = described(given, {exact: true});
       return new Operand(builder, {name, descriptor: record.output, constant: false});
     });
   }
 
   function constant(first, second) {
     const isScalar = typeof first === 'string';
-    const what = isScalar ? {dataType: first, shape: []} : descriptor(first, {exact: false});
+    const what = isScalar ? {dataType: first, shape: []} : described(first, {exact: false});
     if (isScalar && typeof second === 'bigint' && what.dataType.startsWith('float')) {
-      recording().stop('a BigInt for a type of fractions, which only JavaScript tells from a number');
+      stop('a BigInt for a type of fractions, which only JavaScript tells from a number');
     }
     const last = isScalar ? [{value: plain(second)}] : [{shape: what.shape}, {buffer: buffer(second)}];
     return recording().call(builder, 'constant', {arguments: [{dataType: what.dataType}, ...last]}, (record) => {
-      record.output = isScalar ? what : descriptor(first, {exact: true});
+      record.output = isScalar ? what : described(first, {exact: true});
       return new Operand(builder, {name: 'constant', descriptor: record.output, constant: true});
     });
   }
@@ -121,8 +132,8 @@ export function fakeBuilder(recording) {
   function buffer(given) {
     const kind = Object.prototype.toString.call(given).slice(8, -1);
     const type = ArrayBuffer.isView(given) ? given.constructor.name : 'ArrayBuffer';
-    if (typeof given?.byteLength !== 'number') recording().stop(`a constant made of a ${kind}`);
-    if (type === 'Uint16Array') recording().stop('a Uint16Array, which stands for float16 only in JavaScript');
+    if (typeof given?.byteLength !== 'number') stop(`a constant made of a ${kind}`);
+    if (type === 'Uint16Array') stop('a Uint16Array, which stands for float16 only in JavaScript');
     return {type, byteLength: given.byteLength};
   }
 
@@ -133,15 +144,16 @@ export function fakeBuilder(recording) {
       operands: new Map(),
       values: names.slice(0, given.length).map((name, place) => [name, given[place]]),
       options: {...extra},
+      limits: row.limits,
     };
     return recording().call(builder, operator, call, (record) => {
       const count = results(row, call, record);
       if (count === null) {
         record.output = {};
-        return new Operand(builder, {producer: record, output: record.output});
+        return new Operand(builder, {producer: record, output: record.output, stop});
       }
       record.output = Array.from({length: count}, () => ({}));
-      return record.output.map((output, place) => new Operand(builder, {producer: record, place, output}));
+      return record.output.map((output, place) => new Operand(builder, {producer: record, place, output, stop}));
     });
   }
 
@@ -205,7 +217,12 @@ function written(name, call) {
     return plain(given);
   };
 
-  const named = (entries) => entries.map(([key, given]) => [key, value(given)]).filter(([, each]) => each !== undefined);
+  // A string where an operand belongs must not be taken for the name of one.
+  const named = (entries, isOperand) => {
+    const literal = (key, given) => typeof given === 'string' && isOperand(key);
+    const pairs = entries.map(([key, given]) => [key, literal(key, given) ? {literal: given} : value(given)]);
+    return pairs.filter(([, each]) => each !== undefined);
+  };
 
   const step = (producer) => {
     if (producer.builder !== call.builder) throw new NotConvertible('a result of another builder');
@@ -217,8 +234,9 @@ function written(name, call) {
   };
 
   const argumentsOf = (made_) => {
-    const options = Object.fromEntries(named(Object.entries(made_.options)));
-    const list = named(made_.values).map(([key, each]) => ({[key]: each}));
+    const isOperand = (key) => key in made_.limits;
+    const options = Object.fromEntries(named(Object.entries(made_.options), isOperand));
+    const list = named(made_.values, isOperand).map(([key, each]) => ({[key]: each}));
     return Object.keys(options).length ? [...list, {options}] : list;
   };
 

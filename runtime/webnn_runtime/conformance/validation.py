@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn_runtime.api import ML, MLGraphBuilder, MLOperand, MLTypeError
+from webnn_runtime.api.errors import with_label
 from webnn_runtime.backends.base import Backend
 from webnn_runtime.conformance.cases import flat_arguments
 from webnn_runtime.conformance.values import decode, type_of
@@ -91,10 +92,11 @@ class ValidationCase:
             try:
                 result = call()
             except MLTypeError as exc:
-                label = flat_arguments(self._operator).get("label")
                 if expected is not None:
                     return f"refused: {exc}"
-                return f"the message lacks [{label}]: {exc}" if label and f"[{label}]" not in str(exc) else None
+                # As the specification has it: in brackets, and with "?" for what cannot be printed.
+                label = with_label("", str(flat_arguments(self._operator).get("label") or "")).strip()
+                return None if label in str(exc) else f"the message lacks {label}: {exc}"
             except WebnnError as exc:
                 return f"{type(exc).__name__} instead of a TypeError: {exc}"
         return _difference(result, expected)

@@ -24,5 +24,14 @@ promise_test(async t => {
 }, 'a shape that is used');
 
 promise_test(async t => {
+  const builder = new MLGraphBuilder(context);
+  try {
+    builder.relu(builder.input('x', {dataType: 'float32', shape: [{name: 'batch', maxSize: 4}]}));
+  } catch (e) {
+    assert_true(false);
+  }
+}, 'a dimension with a name');
+
+promise_test(async t => {
   assert_something_new(1);
 }, 'an assertion that is not known');

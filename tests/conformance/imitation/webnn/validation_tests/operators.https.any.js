@@ -84,6 +84,18 @@ promise_test(async t => {
 
 promise_test(async t => {
   const builder = new MLGraphBuilder(context);
+  assert_throws_js(TypeError, () => builder.cast('no operand', 'int8'));
+  assert_throws_js(TypeError, () => builder.cast(builder.input('input', {dataType: 'int8', shape: [1]}), 'no type'));
+}, 'words');
+
+promise_test(async t => {
+  const builder = new MLGraphBuilder(context);
+  const input = builder.input('input', {dataType: 'int8', shape: [1]});
+  assert_throws_with_label(() => builder.elu(input, {label: 'elu_\n_1'}), /\[elu_\?_1\]/);
+}, 'a label that cannot be printed');
+
+promise_test(async t => {
+  const builder = new MLGraphBuilder(context);
   const state = {dataType: 'float16', shape: [5, 8]};
   const outputs = builder.lstmCell(
       builder.input('input', {dataType: 'float16', shape: [5, 3]}),
