@@ -19,8 +19,8 @@ demo: $(VENV)/.models $(VENV)/.native ## convert, verify and run the real all-Mi
 	$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
-	$(BIN)/python -m pytest
 	$(CARGO) test --quiet $(WORKSPACE)
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and the Rust code
 	$(BIN)/ruff check .
