@@ -4,6 +4,7 @@ TranslateError              .node .op_type .opset
 ├─ UnsupportedOp            nodes that WebNN cannot express: all of them, with counts and reasons
 ├─ UnsupportedOpset         an operator set outside the range that is translated
 ├─ DynamicShape             dimensions that have to be bound: all of them, with the flag
+├─ DimensionError           a value for a dimension that the model does not have, or that does not fit it
 └─ InvalidModel             not a model by ONNX's own rules
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from webnn_runtime.format.errors import WebnnError
 
 __all__ = [
+    "DimensionError",
     "DynamicShape",
     "InvalidModel",
     "Refusal",
@@ -55,6 +57,10 @@ class TranslateError(WebnnError):
 
 class InvalidModel(TranslateError):
     """A file that is no valid ONNX model: missing values, cycles, wrong attributes, broken tensors."""
+
+
+class DimensionError(TranslateError):
+    """A value for a dimension that the model does not have, or that does not fit it: the caller's mistake."""
 
 
 class UnsupportedOpset(TranslateError):

@@ -125,7 +125,7 @@ def convert_model(
         )
         for remark in translation.notes:
             tell(remark)
-        renamed = {**translation.input_names, **translation.output_names}
+        renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
             translation.graph,
             folder,

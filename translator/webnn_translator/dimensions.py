@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, names_of, parse_dim, substitute, symbol
-from webnn_translator._errors import InvalidModel, TranslateError
+from webnn_translator._errors import DimensionError, InvalidModel
 from webnn_translator.naming import Names
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ class DimTable:
         maxima = {self._known(name): size for name, size in max_dims.items()}
         for name, size in (*self.bound.items(), *maxima.items()):
             if not 1 <= size <= MAX_DIM:
-                raise TranslateError(f"dimension {name} = {size}; 1 to {MAX_DIM} are valid")
+                raise DimensionError(f"dimension {name} = {size}; 1 to {MAX_DIM} are valid")
         for name in self.bound.keys() & maxima.keys():
             if self.bound[name] > maxima[name]:
-                raise TranslateError(f"dimension {name} = {self.bound[name]} is above its maximum {maxima[name]}")
+                raise DimensionError(f"dimension {name} = {self.bound[name]} is above its maximum {maxima[name]}")
         self.maxima = maxima
         self.minima = {self._known(name): size for name, size in min_dims.items()}
         for name, size in self.minima.items():
             if not 0 <= size <= maxima.get(name, MAX_DIM):
-                raise TranslateError(f"dimension {name} is at least {size}; 0 to its maximum are valid")
+                raise DimensionError(f"dimension {name} is at least {size}; 0 to its maximum are valid")
         self.shapes = {
             value: tuple(substitute(dim, self.bound) for dim in shape) for value, shape in self.shapes.items()
         }
@@ -131,4 +131,4 @@ class DimTable:
         if name in self.sources:
             return name
         known = ", ".join(self.sources) or "none"
-        raise TranslateError(f"the model has no dimension '{name}'; it has: {known}")
+        raise DimensionError(f"the model has no dimension '{name}'; it has: {known}")

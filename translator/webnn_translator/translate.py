@@ -40,6 +40,7 @@ class Translation:
         graph: the graph.
         input_names: ONNX input name -> name in the graph, in declared order.
         output_names: ONNX output name -> name in the graph, in declared order.
+        weight_names: ONNX initializer name -> name in the graph, for those that the graph holds.
         dims: named dimensions that stayed free.
         bool_values: graph inputs and outputs that are bool in ONNX and uint8 here.
         notes: facts a user of the graph should know.
@@ -48,6 +49,7 @@ class Translation:
     graph: Graph
     input_names: Mapping[str, str]
     output_names: Mapping[str, str]
+    weight_names: Mapping[str, str]
     dims: tuple[NamedDim, ...]
     bool_values: tuple[str, ...]
     notes: tuple[str, ...]
@@ -332,8 +334,13 @@ class _Translation:
             for onnx_name, final in (*kept_inputs.items(), *output_names.items())
             if self._find(onnx_name).elem is Elem.BOOL
         ]
+        weight_names = {
+            origin: mapping[name]
+            for name in built.constants
+            if (origin := self.emit.origins.get(name)) is not None and origin in self.initializers
+        }
         described = self.table.describe(graph.dims, self.ctx.derived)
-        return Translation(graph, kept_inputs, output_names, described, tuple(bools), tuple(notes))
+        return Translation(graph, kept_inputs, output_names, weight_names, described, tuple(bools), tuple(notes))
 
 
 def _prefix(proto: onnx.NodeProto) -> str:

@@ -14,7 +14,7 @@ from webnn_runtime.format.errors import (
     HubError,
     WebnnError,
 )
-from webnn_translator._errors import DynamicShape, InvalidModel, TranslateError
+from webnn_translator._errors import DimensionError, DynamicShape, InvalidModel, TranslateError
 from webnn_translator.verify import VerificationFailed
 
 __all__ = ["ExitCode", "Misuse", "exit_code_of"]
@@ -50,6 +50,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (VerificationFailed, ExitCode.CHECK_FAILED),
     (CasesFailed, ExitCode.QUALITY_GATE),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
+    (DimensionError, ExitCode.USAGE),
     (InvalidModel, ExitCode.MALFORMED),
     (TranslateError, ExitCode.NOT_EXPRESSIBLE),
     (FormatError, ExitCode.MALFORMED),

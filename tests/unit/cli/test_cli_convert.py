@@ -141,6 +141,35 @@ def of_one_node(path: Path, op: str, domain: str = "") -> Path:
     return path
 
 
+def test_the_manifest_keeps_the_names_that_identifiers_replaced(run: Callable[..., Any], tmp_path: Path) -> None:
+    weight = helper.make_tensor("layer.0/weight", TensorProto.FLOAT, [2, 2], [1, 2, 3, 4])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x:0", "layer.0/weight"], ["y:0"])],
+        "named",
+        [helper.make_tensor_value_info("x:0", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y:0", TensorProto.FLOAT, ["n", 2])],
+        [weight],
+    )
+    path = tmp_path / "named.onnx"
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    assert run("webnn-convert", path).code == 0
+    bundle = load_bundle(tmp_path / "named-webnn")
+    assert dict(bundle.names) == {"layer_0_weight": "layer.0/weight", "x_0": "x:0", "y_0": "y:0"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--dim", "foo=3"], ["--max-dim", "foo=3"], ["--dim", "batch=5", "--max-dim", "batch=4"]]
+)
+def test_a_dimension_that_does_not_fit_the_model_is_a_usage_error(
+    run: Callable[..., Any], dense: Path, arguments: list[str]
+) -> None:
+    ran = run("webnn-convert", dense, *arguments)
+    assert ran.code == 2
+    assert "foo" in ran.err or "above its maximum" in ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "word", "message"),
     [
