@@ -34,13 +34,13 @@ def conformance(
         with report.progress(f"conformance of {backend}") as progress:
             summary = run_suite(cases, chosen, progress=progress)
         report.data.update(folder=str(folder), **summary.record())
+        _show(report, summary)
         if html is not None:
             from webnn_runtime.cli.conformance_page import write_page
 
             write_page(html, summary, folder)
             report.data["html"] = str(html)
             report.note(f"{html}: written")
-        _show(report, summary)
         if summary.total.failed:
             failed, all_cases = summary.total.failed, summary.total.cases
             raise CasesFailed(f"{backend}: {failed} of {all_cases} cases failed; the report has the message of each")

@@ -14,6 +14,8 @@ from webnn_runtime.conformance import Finding, Summary, Tally, Verdict
 
 __all__ = ["page", "write_page"]
 
+_FEW: Final = 20
+
 _STYLE: Final = """
 :root { color-scheme: light dark; --fg: #1c2330; --dim: #667085; --bg: #fff; --card: #f6f7f9; --line: #e3e6ec;
   --passed: #1f9d61; --failed: #d5384b; --unsupported: #d99a1c; }
@@ -32,7 +34,7 @@ h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; }
 .bar { display: flex; height: .6rem; border-radius: .3rem; overflow: hidden; background: var(--line); min-width: 6rem; }
 .bar i.passed { background: var(--passed); } .bar i.failed { background: var(--failed); }
 .bar i.unsupported { background: var(--unsupported); }
-b.passed { color: var(--passed); } b.failed { color: var(--failed); } b.unsupported { color: var(--unsupported); }
+b.passed { color: var(--passed); } b.failed { color: var(--failed); } b.unsupported { color: var(--unsupported); } b.zero { color: var(--dim); }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); }
 th { color: var(--dim); font-weight: 500; position: sticky; top: 0; background: var(--bg); }
@@ -76,7 +78,7 @@ def _lines(summary: Summary, folder: Path) -> Iterator[str]:
     yield f'<p class="where">{where}</p>'
     yield '<div class="cards">'
     for word, number in summary.total.record().items():
-        yield f'<div class="card"><b class="{word}">{number}</b><span>{word}</span></div>'
+        yield f'<div class="card"><b class="{word if number else "zero"}">{number}</b><span>{word}</span></div>'
     yield f"</div>{_bar(summary.total)}"
     yield from _findings("Failed", summary.of(Verdict.FAILED))
     yield "<h2>Operators</h2>"
@@ -100,6 +102,8 @@ def _bar(tally: Tally) -> str:
 def _findings(title: str, findings: list[Finding]) -> Iterator[str]:
     if findings:
         yield f"<h2>{title}</h2>"
+    # A few messages are read at a glance, many are looked up.
+    state = " open" if len(findings) <= _FEW else ""
     for finding in findings:
-        yield f"<details><summary>{escape(finding.name)} <code>{escape(finding.case)}</code></summary>"
+        yield f"<details{state}><summary>{escape(finding.name)} <code>{escape(finding.case)}</code></summary>"
         yield f"<pre>{escape(finding.outcome.message)}</pre></details>"
