@@ -34,7 +34,8 @@ h2 { font-size: 1.1rem; margin: 2.5rem 0 .75rem; }
 .bar { display: flex; height: .6rem; border-radius: .3rem; overflow: hidden; background: var(--line); min-width: 6rem; }
 .bar i.passed { background: var(--passed); } .bar i.failed { background: var(--failed); }
 .bar i.unsupported { background: var(--unsupported); }
-b.passed { color: var(--passed); } b.failed { color: var(--failed); } b.unsupported { color: var(--unsupported); } b.zero { color: var(--dim); }
+b.passed { color: var(--passed); } b.failed { color: var(--failed); } b.unsupported { color: var(--unsupported); }
+b.zero { color: var(--dim); }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; padding: .4rem .6rem; border-bottom: 1px solid var(--line); }
 th { color: var(--dim); font-weight: 500; position: sticky; top: 0; background: var(--bg); }
