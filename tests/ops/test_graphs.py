@@ -86,6 +86,25 @@ def four_bit_weights() -> Made:
     return builder.build({"y": builder.op("matmul", x, whole)}), {"x": feed}, {"y": expected}
 
 
+def four_bit_results(*, computed: bool) -> Made:
+    """Values beyond the range of int4 stay within it, in a graph's result as in its weights."""
+    builder = GraphBuilder()
+    feed, point = np.float32([[-9, 3.5, 9]]), np.int8([[2]])
+    x = builder.input("x", F32, (1, 3)) if computed else builder.constant(feed, name="x")
+    zero = builder.input("zero", DataType.INT4, (1, 1)) if computed else builder.constant(point, DataType.INT4)
+    quantized = builder.op("quantizeLinear", x, builder.constant(np.float32([[1]])), zero)
+    feeds = {"x": feed, "zero": point} if computed else {}
+    return builder.build({"q": quantized}), feeds, {"q": np.int8([[-7, 6, 7]])}
+
+
+def four_bit_results_of_inputs() -> Made:
+    return four_bit_results(computed=True)
+
+
+def four_bit_results_of_constants() -> Made:
+    return four_bit_results(computed=False)
+
+
 def dynamic_quantization() -> Made:
     builder = GraphBuilder()
     x = builder.input("x", F32, (2, 3))
@@ -104,6 +123,8 @@ GRAPHS: list[Callable[[], Made]] = [
     a_value_read_twice_by_one_node,
     a_diamond_of_types,
     four_bit_weights,
+    four_bit_results_of_inputs,
+    four_bit_results_of_constants,
     dynamic_quantization,
 ]
 

@@ -248,3 +248,10 @@ def test_generated_names_are_identifiers_and_never_taken(builder):
     assert [builder.op("relu", x).name for _ in range(3)] == ["relu_1", "relu_2", "relu_3"]
     assert builder.fresh("a b/c") == "a_b_c"
     assert builder.fresh("") == "value"
+
+
+@pytest.mark.parametrize("splits", [2**31, 2**70, 8193, [1] * 8193, 0, -(2**70), None, "2", {}, 1.5])
+def test_a_split_into_too_many_or_no_parts_is_refused_before_its_parts_are_named(builder, splits):
+    x = builder.input("x", DataType.FLOAT32, (2, 3))
+    with pytest.raises((OptionError, ShapeError)):
+        builder.op_many("split", x, splits=splits)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import GraphError, OperandError, OptionError
 from webnn_runtime.format.graph import Array, Constant, DimCheck, Graph, Node, TensorType, frozen_array
+from webnn_runtime.format.ops.limits import MAX_TENSORS
 from webnn_runtime.format.ops.node import find_spec, infer_node
 from webnn_runtime.format.ops.spec import OpSpec, snake_case
 
@@ -362,4 +364,10 @@ def _result_count(spec: OpSpec, options: Mapping[str, object]) -> int:
         optional = sum(1 for result in spec.results if result.optional)
         return len(spec.results) - (optional if not options.get("returnSequence") else 0)
     splits = options.get("splits")
-    return len(splits) if isinstance(splits, (list, tuple)) else int(splits)  # type: ignore[call-overload]  # infer_node refuses the rest
+    # Of what is no count, and of too large a one, infer_node says so.
+    count = 1
+    if isinstance(splits, (list, tuple)):
+        count = len(splits)
+    elif isinstance(splits, SupportsIndex):
+        count = splits.__index__()
+    return min(max(count, 1), MAX_TENSORS + 1)

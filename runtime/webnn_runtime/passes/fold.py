@@ -52,13 +52,15 @@ def _folded(graph: Graph, node: Node, constants: dict[str, Constant], max_growth
     if any(value is not None and value not in constants for value in node.inputs):
         return None
     kinds = [graph.types[output] for output in node.outputs]
+    if any(graph.types[name].dtype.bits < 8 for name in graph.outputs.values() if name in node.outputs):
+        return None  # the identity that would name the output takes no 4-bit types
     if not all(kind.is_static for kind in kinds) or any(_is_symbolic(value) for value in node.options.values()):
         return None
     operands = [constants[value].values if value is not None else None for value in node.inputs]
     size = sum(int(np.prod(kind.static_shape, dtype=np.int64)) * kind.dtype.numpy.itemsize for kind in kinds)
     if size > max(_SMALL_BYTES, max_growth * sum(operand.nbytes for operand in operands if operand is not None)):
         return None
-    return evaluate(node, operands, {})
+    return evaluate(node, operands, {}, kinds)
 
 
 def _is_symbolic(value: OptionValue) -> bool:

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from webnn_runtime.format.binding import concrete_options
-from webnn_runtime.format.graph import Array, Node
+from webnn_runtime.format.graph import Array, Node, TensorType
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.spec import keywords
 
@@ -41,11 +41,30 @@ def kernel(op: str) -> Callable[[_K], _K]:
     return register
 
 
-def evaluate(node: Node, operands: Sequence[Array | None], bindings: Mapping[str, int]) -> tuple[Array, ...]:
-    """Results of one node; `operands` are aligned with `node.inputs`."""
+def evaluate(
+    node: Node,
+    operands: Sequence[Array | None],
+    bindings: Mapping[str, int],
+    kinds: Sequence[TensorType] = (),
+) -> tuple[Array, ...]:
+    """Results of one node.
+
+    Args:
+        node: what to compute.
+        operands: aligned with `node.inputs`.
+        bindings: value of every named dimension.
+        kinds: types of the results. Only 4-bit ones matter, whose range the arrays that hold them do not show.
+    """
     options = keywords(concrete_options(node.options, bindings))
     arguments: Sequence[object] = [list(operands)] if OPS[node.op].is_variadic else operands
     # Overflow to infinity, 0/0 and the like are defined results here, not accidents to warn of.
     with np.errstate(all="ignore"):
         results = KERNELS[node.op](*arguments, **options)
-    return results if isinstance(results, tuple) else (results,)
+    found = results if isinstance(results, tuple) else (results,)
+    if any(kind.dtype.bits < 8 for kind in kinds):
+        # All that makes such values limits them to a range, and a second limit within the first is the same.
+        return tuple(
+            np.clip(array, *kind.dtype.bounds) if kind.dtype.bits < 8 else array
+            for array, kind in zip(found, kinds, strict=True)
+        )
+    return found

@@ -62,6 +62,8 @@ def pad(
 ) -> Array:
     """x with a border: one value, the edge repeated, or a reflection that leaves the edge out."""
     widths = list(zip(beginning_padding, ending_padding, strict=True))
+    if not widths:
+        return np.array(x)  # a scalar has no border, and NumPy wants one
     if mode == "constant":
         return np.pad(x, widths, mode="constant", constant_values=cast_number(value, x.dtype))
     padded: Array = np.pad(x, widths, mode=_PAD_MODES[mode])  # type: ignore[call-overload]  # the stub wants a literal

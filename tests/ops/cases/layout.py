@@ -13,6 +13,8 @@ TYPES = (*FLOATS, *INTEGERS)
 X = [[1, 2, 3], [4, 5, 6]]
 PADS = {"beginning_padding": [1, 0], "ending_padding": [0, 2]}
 
+NO_PADS = {"beginning_padding": [], "ending_padding": []}
+
 CASES = [
     *(
         ("cast", f"{t.__name__} to {to.value}", [t([0, 1, 100])], {"to": to}, np.array([0, 1, 100], to.numpy))
@@ -79,6 +81,10 @@ CASES = [
     *(("identity", t.__name__, [t(X)], {}, t(X)) for t in TYPES),
     ("identity", "a scalar NaN", [np.float16(NAN)], {}, np.float16(NAN)),
     *(("pad", t.__name__, [t([[1, 2]])], PADS, t([[0, 0, 0, 0], [1, 2, 0, 0]])) for t in TYPES),
+    *(
+        ("pad", f"a scalar has no border, {mode}", [np.float32(3)], {**NO_PADS, "mode": mode}, np.float32(3))
+        for mode in ("constant", "edge", "reflection")
+    ),
     (
         "pad",
         "a value",

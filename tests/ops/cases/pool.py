@@ -21,6 +21,27 @@ EVERYTHING = {
 }
 
 CASES = [
+    (
+        "averagePool2d",
+        "padding as large as the window",
+        [np.float32([[[[3], [4]]]])],
+        {"window_dimensions": [2, 1], "dilations": [2, 1], "padding": [0, 2, 0, 0]},
+        np.float32([[[[3], [4]]]]),
+    ),
+    (
+        "maxPool2d",
+        "padding as large as the window",
+        [np.float32([[[[3], [4]]]])],
+        {"window_dimensions": [2, 1], "dilations": [2, 1], "padding": [0, 2, 0, 0]},
+        np.float32([[[[3], [4]]]]),
+    ),
+    (
+        "l2Pool2d",
+        "padding as large as the window",
+        [np.float32([[[[3], [4]]]])],
+        {"window_dimensions": [2, 1], "dilations": [2, 1], "padding": [0, 2, 0, 0]},
+        np.float32([[[[3], [4]]]]),
+    ),
     *(("averagePool2d", t.__name__, [IMAGE.astype(t)], WINDOW, t([[[[3, 4], [6, 7]]]])) for t in FLOATS),
     ("averagePool2d", "the whole image", [np.float32(IMAGE)], {}, np.float32([[[[5]]]])),
     (

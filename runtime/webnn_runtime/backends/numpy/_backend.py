@@ -30,7 +30,7 @@ class NumpyExecutable(Executable):
         values: dict[str, Array] = {**self._constants, **inputs}
         for node, dead in self._plan:
             operands = [None if name is None else values[name] for name in node.inputs]
-            results = evaluate(node, operands, bindings)
+            results = evaluate(node, operands, bindings, [self.graph.types[name] for name in node.outputs])
             # The list would keep the operands alive while the next node runs.
             del operands
             values.update(zip(node.outputs, results, strict=True))

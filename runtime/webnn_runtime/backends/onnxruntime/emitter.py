@@ -15,7 +15,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, OnnxModel, serialize
-from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER
+from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER, passed_as
 from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
@@ -77,7 +77,8 @@ class Emitter:
 
     def input(self, name: str) -> Tensor:
         """The graph input called `name`."""
-        return Tensor(self._inputs[name], self._graph.inputs[name])
+        kind, value = self._graph.inputs[name], self._inputs[name]
+        return Tensor(value if passed_as(kind) == kind else self.cast(value, kind.dtype), kind)
 
     def node(self, op_type: str, *inputs: Tensor | str | None, **attributes: proto.Attribute | None) -> str:
         """Emit a node with one result; attributes that are None are left out."""
@@ -294,14 +295,16 @@ class Emitter:
         """The model of what the outputs depend on."""
         names = tuple(f"output_{index}" for index in range(len(outputs)))
         for name, value in zip(names, outputs, strict=True):
-            self._calls.append(Call("Identity", name, (value.name,), (name,), {}))
+            passed = passed_as(value.type)
+            source = value.name if passed == value.type else self.cast(value, passed.dtype)
+            self._calls.append(Call("Identity", name, (source,), (name,), {}))
         return serialize(
             self._graph.name or "graph",
             self._calls,
             arrays=self._arrays,
-            inputs={name: (onnx_name, self._graph.inputs[name]) for name, onnx_name in self._inputs.items()},
+            inputs={name: (onnx_name, passed_as(self._graph.inputs[name])) for name, onnx_name in self._inputs.items()},
             dims=self._dim_inputs,
-            outputs={name: value.type for name, value in zip(names, outputs, strict=True)},
+            outputs={name: passed_as(value.type) for name, value in zip(names, outputs, strict=True)},
             described=self._described,
         )
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import TensorType
 
-__all__ = ["BOOL", "DOUBLE", "ELEM_TYPES", "INT64", "KERNEL_TYPES", "WIDER"]
+__all__ = ["BOOL", "DOUBLE", "ELEM_TYPES", "INT64", "KERNEL_TYPES", "WIDER", "passed_as"]
 
 F16, F32, I8, I32, I64, U8, U32, U64 = (
     DataType.FLOAT16,
@@ -89,3 +90,9 @@ KERNEL_TYPES: Final[Mapping[str, frozenset[DataType]]] = {
     "Trilu": _FLOAT | {I64},
     "Where": _WIDE | {U8},
 }
+
+
+def passed_as(kind: TensorType) -> TensorType:
+    """The type in which a value enters and leaves a session: NumPy holds 4-bit values one to a byte."""
+    bytes_ = {DataType.INT4: DataType.INT8, DataType.UINT4: DataType.UINT8}
+    return TensorType(bytes_.get(kind.dtype, kind.dtype), kind.shape)

@@ -69,7 +69,7 @@ def _alone(graph: Graph, engine: Engine, node: Node) -> Step:
             return MatmulStep(engine, node)
         if node.op in _ACTIVATIONS and node.inputs[0] is not None:
             return ActivationStep(engine, node.op, node.inputs[0], node.name)
-    return ReferenceStep(node)
+    return ReferenceStep(node, [graph.types[name] for name in node.outputs])
 
 
 def _disjoint(matches: Iterable[Match]) -> list[Match]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from webnn_runtime.backends.rust._layout import dense, heads, permuted
 from webnn_runtime.format.binding import concrete_shape
-from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_runtime.passes.attention import AttentionMatch
 from webnn_runtime.passes.layer_norm import LayerNormMatch
 from webnn_runtime.passes.linear import LinearMatch
@@ -57,15 +57,17 @@ class ReferenceStep(Step):
 
     is_native = False
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, kinds: Sequence[TensorType]) -> None:
         self._node = node
+        self._kinds = kinds
         self.reads = tuple(value for value in node.inputs if value is not None)
         self.makes = node.outputs
         self.label = node.op
 
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
         given = iter(operands)
-        return evaluate(self._node, [None if value is None else next(given) for value in self._node.inputs], bindings)
+        aligned = [None if value is None else next(given) for value in self._node.inputs]
+        return evaluate(self._node, aligned, bindings, self._kinds)
 
 
 class ViewStep(Step):

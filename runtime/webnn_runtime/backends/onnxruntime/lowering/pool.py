@@ -82,7 +82,10 @@ def _is_global(x: Tensor, options: dict[str, object]) -> bool:
 
 
 def _padded(g: Emitter, name: str, pads: list[int], filler: str | None) -> str:
-    return g.node("Pad", name, g.ints([0, 0, *pads[:2], 0, 0, *pads[2:]]), filler)
+    padded = g.node("Pad", name, g.ints([0, 0, *pads[:2], 0, 0, *pads[2:]]), filler)
+    # The larger of a value and itself is that value, but keeps onnxruntime from merging the padding into the pool,
+    # which then refuses it as too large.
+    return g.node("Max", padded, padded)
 
 
 def _pool(onnx_op: str, **fixed: int) -> Callable[..., str]:

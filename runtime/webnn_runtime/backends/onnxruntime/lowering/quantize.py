@@ -13,7 +13,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
-from webnn_runtime.backends.onnxruntime.types import DOUBLE
+from webnn_runtime.backends.onnxruntime.types import DOUBLE, passed_as
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 
@@ -80,7 +80,12 @@ def _native(g: Emitter, onnx_op: str, x: Tensor, scale: Tensor, zero_point: Tens
 def _flat(g: Emitter, value: Tensor, shape: Sequence[Dim]) -> str:
     array = g.array(value)
     if array is None or not all(isinstance(dim, int) for dim in shape):
-        return g.reshape(value, shape) if value.rank != len(shape) else value.name
+        if value.rank == len(shape):
+            return value.name
+        # onnxruntime reshapes no 4-bit types.
+        passed = passed_as(value.type).dtype
+        flat = g.reshape(value if passed is value.dtype else g.cast(value, passed), shape)
+        return flat if passed is value.dtype else g.cast(flat, value.dtype)
     return g.constant(array.reshape(tuple(shape)), value.dtype)
 
 
