@@ -48,7 +48,7 @@ print(statistics.median(times) * 1e6)
 def compute(backend):
     context = ML().create_context(backend=backend, threads=1)
     builder = MLGraphBuilder(context)
-    a, b = (builder.input(name, "float32", [2, 3]) for name in INPUTS)
+    a, b = (builder.input(name, [2, 3], "float32") for name in INPUTS)
     graph = builder.build({"y": builder.relu(builder.add(a, b))})
     return lambda: context.compute(graph, INPUTS)["y"]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.api import ML, InvalidStateError, MLContext, MLGraphBuilder, MLOperand, MLTypeError
+from webnn_runtime.api.pywebnn import ORDERS
 from webnn_runtime.format.ops import OPS, snake_case
 
 
@@ -43,18 +44,67 @@ def test_options_are_taken_as_dictionary_or_keywords(context):
         lambda b, x: b.reduce_sum(x, axes=[1], keep_dimensions=True),
     ):
         builder = MLGraphBuilder(context)
-        graph = builder.build({"y": call(builder, builder.input("x", "float32", [2, 3]))})
+        graph = builder.build({"y": call(builder, builder.input("x", [2, 3], "float32"))})
         results.append(context.compute(graph, {"x": np.arange(6, dtype=np.float32).reshape(2, 3)})["y"])
     assert results[0].tolist() == results[1].tolist() == [[3.0], [12.0]]
 
 
+@pytest.mark.parametrize(
+    ("options", "peer"),
+    [
+        (
+            lambda b, x: b.layerNormalization(x, {"axes": [1], "epsilon": 0.5}),
+            lambda b, x: b.layer_normalization(x, None, None, 0.5, [1]),
+        ),
+        (lambda b, x: b.reduceMean(x, {"axes": [0], "keepDimensions": True}), lambda b, x: b.reduce_mean(x, [0], True)),
+        (lambda b, x: b.clamp(x, {"minValue": 1, "maxValue": 2}), lambda b, x: b.clamp(x, 1, 2)),
+        (lambda b, x: b.transpose(x, {"permutation": [1, 0]}), lambda b, x: b.transpose(x, [1, 0])),
+        (lambda b, x: b.gemm(x, b.transpose(x), {"alpha": 2}), lambda b, x: b.gemm(x, b.transpose(x), None, 2.0)),
+    ],
+)
+def test_options_by_position_follow_pywebnn(context, options, peer):
+    results = []
+    for call in (options, peer):
+        builder = MLGraphBuilder(context)
+        graph = builder.build({"y": call(builder, builder.input("x", [2, 3], "float32"))})
+        results.append(context.compute(graph, {"x": np.arange(6, dtype=np.float32).reshape(2, 3)})["y"].tolist())
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("op", ORDERS)
+def test_the_orders_of_pywebnn_name_operands_and_options(op):
+    known = {row.name for row in OPS[op].operands} | {option.name for option in OPS[op].options}
+    assert set(ORDERS[op]) <= known
+
+
+def test_a_descriptor_is_taken_as_the_specification_has_it(context):
+    builder = MLGraphBuilder(context)
+    x = builder.input("x", {"dataType": "float32", "shape": [2]})
+    one = builder.constant({"dataType": "float32", "shape": [2]}, np.ones(2, np.float32).tobytes())
+    graph = builder.build({"y": builder.add(builder.add(x, one), builder.constant([1, 2], [2], "float32"))})
+    source = context.createTensor({"dataType": "float32", "shape": [2], "writable": True})
+    target = context.createTensor({"dataType": "float32", "shape": [2], "readable": True})
+    context.writeTensor(source, np.float32([1, 2]))
+    context.dispatch(graph, {"x": source}, {"y": target})
+    assert context.readTensor(target).tolist() == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [{"dataType": "float32"}, {"shape": [1]}, {"dataType": "f32", "shape": [1]}, {"dataType": [], "shape": [1]}],
+)
+def test_an_incomplete_descriptor_is_refused(builder, descriptor):
+    with pytest.raises(MLTypeError):
+        builder.input("x", descriptor)
+
+
 def test_a_multiple_result_is_a_list(builder):
-    parts = builder.split(builder.input("x", "float32", [4, 2]), 2)
+    parts = builder.split(builder.input("x", [4, 2], "float32"), 2)
     assert [part.shape for part in parts] == [(2, 2), (2, 2)]
 
 
 def test_an_error_carries_the_label_without_control_characters(builder):
-    x = builder.input("x", "float32", [2, 3])
+    x = builder.input("x", [2, 3], "float32")
     with pytest.raises(TypeError, match=r"^\[first\?layer\] .*softmax"):
         builder.softmax(x, 7, {"label": "first\u202elayer"})
 
@@ -73,11 +123,11 @@ def test_an_error_carries_the_label_without_control_characters(builder):
 )
 def test_a_wrong_call_is_a_type_error(builder, call, message):
     with pytest.raises(MLTypeError, match=message):
-        call(builder, builder.input("x", "float32", [2, 3]))
+        call(builder, builder.input("x", [2, 3], "float32"))
 
 
 def test_an_operand_of_another_builder_is_refused(context, builder):
-    stranger = MLGraphBuilder(context).input("x", "float32", [2])
+    stranger = MLGraphBuilder(context).input("x", [2], "float32")
     with pytest.raises(TypeError, match="another builder"):
         builder.relu(stranger)
 
@@ -94,13 +144,13 @@ def test_an_operand_of_another_builder_is_refused(context, builder):
 )
 def test_an_invalid_input_is_refused(builder, name, data_type, shape):
     with pytest.raises(MLTypeError):
-        builder.input(name, data_type, shape)
+        builder.input(name, shape, data_type)
 
 
 def test_an_input_name_is_used_once(builder):
-    builder.input("x", "float32", [1])
+    builder.input("x", [1], "float32")
     with pytest.raises(MLTypeError, match="taken"):
-        builder.input("x", "float32", [1])
+        builder.input("x", [1], "float32")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +166,7 @@ def test_an_input_name_is_used_once(builder):
     ],
 )
 def test_a_number_is_cast_as_the_specification_says(context, builder, value, data_type, expected):
-    graph = builder.build({"y": builder.identity(builder.constant(value, data_type))})
+    graph = builder.build({"y": builder.identity(builder.constant(data_type, value))})
     result = context.compute(graph, {})["y"]
     assert (result.dtype.name, result.item()) == (data_type, expected)
 
@@ -134,7 +184,7 @@ def test_a_number_is_cast_as_the_specification_says(context, builder, value, dat
 )
 def test_a_constant_that_does_not_fit_is_refused(builder, value, data_type, shape):
     with pytest.raises(MLTypeError):
-        builder.constant(value, data_type, shape)
+        builder.constant(value, shape, data_type)
 
 
 def test_a_constant_is_copied_at_the_call(context, builder):
@@ -145,19 +195,19 @@ def test_a_constant_is_copied_at_the_call(context, builder):
 
 
 def test_build_refuses_sources_and_nothing(builder):
-    x = builder.input("x", "float32", [2])
+    x = builder.input("x", [2], "float32")
     for outputs in ({}, {"x": x}, {"": builder.relu(x)}):
         with pytest.raises(MLTypeError):
             builder.build(outputs)
 
 
 def test_a_builder_builds_once(builder):
-    y = builder.relu(builder.input("x", "float32", [2]))
+    y = builder.relu(builder.input("x", [2], "float32"))
     builder.build({"y": y})
     for call in (
         lambda: builder.build({"y": y}),
-        lambda: builder.input("z", "float32", [1]),
-        lambda: builder.constant(1.0, "float32"),
+        lambda: builder.input("z", [1], "float32"),
+        lambda: builder.constant("float32", 1.0),
         lambda: builder.relu(y),
     ):
         with pytest.raises(InvalidStateError, match="has built"):
@@ -165,15 +215,15 @@ def test_a_builder_builds_once(builder):
 
 
 def test_unreachable_inputs_are_not_asked_for(context, builder):
-    x = builder.input("x", "float32", [2])
-    builder.input("unused", "float32", [2])
+    x = builder.input("x", [2], "float32")
+    builder.input("unused", [2], "float32")
     graph = builder.build({"y": builder.relu(x)})
     assert graph.get_input_names() == ["x"]
     assert context.compute(graph, {"x": np.float32([-1, 1])})["y"].tolist() == [0, 1]
 
 
 def test_one_operand_may_have_two_names(context, builder):
-    y = builder.relu(builder.input("x", "float32", [2]))
+    y = builder.relu(builder.input("x", [2], "float32"))
     graph = builder.build({"a": y, "b": y})
     results = context.compute(graph, {"x": np.float32([-1, 1])})
     assert results["a"].tolist() == results["b"].tolist() == [0, 1]
@@ -181,12 +231,12 @@ def test_one_operand_may_have_two_names(context, builder):
 
 def test_any_unicode_name_is_legal(context, builder):
     name = "\u202e\U0001f600 12::./"
-    graph = builder.build({name: builder.relu(builder.input(name + "in", "float32", [1]))})
+    graph = builder.build({name: builder.relu(builder.input(name + "in", [1], "float32"))})
     assert context.compute(graph, {name + "in": np.float32([2])})[name].tolist() == [2]
 
 
 def test_an_operand_knows_its_descriptor(builder):
-    operand = builder.input("x", "int64", [2, 3])
+    operand = builder.input("x", [2, 3], "int64")
     assert isinstance(operand, MLOperand)
     assert (operand.data_type, operand.dataType, operand.shape) == ("int64", "int64", (2, 3))
 

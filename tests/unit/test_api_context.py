@@ -31,7 +31,7 @@ def context() -> MLContext:
 
 def doubled(context: MLContext) -> MLGraph:
     builder = MLGraphBuilder(context)
-    x = builder.input("x", "float32", [2, 3])
+    x = builder.input("x", [2, 3], "float32")
     return builder.build({"y": builder.add(x, x)})
 
 
@@ -44,7 +44,7 @@ def test_options_that_do_not_exist_are_refused():
 
 
 def test_a_tensor_starts_with_zeros_and_keeps_its_type(context):
-    tensor = context.create_tensor("int64", [2], readable=True, writable=True)
+    tensor = context.create_tensor([2], "int64", readable=True, writable=True)
     assert context.read_tensor(tensor).tolist() == [0, 0]
     context.write_tensor(tensor, np.array([2**62, -1]))
     result = context.read_tensor(tensor)
@@ -53,8 +53,8 @@ def test_a_tensor_starts_with_zeros_and_keeps_its_type(context):
 
 def test_dispatch_runs_from_tensors_to_tensors(context):
     graph = doubled(context)
-    source = context.create_tensor("float32", [2, 3], writable=True)
-    target = context.create_tensor("float32", [2, 3], readable=True)
+    source = context.create_tensor([2, 3], "float32", writable=True)
+    target = context.create_tensor([2, 3], "float32", readable=True)
     context.write_tensor(source, ONES.tobytes())
     context.dispatch(graph, {"x": source}, {"y": target})
     own = np.empty((2, 3), np.float32)
@@ -63,7 +63,7 @@ def test_dispatch_runs_from_tensors_to_tensors(context):
 
 
 def test_reading_and_writing_need_permission(context):
-    tensor = context.create_tensor("float32", [1])
+    tensor = context.create_tensor([1], "float32")
     with pytest.raises(MLTypeError, match="readable=True"):
         context.read_tensor(tensor)
     with pytest.raises(MLTypeError, match="writable=True"):
@@ -74,18 +74,18 @@ def test_reading_and_writing_need_permission(context):
     "data", [np.ones(2, np.float64), np.ones(3, np.float32), b"123", [1.0, 2.0], np.ones(2, np.int32)]
 )
 def test_a_buffer_that_does_not_fit_is_refused(context, data):
-    tensor = context.create_tensor("float32", [2], writable=True)
+    tensor = context.create_tensor([2], "float32", writable=True)
     with pytest.raises(MLTypeError):
         context.write_tensor(tensor, data)
 
 
 def test_dispatch_refuses_what_does_not_belong(context):
     graph = doubled(context)
-    x, y = (context.create_tensor("float32", [2, 3]) for _ in range(2))
-    other = ML().create_context(backend="numpy").create_tensor("float32", [2, 3])
-    small = context.create_tensor("float32", [3, 2])
-    constant = context.create_constant_tensor("float32", [2, 3], ONES)
-    destroyed = context.create_tensor("float32", [2, 3])
+    x, y = (context.create_tensor([2, 3], "float32") for _ in range(2))
+    other = ML().create_context(backend="numpy").create_tensor([2, 3], "float32")
+    small = context.create_tensor([3, 2], "float32")
+    constant = context.create_constant_tensor([2, 3], "float32", ONES)
+    destroyed = context.create_tensor([2, 3], "float32")
     destroyed.destroy()
     for inputs, outputs in (
         ({"x": x}, {"y": x}),
@@ -102,7 +102,7 @@ def test_dispatch_refuses_what_does_not_belong(context):
 
 
 def test_a_constant_tensor_becomes_a_constant_and_may_be_destroyed_after_build(context):
-    tensor = context.create_constant_tensor("float32", [2, 3], ONES)
+    tensor = context.create_constant_tensor([2, 3], "float32", ONES)
     builder = MLGraphBuilder(context)
     graph = builder.build({"y": builder.neg(builder.constant(tensor))})
     tensor.destroy()
@@ -110,7 +110,7 @@ def test_a_constant_tensor_becomes_a_constant_and_may_be_destroyed_after_build(c
 
 
 def test_a_constant_tensor_destroyed_before_build_is_refused(context):
-    tensor = context.create_constant_tensor("float32", [2, 3], ONES)
+    tensor = context.create_constant_tensor([2, 3], "float32", ONES)
     builder = MLGraphBuilder(context)
     value = builder.neg(builder.constant(tensor))
     tensor.destroy()
@@ -127,14 +127,14 @@ def test_compute_checks_names_types_and_shapes(context):
 
 def test_destroy_is_idempotent_and_final(context):
     graph = doubled(context)
-    tensor = context.create_tensor("float32", [2, 3], readable=True)
+    tensor = context.create_tensor([2, 3], "float32", readable=True)
     context.destroy()
     context.destroy()
     assert "destroyed" in context.lost.result(0).message
     for call in (
         lambda: context.compute(graph, {"x": ONES}),
         lambda: context.read_tensor(tensor),
-        lambda: context.create_tensor("float32", [1]),
+        lambda: context.create_tensor([1], "float32"),
         lambda: MLGraphBuilder(context),
     ):
         with pytest.raises(InvalidStateError):
@@ -151,8 +151,8 @@ def test_a_destroyed_graph_does_not_run(context):
 
 def test_asynchronous_work_keeps_its_order(context):
     graph = doubled(context)
-    source = context.create_tensor("float32", [2, 3], writable=True)
-    target = context.create_tensor("float32", [2, 3], readable=True)
+    source = context.create_tensor([2, 3], "float32", writable=True)
+    target = context.create_tensor([2, 3], "float32", readable=True)
 
     async def work() -> np.ndarray:
         tasks = [

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, with_label
 from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.operators import Operators
-from webnn_runtime.api.tensor import Buffer, MLTensor, array_from_buffer, tensor_type
+from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor, tensor_type
 from webnn_runtime.format.builder import GraphBuilder, Value
+from webnn_runtime.format.dtypes import cast_number
 from webnn_runtime.format.errors import GraphError
+from webnn_runtime.format.graph import Array
 from webnn_runtime.format.ops import OpSpec
 
 if TYPE_CHECKING:
@@ -64,15 +66,20 @@ class MLGraphBuilder(Operators):
         """The context graphs are built for."""
         return self._context
 
-    def input(self, name: str, data_type: str, shape: list[int] | tuple[int, ...]) -> MLOperand:
+    def input(self, name: str, shape: Descriptor, data_type: str | None = None) -> MLOperand:
         """Declare a graph input.
+
+        Args:
+            name: any text that is not empty.
+            shape: dimensions, or the specification's dictionary (dataType, shape).
+            data_type: WebNN name of the type, beside a shape.
 
         Raises:
             InvalidStateError: the builder is spent or the context lost.
             MLTypeError: an empty or taken name, or an invalid descriptor.
         """
         builder = self._open()
-        kind = tensor_type(data_type, shape)
+        kind, _ = read_descriptor(shape, data_type)
         if not isinstance(name, str):
             raise MLTypeError(f"input: name {name!r} is not a string")
         try:
@@ -83,11 +90,15 @@ class MLGraphBuilder(Operators):
 
     def constant(
         self,
-        value: MLTensor | Buffer | float | int,
+        value: MLTensor | Mapping[str, object] | Buffer | Sequence[Any] | str | float,
+        shape: Sequence[int] | Buffer | float | None = None,
         data_type: str | None = None,
-        shape: list[int] | tuple[int, ...] | None = None,
     ) -> MLOperand:
-        """A constant from an array, from bytes with type and shape, from a number with a type, or from a tensor.
+        """A constant; bytes are copied at the call.
+
+        Called as the specification says, with a descriptor and a buffer, with a type and a number, or with a
+        constant tensor; or with a value (array, bytes, list, number) and, where it does not say them, a shape and
+        a type.
 
         Raises:
             InvalidStateError: the builder is spent or the context lost.
@@ -99,17 +110,14 @@ class MLGraphBuilder(Operators):
                 raise MLTypeError("constant: give a live tensor made by create_constant_tensor of this context")
             self._constant_tensors.append(value)
             return self._source(builder.constant(value.storage()))
-        if isinstance(value, (int, float)):
-            if data_type is None:
-                raise MLTypeError("constant: a number needs a data type")
-            return self._source(builder.constant(_cast_number(value, data_type)))
-        if isinstance(value, np.ndarray):
-            data_type = data_type if data_type is not None else value.dtype.name
-            shape = shape if shape is not None else value.shape
-        if data_type is None or shape is None:
-            raise MLTypeError("constant: bytes need a data type and a shape")
-        kind = tensor_type(data_type, shape)
-        return self._source(builder.constant(array_from_buffer(value, kind, "constant").copy()))
+        if isinstance(value, Mapping):
+            kind, _ = read_descriptor(value, data_type)
+            return self._source(builder.constant(array_from_buffer(cast("Buffer", shape), kind, "constant").copy()))
+        if isinstance(value, str):
+            if not isinstance(shape, (int, float)):
+                raise MLTypeError(f"constant: {shape!r} is not a number")
+            return self._source(builder.constant(_scalar(shape, value)))
+        return self._source(builder.constant(_constant_array(value, shape, data_type)))
 
     def build(self, outputs: Mapping[str, MLOperand]) -> MLGraph:
         """The graph of everything the outputs depend on; the builder is spent afterwards.
@@ -180,13 +188,36 @@ class MLGraphBuilder(Operators):
         return [MLOperand(self, value) for value in results]
 
 
-def _cast_number(value: int | float, data_type: str) -> np.ndarray[Any, Any]:
-    """The specification's "cast a number": clamp integers into range, then round half to even; NaN is 0."""
-    kind = tensor_type(data_type, ())
-    if kind.dtype.is_float:
-        with np.errstate(over="ignore"):
-            return np.asarray(value, kind.dtype.numpy)
-    low, high = kind.dtype.bounds
-    if isinstance(value, float):
-        value = 0 if np.isnan(value) else (high if value > high else low if value < low else round(value))
-    return np.asarray(min(max(value, low), high), kind.dtype.numpy)
+def _constant_array(value: object, shape: object, data_type: str | None) -> Array:
+    """An array from a value that brings its own shape or type, or has them named."""
+    if isinstance(value, np.ndarray):
+        data_type = data_type if data_type is not None else value.dtype.name
+        kind = tensor_type(data_type, shape if shape is not None else value.shape)
+        return _copied(array_from_buffer(value, kind, "constant"))
+    if data_type is None:
+        raise MLTypeError("constant: only an array says its data type; name it")
+    if isinstance(value, (int, float)):
+        number = _scalar(value, data_type)
+        filled: Array = np.full(tensor_type(data_type, shape if shape is not None else ()).static_shape, number)
+        return filled
+    if isinstance(value, (list, tuple)):
+        kind = tensor_type(data_type, ())
+        try:
+            array = np.array(value, kind.dtype.numpy)
+        except (ValueError, TypeError, OverflowError) as exc:
+            raise MLTypeError(f"constant: the list is no {data_type} array: {exc}") from exc
+        return array if shape is None else array_from_buffer(array, tensor_type(data_type, shape), "constant")
+    if shape is None:
+        raise MLTypeError("constant: bytes need a shape")
+    return _copied(array_from_buffer(cast("Buffer", value), tensor_type(data_type, shape), "constant"))
+
+
+def _copied(array: Array) -> Array:
+    copied: Array = array.copy()
+    return copied
+
+
+def _scalar(value: float, data_type: str) -> Array:
+    dtype = tensor_type(data_type, ()).dtype
+    array: Array = np.asarray(cast_number(value, dtype), dtype.numpy)
+    return array

@@ -15,7 +15,7 @@ import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupportedError, OperationError, UnknownError
 from webnn_runtime.api.graph import MLGraph
-from webnn_runtime.api.tensor import Buffer, MLTensor, array_from_buffer, tensor_type
+from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, WebnnError
 from webnn_runtime.format.graph import Array, TensorType
 
@@ -44,6 +44,7 @@ class ML:
 
     def create_context(
         self,
+        options: Mapping[str, Any] | None = None,
         *,
         power_preference: str = "default",
         accelerated: bool = True,
@@ -53,13 +54,17 @@ class ML:
     ) -> MLContext:
         """A context on one backend of this machine.
 
-        `power_preference` and `accelerated` are hints, as in the specification; `backend`, `device_type` and
-        `threads` are ours and binding: what they name is used, or an error says why not.
+        Options are keywords, or the specification's dictionary. `power_preference` and `accelerated` are hints,
+        as in the specification; `backend`, `device_type` and `threads` are ours and binding: what they name is
+        used, or an error says why not.
 
         Raises:
             MLTypeError: a value that does not exist.
             NotSupportedError: the backend is not installed.
         """
+        if options is not None:
+            known = {"powerPreference": "power_preference"}
+            return self.create_context(**{known.get(key, key): value for key, value in options.items()})
         if power_preference not in _POWER:
             raise MLTypeError(f"power_preference {power_preference!r} is not one of {', '.join(_POWER)}")
         if device_type not in _DEVICES:
@@ -138,9 +143,15 @@ class MLContext:
     # Tensors
 
     def create_tensor(
-        self, data_type: str, shape: list[int] | tuple[int, ...], *, readable: bool = False, writable: bool = False
+        self, shape: Descriptor, data_type: str | None = None, *, readable: bool = False, writable: bool = False
     ) -> MLTensor:
         """A tensor of zeros.
+
+        Args:
+            shape: dimensions, or the specification's dictionary (dataType, shape, readable, writable).
+            data_type: WebNN name of the type, beside a shape.
+            readable: whether `read_tensor` may read it.
+            writable: whether `write_tensor` may write it.
 
         Raises:
             InvalidStateError: the context is lost.
@@ -148,23 +159,39 @@ class MLContext:
             UnknownError: no memory.
         """
         self._require_alive()
-        kind = tensor_type(data_type, shape)
+        kind, rest = read_descriptor(shape, data_type)
+        unknown = rest.keys() - {"readable", "writable"}
+        if unknown:
+            raise MLTypeError(f"create_tensor: the descriptor has no member '{min(unknown)}'")
         try:
             array = np.zeros(kind.static_shape, kind.dtype.numpy)
         except MemoryError as exc:
             raise UnknownError(f"no memory for a tensor {kind}") from exc
-        return self._own(MLTensor(self, kind, array, readable=readable, writable=writable, constant=False))
+        may = {"readable": readable, "writable": writable, **rest}
+        tensor = MLTensor(
+            self, kind, array, readable=bool(may["readable"]), writable=bool(may["writable"]), constant=False
+        )
+        return self._own(tensor)
 
-    def create_constant_tensor(self, data_type: str, shape: list[int] | tuple[int, ...], data: Buffer) -> MLTensor:
+    def create_constant_tensor(
+        self, shape: Descriptor, data: str | Buffer | None = None, values: Buffer | None = None
+    ) -> MLTensor:
         """A tensor for `MLGraphBuilder.constant`; the data is copied.
+
+        Called as the specification says, with a dictionary (dataType, shape) and the data, or with shape, type
+        and data.
 
         Raises:
             InvalidStateError: the context is lost.
             MLTypeError: an invalid descriptor, or a buffer that does not fit it.
         """
         self._require_alive()
-        kind = tensor_type(data_type, shape)
-        array = array_from_buffer(data, kind, "create_constant_tensor").copy()
+        data_type = data if isinstance(data, str) else None
+        buffer = values if isinstance(data, str) else data
+        kind, _ = read_descriptor(shape, data_type)
+        if buffer is None:
+            raise MLTypeError("create_constant_tensor: no data is given")
+        array = array_from_buffer(buffer, kind, "create_constant_tensor").copy()
         return self._own(MLTensor(self, kind, array, readable=False, writable=False, constant=True))
 
     def read_tensor(self, tensor: MLTensor, output: Array | bytearray | memoryview | None = None) -> Array:

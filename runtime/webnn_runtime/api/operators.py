@@ -7,7 +7,8 @@ Every method takes the operands the specification makes positional, then its pos
     builder.layerNormalization(x, {"axes": [2], "epsilon": 1e-12, "label": "ln"})
     builder.layer_normalization(x, axes=[2], epsilon=1e-12, label="ln")
 
-`operators.pyi` beside this file is generated from the same rows (`make docs`) and tells editors the signatures.
+Options may also follow by position in the order of pywebnn, see `pywebnn`. `operators.pyi` beside this file is
+generated from the same rows (`make docs`) and tells editors the signatures.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from webnn_runtime.api.errors import MLTypeError
+from webnn_runtime.api.pywebnn import ORDERS
 from webnn_runtime.format.ops import OPS, OpSpec, snake_case
 
 __all__ = ["Operators", "gather_arguments", "positional_names"]
@@ -41,11 +43,15 @@ def gather_arguments(spec: OpSpec, arguments: tuple[object, ...], keywords: dict
     """One dictionary of operands and options in WebNN spelling from all the ways to pass them."""
     order = positional_names(spec)
     options: Mapping[str, object] = {}
-    if len(arguments) > len(order):
-        *arguments_, last = arguments
-        if len(arguments) > len(order) + 1 or not isinstance(last, Mapping):
+    if len(arguments) == len(order) + 1 and isinstance(arguments[-1], Mapping):
+        *rest, options = arguments
+        arguments = tuple(rest)
+    elif len(arguments) > len(order):
+        names = ORDERS.get(spec.name, ())
+        if len(arguments) > len(names):
             raise MLTypeError(f"{spec.name} takes {', '.join(order)} and options; {len(arguments)} arguments are given")
-        arguments, options = tuple(arguments_), last
+        keywords = {**dict(zip(names[len(order) :], arguments[len(order) :], strict=False)), **keywords}
+        arguments = arguments[: len(order)]
     given: dict[str, object] = dict(zip(order, arguments, strict=False))
     spellings = {snake_case(name): name for name in _all_names(spec)}
     for key, value in [*options.items(), *keywords.items()]:
@@ -86,3 +92,5 @@ for _spec in OPS.values():
         # `where`, `max`, `abs`, ... are fine as attributes; nothing here is a Python keyword.
         setattr(Operators, _name, _method(_spec, _name))
 del _spec, _name
+# pywebnn's name of it.
+Operators.where_ = Operators.where  # type: ignore[attr-defined]  # made above

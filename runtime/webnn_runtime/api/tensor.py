@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -13,8 +14,9 @@ from webnn_runtime.format.graph import Array, TensorType
 if TYPE_CHECKING:
     from webnn_runtime.api.context import MLContext
 
-__all__ = ["Buffer", "MLTensor", "array_from_buffer"]
+__all__ = ["Buffer", "Descriptor", "MLTensor", "array_from_buffer", "read_descriptor", "tensor_type"]
 
+Descriptor: TypeAlias = "Mapping[str, object] | Sequence[int]"
 Buffer: TypeAlias = "Array | bytes | bytearray | memoryview"
 
 
@@ -125,7 +127,27 @@ def array_from_buffer(buffer: Buffer, kind: TensorType, what: str) -> Array:
     return raw.view(wanted).reshape(shape)
 
 
-def tensor_type(data_type: str, shape: object) -> TensorType:
+def read_descriptor(shape: Descriptor, data_type: str | None) -> tuple[TensorType, Mapping[str, object]]:
+    """A tensor type from the specification's dictionary, or from a shape and a type; and what else the former has.
+
+    Raises:
+        MLTypeError: an unknown type, dimensions that WebNN does not allow, or a member missing.
+    """
+    if not isinstance(shape, Mapping):
+        if data_type is None:
+            raise MLTypeError("a shape needs a data type; or give one dictionary with dataType and shape")
+        return tensor_type(data_type, shape), {}
+    if data_type is not None:
+        raise MLTypeError("a descriptor holds its data type; leave the second one out")
+    spelled = {{"data_type": "dataType"}.get(key, key): value for key, value in shape.items()}
+    missing = [key for key in ("dataType", "shape") if key not in spelled]
+    if missing:
+        raise MLTypeError(f"descriptor {dict(shape)!r} lacks {' and '.join(missing)}")
+    rest = {key: value for key, value in spelled.items() if key not in ("dataType", "shape")}
+    return tensor_type(spelled["dataType"], spelled["shape"]), rest
+
+
+def tensor_type(data_type: object, shape: object) -> TensorType:
     """Check a descriptor.
 
     Raises:
@@ -133,7 +155,7 @@ def tensor_type(data_type: str, shape: object) -> TensorType:
     """
     try:
         dtype = DataType(data_type)
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:
         raise MLTypeError(f"data type {data_type!r} is none of WebNN's; e.g. 'float32'") from exc
     if not isinstance(shape, (list, tuple)):
         raise MLTypeError(f"shape {shape!r} is not a list of dimensions")

@@ -115,9 +115,9 @@ class ValidationCase:
             owner = other if tensor.get("builder") == "other" else builder
             if tensor.get("constant"):
                 zeros = np.zeros(tensor["shape"], type_of(tensor).dtype.numpy)
-                values[name] = owner.constant(zeros, tensor["dataType"], tensor["shape"])
+                values[name] = owner.constant(zeros, tensor["shape"], tensor["dataType"])
             else:
-                values[name] = owner.input(name, tensor["dataType"], tensor["shape"])
+                values[name] = owner.input(name, tensor["shape"], tensor["dataType"])
         for operator in self.document.get("before", ()):
             results = _call(builder, operator, values)()
             outputs = operator["outputs"]
@@ -130,9 +130,9 @@ def _call(builder: MLGraphBuilder, operator: Mapping[str, Any], values: Mapping[
     """A call on the builder with names replaced by operands; nothing happens before it is called."""
     name, arguments = operator["name"], flat_arguments(operator)
     if name == "input":
-        return lambda: builder.input(arguments.get("name"), arguments.get("dataType"), arguments.get("shape"))  # type: ignore[arg-type]  # wrong arguments are what is tested
+        return lambda: builder.input(arguments.get("name"), arguments.get("shape"), arguments.get("dataType"))  # type: ignore[arg-type]  # wrong arguments are what is tested
     if name == "constant":
-        return lambda: builder.constant(_constant(arguments), arguments.get("dataType"), arguments.get("shape"))
+        return lambda: builder.constant(_constant(arguments), arguments.get("shape"), arguments.get("dataType"))
     spec = find_spec(name)
     operands = {row.name for row in spec.operands}
     given = {
