@@ -193,3 +193,53 @@ def test_what_is_wrong_in_json_is_named(changes: dict[str, Any], message: str) -
         parse_json_graph(json_graph(**changes), path="m.json")
     assert str(caught.value).startswith("m.json: ")
     assert message in str(caught.value)
+
+
+def test_a_graph_saved_by_pywebnn_is_read() -> None:
+    """Its labels, its empty lists and words for "not given", and its numbers for operands among the options."""
+    plain = {"dataType": "float32", "shape": [1, 2, 4, 4]}
+    row = {"dataType": "float32", "shape": [4], "init": {"kind": "inlineBytes", "bytes": [0, 0, 128, 63] * 4}}
+    pool = {
+        "label": "p", "layout": "nchw", "strides": [1, 1], "dilations": [1, 1], "padding": [], "outputSizes": None,
+        "outputShapeRounding": "", "windowDimensions": [2, 2],
+    }  # fmt: skip
+    norm = {"axes": [3], "bias": 2, "epsilon": 0.5, "label": "", "scale": 1}
+    nodes = [
+        {"id": "op_0", "op": "layerNormalization", "inputs": ["x"], "options": norm, "outputs": ["operand_3"]},
+        {
+            "id": "op_1",
+            "op": "transpose",
+            "inputs": ["operand_3"],
+            "options": {"permutation": []},
+            "outputs": ["operand_4"],
+        },
+        {"id": "op_2", "op": "reduceSum", "inputs": ["x"], "options": {"axes": []}, "outputs": ["kept"]},
+        {"id": "op_3", "op": "maxPool2d", "inputs": ["x"], "options": pool, "outputs": ["y"]},
+    ]
+    outputs = {name: name for name in ("operand_4", "kept", "y")}
+    consts = {"operand_1": row, "operand_2": row}
+    graph = parse_json_graph(json_graph(inputs={"x": plain}, consts=consts, nodes=nodes, outputs=outputs))
+    norm_node, transpose, kept, pooled = graph.nodes
+    assert norm_node.inputs == ("x", "operand_1", "operand_2")
+    assert transpose.options["permutation"] == (3, 2, 1, 0)
+    assert kept.options["axes"] == ()
+    assert (pooled.label, pooled.options["outputShapeRounding"], pooled.options["padding"]) == (
+        "p",
+        "floor",
+        (0, 0, 0, 0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "options", "message"),
+    [
+        ("softmax", {"label": ""}, "needs option 'axis'"),
+        ("layerNormalization", {"scale": 7}, "'operand_7', which nothing before it defines"),
+        ("layerNormalization", {"scale": True}, "must be the name of a value"),
+        ("relu", {"label": 3}, "no option 'label'"),
+    ],
+)
+def test_what_a_saved_graph_does_not_say_is_not_guessed(op: str, options: dict[str, Any], message: str) -> None:
+    nodes = [{"id": "op_0", "op": op, "inputs": ["x"], "options": options, "outputs": ["y"]}]
+    with pytest.raises(GraphError, match=message):
+        parse_json_graph(json_graph(nodes=nodes, outputs={"y": "y"}))

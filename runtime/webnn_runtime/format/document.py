@@ -18,8 +18,9 @@ from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds, names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import OperandError, OptionError, ParseError, ShapeError
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType, frozen_array
+from webnn_runtime.format.ops.kinds import Axes, Choice, Dims
 from webnn_runtime.format.ops.node import find_spec
-from webnn_runtime.format.ops.spec import OpSpec
+from webnn_runtime.format.ops.spec import OpSpec, Option
 
 __all__ = [
     "Bytes",
@@ -40,6 +41,8 @@ __all__ = [
 _MAX_FILL: Final = 1 << 16
 # Writers of the family annotate results with their shape; it is a statement about the result, not an option.
 _RESULT_SHAPE: Final = "shape"
+# pywebnn writes the label of every node among its options.
+_LABEL: Final = "label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +299,31 @@ def _node(call: Call, dims: Mapping[str, DynamicDim], promised: dict[str, object
     spec = find_spec(call.op, node=name)
     operands: list[str | None] = list(call.operands)
     options: dict[str, Any] = {}
+    label = ""
     for key, raw in call.named.items():
-        if spec.operand(key) is not None:
+        if key == _LABEL and spec.option(key) is None and isinstance(raw, str):
+            label = raw
+        elif spec.operand(key) is not None:
             _place_operand(spec, name, operands, key, raw)
         elif key == _RESULT_SHAPE and spec.option(key) is None:
             promised[name] = _option_value(raw, dims, name, call.op)
-        else:
+        elif not _means_absent(spec.option(key), raw):
             options[key] = _option_value(raw, dims, name, call.op)
-    return Node(call.op, tuple(operands), options, call.outputs)
+    return Node(call.op, tuple(operands), options, call.outputs, label)
+
+
+def _means_absent(option: Option | None, raw: object) -> bool:
+    """Whether `raw` is how pywebnn writes an option that was not given: an empty list or word that could mean nothing.
+
+    An empty list of axes to reduce has a meaning of its own, and so has the shape of a scalar.
+    """
+    if option is None or option.is_required:
+        return False
+    kind = option.kind
+    if raw == "":
+        return isinstance(kind, Choice)
+    is_per_axis = (isinstance(kind, Axes) and kind.every) or (isinstance(kind, Dims) and kind.per_axis)
+    return raw == [] and (is_per_axis or getattr(kind, "length", None) is not None)
 
 
 def _place_operand(spec: OpSpec, node: str, operands: list[str | None], key: str, raw: object) -> None:
@@ -317,6 +337,9 @@ def _place_operand(spec: OpSpec, node: str, operands: list[str | None], key: str
         given = [raw]
     if raw is None:
         return
+    if type(raw) is int and spec.operands[slot].optional:
+        # pywebnn refers to operands among the options by number, and calls the values operand_1, operand_2, ...
+        given = [f"operand_{raw}"]
     names = [value for value in given if isinstance(value, str)]
     if len(names) != len(given):
         raise OperandError(f"{spec.name} operand '{key}' must be the name of a value", node=node, op=spec.name)
