@@ -15,6 +15,7 @@ __version__ = VERSION
 if TYPE_CHECKING:
     from webnn_runtime.api import (
         ML,
+        AsyncMLContext,
         InvalidStateError,
         MLContext,
         MLGraph,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ML",
+    "AsyncMLContext",
     "Graph",
     "InvalidStateError",
     "MLContext",
@@ -57,6 +59,7 @@ __all__ = [
 _HOMES: Final = {
     **dict.fromkeys(
         (
+            "AsyncMLContext",
             "InvalidStateError",
             "ML",
             "MLContext",

@@ -10,6 +10,7 @@ import pytest
 
 from webnn_runtime.api import (
     ML,
+    AsyncMLContext,
     InvalidStateError,
     MLContext,
     MLGraph,
@@ -222,3 +223,24 @@ def test_a_stated_gap_narrows_the_limits():
     for row in ("a", "b", "output"):
         assert "int8" not in limits["add"][row]["dataTypes"]
         assert "int8" in limits["sub"][row]["dataTypes"]
+
+
+def test_the_asynchronous_context_of_pywebnn(context):
+    graph = doubled(context)
+    wrapped = AsyncMLContext(context)
+    source, target = (wrapped.create_tensor([2, 3], "float32") for _ in range(2))
+
+    async def work() -> np.ndarray:
+        await wrapped.write_tensor_async(source, ONES)
+        await wrapped.dispatch(graph, {"x": source}, {"y": target})
+        return await wrapped.read_tensor_async(target)
+
+    assert asyncio.run(work()).tolist() == (ONES * 2).tolist()
+    assert wrapped.compute(graph, {"x": ONES})["y"].tolist() == wrapped.read_tensor(target).tolist()
+
+
+def test_a_context_says_what_it_was_asked_for(context):
+    info = context.backend_info()
+    assert (info["backend"], info["device"]) == ("numpy", "cpu")
+    assert "numpy" in info["available"]
+    assert context.create_host_tensor([1], "int8").readable

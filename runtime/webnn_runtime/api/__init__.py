@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webnn_runtime.api.asynchronous import AsyncMLContext
 from webnn_runtime.api.builder import MLGraphBuilder, MLOperand
 from webnn_runtime.api.context import ML, MLContext, MLContextLostInfo
 from webnn_runtime.api.errors import (
@@ -16,6 +17,7 @@ from webnn_runtime.api.tensor import MLTensor
 
 __all__ = [
     "ML",
+    "AsyncMLContext",
     "InvalidStateError",
     "MLContext",
     "MLContextLostInfo",

@@ -173,6 +173,10 @@ class MLContext:
         )
         return self._own(tensor)
 
+    def create_host_tensor(self, shape: Descriptor, data_type: str | None = None) -> MLTensor:
+        """A tensor that may be read and written; pywebnn's name of it."""
+        return self.create_tensor(shape, data_type, readable=True, writable=True)
+
     def create_constant_tensor(
         self, shape: Descriptor, data: str | Buffer | None = None, values: Buffer | None = None
     ) -> MLTensor:
@@ -273,6 +277,17 @@ class MLContext:
         from webnn_runtime.api.builder import MLGraphBuilder
 
         return MLGraphBuilder(self)
+
+    def backend_info(self) -> dict[str, object]:
+        """What the context was asked for, and which backends can be used here."""
+        from webnn_runtime.backends.registry import available_backends
+
+        return {
+            "backend": self.backend,
+            "device": self._options.device,
+            "threads": self._options.threads,
+            "available": list(available_backends()),
+        }
 
     def op_support_limits(self) -> dict[str, Any]:
         """Types and ranks that this context's backend takes, per operator and operand.
