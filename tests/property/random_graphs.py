@@ -225,11 +225,13 @@ def pushed(operand: Allowed, ulp: float, direction: int) -> Array:
     if array.dtype.kind == "f":
         with np.errstate(all="ignore"):
             off = operand.off + ulp * step(array)
-            return np.where(np.isfinite(off), array + signs * off, array).astype(array.dtype)
+            # What may be anything is in turn no number and either infinity, so that what depends on it may be, too.
+            anything = (np.nan, np.inf, -np.inf)[direction % 3]
+            return np.where(np.isfinite(off), array + signs * off, anything).astype(array.dtype)
     if not operand.off.any():
         return array
     limits = np.iinfo(array.dtype)
-    off = np.where(np.isfinite(operand.off), np.ceil(operand.off), 0).astype(np.int64)
+    off = np.ceil(np.minimum(operand.off, 2.0**62)).astype(np.int64)
     wide = [
         min(max(int(x) + int(s) * int(o), int(limits.min)), int(limits.max))
         for x, s, o in zip(array.flat, signs.flat, off.flat, strict=True)

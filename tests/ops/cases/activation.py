@@ -10,6 +10,14 @@ INTEGERS = (*SIGNED, np.uint8, np.uint32, np.uint64)
 FLOATS = (np.float32, np.float16)
 
 CASES = [
+    (
+        "prelu",
+        "the slope stretches",
+        [np.float32([[-1, 2], [-3, 4]]), np.float32([0.5, 2])],
+        {},
+        np.float32([[-0.5, 2], [-1.5, 4]]),
+    ),
+    ("softplus", "moderate", [np.float32([-2, 0, 3])], {}, np.float32([0.126928, 0.6931472, 3.0485873])),
     *(
         ("clamp", t.__name__, [t([0, 3, 9])], {"min_value": 1, "max_value": 5}, t([1, 3, 5]))
         for t in (*FLOATS, *INTEGERS)

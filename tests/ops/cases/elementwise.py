@@ -10,6 +10,7 @@ INTEGERS = (*SIGNED, np.uint8, np.uint32, np.uint64)
 FLOATS = (np.float32, np.float16)
 
 CASES = [
+    ("sqrt", "squares", [np.float32([0, 0.25, 1, 9])], {}, np.float32([0, 0.5, 1, 3])),
     *(
         ("add", f"{t.__name__} broadcast", [t([[1], [2]]), t([10, 20, 30])], {}, t([[11, 21, 31], [12, 22, 32]]))
         for t in (*FLOATS, *INTEGERS)
