@@ -593,6 +593,6 @@ def option_value(site: Site, option: Option) -> Any:
 
 
 @st.composite
-def calls(draw: st.DrawFn, op: str) -> Call:
-    """A valid call of one operator."""
-    return call_of(draw, op, fresh_types(draw, OPS[op]))
+def calls(draw: st.DrawFn, op: str, dtype: DataType | None = None) -> Call:
+    """A valid call of one operator, on demand with a first operand of one type."""
+    return call_of(draw, op, fresh_types(draw, OPS[op], dtype))

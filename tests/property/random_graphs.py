@@ -20,6 +20,7 @@ from random_calls import PROFILES, Call, Slot, accepts, call_of, calls, fresh_ty
 
 from webnn_runtime.conformance import tolerance_of
 from webnn_runtime.format.builder import GraphBuilder, Value
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.reference import evaluate
@@ -94,10 +95,10 @@ def finished(site: Assembly, outputs: list[Value]) -> Made:
 
 
 @st.composite
-def one_operator(draw: st.DrawFn, op: str) -> Made:
+def one_operator(draw: st.DrawFn, op: str, dtype: DataType | None = None) -> Made:
     """One operator with operands of its own."""
     site = assembly(draw)
-    return finished(site, list(site.add(draw(calls(op)))))
+    return finished(site, list(site.add(draw(calls(op, dtype)))))
 
 
 @st.composite
