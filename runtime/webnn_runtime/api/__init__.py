@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webnn_runtime.api.asynchronous import AsyncMLContext
 from webnn_runtime.api.builder import MLGraphBuilder, MLOperand
-from webnn_runtime.api.context import ML, MLContext, MLContextLostInfo
+from webnn_runtime.api.context import MLContext, MLContextLostInfo
 from webnn_runtime.api.errors import (
     InvalidStateError,
     MLTypeError,
@@ -13,6 +13,7 @@ from webnn_runtime.api.errors import (
     UnknownError,
 )
 from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.ml import ML
 from webnn_runtime.api.tensor import MLTensor
 
 __all__ = [

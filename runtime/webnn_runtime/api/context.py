@@ -1,4 +1,4 @@
-"""ML and MLContext: where graphs are built, tensors live and work is queued."""
+"""MLContext: where graphs are built, tensors live and work is queued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
@@ -22,10 +22,7 @@ from webnn_runtime.format.graph import Array, TensorType
 if TYPE_CHECKING:
     from webnn_runtime.api.builder import MLGraphBuilder
 
-__all__ = ["ML", "MLContext", "MLContextLostInfo"]
-
-_POWER: Final = ("default", "high-performance", "low-power")
-_DEVICES: Final = ("cpu", "gpu", "npu")
+__all__ = ["MLContext", "MLContextLostInfo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +34,6 @@ class MLContextLostInfo:
     """
 
     message: str
-
-
-class ML:
-    """The entry point, `navigator.ml` of a browser."""
-
-    def create_context(
-        self,
-        options: Mapping[str, Any] | None = None,
-        *,
-        power_preference: str = "default",
-        accelerated: bool = True,
-        backend: str = "auto",
-        device_type: str = "cpu",
-        threads: int | None = None,
-    ) -> MLContext:
-        """A context on one backend of this machine.
-
-        Options are keywords, or the specification's dictionary. `power_preference` and `accelerated` are hints,
-        as in the specification; `backend`, `device_type` and `threads` are ours and binding: what they name is
-        used, or an error says why not.
-
-        Raises:
-            MLTypeError: a value that does not exist.
-            NotSupportedError: the backend is not installed.
-        """
-        if options is not None:
-            known = {"powerPreference": "power_preference"}
-            return self.create_context(**{known.get(key, key): value for key, value in options.items()})
-        if power_preference not in _POWER:
-            raise MLTypeError(f"power_preference {power_preference!r} is not one of {', '.join(_POWER)}")
-        if device_type not in _DEVICES:
-            raise MLTypeError(f"device_type {device_type!r} is not one of {', '.join(_DEVICES)}")
-        return MLContext(power_preference, bool(accelerated), backend, device_type, threads)
-
-    createContext = create_context  # the specification's spelling
 
 
 class MLContext:

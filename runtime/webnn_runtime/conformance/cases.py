@@ -19,15 +19,15 @@ from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType
 from webnn_runtime.format.ops.kinds import Bool
 from webnn_runtime.format.ops.node import find_spec
 
-__all__ = ["Case", "flat_arguments"]
+__all__ = ["Case", "Located", "flat_arguments"]
 
 # Of an output that is given as one repeated number only so many elements are compared.
 _COMPARED_OF_FILL: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One test of a case file; everything is decoded when it is asked for.
+class Located:
+    """A test and its place.
 
     Attributes:
         source: file below the folder, without its ending.
@@ -45,6 +45,12 @@ class Case:
     def id(self) -> str:
         """Stable and unique: `wpt/add:3`."""
         return f"{self.source}:{self.index}"
+
+
+class Case(Located):
+    """A graph with inputs and expected outputs; everything is decoded when it is asked for."""
+
+    __slots__ = ()
 
     @property
     def operators(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ also be `input` (arguments `name`, `dataType`, `shape`) or `constant` (`dataType
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +22,7 @@ import numpy as np
 from webnn_runtime.api import ML, MLGraphBuilder, MLOperand, MLTypeError
 from webnn_runtime.api.errors import with_label
 from webnn_runtime.backends.base import Backend
-from webnn_runtime.conformance.cases import flat_arguments
+from webnn_runtime.conformance.cases import Located, flat_arguments
 from webnn_runtime.conformance.values import decode, type_of
 from webnn_runtime.format.errors import FormatError, WebnnError
 from webnn_runtime.format.ops.node import find_spec
@@ -48,26 +47,10 @@ _VIEWS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ValidationCase:
-    """One such test.
+class ValidationCase(Located):
+    """A call that the builder must answer with a certain descriptor, or refuse."""
 
-    Attributes:
-        source: file below the folder, without its ending.
-        index: place in the file.
-        name: what the file calls it.
-        document: the test as the file holds it.
-    """
-
-    source: str
-    index: int
-    name: str
-    document: Mapping[str, Any]
-
-    @property
-    def id(self) -> str:
-        """Stable and unique: `validation/add:3`."""
-        return f"{self.source}:{self.index}"
+    __slots__ = ()
 
     @property
     def operators(self) -> tuple[str, ...]:

@@ -108,7 +108,9 @@ class WebNNEmbedder:
                 output_name=output_name,
             )
         except EmbedError as exc:
-            raise EmbedError(f"{found.source}: {exc}") from exc
+            # A folder of the caller's is in the message already; an id of the Hub is not.
+            known = str(exc).startswith(f"{found.source}:")
+            raise EmbedError(str(exc) if known else f"{found.source}: {exc}") from exc
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["ANY", "FLOATS", "INTEGERS", "WEBNN_TYPES", "DataType", "cast_number"]
+__all__ = ["ANY", "FLOATS", "INTEGERS", "WEBNN_TYPES", "DataType", "cast_number", "nearest_float"]
 
 _TEXT: Final = {
     "float32": "f32",
@@ -111,6 +111,14 @@ WEBNN_TYPES: Final = ANY - {DataType.INT4, DataType.UINT4}
 INTEGERS: Final = ANY - FLOATS
 
 
+def nearest_float(value: int | float) -> float:
+    """The nearest float; an integer beyond all floats is an infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def cast_number(value: int | float, dtype: DataType) -> int | float:
     """A number of an option or a scalar constant as a value of `dtype` (not what `cast` does).
 
@@ -118,10 +126,7 @@ def cast_number(value: int | float, dtype: DataType) -> int | float:
     their range, then round halves to even.
     """
     if dtype.is_float:
-        try:
-            wide = float(value)
-        except OverflowError:
-            wide = math.inf if value > 0 else -math.inf
+        wide = nearest_float(value)
         with np.errstate(over="ignore"):
             return float(dtype.numpy.type(wide))
     low, high = dtype.bounds

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 from webnn_runtime.format.dims import MAX_DIM, Dim, SymbolicDim
-from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType
+from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType, nearest_float
 from webnn_runtime.format.graph import OptionValue, TensorType
 
 __all__ = [
@@ -120,7 +120,7 @@ class Number(Kind):
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
         # One spelling per value: 0 and 0.0 mean the same to a float operand.
         if isinstance(value, int) and types and types[0] is not None and types[0].dtype.is_float:
-            return _float(value)
+            return nearest_float(value)
         return value
 
     def write(self, value: OptionValue) -> Any:
@@ -144,7 +144,7 @@ class Real(Kind):
     minimum: float | None = None
 
     def read(self, raw: object) -> OptionValue:
-        value = _float(_number(raw))
+        value = nearest_float(_number(raw))
         if not math.isfinite(value):
             raise ValueError(f"{raw!r} is not finite")
         if self.minimum is not None and value < self.minimum:
@@ -164,7 +164,7 @@ class Numbers(Kind):
     above: float | None = None
 
     def read(self, raw: object) -> OptionValue:
-        values = tuple(_float(_number(item)) for item in _items(raw, self.length))
+        values = tuple(nearest_float(_number(item)) for item in _items(raw, self.length))
         if not all(math.isfinite(value) for value in values):
             raise ValueError(f"{raw!r} holds a number that is not finite")
         if self.above is not None and not all(value > self.above for value in values):
@@ -374,13 +374,6 @@ def _number(raw: object) -> int | float:
     if not isinstance(raw, bool) and isinstance(raw, SupportsFloat):
         return float(raw)
     raise ValueError(f"{raw!r} is not a number")
-
-
-def _float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 def _items(raw: object, length: int | None) -> Sequence[object]:
