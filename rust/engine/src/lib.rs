@@ -10,6 +10,8 @@ mod attention;
 mod broadcast;
 mod heads;
 mod matmul;
+pub mod ops;
+pub mod plan;
 mod pool;
 mod rows;
 mod scratch;

@@ -1,0 +1,352 @@
+//! The operators that run natively: one file per family, each with a table of its kinds.
+//!
+//! To add an operator:
+//!
+//! 1. Find its family's file (families are those of the operator table: `elementwise`, `layout`, `conv`, ...); a new
+//!    file gets one line in `FAMILIES` below. The reference kernel of the operator says what is right.
+//! 2. Write a type that implements [`Op`]. `make` gets a [`Request`] and reads attributes ([`Attributes::int`], ...);
+//!    what is constant may be packed now ([`Op::taken`] then drops the original). `run` gets one [`Tensor`] per operand
+//!    ([`Tensor::ABSENT`] for an optional one) and one [`TensorMut`] per result, all in C order, results with anything in
+//!    them; named dimensions are in `cx.dim`. Sizes are checked by [`RunError::Operand`], not by a panic.
+//! 3. Add `Kind { name, types, make }` to the family's `KINDS`; `types` are those of the first operand.
+//! 4. Large results are shared out: cut the result into whole elements and hand the pieces to [`Context::for_each`].
+//!    Each element is computed by one thread in one fixed order, so that every split gives the same bits.
+//! 5. An operator that reads each element of an operand only to write the same element of the result names that operand
+//!    in [`Op::in_place`]; where the plan uses that, `cx.in_place` names it, and the numbers are in the result already.
+//! 6. Tests: in Rust beside the operator, against a plain loop over ragged sizes, with [`testing::run`]; in Python every
+//!    case of `tests/ops/cases` runs natively as soon as the kind is in the table (`tests/rust_backend/test_rust_native.py`
+//!    also holds the list of what is native).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::Engine;
+use crate::plan::{BuildError, DataType, DimId, RunError, ValueType};
+
+pub(crate) mod broadcast;
+mod elementwise;
+mod indexing;
+mod layout;
+mod numbers;
+mod tensor;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use numbers::Element;
+pub use tensor::{Tensor, TensorMut};
+
+/// The families, each with its table.
+const FAMILIES: &[&[Kind]] = &[elementwise::KINDS, indexing::KINDS, layout::KINDS];
+
+/// An operator of one plan, with everything about it that is known when the plan is built.
+pub trait Op: Send + Sync {
+    /// What it is, for reports: the kind, and what was fused into it.
+    fn label(&self) -> String;
+
+    /// Computes all results.
+    ///
+    /// # Errors
+    ///
+    /// The operands do not fit together.
+    fn run(&self, operands: &[Tensor<'_>], results: &mut [TensorMut<'_>], cx: &mut Context<'_>)
+    -> Result<(), RunError>;
+
+    /// Constant operands whose numbers were taken over when this was made: at a run they are empty.
+    fn taken(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Operands whose memory the first result may take over, where it is as large; the best one first.
+    fn in_place(&self) -> &[usize] {
+        &[]
+    }
+
+    /// Bytes of working memory for operands and results of these shapes.
+    fn scratch(&self, _operands: &[&[usize]], _results: &[&[usize]]) -> usize {
+        0
+    }
+}
+
+/// What a run gives an operator besides its operands.
+pub struct Context<'a> {
+    /// Threads and kernels.
+    pub engine: &'a Engine,
+    /// The operand that is empty because its numbers are in the first result.
+    pub in_place: Option<usize>,
+    /// As many bytes as [`Op::scratch`] asked for, aligned to 64, with anything in them.
+    pub scratch: &'a mut [u8],
+    pub(crate) dims: &'a [i64],
+}
+
+impl Context<'_> {
+    /// The value of a dimension in this run.
+    pub fn dim(&self, id: DimId) -> i64 {
+        self.dims[id.0 as usize]
+    }
+
+    /// The values of some dimensions, as sizes.
+    ///
+    /// # Errors
+    ///
+    /// One is negative.
+    pub fn sizes(&self, ids: &[DimId]) -> Result<Vec<usize>, RunError> {
+        let size = |id: &DimId| usize::try_from(self.dim(*id));
+        let refuse = |_| RunError::Operand("a negative size".into());
+        ids.iter().map(size).collect::<Result<_, _>>().map_err(refuse)
+    }
+
+    /// How many pieces to cut a computation of about `operations` operations into; 1 where threads are not worth it.
+    pub fn pieces(&self, operations: usize) -> usize {
+        self.engine.pieces(operations)
+    }
+
+    /// Calls `work` once for each piece, on any thread and in any order.
+    pub fn for_each<T: Send>(&self, pieces: Vec<T>, work: impl Fn(T) + Sync) {
+        self.engine.pool.for_each(pieces, work);
+    }
+}
+
+/// An option of an operator.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Attribute {
+    Bool(bool),
+    Int(i64),
+    Ints(Vec<i64>),
+    Float(f64),
+    Floats(Vec<f64>),
+    Text(String),
+    Texts(Vec<String>),
+    /// Dimensions, each a number or an expression of names.
+    Dims(Vec<DimId>),
+}
+
+/// The options of an operator, without those that are absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes(BTreeMap<String, Attribute>);
+
+macro_rules! getters {
+    ($($(#[$doc:meta])* $required:ident, $optional:ident: $variant:ident -> $type:ty;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            ///
+            /// It is absent or of another type.
+            pub fn $required(&self, name: &str) -> Result<&$type, BuildError> {
+                self.$optional(name)?.ok_or_else(|| BuildError::Attribute(format!("no attribute '{name}'")))
+            }
+
+            /// The same, or `None` where it is absent.
+            ///
+            /// # Errors
+            ///
+            /// It is of another type.
+            pub fn $optional(&self, name: &str) -> Result<Option<&$type>, BuildError> {
+                match self.0.get(name) {
+                    None => Ok(None),
+                    Some(Attribute::$variant(value)) => Ok(Some(value)),
+                    Some(other) => {
+                        let wanted = stringify!($variant);
+                        Err(BuildError::Attribute(format!("attribute '{name}' is {other:?}; must be {wanted}")))
+                    }
+                }
+            }
+        )*
+    };
+}
+
+impl Attributes {
+    /// Adds an option, or replaces it.
+    pub fn insert(&mut self, name: &str, value: Attribute) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// All of them.
+    pub fn values(&self) -> impl Iterator<Item = &Attribute> {
+        self.0.values()
+    }
+
+    getters! {
+        /// A truth.
+        bool, optional_bool: Bool -> bool;
+        /// An integer.
+        int, optional_int: Int -> i64;
+        /// Integers.
+        ints, optional_ints: Ints -> [i64];
+        /// A number.
+        float, optional_float: Float -> f64;
+        /// Numbers.
+        floats, optional_floats: Floats -> [f64];
+        /// A word.
+        text, optional_text: Text -> str;
+        /// Words.
+        texts, optional_texts: Texts -> [String];
+        /// Dimensions.
+        dims, optional_dims: Dims -> [DimId];
+    }
+
+    /// An axis of a value of `rank` dimensions.
+    ///
+    /// # Errors
+    ///
+    /// It is absent or not an axis.
+    pub fn axis(&self, name: &str, rank: usize) -> Result<usize, BuildError> {
+        let axis = *self.int(name)?;
+        let found = usize::try_from(axis).ok().filter(|axis| *axis < rank);
+        found.ok_or_else(|| BuildError::Attribute(format!("attribute '{name}' is {axis}; must be an axis of {rank}")))
+    }
+
+    /// Distinct axes of a value of `rank` dimensions.
+    ///
+    /// # Errors
+    ///
+    /// They are absent, not axes, or one occurs twice.
+    pub fn axes(&self, name: &str, rank: usize) -> Result<Vec<usize>, BuildError> {
+        let axes = self.ints(name)?;
+        let refuse = || BuildError::Attribute(format!("attribute '{name}' is {axes:?}; must be axes of {rank}"));
+        let found = axes.iter().map(|axis| usize::try_from(*axis).ok().filter(|axis| *axis < rank));
+        let found: Vec<usize> = found.collect::<Option<_>>().ok_or_else(refuse)?;
+        let is_distinct = found.iter().enumerate().all(|(index, axis)| !found[..index].contains(axis));
+        if is_distinct { Ok(found) } else { Err(refuse()) }
+    }
+}
+
+/// What an operator is made from.
+pub struct Request<'a> {
+    /// The kind, as in the table.
+    pub kind: &'a str,
+    /// Its options.
+    pub attributes: &'a Attributes,
+    /// Its operands; `None` where an optional one is absent.
+    pub operands: &'a [Option<ValueType>],
+    /// Its results.
+    pub results: &'a [ValueType],
+    /// The engine that will run it, for what is packed now.
+    pub engine: &'a Arc<Engine>,
+    pub(crate) dims: &'a crate::plan::Dims,
+}
+
+impl Request<'_> {
+    /// An operand that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// It is absent.
+    pub fn operand(&self, position: usize) -> Result<&ValueType, BuildError> {
+        let missing = || BuildError::Value(format!("{}: operand {position} is absent", self.kind));
+        self.optional(position).ok_or_else(missing)
+    }
+
+    /// An operand that may be absent.
+    pub fn optional(&self, position: usize) -> Option<&ValueType> {
+        self.operands.get(position).and_then(Option::as_ref)
+    }
+
+    /// The only result.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or another one.
+    pub fn result(&self) -> Result<&ValueType, BuildError> {
+        match self.results {
+            [result] => Ok(result),
+            _ => Err(BuildError::Value(format!("{}: {} results; must be 1", self.kind, self.results.len()))),
+        }
+    }
+
+    /// The value of a dimension that no name changes.
+    pub fn fixed(&self, id: DimId) -> Option<i64> {
+        self.dims.has(id).then(|| self.dims.fixed(id)).flatten()
+    }
+
+    /// The error for what this kind has no kernel for.
+    pub fn unsupported(&self, what: impl std::fmt::Display) -> BuildError {
+        BuildError::Unsupported(format!("{}: {what}", self.kind))
+    }
+}
+
+/// A set of data types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Types(u16);
+
+impl Types {
+    /// float32 and float16.
+    pub const FLOATS: Self = Self::of(&[DataType::Float32, DataType::Float16]);
+    /// All types but the 4-bit ones.
+    pub const ALL: Self = Self(0b00_1111_1111);
+    /// All types.
+    pub const ALL_AND_4_BIT: Self = Self(0b11_1111_1111);
+
+    /// The set of these.
+    pub const fn of(types: &[DataType]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < types.len() {
+            bits |= 1 << types[index] as u16;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether the set has this type.
+    pub const fn contains(self, dtype: DataType) -> bool {
+        self.0 & (1 << dtype as u16) != 0
+    }
+}
+
+/// A kind of operator.
+pub(crate) struct Kind {
+    /// The operator's name in WebNN, or the name of what was fused.
+    pub(crate) name: &'static str,
+    /// Types of the first operand that there is a kernel for.
+    pub(crate) types: Types,
+    /// Makes one.
+    pub(crate) make: fn(&Request<'_>) -> Result<Box<dyn Op>, BuildError>,
+}
+
+fn find(kind: &str) -> Option<&'static Kind> {
+    FAMILIES.iter().flat_map(|family| family.iter()).find(|known| known.name == kind)
+}
+
+/// All kinds, sorted.
+pub fn kinds() -> Vec<&'static str> {
+    let mut names: Vec<_> = FAMILIES.iter().flat_map(|family| family.iter()).map(|kind| kind.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether there is a kernel of this kind for a first operand of this type.
+pub fn supports(kind: &str, dtype: DataType) -> bool {
+    find(kind).is_some_and(|kind| kind.types.contains(dtype))
+}
+
+/// Makes an operator.
+pub(crate) fn make(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let kind = find(request.kind).ok_or_else(|| request.unsupported("no such kind"))?;
+    let first = request.operands.iter().flatten().next();
+    if let Some(first) = first.filter(|first| !kind.types.contains(first.dtype)) {
+        return Err(request.unsupported(first.dtype));
+    }
+    (kind.make)(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Types, kinds};
+    use crate::plan::DataType;
+
+    #[test]
+    fn each_kind_is_in_one_table() {
+        let names = kinds();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+    }
+
+    #[test]
+    fn the_sets_of_types_are_what_they_say() {
+        for dtype in DataType::ALL {
+            assert_eq!(Types::FLOATS.contains(dtype), dtype.is_float());
+            assert_eq!(Types::ALL.contains(dtype), !dtype.name().ends_with("nt4"));
+            assert!(Types::ALL_AND_4_BIT.contains(dtype));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The memory of one run, and the arenas that a plan keeps for its next ones.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Alignment of an arena and of everything in it: a cache line, and a vector of AVX-512.
+pub(crate) const ALIGNMENT: usize = 64;
+
+/// Memory that starts on a cache line; it grows and stays.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    store: Vec<u128>,
+}
+
+impl Arena {
+    /// The first `size` bytes, with whatever is in them.
+    pub(crate) fn bytes(&mut self, size: usize) -> &mut [u8] {
+        let words = (size + ALIGNMENT).div_ceil(size_of::<u128>());
+        if self.store.len() < words {
+            // Nothing of the old numbers is needed, so there is nothing to copy.
+            self.store = Vec::new();
+            self.store.resize(words, 0);
+        }
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.store);
+        let start = bytes.as_ptr().align_offset(ALIGNMENT);
+        &mut bytes[start..start + size]
+    }
+}
+
+/// Arenas that no run is using.
+#[derive(Debug, Default)]
+pub(crate) struct Arenas {
+    idle: Mutex<Vec<Arena>>,
+}
+
+impl Arenas {
+    /// Calls `work` with an arena, which is kept afterwards unless `most` are kept already.
+    pub(crate) fn with<R>(&self, most: usize, work: impl FnOnce(&mut Arena) -> R) -> R {
+        let mut arena = self.lock().pop().unwrap_or_default();
+        let result = work(&mut arena);
+        let mut idle = self.lock();
+        if idle.len() < most {
+            idle.push(arena);
+        }
+        result
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arena>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALIGNMENT, Arena};
+
+    #[test]
+    fn an_arena_starts_on_a_cache_line_and_does_not_shrink() {
+        let mut arena = Arena::default();
+        for size in [0, 1, 63, 1000, 64, 5] {
+            let bytes = arena.bytes(size);
+            assert_eq!((bytes.len(), bytes.as_ptr().align_offset(ALIGNMENT)), (size, 0));
+        }
+        arena.bytes(1000)[999] = 7;
+        assert_eq!(arena.bytes(1000)[999], 7);
+    }
+}

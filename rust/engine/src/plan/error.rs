@@ -1,0 +1,73 @@
+//! What can be wrong with a plan, and with one run of it.
+
+use std::fmt;
+
+/// A plan that cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// A dimension expression is malformed.
+    Dimension(String),
+    /// A value that the plan does not have, or that cannot be used so.
+    Value(String),
+    /// An attribute is missing or has another type.
+    Attribute(String),
+    /// There is no kernel of this kind for these types or options; the definition of the operator has to do it.
+    Unsupported(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dimension(what) => write!(f, "dimension expression: {what}"),
+            Self::Value(what) | Self::Attribute(what) | Self::Unsupported(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A run that cannot be done; no result of it may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunError {
+    /// A dimension has no valid value.
+    Dimension(String),
+    /// An array of the caller's has the wrong size.
+    Array(String),
+    /// The run needs more memory than it may use.
+    Memory {
+        /// Bytes it needs.
+        needed: usize,
+        /// Bytes it may use.
+        allowed: usize,
+    },
+    /// Operands do not fit together.
+    Operand(String),
+    /// A step panicked: a mistake of ours.
+    Panic(String),
+}
+
+impl RunError {
+    /// The error with the step that it happened in.
+    pub(crate) fn in_step(self, label: &str) -> Self {
+        match self {
+            Self::Operand(what) => Self::Operand(format!("{label}: {what}")),
+            Self::Panic(what) => Self::Panic(format!("{label}: {what}")),
+            other => other,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dimension(what) => write!(f, "dimensions: {what}"),
+            Self::Array(what) | Self::Operand(what) => f.write_str(what),
+            Self::Memory { needed, allowed } => {
+                write!(f, "{needed} bytes are needed for values; {allowed} are allowed")
+            }
+            Self::Panic(what) => write!(f, "internal error: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}

@@ -1,0 +1,220 @@
+//! Running a plan: evaluate the dimensions, lay out, and the steps in order.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::arena::Arenas;
+use super::layout::{Layout, Source, StepLayout};
+use super::value::Storage;
+use super::{Program, RunError, Step};
+use crate::Engine;
+use crate::ops::{Context, Tensor, TensorMut};
+
+/// Layouts that are kept: lengths and batches come again, and a layout of 300 values takes 20 KiB.
+const LAYOUTS_KEPT: usize = 64;
+
+/// A graph, ready to run from any number of threads at once.
+pub struct Plan {
+    pub(super) engine: Arc<Engine>,
+    pub(super) program: Program,
+    /// Bytes that the values of a run may take.
+    pub(super) budget: Option<usize>,
+    pub(super) layouts: Layouts,
+    pub(super) arenas: Arenas,
+}
+
+/// The values of the names, and what follows from them.
+type Known = (Box<[i64]>, Arc<Layout>);
+
+/// The layouts of the last runs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Layouts {
+    known: Mutex<Vec<Known>>,
+}
+
+impl Layouts {
+    fn get(&self, program: &Program, names: &[i64]) -> Result<Arc<Layout>, RunError> {
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, layout)) = lock().iter().rev().find(|(known, _)| **known == *names) {
+            return Ok(Arc::clone(layout));
+        }
+        let layout = Arc::new(Layout::new(program, names)?);
+        let mut known = lock();
+        if known.len() >= LAYOUTS_KEPT {
+            known.remove(0);
+        }
+        known.push((names.into(), Arc::clone(&layout)));
+        Ok(layout)
+    }
+}
+
+impl Plan {
+    /// The engine that runs it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What each step is, in order.
+    pub fn labels(&self) -> Vec<String> {
+        self.program.steps.iter().map(|step| step.op.label()).collect()
+    }
+
+    /// Bytes that the values of a run take, apart from inputs, results and constants.
+    ///
+    /// # Errors
+    ///
+    /// The names have no such values.
+    pub fn arena_bytes(&self, names: &[i64]) -> Result<usize, RunError> {
+        self.layouts.get(&self.program, names).map(|layout| layout.bytes)
+    }
+
+    /// The shapes of the results.
+    ///
+    /// # Errors
+    ///
+    /// The names have no such values.
+    pub fn output_shapes(&self, names: &[i64]) -> Result<Vec<Vec<usize>>, RunError> {
+        let layout = self.layouts.get(&self.program, names)?;
+        Ok(self.program.outputs.iter().map(|output| layout.shape(*output).to_vec()).collect())
+    }
+
+    /// Computes all results; all arrays are in C order.
+    ///
+    /// # Errors
+    ///
+    /// An array has the wrong size, a dimension no valid value, or the run needs more memory than it may use. The
+    /// results then hold anything. A panic of a step is such an error too.
+    pub fn run(&self, names: &[i64], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), RunError> {
+        let layout = self.layouts.get(&self.program, names)?;
+        self.check(&layout, inputs, outputs)?;
+        if let Some(allowed) = self.budget.filter(|allowed| layout.bytes > *allowed) {
+            return Err(RunError::Memory { needed: layout.bytes, allowed });
+        }
+        self.arenas.with(self.engine.threads() + 1, |arena| {
+            let memory = arena.bytes(layout.bytes);
+            for (step, place) in self.program.steps.iter().zip(&layout.steps) {
+                let attempt = || self.step(step, place, &layout, memory, inputs, outputs);
+                match catch_unwind(AssertUnwindSafe(attempt)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(error.in_step(&step.op.label())),
+                    Err(panic) => return Err(RunError::Panic(said(&*panic)).in_step(&step.op.label())),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn check(&self, layout: &Layout, inputs: &[&[u8]], outputs: &[&mut [u8]]) -> Result<(), RunError> {
+        let program = &self.program;
+        if inputs.len() != program.inputs.len() || outputs.len() != program.outputs.len() {
+            let message = format!("{} inputs and {} results given", inputs.len(), outputs.len());
+            return Err(RunError::Array(format!(
+                "{message}; the plan has {} and {}",
+                program.inputs.len(),
+                program.outputs.len()
+            )));
+        }
+        let arrays = inputs.iter().map(|bytes| &**bytes).chain(outputs.iter().map(|bytes| &**bytes));
+        for (number, (bytes, value)) in arrays.zip(program.inputs.iter().chain(&program.outputs)).enumerate() {
+            let (wanted, dtype) = (layout.sizes[value.0 as usize], program.values[value.0 as usize].dtype);
+            if bytes.len() != wanted {
+                return Err(RunError::Array(format!("array {number} has {} bytes; must have {wanted}", bytes.len())));
+            }
+            if !bytes.is_empty() && !(bytes.as_ptr() as usize).is_multiple_of(dtype.size()) {
+                return Err(RunError::Array(format!("array {number} of {dtype} is not aligned")));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        step: &Step,
+        place: &StepLayout,
+        layout: &Layout,
+        mut memory: &mut [u8],
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+    ) -> Result<(), RunError> {
+        let mut position = 0;
+        let mut cuts: Vec<Piece<'_>> = Vec::with_capacity(place.cuts.len());
+        for cut in &place.cuts {
+            let (_, rest) = memory.split_at_mut(cut.start - position);
+            let (own, rest) = rest.split_at_mut(cut.end - cut.start);
+            (memory, position) = (rest, cut.end);
+            cuts.push(Piece::new(own, cut.is_written));
+        }
+        let mut results_of_plan: Vec<Piece<'_>> = Vec::new();
+        if place.touches_outputs {
+            for (index, output) in outputs.iter_mut().enumerate() {
+                results_of_plan.push(Piece::new(output, place.results.contains(&Source::Output(index))));
+            }
+        }
+        let scratch = place.scratch.map_or(&mut [][..], |index| cuts[index].take());
+        let mut results: Vec<TensorMut<'_>> = Vec::with_capacity(step.results.len());
+        for (value, source) in step.results.iter().zip(&place.results) {
+            let data = match *source {
+                Source::Cut(index) => cuts[index].take(),
+                Source::Output(index) => results_of_plan[index].take(),
+                _ => return Err(RunError::Panic("a result without memory".into())),
+            };
+            let dtype = self.program.values[value.0 as usize].dtype;
+            results.push(TensorMut { dtype, shape: layout.shape(*value), data });
+        }
+        let mut operands: Vec<Tensor<'_>> = Vec::with_capacity(step.operands.len());
+        for (value, source) in step.operands.iter().zip(&place.operands) {
+            let Some(value) = value else {
+                operands.push(Tensor::ABSENT);
+                continue;
+            };
+            let data = match *source {
+                Source::Absent | Source::InResult => &[],
+                Source::Input(index) => inputs[index],
+                Source::Constant(root) => match &self.program.values[root.0 as usize].storage {
+                    Storage::Constant(Some(owner)) => (**owner).as_ref(),
+                    _ => &[],
+                },
+                Source::Cut(index) => cuts[index].read(),
+                Source::Output(index) => results_of_plan[index].read(),
+            };
+            let dtype = self.program.values[value.0 as usize].dtype;
+            operands.push(Tensor { dtype, shape: layout.shape(*value), data, is_present: true });
+        }
+        let mut context = Context { engine: &self.engine, in_place: place.in_place, scratch, dims: &layout.dims };
+        step.op.run(&operands, &mut results, &mut context)
+    }
+}
+
+/// A part of the memory, as one step sees it.
+enum Piece<'a> {
+    Read(&'a [u8]),
+    Write(&'a mut [u8]),
+}
+
+impl<'a> Piece<'a> {
+    fn new(own: &'a mut [u8], is_written: bool) -> Self {
+        if is_written { Self::Write(own) } else { Self::Read(own) }
+    }
+
+    /// The memory to write, once.
+    fn take(&mut self) -> &'a mut [u8] {
+        match self {
+            Self::Read(_) => &mut [],
+            Self::Write(own) => std::mem::take(own),
+        }
+    }
+
+    fn read(&self) -> &'a [u8] {
+        match self {
+            Self::Read(own) => own,
+            Self::Write(_) => &[],
+        }
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
+}
