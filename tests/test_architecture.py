@@ -212,7 +212,7 @@ def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
 
 CRATES: Final = {
     "kernels": frozenset(),
-    "engine": frozenset({"kernels"}),
+    "engine": frozenset({"kernels", "bytemuck"}),
     "bindings": frozenset({"engine", "kernels", "pyo3", "numpy"}),
 }
 
