@@ -41,7 +41,10 @@ FAMILIES: Final = (
     "quantize",
     "conv",
     "pool",
-    "attention",
+    "embedding",
+    "rotary",
+    "attention_fused",
+    "attention_grouped",
 )
 
 
