@@ -1,4 +1,4 @@
-"""The ONNX graph made ready: versions checked, functions expanded, nodes ordered, dead ones left out."""
+"""The ONNX graph made ready: versions checked, names checked, nodes ordered, dead ones left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Final
 
 import onnx
-from onnx import inliner
 
 from webnn_translator._errors import InvalidModel, UnsupportedOpset
 
@@ -15,7 +14,6 @@ __all__ = [
     "NEWEST_OPSET",
     "OLDEST_OPSET",
     "check_text",
-    "expand_functions",
     "live_nodes",
     "opset_versions",
     "ordered",
@@ -50,36 +48,33 @@ def opset_versions(model: onnx.ModelProto) -> dict[str, int]:
     return versions
 
 
-def check_text(graph: onnx.GraphProto) -> None:
+def check_text(model: onnx.ModelProto) -> None:
     """Names must be text: protobuf hands out what is no UTF-8 as bytes.
 
     Raises:
         InvalidModel: a name is not.
     """
-    names = [graph.name, *(value.name for value in (*graph.input, *graph.output, *graph.initializer))]
-    names += [dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim]
-    for node in graph.node:
-        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
-        names += [attribute.name for attribute in node.attribute]
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                check_text(attribute.g)
+    names = [*_graph_names(model.graph)]
+    for function in model.functions:
+        names += [function.name, function.domain, *function.input, *function.output, *_node_names(function.node)]
     if any(not isinstance(name, str) for name in names):
         raise InvalidModel("a name is not valid UTF-8")
 
 
-def expand_functions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with its own functions written out.
+def _graph_names(graph: onnx.GraphProto) -> Iterable[str]:
+    yield graph.name
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
+    yield from (dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim)
+    yield from _node_names(graph.node)
 
-    Raises:
-        InvalidModel: a function calls itself, or is called with too many inputs.
-    """
-    if not model.functions:
-        return model
-    try:
-        return inliner.inline_local_functions(model)
-    except (RuntimeError, ValueError) as exc:
-        raise InvalidModel(f"the model's functions cannot be expanded: {exc}") from exc
+
+def _node_names(nodes: Iterable[onnx.NodeProto]) -> Iterable[str]:
+    for node in nodes:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            if attribute.HasField("g"):
+                yield from _graph_names(attribute.g)
 
 
 def reads(node: onnx.NodeProto) -> Iterable[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from webnn_translator._errors import Refused
-from webnn_translator.tensor import Tensor
+from webnn_translator.tensor import OnnxValue, Tensor, TensorList
 
 __all__ = ["Attributes", "OnnxNode", "decode_attributes"]
 
@@ -49,7 +49,7 @@ class OnnxNode:
         op_type: operator.
         domain: operator domain; "" is ai.onnx.
         version: operator set version of that domain in the model.
-        inputs: one tensor per input; None where an optional one is absent.
+        inputs: one value per input; None where an optional one is not given.
         outputs: output names; "" where an optional one is not asked for.
         attributes: decoded values; an attribute that is not written is not in here.
     """
@@ -58,7 +58,7 @@ class OnnxNode:
     op_type: str
     domain: str
     version: int
-    inputs: tuple[Tensor | None, ...]
+    inputs: tuple[OnnxValue | None, ...]
     outputs: tuple[str, ...]
     attributes: Attributes
 
@@ -74,8 +74,30 @@ class OnnxNode:
         return found
 
     def optional(self, index: int) -> Tensor | None:
-        """An optional input; None when it is absent."""
+        """An optional input; None when it is absent.
+
+        Raises:
+            Refused: it is no tensor.
+        """
+        found = self.value(index)
+        if found is not None and not isinstance(found, Tensor):
+            raise Refused(f"input {index} is {found}, not a tensor; the model is not valid")
+        return found
+
+    def value(self, index: int) -> OnnxValue | None:
+        """An input of any kind; None when it is not given."""
         return self.inputs[index] if index < len(self.inputs) else None
+
+    def sequence(self, index: int) -> TensorList:
+        """A required input that is a sequence.
+
+        Raises:
+            Refused: it is none.
+        """
+        found = self.value(index)
+        if not isinstance(found, TensorList):
+            raise Refused(f"input {index} is {found or 'missing'}, not a sequence; the model is not valid")
+        return found
 
     @property
     def operands(self) -> tuple[Tensor, ...]:

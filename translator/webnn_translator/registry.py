@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from webnn_translator.context import Context
     from webnn_translator.node import OnnxNode
-    from webnn_translator.tensor import Tensor
+    from webnn_translator.tensor import OnnxValue
 
 __all__ = ["DOMAINS", "FAMILIES", "Lowering", "find", "onnx_op", "operators"]
 
-Results: TypeAlias = "Tensor | Sequence[Tensor | None]"
+Results: TypeAlias = "OnnxValue | Sequence[OnnxValue | None]"
 Rule: TypeAlias = "Callable[[Context, OnnxNode], Results]"
 _R = TypeVar("_R", bound="Rule")
 

@@ -16,7 +16,7 @@ from webnn_runtime.format.graph import Array
 from webnn_translator.elements import Elem
 from webnn_translator.symbolic import Affine, Items
 
-__all__ = ["Columns", "Content", "Known", "Quantised", "Symbols", "Tensor"]
+__all__ = ["Absent", "Columns", "Content", "Known", "OnnxValue", "Quantised", "Symbols", "Tensor", "TensorList"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,3 +96,30 @@ class Tensor:
 
     def __str__(self) -> str:
         return f"{self.elem.text}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TensorList:
+    """An ONNX sequence whose members are known one by one; only the members can reach the graph.
+
+    Attributes:
+        elem: element type of every member.
+        items: the members; their shapes may differ.
+    """
+
+    elem: Elem
+    items: tuple[Tensor, ...]
+
+    def __str__(self) -> str:
+        return f"a sequence of {len(self.items)} {self.elem.text} tensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Absent:
+    """An ONNX optional without an element; one with an element is that element."""
+
+    def __str__(self) -> str:
+        return "an empty optional"
+
+
+OnnxValue: TypeAlias = "Tensor | TensorList | Absent"

@@ -6,11 +6,13 @@ run tells everything that stands in the way.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import onnx
 
 from webnn_runtime.format.builder import Value
@@ -18,18 +20,31 @@ from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
 from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
 from webnn_translator.context import Context
+from webnn_translator.control import CONTROL
 from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
 from webnn_translator.initializers import elem_of, read_tensor
-from webnn_translator.model import check_text, expand_functions, label_of, live_nodes, opset_versions, ordered, reads
+from webnn_translator.model import (
+    NEWEST_OPSET,
+    OLDEST_OPSET,
+    check_text,
+    label_of,
+    live_nodes,
+    opset_versions,
+    ordered,
+    reads,
+)
 from webnn_translator.naming import Names, identifier, rename
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
-from webnn_translator.passes.inline import branch_nodes, is_defined, operator_body
+from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
 from webnn_translator.registry import DOMAINS, find
-from webnn_translator.tensor import Known, Tensor
+from webnn_translator.tensor import Absent, Known, OnnxValue, Tensor, TensorList
 
 __all__ = ["NamedDim", "Translation", "translate"]
+
+# Constants up to here are shared by the emitter; looking for larger ones that are equal costs reading them.
+_SMALL: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +97,10 @@ def translate(
     Raises:
         TranslateError: it cannot be expressed; the leaf says why.
     """
-    check_text(model.graph)
+    check_text(model)
     versions = opset_versions(model)
-    model = expand_functions(model)
-    versions |= opset_versions(model)
-    table = DimTable(_declared_inputs(model), dims or {}, max_dims or {}, min_dims or {})
+    tensors = [value for value in _declared_inputs(model) if _is_tensor(value)]
+    table = DimTable(tensors, dims or {}, max_dims or {}, min_dims or {})
     return _Translation(model, name, base_dir, table, versions).run()
 
 
@@ -94,6 +108,11 @@ def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """Inputs without a default: one that is an initializer too is a constant."""
     held = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in held]
+
+
+def _is_tensor(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type.WhichOneof("value")
+    return kind is None or kind == "tensor_type"
 
 
 class _Translation:
@@ -116,12 +135,19 @@ class _Translation:
         self.table = table
         self.emit = Emitter(identifier(name or graph.name or "graph"), self.table.free())
         self.ctx = Context(self.emit)
-        self.values: dict[str, Tensor] = {}
+        self.values: dict[str, OnnxValue] = {}
         self.claimed: dict[str, str] = {}
         self.unknown: set[str] = set()
         self.refusals: list[Refusal] = []
         # The node whose body is being lowered: what is refused inside is refused of it.
         self.caller: tuple[str, str] | None = None
+        self.functions = {(_domain(one.domain), one.name, one.overload): one for one in model.functions}
+        self.calls: list[tuple[str, str, str]] = []
+        self.unrolled = 0
+        # What names of values start with, up to a slash: no scope may be one of these.
+        self.scopes: set[str] = set()
+        # Constants of bodies that are written out again and again are held once.
+        self.interned: dict[tuple[Elem, tuple[int, ...], bytes], Known] = {}
 
     def run(self) -> Translation:
         graph = self.model.graph
@@ -129,6 +155,8 @@ class _Translation:
             raise InvalidModel(f"{len(graph.sparse_initializer)} sparse initializers; dense ones are supported")
         available = {value.name for value in self.inputs} | self.initializers.keys()
         nodes = ordered(graph.node, available)
+        made = (name for node in nodes for name in node.output)
+        self.scopes = {name[:end] for name in (*available, *made) for end in _slashes(name)}
         outputs = [value.name for value in graph.output]
         if not outputs:
             raise InvalidModel("the graph has no outputs")
@@ -143,37 +171,89 @@ class _Translation:
 
     def _declare_inputs(self) -> None:
         for value in self.inputs:
-            if not value.type.HasField("tensor_type"):
-                raise InvalidModel(f"input '{value.name}' is no tensor")
+            if not _is_tensor(value):
+                kind = str(value.type.WhichOneof("value")).removesuffix("_type")
+                self.refusals.append(Refusal(value.name, "input", f"it is of the type {kind}; WebNN has tensors only"))
+                self.unknown.add(value.name)
+                continue
             elem = elem_of(value.type.tensor_type.elem_type, f"input '{value.name}'")
             if elem.carrier is None or elem in (Elem.INT4, Elem.UINT4):
                 self.refusals.append(Refusal(value.name, "input", f"WebNN has no inputs of type {elem.text}"))
                 self.unknown.add(value.name)
                 continue
             operand = self.emit.builder.input(f"in{len(self.values)}", elem.carrier, self.table.shapes[value.name])
-            self._define(value.name, self.ctx.tensor(operand, elem))
+            self.define(value.name, self.ctx.tensor(operand, elem))
 
-    def _find(self, name: str) -> Tensor:
+    @property
+    def opset(self) -> int:
+        """Version of ai.onnx where the node stands."""
+        return self.versions.get("", NEWEST_OPSET)
+
+    def find(self, name: str) -> OnnxValue:
+        """A value that is already made, or an initializer.
+
+        Raises:
+            Refused: there is none.
+        """
         if name not in self.values and name not in self.initializers:
             raise Refused(f"reads '{name}', which nothing before it makes; the model is not valid")
         if name not in self.values:
             # Initializers are read when something needs them: unused ones cost nothing.
             elem, array = read_tensor(self.initializers[name], self.base_dir)
-            self.values[name] = Tensor(elem, tuple(array.shape), Known(array, name))
+            self.values[name] = self._interned(Tensor(elem, tuple(array.shape), Known(array, name)))
         return self.values[name]
 
-    def _define(self, name: str, tensor: Tensor) -> None:
-        self.values[name] = tensor
-        if isinstance(tensor.content, Value):
-            self.claimed.setdefault(tensor.content.name, name)
+    def tensor(self, name: str) -> Tensor:
+        """The same, where it has to be a tensor.
+
+        Raises:
+            Refused: it is none.
+        """
+        found = self.find(name)
+        if not isinstance(found, Tensor):
+            raise Refused(f"'{name}' is {found}, not a tensor")
+        return found
+
+    def define(self, name: str, value: OnnxValue) -> None:
+        """Make a value known under its name.
+
+        Raises:
+            Refused: the name is taken.
+        """
+        if name in self.values:
+            raise Refused(f"'{name}' is made twice; the model is not valid")
+        self.values[name] = self._interned(value) if isinstance(value, Tensor) else value
+        if isinstance(value, Tensor) and isinstance(value.content, Value):
+            self.claimed.setdefault(value.content.name, name)
+
+    def _interned(self, tensor: Tensor) -> Tensor:
+        """Inside of bodies, one array for equal constants; small ones are shared anyway."""
+        content = tensor.content
+        if self.caller is None or not isinstance(content, Known) or content.array.size <= _SMALL:
+            return tensor
+        array = content.array
+        key = (tensor.elem, tuple(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).digest())
+        return Tensor(tensor.elem, tensor.shape, self.interned.setdefault(key, content))
+
+    def scope(self, text: str) -> str:
+        """A prefix that no name of the model starts with."""
+        number, made = 1, text
+        while made in self.scopes:
+            number += 1
+            made = f"{text}~{number}"
+        self.scopes.add(made)
+        return made
 
     def _lower(self, proto: onnx.NodeProto) -> None:
-        domain = "" if proto.domain == "ai.onnx" else proto.domain
+        domain = _domain(proto.domain)
         op_type = f"{proto.domain}.{proto.op_type}" if domain else proto.op_type
         self.emit.stem = identifier(_prefix(proto))
         refused = len(self.refusals)
         try:
             results = self._apply(proto, domain)
+            for name, value in zip(proto.output, results or (), strict=False):
+                if name and value is not None:
+                    self.define(name, value)
         except Refused as exc:
             self._refuse(proto, op_type, exc.reason, exc.dims)
         except GraphError as exc:
@@ -184,23 +264,24 @@ class _Translation:
             # Rules rely on what ONNX promises of ranks and attributes; a model that breaks it can break them anywhere.
             what = str(exc) or type(exc).__name__
             self._refuse(proto, op_type, f"its inputs or attributes do not fit the operator: {what}")
-        else:
-            if results is not None:
-                for name, tensor in zip(proto.output, results, strict=False):
-                    if name and tensor is not None:
-                        self._define(name, tensor)
         lacking = [name for name in proto.output if name and name not in self.values]
         if lacking and refused == len(self.refusals) and not any(name in self.unknown for name in reads(proto)):
             self._refuse(proto, op_type, f"its definition does not give output '{lacking[0]}'")
         self.unknown.update(lacking)
 
-    def _apply(self, proto: onnx.NodeProto, domain: str) -> Sequence[Tensor | None] | None:
-        """The node's results; None where it only depends on a refused one."""
+    def _apply(self, proto: onnx.NodeProto, domain: str) -> Sequence[OnnxValue | None] | None:
+        """The node's results; None where it only depends on a refused one, or its body has made them."""
+        key = (domain, proto.op_type, proto.overload)
+        if key in self.functions:
+            self._call(proto, key)
+            return None
         version = self.versions.get(domain)
         if version is None:
             raise Refused(f"the model does not import the domain '{domain}'; it is not valid")
-        if not domain and proto.op_type == "If":
-            return self._branch(proto)
+        if not domain and proto.op_type in CONTROL:
+            attributes = decode_attributes(proto)
+            _check_signature(proto, domain, version, attributes, None)
+            return CONTROL[proto.op_type](self, proto, attributes)
         entry = find(domain, proto.op_type, version)
         if entry is None:
             return self._expand(proto, domain, version)
@@ -208,7 +289,7 @@ class _Translation:
         _check_signature(proto, domain, version, attributes, entry.attributes)
         if any(name in self.unknown for name in proto.input):
             return None
-        inputs = tuple(self._find(name) if name else None for name in proto.input)
+        inputs = tuple(self.find(name) if name else None for name in proto.input)
         node = OnnxNode(
             label_of(proto), proto.op_type, domain, version, inputs, tuple(proto.output), Attributes(attributes)
         )
@@ -217,7 +298,7 @@ class _Translation:
         if unread:
             # A later version of the operator has an attribute that the rule does not know of.
             raise Refused(f"attribute {unread[0]} = {attributes[unread[0]]!r} is not supported")
-        listed = [results] if isinstance(results, Tensor) else list(results)
+        listed = [results] if isinstance(results, (Tensor, TensorList, Absent)) else list(results)
         for index, name in enumerate(proto.output):
             if name and (index >= len(listed) or listed[index] is None):
                 raise Refused(f"its output {index} has no WebNN counterpart")
@@ -230,14 +311,30 @@ class _Translation:
             op_type = outer
         self.refusals.append(Refusal(label, op_type, reason, dims))
 
-    def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[Tensor | None] | None:
+    def _call(self, proto: onnx.NodeProto, key: tuple[str, str, str]) -> None:
+        """A function of the model, written out in the versions that it imports itself."""
+        if key in self.calls:
+            raise InvalidModel(f"function '{key[1]}' calls itself")
+        if any(name in self.unknown for name in proto.input):
+            return
+        nodes, versions = function_body(proto, self.functions[key], self.scope(_prefix(proto)))
+        opset = versions.get("", NEWEST_OPSET)
+        if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+            raise Refused(f"the function uses opset {opset}; {OLDEST_OPSET} to {NEWEST_OPSET} can be translated")
+        self.calls.append(key)
+        try:
+            self._lower_body(proto, live_nodes(nodes, [name for name in proto.output if name]), versions)
+        finally:
+            self.calls.pop()
+
+    def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[OnnxValue | None] | None:
         """An operator without a rule of its own, by ONNX's definition of it in terms of others."""
         if domain or not is_defined(proto.op_type, version):
             raise Refused(_missing(domain, proto.op_type, version))
         if any(name in self.unknown for name in proto.input):
             return None
         types = [self._type_of(name) for name in proto.input]
-        body = operator_body(proto, version, types, _prefix(proto))
+        body = operator_body(proto, version, types, self.scope(_prefix(proto)))
         if body is None:
             raise Refused(_missing(domain, proto.op_type, version))
         _check_signature(proto, domain, version, decode_attributes(proto), None)
@@ -246,52 +343,42 @@ class _Translation:
         self._lower_body(proto, live_nodes(nodes, wanted), {**self.versions, **versions})
         return None
 
-    def _branch(self, proto: onnx.NodeProto) -> Sequence[Tensor | None] | None:
-        """If: the branch that is taken, or both and a selection where only the run knows."""
-        if any(name in self.unknown for name in reads(proto)):
-            return None
-        attributes = decode_attributes(proto)
-        condition = self._find(proto.input[0])
-        verdict = self.ctx.uniform(condition)
-        graphs = {True: attributes["then_branch"], False: attributes["else_branch"]}
-        if verdict is not None:
-            self._take(proto, graphs[bool(verdict)], list(proto.output), _prefix(proto))
-            return None
-        sides: list[list[str]] = []
-        for taken, graph in graphs.items():
-            outputs = [f"{_prefix(proto)}/{taken}/{index}" for index in range(len(proto.output))]
-            self._take(proto, graph, outputs, f"{_prefix(proto)}/{taken}")
-            sides.append(outputs)
-        results: list[Tensor | None] = []
-        for yes, no in zip(*sides, strict=True):
-            if yes in self.unknown or no in self.unknown:
-                return None
-            a, b = self._find(yes), self._find(no)
-            same = a.rank == b.rank and all(self.ctx.same(x, y) for x, y in zip(a.shape, b.shape, strict=True))
-            if not same or a.elem is not b.elem or any(dim != 1 for dim in condition.shape):
-                raise Refused(f"its condition is known at run time only, and its branches give {a} and {b}")
-            results.append(self.ctx.elementwise("where", condition, a, b, elem=a.elem))
-        return results
+    def lower_graph(
+        self, proto: onnx.NodeProto, graph: onnx.GraphProto, inputs: Sequence[OnnxValue], outputs: Sequence[str]
+    ) -> int:
+        """Lower a subgraph of `proto` so that it makes `outputs`; returns the number of its nodes.
 
-    def _take(self, proto: onnx.NodeProto, graph: onnx.GraphProto, outputs: list[str], prefix: str) -> None:
-        nodes, tensors = branch_nodes(graph, outputs, prefix)
-        self.initializers |= {tensor.name: tensor for tensor in tensors}
-        self._lower_body(proto, live_nodes(nodes, outputs), self.versions)
+        Raises:
+            Refused: it has another number of inputs or outputs.
+        """
+        body = graph_body(graph, outputs, self.scope(_prefix(proto)))
+        if len(body.inputs) != len(inputs):
+            raise Refused(f"a subgraph has {len(body.inputs)} inputs for {len(inputs)}; the model is not valid")
+        for name, value in zip(body.inputs, inputs, strict=True):
+            self.define(name, value)
+        self.initializers |= {tensor.name: tensor for tensor in body.tensors}
+        nodes = live_nodes(body.nodes, [name for name in outputs if name])
+        self._lower_body(proto, nodes, self.versions)
+        return len(nodes)
 
     def _lower_body(self, proto: onnx.NodeProto, nodes: Sequence[onnx.NodeProto], versions: Mapping[str, int]) -> None:
         outer, caller = self.versions, self.caller
         self.versions = versions
         self.caller = caller or (label_of(proto), proto.op_type)
-        for node in nodes:
-            self._lower(node)
-        self.versions, self.caller = outer, caller
+        try:
+            for node in nodes:
+                self._lower(node)
+        finally:
+            self.versions, self.caller = outer, caller
 
     def _type_of(self, name: str) -> onnx.TypeProto:
-        if not name:
+        value = self.find(name) if name else None
+        if isinstance(value, TensorList):
+            return onnx.helper.make_sequence_type_proto(onnx.helper.make_tensor_type_proto(int(value.elem), None))
+        if not isinstance(value, Tensor):
             return onnx.TypeProto()
-        tensor = self._find(name)
         return onnx.helper.make_tensor_type_proto(
-            int(tensor.elem), [dim if isinstance(dim, int) else str(dim) for dim in tensor.shape]
+            int(value.elem), [dim if isinstance(dim, int) else str(dim) for dim in value.shape]
         )
 
     def _raise_refusals(self) -> None:
@@ -314,7 +401,7 @@ class _Translation:
         self.emit.stem = "output"
         for output, final in output_names.items():
             try:
-                operands[f"out:{final}"] = self.ctx.full(self._find(output))
+                operands[f"out:{final}"] = self.ctx.full(self.tensor(output))
             except (Refused, GraphError) as exc:
                 raise TranslateError(f"output '{output}': {exc.reason}") from exc
         built = self.emit.builder.build(operands)
@@ -332,7 +419,7 @@ class _Translation:
         bools = [
             final
             for onnx_name, final in (*kept_inputs.items(), *output_names.items())
-            if self._find(onnx_name).elem is Elem.BOOL
+            if self.tensor(onnx_name).elem is Elem.BOOL
         ]
         weight_names = {
             origin: mapping[name]
@@ -341,6 +428,14 @@ class _Translation:
         }
         described = self.table.describe(graph.dims, self.ctx.derived)
         return Translation(graph, kept_inputs, output_names, weight_names, described, tuple(bools), tuple(notes))
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _slashes(name: str) -> Iterable[int]:
+    return (index for index, letter in enumerate(name) if letter == "/")
 
 
 def _prefix(proto: onnx.NodeProto) -> str:

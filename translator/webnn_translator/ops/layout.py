@@ -22,7 +22,7 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Columns, Known, Quantised, Tensor
 
-__all__ = ["expand_to", "reshape_to", "transposed"]
+__all__ = ["expand_to", "joined", "reshape_to", "transposed"]
 
 
 def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
@@ -214,7 +214,11 @@ def expand(ctx: Context, node: OnnxNode) -> Tensor:
 def concat(ctx: Context, node: OnnxNode) -> Tensor:
     """Tensors one after another; those without elements add nothing."""
     parts = node.operands
-    axis = ctx.axis(node.integer("axis"), parts[0].rank)
+    return joined(ctx, parts, ctx.axis(node.integer("axis"), parts[0].rank))
+
+
+def joined(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor:
+    """Tensors of one type and rank, one after another along an axis."""
     elem = parts[0].elem
     filled = [part for part in parts if part.shape[axis : axis + 1] != (0,)] or [parts[0]]
     if any(part.elem is not elem or part.rank != parts[0].rank for part in parts):
