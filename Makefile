@@ -51,7 +51,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ again
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
-browser-test: $(VENV)/.dev $(if $(WEBNN_BROWSER),,$(if $(shell command -v npm),$(BROWSER)/chromium)) ## compare operator cases with the WebNN of a real browser
+browser-test: $(VENV)/.models $(if $(WEBNN_BROWSER),,$(if $(shell command -v npm),$(BROWSER)/chromium)) ## run emitted modules on the WebNN of a real browser
 	$(BIN)/python -m pytest -m browser tests/browser
 
 clean: ## remove what was built or fetched

@@ -76,6 +76,7 @@ LAYERS: Final = {
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx onnxruntime"
     ),
+    "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.
     "webnn_translator.bundling": layer(FORMAT, TRANSLATOR, "webnn_translator.sources", "webnn_translator.verify"),
     "webnn_translator.cli": layer(everything=True),

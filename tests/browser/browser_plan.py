@@ -1,42 +1,65 @@
-"""Graphs as calls of the browser's builder: the order of arguments comes from the operator table."""
+"""Graphs as modules that the page imports, and inputs as it takes them."""
 
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.format.graph import Array, Constant, Graph
 from webnn_runtime.format.ops import OPS
+from webnn_translator.emit import ModuleSource, emit_module
 
-__all__ = ["CONSTANT", "array_of", "beyond_limits", "plan_of"]
+__all__ = ["array_of", "module_of", "plan_of"]
 
 # Operands that this browser takes as constants only.
-CONSTANT: Final = {"gatherElements": ("indices",), "scatterElements": ("indices",)}
+_CONSTANT: Final = {"gatherElements": ("indices",), "scatterElements": ("indices",)}
 
 
-def plan_of(graph: Graph, feeds: Mapping[str, Array], key: str) -> dict[str, Any]:
-    """A graph as the page takes it."""
+def module_of(graph: Graph, feeds: Mapping[str, Array]) -> tuple[str, dict[str, Array]]:
+    """The module of a graph, and the inputs it still has."""
     fixed = {
-        name
+        name: feeds[name]
         for node in graph.nodes
         for operand, name in zip(OPS[node.op].operands, node.inputs, strict=False)
-        if operand.name in CONSTANT.get(node.op, ())
+        if operand.name in _CONSTANT.get(node.op, ()) and name is not None
     }
-    tensors = {name: _tensor(kind.dtype, feeds[name]) for name, kind in graph.inputs.items()}
-    constants = {name: _tensor(item.type.dtype, item.values) for name, item in graph.constants.items()}
+    with_constants = Graph.create(
+        graph.name,
+        dims=graph.dims,
+        inputs={name: kind for name, kind in graph.inputs.items() if name not in fixed},
+        constants={**graph.constants, **{name: Constant(graph.types[name], array) for name, array in fixed.items()}},
+        nodes=graph.nodes,
+        outputs=graph.outputs,
+    )
+    module = emit_module(ModuleSource(with_constants))
+    return module, {name: array for name, array in feeds.items() if name not in fixed}
+
+
+def plan_of(
+    key: str, module: str, feeds: Mapping[str, Array], dimensions: Mapping[str, int] | None = None, patience: int = 3
+) -> dict[str, Any]:
+    """One item as the page takes it.
+
+    Args:
+        key: what the answer is called.
+        module: address of the module on the page's server.
+        feeds: inputs.
+        dimensions: values of the named dimensions.
+        patience: seconds after which the browser is given up.
+    """
     return {
         "id": key,
-        "inputs": {name: tensor for name, tensor in tensors.items() if name not in fixed},
-        "constants": constants | {name: tensor for name, tensor in tensors.items() if name in fixed},
-        "calls": [
-            {"op": node.op, "arguments": _arguments(graph, node), "outputs": node.outputs} for node in graph.nodes
-        ],
-        "outputs": dict(graph.outputs),
+        "module": module,
+        "dimensions": dict(dimensions or {}),
+        "inputs": {
+            name: {"dataType": DataType.from_numpy(array.dtype).value, "data": _base64(array)}
+            for name, array in feeds.items()
+        },
+        "patience": patience,
     }
 
 
@@ -46,58 +69,5 @@ def array_of(answer: Mapping[str, Any]) -> Array:
     return np.frombuffer(base64.b64decode(answer["data"]), dtype).reshape(answer["shape"])
 
 
-def beyond_limits(graph: Graph, limits: Mapping[str, Any]) -> str | None:
-    """The operand or result that the browser's `opSupportLimits()` do not hold, or None."""
-    for node in graph.nodes:
-        spec, known = OPS[node.op], limits.get(node.op)
-        if known is None:
-            return f"no {node.op}"
-        rows = [spec.operands[0]] * len(node.inputs) if spec.is_variadic else spec.operands
-        pairs = [(row.name, name) for row, name in zip(rows, node.inputs, strict=False) if name is not None]
-        results = list(spec.results) * len(node.outputs) if spec.results[0].variadic else spec.results
-        pairs += [(row.name, name) for row, name in zip(results, node.outputs, strict=False)]
-        for row, name in pairs:
-            kind, limit = graph.types[name], known.get(row)
-            if limit is None:
-                continue
-            ranks = limit["rankRange"]
-            if kind.dtype.value not in limit["dataTypes"] or not ranks["min"] <= kind.rank <= ranks["max"]:
-                return f"{node.op} operand '{row}' {kind}"
-    return None
-
-
-def _tensor(dtype: DataType, array: Array) -> dict[str, Any]:
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return {"dataType": dtype.value, "shape": array.shape, "data": data}
-
-
-def _arguments(graph: Graph, node: Node) -> list[Any]:
-    """Required operands, options with a place, and a dictionary of all others."""
-    spec = OPS[node.op]
-    if spec.is_variadic:
-        arguments: list[Any] = [[{"operand": name} for name in node.inputs]]
-        rest: dict[str, Any] = {}
-    else:
-        pairs = list(zip(spec.operands, node.inputs, strict=True))
-        arguments = [{"operand": name} for row, name in pairs if not row.optional]
-        rest = {row.name: {"operand": name} for row, name in pairs if row.optional and name is not None}
-    wide = any(graph.types[name].dtype.bits == 64 for name in node.inputs if name is not None)
-    places = sorted((option for option in spec.options if option.positional), key=lambda option: option.positional)
-    written = {
-        option.name: _value(option.kind.write(node.options[option.name]), wide)
-        for option in spec.options
-        if node.options[option.name] is not None
-    }
-    arguments += [written.pop(option.name) for option in places]
-    return [*arguments, rest | written]
-
-
-def _value(raw: Any, wide: bool) -> Any:
-    if isinstance(raw, list):
-        return [_value(item, wide) for item in raw]
-    if raw in ("Infinity", "-Infinity", "NaN") or (isinstance(raw, float) and not math.isfinite(raw)):
-        return {"special": str(raw)}
-    # Beyond 2^53 a JavaScript number is not the integer any more.
-    if wide and type(raw) is int and abs(raw) > 2**53:
-        return {"bigint": str(raw)}
-    return raw
+def _base64(array: Array) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()

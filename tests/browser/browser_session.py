@@ -31,20 +31,29 @@ class Answers:
     """What the page said: about the browser, and about each graph by its id."""
 
     agent: str = ""
+    methods: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     graphs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     error: str | None = None
 
 
-def run_in_browser(executable: Path, plan: Sequence[Mapping[str, Any]], profiles: Path, silence: float) -> Answers:
+def run_in_browser(
+    executable: Path,
+    plan: Sequence[Mapping[str, Any]],
+    files: Mapping[str, bytes | Path],
+    profiles: Path,
+    silence: float,
+) -> Answers:
     """Every graph of the plan on the browser's WebNN; one without an answer for `silence` seconds is given up.
+
+    `files` are the modules and weights by address.
 
     Raises:
         RuntimeError: the browser does not start, has no WebNN, or gives up on graph after graph.
     """
     answers, rest = Answers(), list(plan)
     for attempt in range(_ATTEMPTS):
-        _session(executable, rest, profiles / str(attempt), answers, silence)
+        _session(executable, rest, files, profiles / str(attempt), answers, silence)
         if answers.error is not None:
             raise RuntimeError(f"the page failed: {answers.error}")
         rest = [graph for graph in rest if graph["id"] not in answers.graphs]
@@ -60,17 +69,24 @@ def run_in_browser(executable: Path, plan: Sequence[Mapping[str, Any]], profiles
 
 
 def _session(
-    executable: Path, plan: Sequence[Mapping[str, Any]], profile: Path, answers: Answers, silence: float
+    executable: Path,
+    plan: Sequence[Mapping[str, Any]],
+    files: Mapping[str, bytes | Path],
+    profile: Path,
+    answers: Answers,
+    silence: float,
 ) -> None:
     """One browser, until it has answered for the whole plan or falls silent."""
     finished, heard = threading.Event(), threading.Event()
-    documents = {"/": PAGE.read_bytes(), "/plan": json.dumps(plan).encode()}
+    documents = {"/": PAGE.read_bytes(), "/plan": json.dumps(plan).encode(), **files}
+    types = {"/": "text/html", ".mjs": "text/javascript"}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = documents.get(self.path)
+            found = documents.get(self.path)
+            body = found.read_bytes() if isinstance(found, Path) else found
             self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Type", "text/html" if self.path == "/" else "application/json")
+            self.send_header("Content-Type", types.get(self.path[-4:], "application/octet-stream"))
             self.end_headers()
             self.wfile.write(body or b"")
 
@@ -82,7 +98,7 @@ def _session(
             if answer["id"] is not None:
                 answers.graphs[answer["id"]] = answer
             elif "limits" in answer:
-                answers.agent, answers.limits = answer["agent"], answer["limits"]
+                answers.agent, answers.limits, answers.methods = answer["agent"], answer["limits"], answer["methods"]
             else:
                 answers.error = answer.get("failed")
                 finished.set()

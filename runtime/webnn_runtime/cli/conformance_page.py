@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Final
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.written import write_text
 from webnn_runtime.conformance import Finding, Summary, Tally, Verdict
 
 __all__ = ["page", "write_page"]
@@ -55,12 +54,7 @@ def write_page(path: Path, summary: Summary, folder: Path) -> None:
     Raises:
         OSError: the place cannot be written.
     """
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        staged.write_text(page(summary, folder), encoding="utf-8")
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
+    write_text(path, page(summary, folder))
 
 
 def page(summary: Summary, folder: Path) -> str:

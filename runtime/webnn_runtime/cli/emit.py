@@ -1,0 +1,122 @@
+"""`webnn emit-js` and `webnn emit-html`: a bundle as a module for browsers, and as a page to look at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from webnn_runtime.cli.exits import Misuse
+from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
+from webnn_runtime.cli.report import reporting
+from webnn_runtime.cli.written import write_text
+
+if TYPE_CHECKING:
+    from webnn_runtime.format.bundle import Bundle
+    from webnn_translator.emit import ModuleSource
+
+__all__ = ["emit_js"]
+
+Dims = Annotated[
+    list[str] | None,
+    typer.Option("--dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable. Others stay arguments."),
+]
+
+
+def emit_js(
+    bundle: BundlePath,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The module; model.mjs in the bundle's folder by default."),
+    ] = None,
+    dim: Dims = None,
+    types: Annotated[bool, typer.Option("--types", help="Also write the TypeScript declaration beside it.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a JavaScript module that builds and runs the graph with a browser's WebNN."""
+    from webnn_translator.emit import MARK, TYPES_MARK, emit_module, emit_types
+
+    with reporting("emit-js", as_json=as_json, quiet=quiet) as report:
+        source = _source(bundle, _sizes(dim))
+        target = out if out is not None else _folder(bundle) / "model.mjs"
+        declaration = _declaration(target) if types else None
+        write_text(target, emit_module(source), mark=MARK)
+        report.data["module"] = str(target)
+        if declaration is not None:
+            write_text(declaration, emit_types(source), mark=TYPES_MARK)
+            report.data["types"] = str(declaration)
+        report.data.update(
+            dimensions=sorted({name for kind in source.graph.inputs.values() for name in kind.names}),
+            weights=source.weights_file,
+        )
+        report.result(f"{target}: written")
+        if declaration is not None:
+            report.result(f"{declaration}: written")
+        if source.weights_file is not None and target.resolve().parent != _folder(bundle).resolve():
+            report.note(f"the module looks for {source.weights_file} beside itself; load() takes another place")
+
+
+def _declaration(module: Path) -> Path:
+    """Where TypeScript looks for the types of a module."""
+    suffix = {".mjs": ".d.mts", ".js": ".d.ts"}.get(module.suffix)
+    if suffix is None:
+        raise Misuse(f"{module}: TypeScript finds the types of .mjs and .js files only; choose such a name")
+    return module.with_suffix(suffix)
+
+
+def _source(path: str, sizes: Mapping[str, int]) -> ModuleSource:
+    from webnn_runtime.format.errors import ShapeError
+    from webnn_runtime.passes.bind_dims import bind_dims
+    from webnn_translator.emit import ModuleSource
+
+    bundle = _loaded(path)
+    try:
+        graph = bind_dims(bundle.graph, sizes) if sizes else bundle.graph
+    except ShapeError as exc:
+        raise Misuse(f"--dim: {exc}") from exc
+    if bundle.weights_path is None or all(constant.key is None for constant in graph.constants.values()):
+        return ModuleSource(graph, bundle.names)
+    return ModuleSource(
+        graph,
+        bundle.names,
+        bundle.manifest.tensors,
+        bundle.weights_path.name,
+        bundle.weights_path.stat().st_size,
+        _sha256(bundle.weights_path),
+    )
+
+
+def _loaded(path: str) -> Bundle:
+    from webnn_runtime.format.bundle import load_bundle
+
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: there is no such file or folder; pass a bundle")
+    return load_bundle(path)
+
+
+def _folder(path: str) -> Path:
+    found = Path(path)
+    return found if found.is_dir() else found.parent
+
+
+def _sha256(path: Path) -> str:
+    """Of the file as it is, which is what the browser will compare with."""
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+def _sizes(texts: Sequence[str] | None) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for text in texts or ():
+        name, _, value = text.partition("=")
+        if not name or not value.isascii() or not value.isdigit() or len(value) > 10:
+            raise Misuse(f"--dim '{text}': give it as NAME=VALUE, for example --dim batch_size=1")
+        sizes[name] = int(value)
+    return sizes

@@ -1,0 +1,67 @@
+"""`webnn emit-js`: the files it writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_the_module_goes_into_the_bundle_and_knows_its_weights(run: Callable[..., Any], bundle: Path) -> None:
+    ran = run("webnn", "emit-js", bundle, "--types", "--json")
+    assert ran.code == 0
+    data = ran.json["data"]
+    module = bundle / "model.mjs"
+    assert data["module"] == str(module)
+    assert data["types"] == str(bundle / "model.d.mts")
+    assert (data["dimensions"], data["weights"]) == (["batch"], "model.weights")
+    weights = (bundle / "model.weights").read_bytes()
+    text = module.read_text(encoding="utf-8")
+    assert f'"byteLength": {len(weights)}, "sha256": "{hashlib.sha256(weights).hexdigest()}"' in text
+    assert 'export type DimensionName = "batch";' in (bundle / "model.d.mts").read_text(encoding="utf-8")
+    assert run("webnn", "verify", bundle).code == 0, "a bundle with a module is still that bundle"
+    assert run("webnn", "emit-js", bundle).code == 0, "its own file may be replaced"
+    assert module.read_text(encoding="utf-8") == text
+
+
+def test_bound_dimensions_are_numbers_in_the_module(run: Callable[..., Any], bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fixed.mjs"
+    ran = run("webnn", "emit-js", bundle, "-o", out, "--dim", "batch=2")
+    assert ran.code == 0
+    assert "looks for model.weights beside itself" in ran.err
+    text = out.read_text(encoding="utf-8")
+    assert 'input("x", "float32", [2, 4])' in text
+    assert "dimensions: {}" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--dim", "batch"], "give it as NAME=VALUE"),
+        (["--dim", "height=3"], "the graph has no dimension 'height'"),
+        (["--dim", "batch=0"], "the graph allows 1 to"),
+        (["-o", "out.txt", "--types"], "finds the types of .mjs and .js files only"),
+    ],
+)
+def test_wrong_usage_writes_nothing(
+    run: Callable[..., Any], bundle: Path, tmp_path: Path, options: list[str], complaint: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    ran = run("webnn", "emit-js", bundle, *options)
+    assert ran.code == 2
+    assert complaint in ran.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_files_of_others_are_not_replaced(run: Callable[..., Any], bundle: Path, tmp_path: Path) -> None:
+    own = tmp_path / "app.mjs"
+    own.write_text("export {};", encoding="utf-8")
+    ran = run("webnn", "emit-js", bundle, "-o", own)
+    assert ran.code == 2
+    assert "was not written by this command" in ran.err
+    assert own.read_text(encoding="utf-8") == "export {};"
+    assert run("webnn", "emit-js", tmp_path / "none").code == 3
+    assert run("webnn", "emit-js", bundle, "-o", tmp_path / "no" / "folder.mjs").code == 3

@@ -1,0 +1,11 @@
+"""Graphs for other readers than our own: a JavaScript module for browsers, a page for people.
+
+Knows the graph and the operator table, and nothing about ONNX.
+"""
+
+from __future__ import annotations
+
+from webnn_translator.emit.javascript import MARK, ModuleSource, emit_module
+from webnn_translator.emit.types import TYPES_MARK, emit_types
+
+__all__ = ["MARK", "TYPES_MARK", "ModuleSource", "emit_module", "emit_types"]
