@@ -45,6 +45,9 @@ FAMILIES: Final = (
     "rotary",
     "attention_fused",
     "attention_grouped",
+    "quantized_product",
+    "quantized_elementwise",
+    "quantized_blocks",
 )
 
 

@@ -14,7 +14,7 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Tensor
 
-__all__ = ["gelu_tanh"]
+__all__ = ["gelu_tanh", "softmax_along", "softmax_of_rows"]
 
 _PLAIN: Final = {
     "Relu": "relu",
@@ -158,23 +158,27 @@ def gelu_tanh(ctx: Context, x: Tensor) -> Tensor:
 def softmax_before_13(ctx: Context, node: OnnxNode) -> Tensor:
     """The tensor is taken as a matrix, cut at the axis (1 by default), and each row is normalised as a whole."""
     x = node.input(0)
-    axis = node.integer("axis", 1)
-    axis = ctx.axis(axis, x.rank)
+    return softmax_of_rows(ctx, node.op_type, x, ctx.axis(node.integer("axis", 1), x.rank))
+
+
+def softmax_of_rows(ctx: Context, op_type: str, x: Tensor, axis: int) -> Tensor:
+    """Softmax or LogSoftmax of the matrix whose columns begin at the axis."""
     if axis == x.rank - 1:
-        return _softmax(ctx, node.op_type, x, axis)
+        return softmax_along(ctx, op_type, x, axis)
     rows, rest = x.shape[:axis], x.shape[axis:]
     flat = reshape_to(ctx, x, (product(list(rows)), product(list(rest))))
-    return reshape_to(ctx, _softmax(ctx, node.op_type, flat, 1), x.shape)
+    return reshape_to(ctx, softmax_along(ctx, op_type, flat, 1), x.shape)
 
 
 @onnx_op("Softmax", "LogSoftmax", since=13)
 def softmax(ctx: Context, node: OnnxNode) -> Tensor:
     """Along one axis, the last by default."""
     x = node.input(0)
-    return _softmax(ctx, node.op_type, x, ctx.axis(node.integer("axis", -1), x.rank))
+    return softmax_along(ctx, node.op_type, x, ctx.axis(node.integer("axis", -1), x.rank))
 
 
-def _softmax(ctx: Context, op_type: str, x: Tensor, axis: int) -> Tensor:
+def softmax_along(ctx: Context, op_type: str, x: Tensor, axis: int) -> Tensor:
+    """Softmax or LogSoftmax along one axis."""
     if op_type == "Softmax":
         return ctx.computed(x.elem, "softmax", ctx.full(x), axis=axis)
     # x - max - log(sum(exp(x - max))): the logarithm of a softmax would lose small probabilities.

@@ -15,22 +15,26 @@ from webnn_translator.ops.windows import Window, as_image, from_image, window_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["averaged"]
 
 
 @onnx_op("MaxPool")
 def max_pool(ctx: Context, node: OnnxNode) -> Tensor:
     """The largest element of each window; the indices have no WebNN counterpart."""
     node.ignore("storage_order")  # of the indices
-    return _pool(ctx, node, "maxPool2d")
+    return _pool(ctx, node, "maxPool2d", node.input(0))
 
 
 @onnx_op("AveragePool", since=7)
 def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
     """The mean of each window, over the elements that exist or over all of it."""
-    x = node.input(0)
+    return averaged(ctx, node, node.input(0))
+
+
+def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
+    """AveragePool with the attributes of a node that may be of another kind."""
     if node.integer("count_include_pad", 0) == 0:
-        return _pool(ctx, node, "averagePool2d")
+        return _pool(ctx, node, "averagePool2d", x)
     if node.integer("ceil_mode", 0):
         raise Refused("count_include_pad with ceil_mode: windows beyond the padding are counted in several ways")
     # Padding counts: pad with zeros first.
@@ -56,8 +60,7 @@ def _window(ctx: Context, node: OnnxNode, x: Tensor, image: Tensor) -> Window:
     return window_of(node, image, node.integers("kernel_shape"), x.rank - 2)
 
 
-def _pool(ctx: Context, node: OnnxNode, op: str) -> Tensor:
-    x = node.input(0)
+def _pool(ctx: Context, node: OnnxNode, op: str, x: Tensor) -> Tensor:
     image = as_image(ctx, x)
     window = _window(ctx, node, x, image)
     ceil = node.integer("ceil_mode", 0) != 0

@@ -1,0 +1,182 @@
+"""Weights of a few bits that share a scale in blocks, and stay packed in the bundle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from webnn_runtime.format.dims import Dim
+from webnn_runtime.format.graph import Array
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.node import OnnxNode
+from webnn_translator.ops.layout import reshape_to, transposed
+from webnn_translator.ops.matmul import matmul_of
+from webnn_translator.ops.shape import convert
+from webnn_translator.ops.slicing import slice_of
+from webnn_translator.registry import onnx_op
+from webnn_translator.tensor import Known, Quantised, Tensor
+
+__all__: list[str] = []
+
+_BITS = (2, 4, 8)
+
+
+@onnx_op(
+    "MatMulNBits",
+    domain="com.microsoft",
+    attributes=("K", "N", "accuracy_level", "bits", "block_size", "weight_prepacked"),
+)
+def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
+    """Matmul with weights of 2, 4 or 8 bits in blocks along the inner dimension."""
+    node.ignore("accuracy_level")  # permits less precision, asks for none
+    columns, inner, block = (node.integer(name) for name in ("N", "K", "block_size"))
+    bits = _bits(node.integer("bits", 4))
+    if node.optional(4) is not None or node.integer("weight_prepacked", 0):
+        raise Refused("a group index and prepacked weights are not supported")
+    blocks = -(-inner // block)
+    packed = _bytes(ctx, node.input(1), "the weights")
+    if packed.size * 8 != columns * blocks * block * bits:
+        needed = columns * blocks * block * bits // 8
+        raise Refused(f"the weights hold {packed.size} bytes; {columns} x {blocks * block} values need {needed}")
+    values = _unpacked(packed.reshape(columns, -1), bits)
+    scale = ctx.constant(node.input(2), "the scales").reshape(columns, blocks)
+    zero, shift = _zero_points(ctx, node.optional(3), columns, blocks, bits)
+    kind = Elem.UINT8 if bits == 8 else Elem.UINT4
+    elem = node.input(2).elem
+    weights = Tensor(elem, (columns, blocks * block), Quantised(values, kind, scale, zero, _name_of(node.input(1))))
+    if shift is not None:
+        weights = _moved(ctx, weights, scale.astype(elem.numpy) * shift.astype(elem.numpy), block)
+    if blocks * block != inner:
+        weights = slice_of(ctx, weights, {1: (0, inner, 1)})
+    made = matmul_of(ctx, node.input(0), transposed(ctx, weights, (1, 0)))
+    bias = node.optional(5)
+    return made if bias is None else ctx.elementwise("add", made, bias)
+
+
+def _bits(bits: int) -> int:
+    if bits not in _BITS:
+        raise Refused(f"weights of {bits} bits are not supported; 2, 4 and 8 are")
+    return bits
+
+
+def _bytes(ctx: Context, x: Tensor, what: str) -> Array:
+    array = ctx.constant(x, what)
+    if array.dtype != np.uint8:
+        raise Refused(f"{what} are {x}; bytes are needed")
+    return array
+
+
+def _name_of(x: Tensor) -> str:
+    return x.content.name if isinstance(x.content, Known) else ""
+
+
+def _unpacked(packed: Array, bits: int) -> Array:
+    """[..., bytes] as [..., values]; low bits come first."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    values: Array = (packed[..., None] >> shifts) & np.uint8((1 << bits) - 1)
+    return values.reshape(*packed.shape[:-1], -1)
+
+
+def _zero_points(
+    ctx: Context, given: Tensor | None, columns: int, blocks: int, bits: int
+) -> tuple[Array, Array | None]:
+    """Zero points per block: integers, and where they are floats those apart."""
+    if given is None:
+        return np.full((columns, blocks), 1 << (bits - 1), np.uint8), None
+    array = ctx.constant(given, "the zero points")
+    if array.dtype == np.uint8:
+        return _unpacked(array.reshape(columns, -1), bits)[:, :blocks], None
+    if not given.elem.is_float:
+        raise Refused(f"the zero points are {given}; packed bytes or floats are needed")
+    return np.zeros((columns, blocks), np.uint8), array.reshape(columns, blocks)
+
+
+def _moved(ctx: Context, weights: Tensor, distance: Array, block: int) -> Tensor:
+    """Weights less a distance per block: float zero points times their scales."""
+    columns, whole = weights.shape
+    apart = reshape_to(ctx, weights, (columns, distance.shape[1], block))
+    made = ctx.elementwise("sub", apart, ctx.known(distance[..., None], weights.elem))
+    return reshape_to(ctx, made, (columns, whole))
+
+
+@onnx_op(
+    "GatherBlockQuantized", domain="com.microsoft", attributes=("bits", "block_size", "gather_axis", "quantize_axis")
+)
+def gather_block_quantized(ctx: Context, node: OnnxNode) -> Tensor:
+    """Rows of a table of 2, 4 or 8 bits: packed rows are gathered, and only those dequantised."""
+    data, indices, scales, zeros = node.input(0), node.input(1), node.input(2), node.optional(3)
+    block = node.integer("block_size", 128)
+    if ctx.axis(node.integer("gather_axis", 0), data.rank) != 0 or data.rank != 2:
+        raise Refused(f"rows of {data} are gathered along another axis than 0; tables are supported")
+    if ctx.axis(node.integer("quantize_axis", 1), data.rank) != 1:
+        raise Refused("blocks go along the gathered axis; those along rows are supported")
+    bits = _bits(node.integer("bits", 4)) if data.elem is Elem.UINT8 else 4
+    node.ignore("bits")
+    packed, width, shift = _table(ctx, data, bits)
+    rows = len(packed)
+    factor = ctx.constant(scales, "the scales")
+    if factor.ndim != 2 or factor.shape[0] != rows or factor.shape[1] != -(-width // block) or width % block:
+        raise Refused(f"scales {scales} do not fit {rows} x {width} values in blocks of {block}")
+    middle = _table_zeros(ctx, data, zeros, bits, factor.shape) + shift
+    values = _unpacked_rows(ctx, _rows(ctx, ctx.known(packed, Elem.UINT8), indices), bits, scales.elem)
+    lead = values.shape[:-1]
+    blocks = factor.shape[1]
+    apart = reshape_to(ctx, values, (*lead, blocks, block))
+    per_block: tuple[Dim, ...] = (*lead, blocks, 1)
+    points = _rows(ctx, ctx.known(middle.astype(np.uint8)), indices)
+    centred = ctx.elementwise("sub", apart, reshape_to(ctx, convert(ctx, points, scales.elem), per_block))
+    made = ctx.elementwise("mul", centred, reshape_to(ctx, _rows(ctx, scales, indices), per_block))
+    return _zero_outside(ctx, reshape_to(ctx, made, (*lead, width)), indices, rows)
+
+
+def _table(ctx: Context, data: Tensor, bits: int) -> tuple[Array, int, int]:
+    """Packed rows [rows, bytes], how many values a row has, and what was added to make them unsigned."""
+    array = ctx.constant(data, "the table")
+    if data.elem is Elem.UINT8:
+        return array, array.shape[1] * 8 // bits, 0
+    if data.elem not in (Elem.INT4, Elem.UINT4) or array.shape[1] % 2:
+        raise Refused(f"the table is {data}; int4, uint4 or bytes and an even number of columns are needed")
+    shift = 8 if data.elem is Elem.INT4 else 0
+    values = (array.astype(np.int16) + shift).astype(np.uint8)
+    return values[:, ::2] | values[:, 1::2] << 4, array.shape[1], shift
+
+
+def _table_zeros(ctx: Context, data: Tensor, zeros: Tensor | None, bits: int, shape: tuple[int, ...]) -> Array:
+    if zeros is None:
+        return np.full(shape, 1 << (bits - 1) if data.elem is Elem.UINT8 else 0, np.int16)
+    array = ctx.constant(zeros, "the zero points")
+    if data.elem is Elem.UINT8:
+        array = _unpacked(array.reshape(shape[0], -1), bits)[:, : shape[1]]
+    return array.reshape(shape).astype(np.int16)
+
+
+def _rows(ctx: Context, table: Tensor, indices: Tensor) -> Tensor:
+    return ctx.computed(table.elem, "gather", ctx.full(table), ctx.full(indices), axis=0)
+
+
+def _unpacked_rows(ctx: Context, packed: Tensor, bits: int, elem: Elem) -> Tensor:
+    """Bytes as numbers of `bits` bits, low ones first; divisions by powers of two are exact."""
+    rest = convert(ctx, packed, elem)
+    columns: list[Tensor] = []
+    for _ in range(8 // bits - 1):
+        whole = ctx.elementwise("floor", ctx.elementwise("mul", rest, ctx.scalar(0.5**bits, elem)))
+        columns.append(ctx.elementwise("sub", rest, ctx.elementwise("mul", whole, ctx.scalar(2**bits, elem))))
+        rest = whole
+    columns.append(rest)
+    shape: tuple[Dim, ...] = (*rest.shape, 1)
+    parts = [ctx.full(reshape_to(ctx, column, shape)) for column in columns]
+    woven = ctx.tensor(ctx.emit.concat(parts, rest.rank), elem)
+    return reshape_to(ctx, woven, (*rest.shape[:-1], rest.shape[-1] * len(columns)))
+
+
+def _zero_outside(ctx: Context, made: Tensor, indices: Tensor, rows: int) -> Tensor:
+    """Rows of indices that the table does not have are zeros, unlike those of Gather."""
+    known = ctx.array(indices)
+    if known is not None and known.size and known.min() >= -rows and known.max() < rows:
+        return made
+    low = ctx.elementwise("greaterOrEqual", indices, ctx.scalar(-rows, indices.elem), elem=Elem.BOOL)
+    high = ctx.elementwise("lesser", indices, ctx.scalar(rows, indices.elem), elem=Elem.BOOL)
+    inside = ctx.elementwise("logicalAnd", low, high, elem=Elem.BOOL)
+    inside = reshape_to(ctx, inside, (*indices.shape, 1))
+    return ctx.elementwise("where", inside, made, ctx.scalar(0, made.elem), elem=made.elem)
