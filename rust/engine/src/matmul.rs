@@ -58,7 +58,8 @@ impl Engine {
     pub fn linear(&self, x: Rows<'_>, layer: Layer<'_>, out: &mut [f32]) {
         let panels = layer.weights.panels();
         let out = RowsMut::new(out, x.count(), panels.n(), panels.n()).expect("output");
-        let task = Matmul { a: x, b: panels, bias: layer.bias, activation: layer.activation, residual: layer.residual };
+        let Layer { bias, activation, residual, .. } = layer;
+        let task = Matmul { bias, activation, residual, ..Matmul::new(x, panels) };
         let wanted = self.pieces(2 * x.count() * x.cols() * panels.n());
         let pieces = self.cut(task, out, wanted);
         self.pool.for_each(pieces, |(task, out)| {
@@ -89,6 +90,7 @@ impl Engine {
                     b,
                     bias: task.bias.map(|bias| &bias[first_col..first_col + b.n()]),
                     activation: task.activation,
+                    factor: task.factor.map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
                     residual: task.residual.map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
                 };
                 pieces.push((piece, own));
@@ -132,8 +134,7 @@ impl Engine {
                 let from = if k == 0 { &[] } else { &batch.b[b + first * batch.b_strides[1]..] };
                 let panels = Panels::pack(&mut scratch.packed[..needed], from, shape, batch.b_strides, width);
                 let a = Rows::new(&batch.a[a..], m, k, k).expect("left-hand matrix");
-                let task = Matmul { a, b: panels, bias: None, activation: Activation::Identity, residual: None };
-                self.kernels.matmul(&task, &mut scratch.kernels, out);
+                self.kernels.matmul(&Matmul::new(a, panels), &mut scratch.kernels, out);
             });
         });
     }

@@ -40,8 +40,7 @@ fn matmul(kernels: &Kernels, m: usize, k: usize, n: usize, activation: Activatio
     let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
     let run = |kernels: &Kernels| {
         let packed = PackedMatrix::new(kernels, &b, [k, n], [n, 1]);
-        let task =
-            Matmul { a: Rows::contiguous(&a, k), b: packed.panels(), bias: Some(&bias), activation, residual: None };
+        let task = Matmul { bias: Some(&bias), activation, ..Matmul::new(Rows::contiguous(&a, k), packed.panels()) };
         let (mut scratch, mut out) = (Scratch::default(), vec![0.0; m * n]);
         let best = best_of(|| kernels.matmul(&task, &mut scratch, RowsMut::new(&mut out, m, n, n).unwrap()));
         (out, best)

@@ -1,6 +1,6 @@
-//! The functions that can follow a matrix product.
+//! The functions of one number that the tables have.
 
-/// Applied to each element after the bias and before the residual.
+/// Applied to each element of a matrix product after the bias; also by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activation {
     /// Leaves the sum as it is.
@@ -10,16 +10,25 @@ pub enum Activation {
     Relu,
     /// `x/2 * (1 + erf(x/sqrt(2)))`, the exact form.
     Gelu,
+    /// `x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3)))`.
+    GeluTanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x / (1 + exp(-x))`, also called swish.
+    Silu,
     /// Hyperbolic tangent.
     Tanh,
 }
 
 impl Activation {
     /// The names by which callers outside Rust choose one.
-    pub const NAMES: [(&'static str, Activation); 4] = [
+    pub const NAMES: &'static [(&'static str, Activation)] = &[
         ("identity", Activation::Identity),
         ("relu", Activation::Relu),
         ("gelu", Activation::Gelu),
+        ("gelu_tanh", Activation::GeluTanh),
+        ("sigmoid", Activation::Sigmoid),
+        ("silu", Activation::Silu),
         ("tanh", Activation::Tanh),
     ];
 
@@ -27,4 +36,42 @@ impl Activation {
     pub fn from_name(name: &str) -> Option<Activation> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, activation)| *activation)
     }
+}
+
+/// A function of one number, applied to whole slices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// `e^x`, denormal results included.
+    Exp,
+    /// Natural logarithm.
+    Log,
+    /// Sine; the argument in radians, of any size.
+    Sin,
+    /// Cosine; the argument in radians, of any size.
+    Cos,
+    /// Error function.
+    Erf,
+    /// `ln(1 + e^x)`.
+    Softplus,
+    /// The largest integer that is not above.
+    Floor,
+    /// The smallest integer that is not below.
+    Ceil,
+    /// The nearest integer, ties to even.
+    RoundEven,
+}
+
+impl Function {
+    /// All of them.
+    pub const ALL: &'static [Function] = &[
+        Function::Exp,
+        Function::Log,
+        Function::Sin,
+        Function::Cos,
+        Function::Erf,
+        Function::Softplus,
+        Function::Floor,
+        Function::Ceil,
+        Function::RoundEven,
+    ];
 }

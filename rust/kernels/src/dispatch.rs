@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use crate::arch;
 use crate::knobs;
-use crate::task::{Attention, LayerNorm, Matmul, Scratch};
-use crate::{Activation, RowsMut};
+use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch};
+use crate::{Activation, Function, Rows, RowsMut};
 
 /// An instruction set with a table of kernels, plainest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +61,14 @@ pub struct Kernels {
     pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) layer_norm: fn(&LayerNorm<'_>, RowsMut<'_>),
+    pub(crate) rms_norm: fn(&RmsNorm<'_>, RowsMut<'_>),
+    pub(crate) softmax: fn(Rows<'_>, RowsMut<'_>),
     pub(crate) activate: fn(Activation, &mut [f32]),
+    pub(crate) evaluate: fn(Function, &mut [f32]),
+    pub(crate) reduce: fn(Reduction, &[f32]) -> f32,
+    pub(crate) reduce_columns: fn(Reduction, Rows<'_>, &mut [f32]),
+    pub(crate) mean_pool: fn(&MeanPool<'_>, &mut [f32]),
+    pub(crate) normalize_rows: fn(f32, RowsMut<'_>),
 }
 
 impl Kernels {
@@ -109,10 +116,56 @@ impl Kernels {
         (self.layer_norm)(task, out);
     }
 
+    /// Computes `task` into `out`.
+    #[inline]
+    pub fn rms_norm(&self, task: &RmsNorm<'_>, out: RowsMut<'_>) {
+        task.check([out.count(), out.cols()]);
+        (self.rms_norm)(task, out);
+    }
+
+    /// `exp(x - max) / sum(exp(x - max))` of each row; a row of nothing but minus infinity, or with a NaN, gives NaN.
+    #[inline]
+    pub fn softmax(&self, x: Rows<'_>, out: RowsMut<'_>) {
+        assert_eq!([out.count(), out.cols()], [x.count(), x.cols()], "output");
+        (self.softmax)(x, out);
+    }
+
     /// Applies an activation to every element.
     #[inline]
     pub fn activate(&self, activation: Activation, data: &mut [f32]) {
         (self.activate)(activation, data);
+    }
+
+    /// Applies a function to every element, each result within 2 ULP.
+    #[inline]
+    pub fn evaluate(&self, function: Function, data: &mut [f32]) {
+        (self.evaluate)(function, data);
+    }
+
+    /// Reduces a slice to one number: sixteen lanes, which are joined in pairs eight, four, two and one apart.
+    #[inline]
+    pub fn reduce(&self, reduction: Reduction, data: &[f32]) -> f32 {
+        (self.reduce)(reduction, data)
+    }
+
+    /// Reduces each column to one number, rows in ascending order.
+    #[inline]
+    pub fn reduce_columns(&self, reduction: Reduction, x: Rows<'_>, out: &mut [f32]) {
+        assert_eq!(out.len(), x.cols(), "output");
+        (self.reduce_columns)(reduction, x, out);
+    }
+
+    /// Computes `task` into `out`, one number per column.
+    #[inline]
+    pub fn mean_pool(&self, task: &MeanPool<'_>, out: &mut [f32]) {
+        task.check(out.len());
+        (self.mean_pool)(task, out);
+    }
+
+    /// Divides each row by its Euclidean length, or by `least` where that is larger.
+    #[inline]
+    pub fn normalize_rows(&self, least: f32, rows: RowsMut<'_>) {
+        (self.normalize_rows)(least, rows);
     }
 }
 

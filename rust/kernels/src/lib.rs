@@ -22,9 +22,9 @@ mod rows;
 #[deny(unsafe_code)]
 mod task;
 
-pub use activation::Activation;
+pub use activation::{Activation, Function};
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use packed::{Line, PackedMatrix, Panels};
 pub use rows::Rows;
-pub use task::{Attention, LayerNorm, Mask, Matmul, Scratch};
+pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch};

@@ -3,7 +3,7 @@
 use crate::packed::{Line, Panels};
 use crate::{Activation, Rows};
 
-/// `activation(a @ b + bias) + residual`, each output element summed over `k` in ascending order.
+/// `activation(a @ b + bias) * factor + residual`, each output element summed over `k` in ascending order.
 #[derive(Clone, Copy, Debug)]
 pub struct Matmul<'a> {
     /// Left-hand rows, `[m, k]`.
@@ -14,11 +14,18 @@ pub struct Matmul<'a> {
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias.
     pub activation: Activation,
+    /// Multiplied with the activation's result, `[m, n]`: the other half of a gated layer.
+    pub factor: Option<Rows<'a>>,
     /// Added last, `[m, n]`.
     pub residual: Option<Rows<'a>>,
 }
 
-impl Matmul<'_> {
+impl<'a> Matmul<'a> {
+    /// `a @ b` and nothing after it.
+    pub fn new(a: Rows<'a>, b: Panels<'a>) -> Self {
+        Self { a, b, bias: None, activation: Activation::Identity, factor: None, residual: None }
+    }
+
     /// The shape of the result.
     pub fn shape(&self) -> [usize; 2] {
         [self.a.count(), self.b.n()]
@@ -32,8 +39,8 @@ impl Matmul<'_> {
         if let Some(bias) = self.bias {
             assert_eq!(bias.len(), self.b.n(), "bias");
         }
-        if let Some(residual) = self.residual {
-            assert_eq!([residual.count(), residual.cols()], self.shape(), "residual");
+        for (name, rows) in [("factor", self.factor), ("residual", self.residual)] {
+            assert!(rows.is_none_or(|rows| [rows.count(), rows.cols()] == self.shape()), "{name}");
         }
     }
 }
@@ -130,6 +137,75 @@ impl LayerNorm<'_> {
             assert!(values.is_none_or(|values| values.len() == self.x.cols()), "{name}");
         }
     }
+}
+
+/// `x / sqrt(mean(x^2) + epsilon) * scale` for each row.
+#[derive(Clone, Copy, Debug)]
+pub struct RmsNorm<'a> {
+    /// The rows.
+    pub x: Rows<'a>,
+    /// One factor per column.
+    pub scale: &'a [f32],
+    /// Added to the mean of the squares.
+    pub epsilon: f32,
+}
+
+impl RmsNorm<'_> {
+    /// Panics unless all the shapes fit together, the output's included.
+    pub(crate) fn check(&self, out: [usize; 2]) {
+        assert_eq!(out, [self.x.count(), self.x.cols()], "output");
+        assert_eq!(self.scale.len(), self.x.cols(), "scale");
+    }
+}
+
+/// The weighted mean of rows: `sum(weight * x) / max(sum(weight), least)`, rows in ascending order.
+///
+/// A row of weight zero is not looked at: whatever padding holds, it leaves no trace.
+#[derive(Clone, Copy, Debug)]
+pub struct MeanPool<'a> {
+    /// The rows, one token each.
+    pub x: Rows<'a>,
+    /// One weight per row; every row weighs 1 where there are none.
+    pub weights: Option<&'a [f32]>,
+    /// Keeps a division by zero away where no row has weight.
+    pub least: f32,
+}
+
+impl MeanPool<'_> {
+    /// Panics unless all the shapes fit together, the output's included.
+    pub(crate) fn check(&self, out: usize) {
+        assert_eq!(out, self.x.cols(), "output");
+        assert!(self.weights.is_none_or(|weights| weights.len() == self.x.count()), "weights");
+    }
+}
+
+/// How many numbers become one. NaN in gives NaN out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reduction {
+    /// Of no numbers: 0.
+    Sum,
+    /// Of no numbers: 0.
+    SumOfSquares,
+    /// Of absolute values; of no numbers: 0.
+    SumOfMagnitudes,
+    /// Of no numbers: 1.
+    Product,
+    /// Of no numbers: minus infinity.
+    Max,
+    /// Of no numbers: infinity.
+    Min,
+}
+
+impl Reduction {
+    /// All of them.
+    pub const ALL: &'static [Reduction] = &[
+        Reduction::Sum,
+        Reduction::SumOfSquares,
+        Reduction::SumOfMagnitudes,
+        Reduction::Product,
+        Reduction::Max,
+        Reduction::Min,
+    ];
 }
 
 /// Working memory that a thread keeps between calls; it grows to the largest call and stays there.

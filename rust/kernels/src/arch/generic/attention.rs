@@ -5,7 +5,7 @@
 //! scores as they lie. Sums over keys ascend, one at a time: a masked key adds an exact zero, and a row has the same
 //! bits with and without padding behind it. What is held is one tile of queries by all the keys.
 
-use super::activation::exp_of_negative;
+use super::functions::exp_of_negative;
 use super::matmul::balanced;
 use super::pack::{floats, floats_mut, pack_left};
 use super::{Simd, Vector};

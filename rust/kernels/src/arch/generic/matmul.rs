@@ -118,6 +118,9 @@ fn finish<S: Simd>(
                 x = x + load_part(s, &bias[part.clone()]);
             }
             x = apply(s, task.activation, x);
+            if let Some(factor) = task.factor {
+                x = x * load_part(s, &factor.row(row)[part.clone()]);
+            }
             if let Some(residual) = task.residual {
                 x = x + load_part(s, &residual.row(row)[part]);
             }

@@ -6,13 +6,20 @@
 
 pub(super) mod activation;
 pub(super) mod attention;
+pub(super) mod functions;
 pub(super) mod matmul;
 pub(super) mod normalization;
 pub(super) mod pack;
+pub(super) mod reduction;
+pub(super) mod softmax;
+pub(super) mod table;
 
 use std::ops::{Add, Div, Mul, Sub};
 
 use crate::packed::{LANES, Line};
+
+/// The bits of `sqrt(1/2)`: where the fractions of [`Vector::exponent_and_fraction`] begin.
+pub(super) const SQRT_HALF_BITS: i32 = 0x3F35_04F3;
 
 /// Evidence that the CPU has an instruction set: a value of such a type exists only after it was detected.
 pub(super) trait Simd: Copy {
@@ -49,10 +56,18 @@ pub(super) trait Vector:
     fn copy_sign(self, sign: Self) -> Self;
     /// To the nearest integer, ties to even.
     fn round(self) -> Self;
+    /// To the next integer below.
+    fn floor(self) -> Self;
     /// `self * 2^n` for whole `n` in `-126..=127`; lanes outside that range hold anything.
     fn scale_by_power_of_two(self, n: Self) -> Self;
+    /// `self * 2^n`, rounded once, for normal `self` near 1 and whole `n` in `-250..=250`.
+    fn scale_by_any_power_of_two(self, n: Self) -> Self;
+    /// `e` and `f` with `self = f * 2^e` and `f` between `sqrt(1/2)` and `sqrt(2)`, for positive normal lanes.
+    fn exponent_and_fraction(self) -> (Self, Self);
     /// `self < bound ? yes : no`, lane by lane; a NaN is not less.
     fn where_less(self, bound: Self, yes: Self, no: Self) -> Self;
     /// `self != 0 ? yes : no`, lane by lane.
     fn where_non_zero(self, yes: Self, no: Self) -> Self;
+    /// `self` is NaN `? yes : no`, lane by lane.
+    fn where_nan(self, yes: Self, no: Self) -> Self;
 }

@@ -1,10 +1,11 @@
-//! Layer normalisation: a row is summed in sixteen lanes, and these in one fixed order.
+//! Layer and root-mean-square normalisation: a row is summed in sixteen lanes, and these in one fixed order.
 
 use super::matmul::{load_part, store_part};
+use super::reduction::{reduce, total};
 use super::{Simd, Vector};
 use crate::RowsMut;
 use crate::packed::LANES;
-use crate::task::LayerNorm;
+use crate::task::{LayerNorm, Reduction, RmsNorm};
 
 #[inline(always)]
 pub(in crate::arch) fn layer_norm<S: Simd>(s: S, task: &LayerNorm<'_>, mut out: RowsMut<'_>) {
@@ -46,15 +47,15 @@ pub(in crate::arch) fn layer_norm<S: Simd>(s: S, task: &LayerNorm<'_>, mut out: 
     }
 }
 
-/// The sum of all lanes, in pairs that are eight, four, two and one apart.
 #[inline(always)]
-fn total<V: Vector>(x: V) -> f32 {
-    let mut lanes = [0.0; LANES];
-    x.store(&mut lanes);
-    for distance in [8, 4, 2, 1] {
-        for lane in 0..distance {
-            lanes[lane] += lanes[lane + distance];
+pub(in crate::arch) fn rms_norm<S: Simd>(s: S, task: &RmsNorm<'_>, mut out: RowsMut<'_>) {
+    for index in 0..out.count() {
+        let row = task.x.row(index);
+        let squares = reduce(s, Reduction::SumOfSquares, row);
+        let factor = s.splat(1.0 / (squares / row.len() as f32 + task.epsilon).sqrt());
+        for ((to, part), scale) in out.row(index).chunks_mut(LANES).zip(row.chunks(LANES)).zip(task.scale.chunks(LANES))
+        {
+            store_part(load_part(s, part) * factor * load_part(s, scale), to);
         }
     }
-    lanes[0]
 }

@@ -19,6 +19,7 @@ pub(super) fn matmul(task: &Matmul<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
             for (col, sum) in (first..task.b.n()).zip(sums) {
                 let biased = task.bias.map_or(sum, |bias| sum + bias[col]);
                 let active = apply(task.activation, biased);
+                let active = task.factor.map_or(active, |factor| active * factor.row(row)[col]);
                 out.row(row)[col] = task.residual.map_or(active, |residual| active + residual.row(row)[col]);
             }
         }

@@ -2,8 +2,11 @@
 
 mod activation;
 mod attention;
+mod functions;
 mod matmul;
 mod normalization;
+mod reduction;
+mod softmax;
 
 use crate::dispatch::{Isa, Kernels};
 
@@ -16,6 +19,13 @@ pub fn kernels() -> Kernels {
         matmul: matmul::matmul,
         attention: attention::attention,
         layer_norm: normalization::layer_norm,
+        rms_norm: normalization::rms_norm,
+        softmax: softmax::softmax,
         activate: activation::activate,
+        evaluate: functions::evaluate,
+        reduce: reduction::reduce,
+        reduce_columns: reduction::reduce_columns,
+        mean_pool: reduction::mean_pool,
+        normalize_rows: reduction::normalize_rows,
     }
 }

@@ -1,35 +1,26 @@
 //! AVX2 with FMA: sixteen lanes are two registers, and there are sixteen of them.
 
 use std::arch::x86_64::{
-    __m256, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1, _mm_prefetch,
-    _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castsi256_ps,
-    _mm256_cmp_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_or_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
-    _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    __m256, _CMP_LT_OQ, _CMP_NEQ_UQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_NEG_INF,
+    _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps,
+    _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32,
+    _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
+    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srai_epi32,
+    _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
 };
 
-use super::{operator, table_entries, tile_of_rows};
 use crate::arch::generic::matmul::tile;
-use crate::arch::generic::{self, Simd, Vector};
+use crate::arch::generic::table::{operator, table, tile_of_rows};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Vector};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
-use crate::task::{Attention, LayerNorm, Matmul, Scratch};
-use crate::{Activation, RowsMut};
 
 /// The table, `None` on a CPU without AVX2 and FMA.
 pub fn kernels() -> Option<Kernels> {
-    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Kernels {
-        isa: Isa::Avx2,
-        panel_width: Avx2::TILE_VECTORS * LANES,
-        tile_rows: Avx2::TILE_ROWS,
-        matmul,
-        attention,
-        layer_norm,
-        activate,
-    })
+    (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(TABLE)
 }
 
-table_entries!(Avx2, "avx2,fma");
+table!(Avx2, Isa::Avx2, "avx2,fma");
 
 /// Evidence of AVX2 and FMA: made only inside the table's entries.
 #[derive(Clone, Copy)]
@@ -85,6 +76,13 @@ operator!(V, Mul, mul, |x, y| halves!(_mm256_mul_ps, x, y));
 operator!(V, Div, div, |x, y| halves!(_mm256_div_ps, x, y));
 
 #[inline(always)]
+fn half_of(x: V) -> V {
+    // SAFETY: a V is evidence of the instruction set.
+    let half = unsafe { _mm256_set1_ps(0.5) };
+    x * V([half, half])
+}
+
+#[inline(always)]
 fn sign_bits(_: V) -> [__m256; 2] {
     // SAFETY: the argument is evidence of the instruction set.
     let half = unsafe { _mm256_set1_ps(-0.0) };
@@ -132,6 +130,36 @@ impl Vector for V {
     #[inline(always)]
     fn round(self) -> V {
         V(halves!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>, self.0))
+    }
+
+    #[inline(always)]
+    fn floor(self) -> V {
+        V(halves!(_mm256_round_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>, self.0))
+    }
+
+    #[inline(always)]
+    fn scale_by_any_power_of_two(self, n: V) -> V {
+        // The first product is exact: neither half of such an exponent leaves the range of normal numbers.
+        let low = V(halves!(_mm256_round_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>, half_of(n).0));
+        self.scale_by_power_of_two(low).scale_by_power_of_two(n - low)
+    }
+
+    #[inline(always)]
+    fn exponent_and_fraction(self) -> (V, V) {
+        // SAFETY: a V is evidence of the instruction set.
+        let (first, digits) = unsafe { (_mm256_set1_epi32(SQRT_HALF_BITS), _mm256_set1_epi32(0x7F_FFFF)) };
+        let above = halves!(_mm256_castps_si256, self.0);
+        let above = halves!(_mm256_sub_epi32, above, [first, first]);
+        let exponent = halves!(_mm256_srai_epi32::<{ 23 }>, above);
+        let fraction = halves!(_mm256_and_si256, above, [digits, digits]);
+        let fraction = halves!(_mm256_add_epi32, fraction, [first, first]);
+        (V(halves!(_mm256_cvtepi32_ps, exponent)), V(halves!(_mm256_castsi256_ps, fraction)))
+    }
+
+    #[inline(always)]
+    fn where_nan(self, yes: V, no: V) -> V {
+        let nan = halves!(_mm256_cmp_ps::<{ _CMP_UNORD_Q }>, self.0, self.0);
+        V(halves!(_mm256_blendv_ps, no.0, yes.0, nan))
     }
 
     #[inline(always)]

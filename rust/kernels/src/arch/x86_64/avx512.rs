@@ -1,35 +1,26 @@
 //! AVX-512 F: sixteen lanes are one register, and there are thirty-two of them.
 
 use std::arch::x86_64::{
-    __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T1, _mm_prefetch,
-    _mm512_abs_ps, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
-    _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_or_si512, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_storeu_ps,
+    __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_NEG_INF,
+    _MM_HINT_T1, _mm_prefetch, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_roundscale_ps,
+    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
     _mm512_sub_ps,
 };
 
-use super::{operator, table_entries, tile_of_rows};
 use crate::arch::generic::matmul::tile;
-use crate::arch::generic::{self, Simd, Vector};
+use crate::arch::generic::table::{operator, table, tile_of_rows};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Vector};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
-use crate::task::{Attention, LayerNorm, Matmul, Scratch};
-use crate::{Activation, RowsMut};
 
 /// The table, `None` on a CPU without AVX-512 F.
 pub fn kernels() -> Option<Kernels> {
-    is_x86_feature_detected!("avx512f").then_some(Kernels {
-        isa: Isa::Avx512,
-        panel_width: Avx512::TILE_VECTORS * LANES,
-        tile_rows: Avx512::TILE_ROWS,
-        matmul,
-        attention,
-        layer_norm,
-        activate,
-    })
+    is_x86_feature_detected!("avx512f").then_some(TABLE)
 }
 
-table_entries!(Avx512, "avx512f");
+table!(Avx512, Isa::Avx512, "avx512f");
 
 /// Evidence of AVX-512 F: made only inside the table's entries.
 #[derive(Clone, Copy)]
@@ -134,6 +125,35 @@ impl Vector for V {
     fn round(self) -> V {
         // SAFETY: a V is evidence of the instruction set.
         V(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+
+    #[inline(always)]
+    fn floor(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+
+    #[inline(always)]
+    fn scale_by_any_power_of_two(self, n: V) -> V {
+        self.scale_by_power_of_two(n)
+    }
+
+    #[inline(always)]
+    fn exponent_and_fraction(self) -> (V, V) {
+        // SAFETY: a V is evidence of the instruction set.
+        unsafe {
+            let first = _mm512_set1_epi32(SQRT_HALF_BITS);
+            let above = _mm512_sub_epi32(_mm512_castps_si512(self.0), first);
+            let exponent = _mm512_cvtepi32_ps(_mm512_srai_epi32::<23>(above));
+            let fraction = _mm512_add_epi32(_mm512_and_si512(above, _mm512_set1_epi32(0x7F_FFFF)), first);
+            (V(exponent), V(_mm512_castsi512_ps(fraction)))
+        }
+    }
+
+    #[inline(always)]
+    fn where_nan(self, yes: V, no: V) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        V(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0), no.0, yes.0) })
     }
 
     #[inline(always)]
