@@ -41,6 +41,7 @@ FAMILIES: Final = (
     "quantize",
     "conv",
     "pool",
+    "recurrent",
     "embedding",
     "rotary",
     "attention_fused",
