@@ -36,6 +36,8 @@ pub enum HeadsMask<'a> {
 impl Engine {
     /// `softmax(mask(scale * q @ k^T + bias)) @ v` over all heads, written as `[batch, queries, heads, width]`.
     ///
+    /// The keys and values may have fewer heads, each shared by as many neighbouring heads of the queries.
+    ///
     /// That order of the result is the one in which the heads of a token are adjacent, so that merging them is free.
     ///
     /// # Panics
@@ -43,7 +45,10 @@ impl Engine {
     /// The shapes do not fit together.
     pub fn attention(&self, [q, k, v]: [Heads<'_>; 3], scores: Scores<'_>, out: &mut [f32]) {
         let [batches, heads, queries, depth] = q.shape();
-        let [.., keys, width] = v.shape();
+        let [_, shared, keys, width] = v.shape();
+        assert!(shared > 0 && heads.is_multiple_of(shared), "{heads} heads of queries, {shared} of values");
+        // Grouped queries: neighbouring heads read the same keys and values.
+        let group = heads / shared;
         if out.is_empty() {
             return;
         }
@@ -77,8 +82,8 @@ impl Engine {
             };
             let task = Attention {
                 q: q.head(batch, head).range(start, out.count()),
-                k: k.head(batch, head),
-                v: v.head(batch, head),
+                k: k.head(batch, head / group),
+                v: v.head(batch, head / group),
                 scale: scores.scale,
                 bias: scores.bias.map(|bias| bias.head(batch, head).range(start, out.count())),
                 mask: whole.range(start, out.count()),

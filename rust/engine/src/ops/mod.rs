@@ -23,10 +23,15 @@ use std::sync::Arc;
 use crate::Engine;
 use crate::plan::{BuildError, DataType, DimId, RunError, ValueType};
 
+mod activation;
+mod attention;
 pub(crate) mod broadcast;
 mod elementwise;
 mod indexing;
 mod layout;
+mod linear;
+mod matmul;
+mod normalization;
 mod numbers;
 mod tensor;
 #[cfg(test)]
@@ -36,7 +41,16 @@ pub use numbers::Element;
 pub use tensor::{Tensor, TensorMut};
 
 /// The families, each with its table.
-const FAMILIES: &[&[Kind]] = &[elementwise::KINDS, indexing::KINDS, layout::KINDS];
+const FAMILIES: &[&[Kind]] = &[
+    activation::KINDS,
+    attention::KINDS,
+    elementwise::KINDS,
+    indexing::KINDS,
+    layout::KINDS,
+    linear::KINDS,
+    matmul::KINDS,
+    normalization::KINDS,
+];
 
 /// An operator of one plan, with everything about it that is known when the plan is built.
 pub trait Op: Send + Sync {

@@ -1,0 +1,95 @@
+//! Normalisation of rows.
+
+use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
+use crate::plan::{BuildError, DataType, RunError};
+use crate::{LayerNorm, Rows};
+
+pub(super) const KINDS: &[Kind] =
+    &[Kind { name: "layerNorm", types: Types::of(&[DataType::Float32]), make: layer_norm }];
+
+/// `(x - mean) / sqrt(variance + epsilon) * scale + bias` over the last axes.
+///
+/// Operands: x, scale, bias; attributes: `axes`, how many of the last axes are one row, and `epsilon`.
+struct LastAxes {
+    axes: usize,
+    epsilon: f32,
+}
+
+fn layer_norm(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let x = request.operand(0)?;
+    let axes = usize::try_from(*request.attributes.int("axes")?).ok().filter(|axes| (1..=x.rank()).contains(axes));
+    let axes = axes.ok_or_else(|| BuildError::Attribute(format!("layerNorm: axes of {x:?}")))?;
+    let all = [request.optional(1), request.optional(2)];
+    if all.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != x.dtype) {
+        return Err(BuildError::Value("layerNorm: operands of several types".into()));
+    }
+    Ok(Box::new(LastAxes { axes, epsilon: *request.attributes.float("epsilon")? as f32 }))
+}
+
+impl Op for LastAxes {
+    fn label(&self) -> String {
+        "layerNormalization".into()
+    }
+
+    fn run(
+        &self,
+        operands: &[Tensor<'_>],
+        results: &mut [TensorMut<'_>],
+        cx: &mut Context<'_>,
+    ) -> Result<(), RunError> {
+        let x = &operands[0];
+        let (outer, row) = x.shape.split_at(x.shape.len() - self.axes);
+        let (count, cols) = (outer.iter().product(), row.iter().product());
+        let vector = |position: usize| {
+            let operand = operands.get(position).filter(|operand| operand.is_present());
+            match operand.map(Tensor::elements::<f32>) {
+                Some(values) if values.len() != cols => Err(RunError::Operand(format!(
+                    "operand {position} has {} elements; must have {cols}",
+                    values.len()
+                ))),
+                values => Ok(values),
+            }
+        };
+        let (scale, bias) = (vector(1)?, vector(2)?);
+        let out = results[0].elements::<f32>();
+        let rows = Rows::new(x.elements(), count, cols, cols).filter(|_| out.len() == count * cols);
+        let rows = rows.ok_or_else(|| RunError::Operand(format!("{} results for {:?}", out.len(), x.shape)))?;
+        if count > 0 && cols > 0 {
+            cx.engine.layer_norm(LayerNorm { x: rows, scale, bias, epsilon: self.epsilon }, out);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::Attribute;
+    use crate::ops::testing::{Given, run};
+    use crate::plan::DataType::Float32;
+
+    #[test]
+    fn rows_are_normalised_scaled_and_shifted() {
+        let (count, cols) = (7, 33);
+        let x: Vec<f32> = (0..count * cols).map(|i| (i as f32 * 0.37).sin() * 3.0 + 5.0).collect();
+        let scale: Vec<f32> = (0..cols).map(|i| i as f32 * 0.1).collect();
+        let bias: Vec<f32> = (0..cols).map(|i| 1.0 - i as f32).collect();
+        let mut want = Vec::new();
+        for row in x.chunks_exact(cols) {
+            let mean = row.iter().map(|x| f64::from(*x)).sum::<f64>() / cols as f64;
+            let variance = row.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / cols as f64;
+            want.extend(row.iter().enumerate().map(|(i, x)| {
+                (f64::from(*x) - mean) / (variance + 1e-3).sqrt() * f64::from(scale[i]) + f64::from(bias[i])
+            }));
+        }
+        let given = [
+            Given::new(Float32, &[count, 3, 11], &x),
+            Given::new(Float32, &[3, 11], &scale),
+            Given::new(Float32, &[3, 11], &bias),
+        ];
+        let attributes = [("axes", Attribute::Int(2)), ("epsilon", Attribute::Float(1e-3))];
+        let found = run("layerNorm", &given, &attributes, &[(Float32, &[count, 3, 11])], 2).unwrap();
+        for (got, want) in found[0].elements::<f32>().iter().zip(want) {
+            assert!((f64::from(*got) - want).abs() < 1e-5, "{got}, not {want}");
+        }
+    }
+}
