@@ -4,6 +4,28 @@ Backends use this; people use ``webnn_runtime``. ``isa`` is the instruction set 
 ``build_profile`` tells a slow debug build from a release.
 """
 
-from webnn_kernels._kernels import Engine, PackedMatrix, __version__, available_isas, build_profile, isa
+from webnn_kernels._kernels import (
+    Engine,
+    PackedMatrix,
+    Plan,
+    PlanBuilder,
+    __version__,
+    available_isas,
+    build_profile,
+    isa,
+    kinds,
+    supports,
+)
 
-__all__ = ["Engine", "PackedMatrix", "__version__", "available_isas", "build_profile", "isa"]
+__all__ = [
+    "Engine",
+    "PackedMatrix",
+    "Plan",
+    "PlanBuilder",
+    "__version__",
+    "available_isas",
+    "build_profile",
+    "isa",
+    "kinds",
+    "supports",
+]

@@ -1,15 +1,29 @@
+from collections.abc import Mapping, Sequence
 from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Engine", "PackedMatrix", "__version__", "available_isas", "build_profile", "isa"]
+__all__ = [
+    "Engine",
+    "PackedMatrix",
+    "Plan",
+    "PlanBuilder",
+    "__version__",
+    "available_isas",
+    "build_profile",
+    "isa",
+    "kinds",
+    "supports",
+]
 
 __version__: Final[str]
 isa: Final[str]
 build_profile: Final[str]
 
 def available_isas() -> list[str]: ...
+def kinds() -> list[str]: ...
+def supports(kind: str, dtype: str) -> bool: ...
 
 @final
 class PackedMatrix:
@@ -61,3 +75,28 @@ class Engine:
         bias: NDArray[np.float32] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]: ...
+
+@final
+class PlanBuilder:
+    def __new__(cls, engine: Engine, names: Sequence[str]) -> PlanBuilder: ...
+    def dimension(self, tokens: Sequence[int | str]) -> int: ...
+    def input(self, dtype: str, shape: Sequence[int]) -> int: ...
+    def constant(self, dtype: str, shape: Sequence[int], data: NDArray[np.uint8]) -> int: ...
+    def alias(self, of: int, shape: Sequence[int]) -> int: ...
+    def step(
+        self,
+        kind: str,
+        operands: Sequence[int | None],
+        attributes: Mapping[str, tuple[str, object]],
+        results: Sequence[tuple[str, Sequence[int]]],
+    ) -> list[int]: ...
+    def build(self, outputs: Sequence[int], budget: int | None = None) -> Plan: ...
+
+@final
+class Plan:
+    @property
+    def labels(self) -> list[str]: ...
+    def arena_bytes(self, names: Sequence[int]) -> int: ...
+    def run(
+        self, names: Sequence[int], inputs: Sequence[NDArray[np.uint8]], outputs: Sequence[NDArray[np.uint8]]
+    ) -> None: ...

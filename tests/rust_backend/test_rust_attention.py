@@ -255,7 +255,7 @@ def test_what_is_not_the_pattern_or_is_seen_elsewhere_stays_apart(rust, build):
     graph = sketch.builder.build(build(sketch))
     assert not list(find_attention(graph))
     facts = compare(rust, CompileOptions(threads=1), graph, numbers(2, 9))
-    assert facts["fused"]["matmul"] == 2
+    assert facts["native"]["matmul"] == 2
 
 
 def test_a_shared_transpose_serves_both_readers(rust):

@@ -1,7 +1,9 @@
 //! NumPy arrays at the border: every check that makes the engine's own assertions unreachable.
 
 use engine::Heads;
-use numpy::{Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn};
+use numpy::{
+    Element, PyArray1, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn,
+};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -121,4 +123,51 @@ pub(crate) fn repeated<'a>(
         let found = array.shape();
         PyValueError::new_err(format!("{name}: shape {found:?}; must be {scores:?}, where all but the last may be 1"))
     })
+}
+
+/// The bytes of a read-only array, kept alive: what a plan holds of a constant, without a copy of a mapped file.
+pub(crate) struct Kept {
+    _array: Py<PyArray1<u8>>,
+    data: *const u8,
+    size: usize,
+}
+
+// SAFETY: the bytes are only read, and only while the array that owns them is referenced. Dropping the reference from a
+// thread without the GIL is what `Py` is made for.
+#[allow(unsafe_code)]
+unsafe impl Send for Kept {}
+// SAFETY: as for `Send`; all access is by shared reference.
+#[allow(unsafe_code)]
+unsafe impl Sync for Kept {}
+
+impl Kept {
+    /// Keeps an array of bytes that are adjacent.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError` for anything else, `ValueError` for an array that can be written or has gaps.
+    pub(crate) fn new(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let Ok(array) = value.cast::<PyArray1<u8>>() else {
+            let found = value.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("{name}: a {found}; must be a numpy.ndarray of uint8, flat")));
+        };
+        if value.getattr("flags")?.getattr("writeable")?.is_truthy()? {
+            return Err(PyValueError::new_err(format!("{name}: can be written; must be a read-only view")));
+        }
+        let borrow = array.try_readonly().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
+        let bytes = borrow.as_slice().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))?;
+        let (data, size) = (bytes.as_ptr(), bytes.len());
+        drop(borrow);
+        Ok(Self { _array: array.clone().unbind(), data, size })
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    #[allow(unsafe_code)]
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `data` and `size` are those of a slice that NumPy gave; NumPy moves or frees the memory of an array
+        // only when nothing refers to it, and `_array` does. The array is read-only, and so are the arrays that the
+        // backend makes constants of: nobody writes to them.
+        unsafe { std::slice::from_raw_parts(self.data, self.size) }
+    }
 }

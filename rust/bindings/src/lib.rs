@@ -5,6 +5,9 @@
 //! backend only passes arrays that it owns.
 
 mod arrays;
+mod plan;
+
+use std::sync::Arc;
 
 use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, LayerNorm, PackedMatrix, Rows, Scores};
 use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
@@ -16,8 +19,8 @@ const MOST_THREADS: usize = 1024;
 
 /// Kernels of one instruction set and the threads that run them.
 #[pyclass(name = "Engine", module = "webnn_kernels", frozen)]
-struct PyEngine {
-    engine: Engine,
+pub(crate) struct PyEngine {
+    pub(crate) engine: Arc<Engine>,
 }
 
 /// A constant right-hand matrix in the order in which one instruction set's kernels read it.
@@ -63,7 +66,7 @@ impl PyEngine {
                 PyValueError::new_err(format!("isa: '{name}' is not available on this CPU; available: {known}"))
             })?,
         };
-        Ok(Self { engine: Engine::new(kernels, threads) })
+        Ok(Self { engine: Arc::new(Engine::new(kernels, threads)) })
     }
 
     /// Threads that share the work, the caller's among them.
@@ -302,6 +305,10 @@ fn chosen() -> PyResult<Kernels> {
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyEngine>()?;
     module.add_class::<PyPackedMatrix>()?;
+    module.add_class::<plan::PyPlan>()?;
+    module.add_class::<plan::PyPlanBuilder>()?;
+    module.add_function(wrap_pyfunction!(plan::kinds, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::supports, module)?)?;
     module.add_function(wrap_pyfunction!(available_isas, module)?)?;
     module.add("isa", chosen()?.isa.name())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported
-from webnn_runtime.backends.rust._plan import plan
-from webnn_runtime.backends.rust._steps import ViewStep
+from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.fold import fold_constants
@@ -27,32 +26,30 @@ UNSUPPORTED: Final[Unsupported] = {}
 
 
 class RustExecutable(Executable):
-    """A plan, its constants and the engine with its threads."""
+    """Plans and reference steps in order, their constants, and the engine with its threads."""
 
     def __init__(self, graph: Graph, engine: Engine) -> None:
         super().__init__(graph)
         folded = fold_constants(graph)
         self._engine = engine
-        self._plan = plan(folded, engine)
-        read = {value for step, _ in self._plan for value in step.reads} | set(folded.outputs.values())
-        # Weights live packed in their steps; the arrays they came from are not kept.
-        self._constants = {name: constant.values for name, constant in folded.constants.items() if name in read}
+        found, plain, constants = segments(folded, engine)
+        # Weights live in the plans, packed; of the arrays they came from, only what the reference reads is kept.
+        self._constants = {name: constants[name] for name in plain}
         self._results = folded.outputs
+        self._segments = _with_last_uses(found, set(folded.outputs.values()))
 
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
-        values = dict(self._constants)
-        for name, array in inputs.items():
-            # The engine reads without the GIL: what it reads must not be the caller's to write meanwhile.
-            values[name] = array.copy() if array.dtype == np.float32 else array
+        values = {**self._constants, **inputs}
         shared = {id(array) for array in values.values()}
-        for step, dead in self._plan:
+        for segment, dead in self._segments:
+            operands = [values[name] for name in segment.reads]
             try:
-                made = step.run([values[name] for name in step.reads], bindings)
-            except ValueError as exc:
-                if not step.is_native:
+                made = segment.run(operands, bindings)
+            except (ValueError, RuntimeError, MemoryError) as exc:
+                if not isinstance(segment, NativeSegment):
                     raise
-                raise ExecutionError(f"step '{step.makes[0]}' ({step.label}): {exc}", backend=_NAME) from exc
-            values.update(zip(step.makes, made, strict=True))
+                raise ExecutionError(str(exc), backend=_NAME) from exc
+            values.update(zip(segment.makes, made, strict=True))
             for name in dead:
                 values.pop(name, None)
         return _owned({output: values[value] for output, value in self._results.items()}, shared)
@@ -60,23 +57,25 @@ class RustExecutable(Executable):
     def describe(self) -> dict[str, object]:
         import webnn_kernels
 
-        native = Counter(step.label for step, _ in self._plan if step.is_native and not isinstance(step, ViewStep))
+        native = [segment for segment, _ in self._segments if isinstance(segment, NativeSegment)]
         reference = self.on_reference()
         return {
             "backend": _NAME,
             "device": "cpu",
             "isa": self._engine.isa,
             "threads": self._engine.threads,
-            "fused": dict(sorted(native.items())),
+            "fused": _total(segment.patterns for segment in native),
+            "native": _total(segment.operators for segment in native),
             "on_reference": dict(sorted(reference.items())),
             "all_native": not reference,
+            "segments": len(self._segments),
             "webnn_kernels": webnn_kernels.__version__,
             "build_profile": webnn_kernels.build_profile,
         }
 
     def on_reference(self) -> Counter[str]:
         """Operators that run on the reference kernels, and how many steps each has."""
-        return Counter(step.label for step, _ in self._plan if not step.is_native)
+        return Counter(segment.label for segment, _ in self._segments if isinstance(segment, ReferenceSegment))
 
 
 class RustBackend(Backend):
@@ -132,6 +131,24 @@ class RustBackend(Backend):
                 backend=_NAME,
             )
         return executable
+
+
+def _total(counts: Iterable[Counter[str]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total += count
+    return dict(sorted(total.items()))
+
+
+def _with_last_uses(found: Sequence[Segment], results: set[str]) -> tuple[tuple[Segment, tuple[str, ...]], ...]:
+    """The segments, each with the values that nothing after it reads."""
+    needed = set(results)
+    kept: list[tuple[Segment, tuple[str, ...]]] = []
+    for segment in reversed(found):
+        mentioned = {*segment.reads, *segment.makes}
+        kept.append((segment, tuple(sorted(mentioned - needed))))
+        needed |= mentioned
+    return tuple(reversed(kept))
 
 
 def _owned(results: dict[str, Array], shared: set[int]) -> dict[str, Array]:

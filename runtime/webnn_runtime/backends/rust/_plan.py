@@ -1,102 +1,201 @@
-"""Turns a graph into steps: recognised patterns on the engine, the rest on the reference kernels."""
+"""Turns calls into segments: native plans, and steps on the reference kernels where there is no native kernel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from webnn_runtime.backends.rust._steps import (
-    ActivationStep,
-    AttentionStep,
-    LayerNormStep,
-    LinearStep,
-    MatmulStep,
-    ReferenceStep,
-    Step,
-    ViewStep,
-)
-from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.graph import Graph, Node
-from webnn_runtime.passes.attention import AttentionMatch, find_attention
-from webnn_runtime.passes.gelu import GeluMatch, find_gelu
-from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
-from webnn_runtime.passes.linear import LinearMatch, find_linear
+import numpy as np
+
+from webnn_runtime.backends.rust._calls import Call
+from webnn_runtime.backends.rust._lowering import Lowering, lower
+from webnn_runtime.format.binding import concrete_shape
+from webnn_runtime.format.dims import Dim, rebuild
+from webnn_runtime.format.graph import Array, Graph, Node, TensorType
+from webnn_runtime.reference import evaluate
 
 if TYPE_CHECKING:
-    from webnn_kernels import Engine
+    from webnn_kernels import Engine, Plan, PlanBuilder
 
-__all__ = ["plan"]
+__all__ = ["NativeSegment", "ReferenceSegment", "Segment", "segments"]
 
-_ACTIVATIONS: Final = frozenset({"gelu", "relu", "tanh"})
-_VIEWS: Final = frozenset({"reshape", "transpose"})
+# The signs of the engine's expressions; no dimension has such a name.
+_SIGNS: Final = {"+": "+", "*": "*", "//": "//", "min": "<", "max": ">"}
+# Shapes of results are kept for as many sets of dimensions.
+_MAX_SHAPES: Final = 1024
 
-Match: TypeAlias = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch
+
+class Segment(ABC):
+    """Some calls in a row.
+
+    Attributes:
+        reads: values it needs, in the order in which `run` takes them.
+        makes: values it gives, in the order in which `run` returns them.
+    """
+
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+
+    @abstractmethod
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        """Compute; operands may have any memory layout, and results belong to the caller."""
 
 
-def plan(graph: Graph, engine: Engine) -> tuple[tuple[Step, tuple[str, ...]], ...]:
-    """The steps in order, each with the values that nothing after it reads."""
-    matches = _disjoint((*find_attention(graph), *find_linear(graph), *find_gelu(graph), *find_layer_norm(graph)))
-    swallowed = {name: match for match in matches for name in match.nodes}
-    steps: list[Step] = []
-    for node in graph.nodes:
-        match = swallowed.get(node.name)
-        if match is not None:
-            # The pattern's last node: everything the pattern reads exists by now.
-            if node.name == match.result:
-                steps.append(_step(engine, match))
+class ReferenceSegment(Segment):
+    """An operator on its reference kernel."""
+
+    def __init__(self, node: Node, kinds: Sequence[TensorType]) -> None:
+        self._node = node
+        self._kinds = kinds
+        self.reads = tuple(value for value in node.inputs if value is not None)
+        self.makes = node.outputs
+        self.label = node.op
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        given = iter(operands)
+        aligned = [None if value is None else next(given) for value in self._node.inputs]
+        return evaluate(self._node, aligned, bindings, self._kinds)
+
+
+class NativeSegment(Segment):
+    """A plan of the engine.
+
+    Attributes:
+        patterns: what was fused, and how often.
+        operators: operators by themselves, and how often.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        names: tuple[str, ...],
+        reads: tuple[str, ...],
+        makes: Mapping[str, TensorType],
+        calls: list[Call],
+    ) -> None:
+        self._plan = plan
+        self._names = names
+        self._kinds = tuple(makes.values())
+        self._shapes: dict[tuple[int, ...], list[tuple[tuple[int, ...], np.dtype[np.generic]]]] = {}
+        self.reads = reads
+        self.makes = tuple(makes)
+        self.patterns = Counter(call.pattern for call in calls if call.pattern is not None)
+        self.operators = Counter(call.kind for call in calls if call.pattern is None and call.kind != "view")
+
+    def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
+        values = tuple(bindings[name] for name in self._names)
+        shapes = self._shapes.get(values)
+        if shapes is None:
+            shapes = [(concrete_shape(kind, bindings), kind.dtype.numpy) for kind in self._kinds]
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            self._shapes[values] = shapes
+        results = tuple(np.empty(shape, dtype) for shape, dtype in shapes)
+        self._plan.run(values, [_bytes(array) for array in operands], [_bytes(array) for array in results])
+        return results
+
+
+def segments(graph: Graph, engine: Engine) -> tuple[list[Segment], set[str], Mapping[str, Array]]:
+    """The segments of a graph in order, the constants that reference steps or results read, and all constants."""
+    lowering = lower(graph)
+    last_reads = {value: index for index, call in enumerate(lowering.calls) for value in call.reads}
+    last_reads.update(dict.fromkeys(graph.outputs.values(), len(lowering.calls)))
+    cutter = _Cutter(graph, engine, lowering, last_reads)
+    for index, call in enumerate(lowering.calls):
+        cutter.add(index, call)
+    cutter.finish(len(lowering.calls))
+    plain = {value for step in cutter.found if isinstance(step, ReferenceSegment) for value in step.reads}
+    plain |= set(graph.outputs.values())
+    return cutter.found, plain & lowering.constants.keys(), lowering.constants
+
+
+class _Cutter:
+    """Collects calls in a plan until one has no native kernel."""
+
+    def __init__(self, graph: Graph, engine: Engine, lowering: Lowering, last_reads: Mapping[str, int]) -> None:
+        self.found: list[Segment] = []
+        self._engine = engine
+        self._names = tuple(graph.dims)
+        self._lowering = lowering
+        self._last_reads = last_reads
+        self._start()
+
+    def _start(self) -> None:
+        from webnn_kernels import PlanBuilder
+
+        self._builder: PlanBuilder = PlanBuilder(self._engine, self._names)
+        self._dims: dict[Dim, int] = {}
+        self._values: dict[str, int] = {}
+        self._reads: list[str] = []
+        self._made: list[str] = []
+        self._calls: list[Call] = []
+
+    def add(self, index: int, call: Call) -> None:
+        """Put a call into the plan, or finish the plan and have the reference run the call."""
+        try:
+            self._build(call)
+        except NotImplementedError:
+            if call.node is None:
+                raise
+            self.finish(index)
+            kinds = [self._lowering.types[name] for name in call.node.outputs]
+            self.found.append(ReferenceSegment(call.node, kinds))
+
+    def finish(self, index: int) -> None:
+        """Close the plan of what was collected before the call of this number."""
+        makes = [value for value in self._made if self._last_reads.get(value, -1) >= index]
+        if makes:
+            plan = self._builder.build([self._values[value] for value in makes])
+            kinds = {value: self._lowering.types[value] for value in makes}
+            self.found.append(NativeSegment(plan, self._names, tuple(self._reads), kinds, self._calls))
+        self._start()
+
+    def _build(self, call: Call) -> None:
+        types = self._lowering.types
+        operands = [None if value is None else self._value(value) for value in call.operands]
+        if call.kind == "view":
+            made = [self._builder.alias(self._value(call.reads[0]), self._shape(types[call.results[0]]))]
         else:
-            steps.append(_alone(graph, engine, node))
-    return _with_last_uses(graph, steps)
+            attributes = {
+                name: (tag, [self._dim(dim) for dim in value] if tag == "dims" else value)  # type: ignore[attr-defined]
+                for name, (tag, value) in call.attributes.items()
+            }
+            results = [(types[value].dtype.value, self._shape(types[value])) for value in call.results]
+            made = self._builder.step(call.kind, operands, attributes, results)
+        self._values.update(zip(call.results, made, strict=True))
+        self._made.extend(call.results)
+        self._calls.append(call)
+
+    def _value(self, name: str) -> int:
+        if name not in self._values:
+            kind = self._lowering.types[name]
+            array = self._lowering.constants.get(name)
+            if array is None:
+                self._values[name] = self._builder.input(kind.dtype.value, self._shape(kind))
+                self._reads.append(name)
+            else:
+                data = _bytes(array).view()
+                data.flags.writeable = False
+                self._values[name] = self._builder.constant(kind.dtype.value, self._shape(kind), data)
+        return self._values[name]
+
+    def _shape(self, kind: TensorType) -> list[int]:
+        return [self._dim(dim) for dim in kind.shape]
+
+    def _dim(self, dim: Dim) -> int:
+        if dim not in self._dims:
+            tokens = rebuild(
+                dim,
+                integer=lambda value: [value],
+                name=lambda name: [name],
+                combine=lambda sign, left, right: [*left, *right, _SIGNS[sign]],
+            )
+            self._dims[dim] = self._builder.dimension(tokens)
+        return self._dims[dim]
 
 
-def _step(engine: Engine, match: Match) -> Step:
-    if isinstance(match, LinearMatch):
-        return LinearStep(engine, match)
-    if isinstance(match, LayerNormMatch):
-        return LayerNormStep(engine, match)
-    if isinstance(match, GeluMatch):
-        return ActivationStep(engine, "gelu", match.source, match.result)
-    return AttentionStep(engine, match)
-
-
-def _alone(graph: Graph, engine: Engine, node: Node) -> Step:
-    """The step of a node that belongs to no pattern."""
-    if node.op in _VIEWS:
-        return ViewStep(graph, node)
-    kind = graph.types[node.name]
-    if kind.dtype is DataType.FLOAT32:
-        if node.op == "matmul":
-            return MatmulStep(engine, node)
-        if node.op in _ACTIVATIONS and node.inputs[0] is not None:
-            return ActivationStep(engine, node.op, node.inputs[0], node.name)
-    return ReferenceStep(node, [graph.types[name] for name in node.outputs])
-
-
-def _disjoint(matches: Iterable[Match]) -> list[Match]:
-    """Those matches, first come first served, that neither share nodes nor read what another one swallows."""
-    kept: list[Match] = []
-    taken: set[str] = set()
-    inner: set[str] = set()
-    read: set[str] = set()
-    for match in matches:
-        operands = set(match.operands)
-        own = match.nodes - {match.result}
-        if taken.isdisjoint(match.nodes) and inner.isdisjoint(operands) and read.isdisjoint(own):
-            kept.append(match)
-            taken |= match.nodes
-            inner |= own
-            read |= operands
-    return kept
-
-
-def _with_last_uses(graph: Graph, steps: list[Step]) -> tuple[tuple[Step, tuple[str, ...]], ...]:
-    """The steps whose results are needed; patterns read past nodes that may then have no reader left."""
-    needed = set(graph.outputs.values())
-    kept: list[tuple[Step, tuple[str, ...]]] = []
-    for step in reversed(steps):
-        if needed.isdisjoint(step.makes):
-            continue
-        mentioned = {*step.reads, *step.makes}
-        kept.append((step, tuple(sorted(mentioned - needed))))
-        needed |= mentioned
-    return tuple(reversed(kept))
+def _bytes(array: Array) -> Array:
+    """The bytes of an array in C order; a copy where they are not adjacent."""
+    return np.require(array, requirements=("C", "A")).reshape(-1).view(np.uint8)

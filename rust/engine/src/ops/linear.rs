@@ -4,7 +4,7 @@ use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 use crate::{Activation, Layer, PackedMatrix, Rows};
 
-pub(super) const KINDS: &[Kind] = &[Kind { name: "linear", types: Types::of(&[DataType::Float32]), make: linear }];
+pub(super) const KINDS: &[Kind] = &[Kind { name: "linearLayer", types: Types::of(&[DataType::Float32]), make: linear }];
 
 /// `activation(x @ weights + bias) + residual`.
 ///
@@ -18,7 +18,7 @@ struct Linear {
 fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let (x, weights) = (request.operand(0)?, request.operand(1)?);
     let owner = weights.constant.as_ref().ok_or_else(|| request.unsupported("weights that are computed"))?;
-    let refuse = |what: &str| Err(BuildError::Value(format!("linear: {what}")));
+    let refuse = |what: &str| Err(BuildError::Value(format!("linearLayer: {what}")));
     let Some(&[rows, cols]) = weights.fixed_shape().as_deref() else {
         return refuse("weights that are not a matrix");
     };
@@ -122,7 +122,7 @@ mod tests {
                     ];
                     let attributes =
                         [("activation", Attribute::Text("relu".into())), ("transposed", Attribute::Bool(transposed))];
-                    let found = run_optional("linear", &given, &attributes, &[(Float32, &[m, n])], 2).unwrap();
+                    let found = run_optional("linearLayer", &given, &attributes, &[(Float32, &[m, n])], 2).unwrap();
                     for (got, want) in found[0].elements::<f32>().iter().zip(want) {
                         assert!((f64::from(*got) - want).abs() < 1e-5, "{got}, not {want}");
                     }

@@ -47,3 +47,8 @@ impl Program {
         self.roots[value.0 as usize]
     }
 }
+
+/// Words as bytes: memory that every element type is aligned on.
+pub fn bytes_of(words: &[u128]) -> &[u8] {
+    bytemuck::cast_slice(words)
+}

@@ -1,0 +1,76 @@
+"""What a plan is made of: calls of native kinds, or of operators, on values known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from webnn_runtime.format.dims import Dim
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Node, OptionValue
+from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.ops.kinds import Dims, Kind, Size, Splits
+
+__all__ = ["Attribute", "Call", "attributes_of", "call_of"]
+
+# A word that says of what type it is, and the value; dimensions are still expressions.
+Attribute: TypeAlias = "tuple[str, object]"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One step.
+
+    Attributes:
+        kind: as the engine's table knows it; "view" for another shape of the same numbers.
+        operands: value names; None where an optional one is absent.
+        results: value names.
+        attributes: options in the engine's types.
+        pattern: what was recognised, for reports; None for an operator by itself.
+        node: the operator by itself, which the reference can run as well; None for a pattern.
+    """
+
+    kind: str
+    operands: tuple[str | None, ...]
+    results: tuple[str, ...]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    pattern: str | None = None
+    node: Node | None = None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Operands that are there."""
+        return tuple(value for value in self.operands if value is not None)
+
+
+def call_of(node: Node) -> Call:
+    """An operator by itself."""
+    if node.op == "reshape":
+        return Call("view", node.inputs, node.outputs, node=node)
+    return Call(node.op, node.inputs, node.outputs, attributes_of(node), node=node)
+
+
+def attributes_of(node: Node) -> dict[str, Attribute]:
+    """The options of a node as the engine takes them, by the kinds of the operator table; absent ones are left out."""
+    kinds = {option.name: option.kind for option in OPS[node.op].options}
+    return {name: _attribute(kinds[name], value) for name, value in node.options.items() if value is not None}
+
+
+def _attribute(kind: Kind, value: OptionValue) -> Attribute:
+    if isinstance(value, bool):
+        return "bool", value
+    if isinstance(value, DataType):
+        return "text", value.value
+    if isinstance(kind, Size):
+        return "dims", (value,)
+    if isinstance(value, tuple):
+        if isinstance(kind, (Dims, Splits)):
+            dims: tuple[Dim | object, ...] = value
+            return "dims", dims
+        for tag, item in (("texts", str), ("ints", int)):
+            if value and all(isinstance(element, item) for element in value):
+                return tag, value
+        return ("floats", value) if value else ("ints", value)
+    tags: dict[type, str] = {int: "int", float: "float", str: "text"}
+    return tags[type(value)], value

@@ -1,0 +1,237 @@
+//! Plans from Python: every number is checked by the engine's builder; here they only change their types.
+
+use std::sync::Arc;
+
+use engine::ops::{self, Attribute, Attributes};
+use engine::plan::{BuildError, DataType, DimId, Plan, PlanBuilder, RunError, Token, ValueId};
+use numpy::{PyReadonlyArray1, PyReadwriteArray1};
+use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyString};
+
+use crate::PyEngine;
+use crate::arrays::Kept;
+
+/// Builds a [`PyPlan`]: dimensions, values and steps are known by the numbers that the methods return.
+#[pyclass(name = "PlanBuilder", module = "webnn_kernels")]
+pub(crate) struct PyPlanBuilder {
+    names: Vec<String>,
+    builder: Option<PlanBuilder>,
+    dims: Vec<DimId>,
+    values: Vec<ValueId>,
+}
+
+#[pymethods]
+impl PyPlanBuilder {
+    #[new]
+    fn new(engine: &PyEngine, names: Vec<String>) -> Self {
+        let builder = PlanBuilder::new(Arc::clone(&engine.engine), names.len());
+        Self { names, builder: Some(builder), dims: vec![], values: vec![] }
+    }
+
+    /// An expression in postfix order: integers, names, and the signs `+`, `*`, `//`, `<` (smaller), `>` (larger).
+    fn dimension(&mut self, tokens: Vec<Bound<'_, PyAny>>) -> PyResult<usize> {
+        let tokens: Vec<Token> = tokens.iter().map(|token| self.token(token)).collect::<PyResult<_>>()?;
+        let id = self.builder()?.dimension(&tokens).map_err(refused)?;
+        self.dims.push(id);
+        Ok(self.dims.len() - 1)
+    }
+
+    /// The next input.
+    fn input(&mut self, dtype: &str, shape: Vec<usize>) -> PyResult<usize> {
+        let (dtype, shape) = (named(dtype)?, self.shape(&shape)?);
+        let value = self.builder()?.input(dtype, &shape).map_err(refused)?;
+        Ok(self.keep(value))
+    }
+
+    /// A constant, given by its bytes in a read-only array, which is kept as long as a step needs it.
+    fn constant(&mut self, dtype: &str, shape: Vec<usize>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let (dtype, shape) = (named(dtype)?, self.shape(&shape)?);
+        let owner = Arc::new(Kept::new("data", data)?);
+        let value = self.builder()?.constant(dtype, &shape, owner).map_err(refused)?;
+        Ok(self.keep(value))
+    }
+
+    /// Another value's numbers under another shape.
+    fn alias(&mut self, of: usize, shape: Vec<usize>) -> PyResult<usize> {
+        let (of, shape) = (self.value(of)?, self.shape(&shape)?);
+        let value = self.builder()?.alias(of, &shape).map_err(refused)?;
+        Ok(self.keep(value))
+    }
+
+    /// The next step; `NotImplementedError` where there is no kernel for it.
+    ///
+    /// An attribute is a pair: `bool`, `int`, `ints`, `float`, `floats`, `text`, `texts` or `dims`, and its value.
+    fn step(
+        &mut self,
+        kind: &str,
+        operands: Vec<Option<usize>>,
+        attributes: &Bound<'_, PyDict>,
+        results: Vec<(String, Vec<usize>)>,
+    ) -> PyResult<Vec<usize>> {
+        let operands: Vec<Option<ValueId>> = operands
+            .into_iter()
+            .map(|value| value.map(|value| self.value(value)).transpose())
+            .collect::<PyResult<_>>()?;
+        let mut named_attributes = Attributes::default();
+        for (name, value) in attributes {
+            let (tag, value): (String, Bound<'_, PyAny>) = value.extract()?;
+            named_attributes.insert(&name.extract::<String>()?, self.attribute(&tag, &value)?);
+        }
+        let results: Vec<(DataType, Vec<DimId>)> =
+            results.iter().map(|(dtype, shape)| Ok((named(dtype)?, self.shape(shape)?))).collect::<PyResult<_>>()?;
+        let kinds: Vec<(DataType, &[DimId])> = results.iter().map(|(dtype, shape)| (*dtype, &shape[..])).collect();
+        let made = self.builder()?.step(kind, &operands, &named_attributes, &kinds).map_err(refused)?;
+        Ok(made.into_iter().map(|value| self.keep(value)).collect())
+    }
+
+    /// The finished plan; this builder is empty then. `budget` bounds the bytes for values of each run.
+    #[pyo3(signature = (outputs, budget=None))]
+    fn build(&mut self, outputs: Vec<usize>, budget: Option<usize>) -> PyResult<PyPlan> {
+        let outputs: Vec<ValueId> = outputs.into_iter().map(|value| self.value(value)).collect::<PyResult<_>>()?;
+        self.builder()?;
+        let builder = self.builder.take().ok_or_else(finished)?;
+        Ok(PyPlan { plan: builder.build(&outputs, budget).map_err(refused)? })
+    }
+}
+
+impl PyPlanBuilder {
+    fn builder(&mut self) -> PyResult<&mut PlanBuilder> {
+        self.builder.as_mut().ok_or_else(finished)
+    }
+
+    fn keep(&mut self, value: ValueId) -> usize {
+        self.values.push(value);
+        self.values.len() - 1
+    }
+
+    fn value(&self, index: usize) -> PyResult<ValueId> {
+        let missing = || PyValueError::new_err(format!("value {index}; there are {}", self.values.len()));
+        self.values.get(index).copied().ok_or_else(missing)
+    }
+
+    fn shape(&self, dims: &[usize]) -> PyResult<Vec<DimId>> {
+        let missing = |index| PyValueError::new_err(format!("dimension {index}; there are {}", self.dims.len()));
+        dims.iter().map(|index| self.dims.get(*index).copied().ok_or_else(|| missing(index))).collect()
+    }
+
+    fn token(&self, token: &Bound<'_, PyAny>) -> PyResult<Token> {
+        let Ok(word) = token.cast::<PyString>() else {
+            return token.extract().map(Token::Number);
+        };
+        let word: String = word.extract()?;
+        Ok(match &*word {
+            "+" => Token::Add,
+            "*" => Token::Multiply,
+            "//" => Token::Divide,
+            "<" => Token::Min,
+            ">" => Token::Max,
+            name => {
+                let found = self.names.iter().position(|known| known == name);
+                Token::Name(found.ok_or_else(|| PyValueError::new_err(format!("dimension '{name}' is not a name")))?)
+            }
+        })
+    }
+
+    fn attribute(&self, tag: &str, value: &Bound<'_, PyAny>) -> PyResult<Attribute> {
+        Ok(match tag {
+            "bool" => Attribute::Bool(value.cast::<PyBool>()?.is_true()),
+            "int" => Attribute::Int(value.extract()?),
+            "ints" => Attribute::Ints(value.extract()?),
+            "float" => Attribute::Float(value.extract()?),
+            "floats" => Attribute::Floats(value.extract()?),
+            "text" => Attribute::Text(value.extract()?),
+            "texts" => Attribute::Texts(value.extract()?),
+            "dims" => Attribute::Dims(self.shape(&value.extract::<Vec<usize>>()?)?),
+            other => return Err(PyTypeError::new_err(format!("attribute of type '{other}'"))),
+        })
+    }
+}
+
+/// A graph that runs in one call, without the GIL, from any number of threads.
+#[pyclass(name = "Plan", module = "webnn_kernels", frozen)]
+pub(crate) struct PyPlan {
+    plan: Plan,
+}
+
+#[pymethods]
+impl PyPlan {
+    /// What each step is, in order.
+    #[getter]
+    fn labels(&self) -> Vec<String> {
+        self.plan.labels()
+    }
+
+    /// Bytes for values that a run with these values of the names takes, apart from inputs, results and constants.
+    fn arena_bytes(&self, names: Vec<i64>) -> PyResult<usize> {
+        self.plan.arena_bytes(&names).map_err(failed)
+    }
+
+    /// Computes all results into `outputs`; all arrays are bytes, in C order.
+    ///
+    /// The inputs are copied before the GIL is released, so that no one can change them meanwhile.
+    fn run(
+        &self,
+        py: Python<'_>,
+        names: Vec<i64>,
+        inputs: Vec<PyReadonlyArray1<'_, u8>>,
+        mut outputs: Vec<PyReadwriteArray1<'_, u8>>,
+    ) -> PyResult<()> {
+        let mut copies: Vec<(Vec<u128>, usize)> = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            let bytes = input.as_slice().map_err(|error| PyValueError::new_err(format!("inputs: {error}")))?;
+            copies.push((aligned(bytes), bytes.len()));
+        }
+        drop(inputs);
+        let inputs: Vec<&[u8]> = copies.iter().map(|(words, size)| &engine::plan::bytes_of(words)[..*size]).collect();
+        let mut outputs: Vec<&mut [u8]> = (outputs.iter_mut())
+            .map(|output| output.as_slice_mut().map_err(|error| PyValueError::new_err(format!("outputs: {error}"))))
+            .collect::<PyResult<_>>()?;
+        py.detach(|| self.plan.run(&names, &inputs, &mut outputs)).map_err(failed)
+    }
+}
+
+/// A copy on words that every element type is aligned on.
+fn aligned(bytes: &[u8]) -> Vec<u128> {
+    let word = |chunk: &[u8]| {
+        let mut word = [0; size_of::<u128>()];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u128::from_ne_bytes(word)
+    };
+    bytes.chunks(size_of::<u128>()).map(word).collect()
+}
+
+/// Names of all kinds of steps.
+#[pyfunction]
+pub(crate) fn kinds() -> Vec<&'static str> {
+    ops::kinds()
+}
+
+/// Whether there are kernels of this kind for a first operand of this type.
+#[pyfunction]
+pub(crate) fn supports(kind: &str, dtype: &str) -> PyResult<bool> {
+    Ok(ops::supports(kind, named(dtype)?))
+}
+
+fn named(dtype: &str) -> PyResult<DataType> {
+    DataType::from_name(dtype).ok_or_else(|| PyValueError::new_err(format!("there is no data type '{dtype}'")))
+}
+
+fn finished() -> PyErr {
+    PyRuntimeError::new_err("the plan is built already; start with a new builder")
+}
+
+fn refused(error: BuildError) -> PyErr {
+    match error {
+        BuildError::Unsupported(_) => PyNotImplementedError::new_err(error.to_string()),
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
+
+fn failed(error: RunError) -> PyErr {
+    match error {
+        RunError::Memory { .. } => PyMemoryError::new_err(error.to_string()),
+        RunError::Panic(_) => PyRuntimeError::new_err(error.to_string()),
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
