@@ -11,7 +11,7 @@ from typing import Any
 from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
 from webnn_translator.sources import open_source
-from webnn_translator.translate import translate
+from webnn_translator.translate import Translation, translate
 from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
 
 __all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
@@ -123,13 +123,13 @@ def convert_model(
         translation = translate(
             source.model, dims=chosen.dims, max_dims=chosen.max_dims, name=chosen.name or source.name
         )
-        for remark in translation.notes:
+        for remark in (*translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
             translation.graph,
             folder,
-            manifest_extra={"source": source.record()},
+            manifest_extra={"source": source.record(), **_type_record(translation)},
             files=dict(source.companions),
             force=chosen.is_replacing,
             names={new: old for old, new in renamed.items() if new != old},
@@ -158,6 +158,16 @@ def _verify(
         )
     staged.annotate({"certificate": certificate.record(), "canaries": list(checked.canaries)})
     return certificate
+
+
+def _type_record(translation: Translation) -> dict[str, object]:
+    """What the manifest says of ONNX types that WebNN lacks; nothing where there are none."""
+    record: dict[str, object] = {}
+    if translation.source_types:
+        record["sourceTypes"] = {name: elem.text for name, elem in translation.source_types.items()}
+    if translation.mappings:
+        record["typeMappings"] = dict(translation.mappings)
+    return record
 
 
 def _ignore(message: str) -> None:

@@ -16,6 +16,7 @@ from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, is_e
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
+from webnn_translator.carried import representable
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
 from webnn_translator.symbolic import Affine, Items, affine_from_array, broadcast_shapes, concrete, items_from_array
@@ -36,12 +37,14 @@ class Context:
         emit: writes WebNN nodes.
         notes: facts about the result that its user should know.
         derived: dimension name -> why its range was narrowed.
+        mapped: element types that WebNN lacks and that something was computed or kept in.
     """
 
     def __init__(self, emit: Emitter) -> None:
         self.emit = emit
         self.notes: list[str] = []
         self.derived: dict[str, str] = {}
+        self.mapped: set[Elem] = set()
         self._values: dict[Tensor, Value] = {}
         self._full: dict[Tensor, Value] = {}
 
@@ -79,7 +82,7 @@ class Context:
         array = self.emit.array(value)
         dims = tuple(value.shape if shape is None else shape)
         content: Content = value
-        if array is not None and elem not in (Elem.INT4, Elem.UINT4):
+        if array is not None and not elem.is_packed:
             content = Known(array.astype(elem.numpy, copy=False))
         made = Tensor(elem, dims, content)
         self._values[made] = value
@@ -218,15 +221,16 @@ class Context:
     # Operands
 
     def carrier(self, elem: Elem) -> DataType:
-        """The WebNN type of an element type.
+        """The WebNN type of constants of an element type."""
+        if elem.mapping:
+            self.mapped.add(elem)
+        return elem.carrier
 
-        Raises:
-            Refused: there is none.
-        """
-        dtype = elem.carrier
-        if dtype is None:
-            raise Refused(f"WebNN has no type for {elem.text}")
-        return dtype
+    def wire(self, elem: Elem) -> DataType:
+        """The WebNN type of inputs and of what is computed; differs from `carrier` below a byte."""
+        if elem.mapping:
+            self.mapped.add(elem)
+        return elem.wire
 
     def value(self, tensor: Tensor) -> Value:
         """An operand that broadcasts to the tensor; for element-wise operators."""
@@ -305,7 +309,7 @@ class Context:
         if isinstance(content, Known):
             if content.array.size == 0:
                 raise Refused("an empty constant takes part in a computation; WebNN has no empty tensors")
-            return self.emit.constant(content.array, dtype, content.name)
+            return self.emit.constant(representable(content.array, dtype, tensor.elem), dtype, content.name)
         if isinstance(content, Quantised):
             return self.dequantised(content)
         if isinstance(content, Symbols):
@@ -326,7 +330,8 @@ class Context:
         kind = self.carrier(weights.kind)
         name = weights.name or self.emit.stem
         values = self.emit.constant(weights.values, kind, name)
-        scale = self.emit.constant(weights.scale, DataType.from_numpy(weights.scale.dtype), f"{name}_scale")
+        number = self.carrier(Elem.from_numpy(weights.scale.dtype))
+        scale = self.emit.constant(weights.scale, number, f"{name}_scale")
         zero_point = self.emit.constant(weights.zero_point, kind, f"{name}_zero_point")
         return self.emit.op("dequantizeLinear", values, scale, zero_point)
 

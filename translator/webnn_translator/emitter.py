@@ -18,6 +18,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Node
 from webnn_runtime.format.ops.node import infer_node
 from webnn_runtime.reference import KERNELS, evaluate
+from webnn_translator.intervals import Interval, Known, interval_of_array, interval_of_type, intervals_of_node
 
 __all__ = ["Emitter"]
 
@@ -43,6 +44,7 @@ class Emitter:
         self.stem = ""
         self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, Any]]] = {}
         self._shared: dict[object, tuple[Value, ...]] = {}
+        self._intervals: dict[str, Known] = {}
         # Weights used twice are one constant; the array is kept so that its id stays its own.
         self._large: dict[tuple[int, DataType], tuple[object, Value]] = {}
         self._scalars: dict[tuple[DataType, tuple[int, ...], bytes], Value] = {}
@@ -75,6 +77,35 @@ class Emitter:
     def array(self, value: Value) -> Array | None:
         """Values of a constant, else None."""
         return self.builder.constant_array(value)
+
+    def interval(self, value: Value) -> Known:
+        """Between what the elements of an integer value lie; None where nothing is known."""
+        pending = [value]
+        while pending:
+            current = pending[-1]
+            if current.name in self._intervals:
+                pending.pop()
+                continue
+            made = self._made_by.get(current.name)
+            if made is None:
+                array = self.array(current)
+                known = interval_of_type(current.dtype) if array is None else interval_of_array(array, current.dtype)
+                self._intervals[current.name] = known
+                continue
+            op, operands, options = made
+            waits = [one for one in operands if one is not None and one.name not in self._intervals]
+            if waits:
+                pending.extend(waits)
+                continue
+            known_operands = [None if one is None else self._intervals[one.name] for one in operands]
+            kinds = [None if one is None else one.type for one in operands]
+            results = intervals_of_node(op, known_operands, kinds, options, [current.type], self.dims)
+            self._intervals[current.name] = results[0]
+        return self._intervals[value.name]
+
+    def declare(self, value: Value, low: int, high: int) -> None:
+        """State what is known of a value from elsewhere: the range of its ONNX type, or of a remainder."""
+        self._intervals[value.name] = Interval(low, high)
 
     def op(self, op: str, *operands: Value | None, **options: Any) -> Value:
         """One node with one result; options in the WebNN spelling."""

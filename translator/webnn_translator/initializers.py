@@ -16,10 +16,10 @@ import onnx
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import InvalidModel
 from webnn_translator.elements import Elem
+from webnn_translator.minifloats import decode_bfloat16, decode_minifloats
 
 __all__ = ["elem_of", "read_tensor"]
 
-_PACKED: Final = (Elem.INT4, Elem.UINT4)
 # Typed fields as the format assigns them; everything else of 32 bits or less is kept in int32_data.
 _FIELDS: Final = {
     Elem.FLOAT: "float_data",
@@ -45,7 +45,7 @@ def elem_of(data_type: int, what: str) -> Elem:
 
 
 def read_tensor(tensor: onnx.TensorProto, base_dir: Path | None) -> tuple[Elem, Array]:
-    """Element type and values; one array element per value, also for 4-bit types.
+    """Element type and values; one array element per value, also for types below a byte.
 
     Raises:
         InvalidModel: data that does not fit the declaration, or lies outside the model's folder.
@@ -66,7 +66,7 @@ def read_tensor(tensor: onnx.TensorProto, base_dir: Path | None) -> tuple[Elem, 
 
 
 def _bytes_of(elem: Elem, count: int) -> int:
-    return (count + 1) // 2 if elem in _PACKED else count * elem.numpy.itemsize
+    return (count * elem.bits + 7) // 8
 
 
 def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
@@ -74,8 +74,13 @@ def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
         raise InvalidModel(
             f"{what} holds {data.nbytes} bytes; {count} values of {elem.text} need {_bytes_of(elem, count)}"
         )
-    if elem in _PACKED:
-        return _unpacked(data, elem, count)
+    codes = _unpacked(data, elem, count) if elem.is_packed else data
+    if elem.is_minifloat:
+        return decode_minifloats(codes, elem)
+    if elem is Elem.BFLOAT16:
+        return decode_bfloat16(data.view(np.dtype(np.uint16).newbyteorder("<")))
+    if elem.is_packed:
+        return _signed(codes, elem)
     if elem is Elem.BOOL:
         flags: Array = data != 0
         return flags
@@ -84,23 +89,28 @@ def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
 
 
 def _unpacked(data: Array, elem: Elem, count: int) -> Array:
-    """Two values per byte, the first one in the low half."""
-    halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count]
-    if elem is Elem.UINT4:
-        return halves
-    signed: Array = ((halves.astype(np.int8) ^ 8) - 8).astype(np.int8)
-    return signed
+    """One code per byte; the first one is in the low bits."""
+    parts = [(data >> shift) & ((1 << elem.bits) - 1) for shift in range(0, 8, elem.bits)]
+    codes: Array = np.stack(parts, axis=-1).reshape(-1)[:count]
+    return codes
+
+
+def _signed(codes: Array, elem: Elem) -> Array:
+    """Codes as numbers of their type."""
+    sign = 1 << (elem.bits - 1)
+    return codes if elem.integer_range[0] == 0 else ((codes.astype(np.int8) ^ sign) - sign).astype(np.int8)
 
 
 def _typed(tensor: onnx.TensorProto, elem: Elem, count: int, what: str) -> Array:
     values: Any = getattr(tensor, _FIELDS.get(elem, "int32_data"))
-    if elem in _PACKED:
+    if elem.is_packed or elem.is_minifloat:
         return _decode(np.asarray(values, np.int64).astype(np.uint8), elem, count, what)
     if len(values) != count:
         raise InvalidModel(f"{what} holds {len(values)} values; its shape needs {count}")
-    if elem is Elem.FLOAT16:
+    if elem in (Elem.FLOAT16, Elem.BFLOAT16):
         # The bits of each value, in the low half of an int32.
-        return np.asarray(values, np.int64).astype(np.uint16).view(np.float16)
+        codes: Array = np.asarray(values, np.int64).astype(np.uint16)
+        return codes.view(np.float16) if elem is Elem.FLOAT16 else decode_bfloat16(codes)
     wide = np.uint64 if elem in (Elem.UINT32, Elem.UINT64) else (elem.numpy if elem.is_float else np.int64)
     return np.asarray(values, wide).astype(elem.numpy)
 

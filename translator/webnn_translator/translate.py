@@ -19,6 +19,7 @@ from webnn_runtime.format.builder import Value
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
 from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
+from webnn_translator.carried import within_type
 from webnn_translator.context import Context
 from webnn_translator.control import CONTROL
 from webnn_translator.dimensions import DimTable, NamedDim
@@ -57,7 +58,8 @@ class Translation:
         output_names: ONNX output name -> name in the graph, in declared order.
         weight_names: ONNX initializer name -> name in the graph, for those that the graph holds.
         dims: named dimensions that stayed free.
-        bool_values: graph inputs and outputs that are bool in ONNX and uint8 here.
+        source_types: graph inputs and outputs whose ONNX type WebNN lacks -> that type.
+        mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         notes: facts a user of the graph should know.
     """
 
@@ -66,7 +68,8 @@ class Translation:
     output_names: Mapping[str, str]
     weight_names: Mapping[str, str]
     dims: tuple[NamedDim, ...]
-    bool_values: tuple[str, ...]
+    source_types: Mapping[str, Elem]
+    mappings: Mapping[str, str]
     notes: tuple[str, ...]
 
     @property
@@ -177,11 +180,10 @@ class _Translation:
                 self.unknown.add(value.name)
                 continue
             elem = elem_of(value.type.tensor_type.elem_type, f"input '{value.name}'")
-            if elem.carrier is None or elem in (Elem.INT4, Elem.UINT4):
-                self.refusals.append(Refusal(value.name, "input", f"WebNN has no inputs of type {elem.text}"))
-                self.unknown.add(value.name)
-                continue
-            operand = self.emit.builder.input(f"in{len(self.values)}", elem.carrier, self.table.shapes[value.name])
+            wire = self.ctx.wire(elem)
+            operand = self.emit.builder.input(f"in{len(self.values)}", wire, self.table.shapes[value.name])
+            if elem.is_integer or elem is Elem.BOOL:
+                self.emit.declare(operand, *elem.integer_range)
             self.define(value.name, self.ctx.tensor(operand, elem))
 
     @property
@@ -302,7 +304,7 @@ class _Translation:
         for index, name in enumerate(proto.output):
             if name and (index >= len(listed) or listed[index] is None):
                 raise Refused(f"its output {index} has no WebNN counterpart")
-        return listed
+        return [within_type(self.ctx, value) if isinstance(value, Tensor) else value for value in listed]
 
     def _refuse(self, proto: onnx.NodeProto, op_type: str, reason: str, dims: tuple[str, ...] = ()) -> None:
         label = label_of(proto)
@@ -416,18 +418,21 @@ class _Translation:
         notes = list(self.ctx.notes)
         notes += [f"input '{name}' has no influence on the outputs and is left out" for name in unused]
         kept_inputs = {onnx_name: final for onnx_name, final in input_names.items() if onnx_name not in unused}
-        bools = [
-            final
+        source_types = {
+            final: elem
             for onnx_name, final in (*kept_inputs.items(), *output_names.items())
-            if self.tensor(onnx_name).elem is Elem.BOOL
-        ]
+            if (elem := self.tensor(onnx_name).elem).mapping
+        }
+        mappings = {elem.text: elem.mapping for elem in sorted(self.ctx.mapped | set(source_types.values()))}
         weight_names = {
             origin: mapping[name]
             for name in built.constants
             if (origin := self.emit.origins.get(name)) is not None and origin in self.initializers
         }
         described = self.table.describe(graph.dims, self.ctx.derived)
-        return Translation(graph, kept_inputs, output_names, weight_names, described, tuple(bools), tuple(notes))
+        return Translation(
+            graph, kept_inputs, output_names, weight_names, described, source_types, mappings, tuple(notes)
+        )
 
 
 def _domain(name: str) -> str:

@@ -32,6 +32,7 @@ def inspect(bundle: BundlePath, as_json: AsJson = False, quiet: Quiet = False) -
             operators=dict(Counter(node.op for node in graph.nodes).most_common()),
             tensors=len(loaded.manifest.tensors),
             weights_bytes=sum(entry.length for entry in loaded.manifest.tensors.values()),
+            source_types=extension.more.get("sourceTypes", {}),
             tool=extension.tool or None,
             source=extension.more.get("source"),
             certificate=extension.more.get("certificate"),
@@ -44,7 +45,8 @@ def _show(report: Report, dims: Mapping[str, Any]) -> None:
     report.result(f"{data['name']}: {'static' if data['static'] else 'dynamic'} graph")
     for title in ("inputs", "outputs"):
         for name, kind in data[title].items():
-            report.result(f"  {title[:-1]:<10} {name}: {kind}")
+            original = data["source_types"].get(name)
+            report.result(f"  {title[:-1]:<10} {name}: {kind}{f' ({original} in the model)' if original else ''}")
     for name, dim in dims.items():
         most = "without a maximum" if dim.is_unbounded else f"to {dim.max_size}"
         report.result(f"  {'dimension':<10} {name}: {dim.min_size} {most}")

@@ -75,7 +75,8 @@ def test_an_input_without_influence_is_left_out_and_said(build) -> None:
 def test_bool_travels_as_uint8_and_is_listed(build) -> None:
     found = translate(build([N("Not", ["x"], ["y"])], {"x": (np.bool_, (2,))}))
     assert str(found.graph.inputs["x"]) == "u8[2]"
-    assert found.bool_values == ("x", "y")
+    assert {name: elem.text for name, elem in found.source_types.items()} == {"x": "bool", "y": "bool"}
+    assert found.mappings == {"bool": "carried as uint8, holding 0 or 1"}
 
 
 def test_constants_are_folded_but_not_blown_up(build) -> None:

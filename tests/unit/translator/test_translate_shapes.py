@@ -95,6 +95,46 @@ def test_a_table_of_positions_bounds_the_length(build, agree) -> None:
     assert found.unbounded == ("batch",)
 
 
+def positions_of_a_mask(mask, *, rows=16, offset=1):
+    # RoBERTa: positions are a running sum of the mask, and start behind those of the padding.
+    return [
+        *mask,
+        N("CumSum", ["m", "one"], ["c"]),
+        N("Cast", ["c"], ["c32"], to=TensorProto.INT32),
+        N("Mul", ["c32", "m32"], ["p32"]),
+        N("Cast", ["p32"], ["p64"], to=TensorProto.INT64),
+        N("Add", ["p64", "offset"], ["p"]),
+        N("Gather", ["table", "p"], ["y"]),
+    ], {"one": np.asarray(1), "pad": np.asarray(1), "offset": np.asarray(offset), "table": x_of(rows, 3)}
+
+
+IDS = {"ids": (I64, ("batch", "length"))}
+BITS_OF_IDS = [
+    N("Equal", ["ids", "pad"], ["e"]),
+    N("Not", ["e"], ["n"]),
+    N("Cast", ["n"], ["m32"], to=TensorProto.INT32),
+    N("Cast", ["m32"], ["m"], to=TensorProto.INT64),
+]
+
+
+@pytest.mark.parametrize("offset", [1, 3])
+def test_positions_computed_from_data_bound_the_length_by_their_table(offset, build, agree) -> None:
+    nodes, constants = positions_of_a_mask(BITS_OF_IDS, offset=offset)
+    ids = np.full((2, 16 - offset - 1), 7, I64)
+    ids[1, 5:] = 1
+    found = agree(build(nodes, IDS, constants=constants), {"ids": ids}, {"ids": ids[:, :1]})
+    assert found.graph.dims["length"].max_size == 16 - offset - 1
+    assert "16 rows" in found.dims[1].why
+    assert found.unbounded == ("batch",)
+
+
+def test_positions_that_nothing_bounds_stay_as_in_the_model(build) -> None:
+    # The mask is an input: nothing says that it holds only 0 and 1.
+    nodes, constants = positions_of_a_mask([N("Cast", ["m"], ["m32"], to=TensorProto.INT32)])
+    found = translate(build(nodes, {"m": (I64, ("batch", "length"))}, constants=constants))
+    assert found.unbounded == ("batch", "length")
+
+
 def test_a_mask_gathered_at_its_own_positions_is_the_mask(build, agree) -> None:
     nodes = [
         N("Shape", ["m"], ["s"]),

@@ -7,6 +7,7 @@ import numpy as np
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least, names_of, symbol
 from webnn_translator._errors import Refused
+from webnn_translator.carried import keep_inside
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -37,6 +38,9 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
         run = _as_run(ctx, data, axis, grid, indices)
         if run is not None:
             return run
+    rows = data.shape[axis]
+    if isinstance(rows, int):
+        keep_inside(ctx, indices, rows)
     if isinstance(data.content, Quantised):
         quantised = _gather_quantised(ctx, data, data.content, indices, axis)
         if quantised is not None:

@@ -61,6 +61,8 @@ def dequantised(
     """
     factor = _aligned(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
+    if x.elem.is_minifloat:
+        return _dequantize_floats(ctx, x, factor, shift)
     values, scales = x.content, ctx.array(factor)
     zeros = None if shift is None else ctx.array(shift)
     if isinstance(values, Known) and values.array.shape == x.shape and scales is not None:
@@ -85,6 +87,21 @@ def one_number(ctx: Context, part: Tensor) -> Tensor:
     if any(dim != 1 for dim in part.shape):
         raise Refused(f"a scale or zero point is {part}; one number is needed")
     return reshape_to(ctx, part, ())
+
+
+def _dequantize_floats(ctx: Context, x: Tensor, factor: Tensor, shift: Tensor | None) -> Tensor:
+    """(x - shift) * factor: floats of 8 bits and fewer are carried as the numbers that they stand for."""
+    x = convert(ctx, x, factor.elem)
+    shape, blocks = x.shape, list(factor.shape)
+    for axis, (dim, count) in enumerate(zip(shape, factor.shape, strict=True)):
+        if count != 1 and not ctx.same(dim, count):
+            # Blocks: an axis of its own for the elements of one.
+            x = reshape_to(ctx, x, (*shape[:axis], count, dim // count, *shape[axis + 1 :]))
+            blocks.insert(axis + 1, 1)
+            break
+    if shift is not None:
+        x = ctx.elementwise("sub", x, reshape_to(ctx, convert(ctx, shift, factor.elem), blocks))
+    return reshape_to(ctx, ctx.elementwise("mul", x, reshape_to(ctx, factor, blocks)), shape)
 
 
 def _zero_point(ctx: Context, shift: Tensor | None, factor: Tensor, elem: Elem) -> Value:
@@ -145,6 +162,8 @@ def _quantize(ctx: Context, node: OnnxNode, *, axis: int, block: int) -> Tensor:
     node.ignore("saturate")  # for 8-bit floats, which are refused
     wanted = node.integer("output_dtype", 0)
     elem = zero.elem if zero is not None else (elem_of(wanted, "the output") if wanted else Elem.UINT8)
+    if elem.is_float:
+        raise Refused(f"data is quantised to {elem.text}, which WebNN cannot compute")
     if x.elem is not scale.elem:
         x = convert(ctx, x, scale.elem)
     return quantised(ctx, x, scale, zero, elem, axis=axis, block=block)
@@ -157,7 +176,12 @@ def quantised(
     factor = _aligned(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
     operands = (ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, elem))
-    return ctx.tensor(ctx.emit.op("quantizeLinear", *operands), elem)
+    made = ctx.emit.op("quantizeLinear", *operands)
+    if elem.wire.bits != elem.bits:
+        # A wider type carries it, and saturates later than ONNX does.
+        low, high = elem.integer_range
+        made = ctx.emit.op("clamp", made, minValue=low, maxValue=high)
+    return ctx.tensor(made, elem)
 
 
 @onnx_op("DynamicQuantizeLinear", since=11)

@@ -10,9 +10,11 @@ from webnn_runtime.format.dims import Dim, bounds, ceil_div, dim_max, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
+from webnn_translator.carried import bring_back
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.initializers import elem_of, read_tensor
+from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine, map_items
@@ -136,7 +138,7 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Cast", since=6)
 def cast(ctx: Context, node: OnnxNode) -> Tensor:
     """Convert to another element type."""
-    node.ignore("saturate", "round_mode")  # for 8-bit floats, which are refused
+    node.ignore("saturate", "round_mode")  # for casts to 8-bit floats, which are refused
     return convert(ctx, node.input(0), elem_of(node.integer("to"), "the target of a Cast"))
 
 
@@ -151,11 +153,13 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     """ONNX Cast. What is not defined there (float to integer out of range) stays undefined."""
     if elem is x.elem:
         return x
+    if elem.is_minifloat:
+        raise Refused(f"values are rounded to {elem.text}, which WebNN cannot compute; constants may be stored in it")
     content = x.content
     if isinstance(content, Known):
         array = content.array
-        narrow = x.elem in (Elem.INT8, Elem.UINT8, Elem.INT4, Elem.UINT4)
-        if narrow and elem.is_float and elem.carrier is not None and array.size >= _WEIGHTS and array.shape == x.shape:
+        narrow = x.elem in (Elem.INT8, Elem.UINT8) or (x.elem.is_packed and x.elem.is_integer)
+        if narrow and elem.is_float and array.size >= _WEIGHTS and array.shape == x.shape:
             # Quantised weights on their way to a Mul with their scale: stay as they are.
             ones = np.ones((1,) * array.ndim, elem.numpy)
             return Tensor(
@@ -171,9 +175,13 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     if elem is Elem.BOOL:
         zero = ctx.emit.constant(0, value.dtype)
         return ctx.tensor(ctx.emit.op("notEqual", value, zero), elem, x.shape)
-    target = ctx.carrier(elem)
-    if target in (DataType.INT4, DataType.UINT4):
-        raise Refused(f"data is cast to {elem.text} at run time; WebNN has 4-bit constants only")
+    target = ctx.wire(elem)
+    if elem.is_packed or elem.may_wrap:
+        # Through a type that holds more, so that the low bits are kept as ONNX Runtime keeps them.
+        wide = value if value.dtype in (DataType.INT32, DataType.INT64) else ctx.emit.cast(value, DataType.INT32)
+        if value.dtype in (DataType.UINT32, DataType.UINT64):
+            wide = ctx.emit.cast(value, DataType.INT64)
+        return bring_back(ctx, ctx.tensor(wide, elem, x.shape))
     if x.elem.is_float and elem in (Elem.UINT8, Elem.INT8):
         # Through int32, so that the low bits are kept as ONNX Runtime keeps them.
         value = ctx.emit.cast(value, DataType.INT32)
@@ -189,7 +197,10 @@ def _wrapped(item: Dim, elem: Elem) -> Dim:
 
 def cast_array(array: Array, elem: Elem) -> Array:
     """The same for constants; floats are truncated toward zero, integers keep their low bits."""
-    if elem in (Elem.INT4, Elem.UINT4):
+    if elem is Elem.BFLOAT16:
+        with np.errstate(over="ignore"):
+            return round_to_bfloat16(array.astype(np.float32))
+    if elem.is_packed:
         low, high = elem.integer_range
         whole: Any = array.astype(np.int64)
         wrapped: Array = ((whole - low) % (high - low + 1) + low).astype(elem.numpy)

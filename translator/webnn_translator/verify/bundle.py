@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def check_bundle(
     """
     bundle = load_bundle(folder, verify=True)
     reference = OnnxReference(source)
-    return check_graph(
+    checked = check_graph(
         bundle.graph,
         _by_our_names(bundle, reference),
         reference_name=f"onnxruntime {reference.version}",
@@ -45,6 +45,11 @@ def check_bundle(
         tolerance=tolerance,
         progress=progress,
     )
+    stated = bundle.manifest.extension.more.get("typeMappings")
+    if isinstance(stated, Mapping):
+        mappings = {str(name): str(what) for name, what in stated.items()}
+        return replace(checked, certificate=replace(checked.certificate, mappings=mappings))
+    return checked
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from webnn_runtime.format.errors import WebnnError
@@ -61,6 +61,7 @@ class Certificate:
         grid: points that were run.
         unchecked_maxima: named dimensions that were not run at their maximum.
         verdicts: one for each output and backend.
+        mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
     """
 
     reference: str
@@ -70,6 +71,7 @@ class Certificate:
     grid: Sequence[Point]
     unchecked_maxima: Sequence[str]
     verdicts: Sequence[Verdict]
+    mappings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -99,6 +101,7 @@ class Certificate:
             "toleranceLoosened": self.tolerance > DEFAULT_TOLERANCE,
             "inputs": self.inputs,
             "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
+            **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
             "notCheckedAtMaximum": list(self.unchecked_maxima),
             "outputs": outputs,
             "verdict": "passed" if self.passed else "failed",
