@@ -29,6 +29,8 @@ _R = TypeVar("_R", bound="Rule")
 DOMAINS: Final = {"": "ai.onnx", "com.microsoft": "com.microsoft"}
 FAMILIES: Final = (
     "elementwise",
+    "bits",
+    "trigonometry",
     "activation",
     "comparison",
     "shape",

@@ -203,7 +203,7 @@ def mod(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _remainder(ctx: Context, a: Dim, b: Dim, fmod: int) -> Dim:
     if isinstance(a, int) and isinstance(b, int) and b != 0:
-        return int(math.fmod(a, b)) if fmod else a % b
+        return (abs(a) % abs(b)) * (1 if a >= 0 else -1) if fmod else a % b
     if is_at_least(a, 0, ctx.ranges) and is_at_least(b, 1, ctx.ranges):
         return a - a // b * b
     raise Undecided(f"the sign of {a} modulo {b} is not known")
@@ -251,19 +251,6 @@ _UNARY: Final = {
 def unary(ctx: Context, node: OnnxNode) -> Tensor:
     """Functions that WebNN has under another spelling of the same name."""
     return ctx.elementwise(_UNARY[node.op_type], node.input(0))
-
-
-@onnx_op("Sinh", "Cosh", since=9)
-def hyperbolic(ctx: Context, node: OnnxNode) -> Tensor:
-    """(exp(x) - exp(-x)) / 2, and with plus; a series of exponentials would lose sinh near 0, so tanh is used there."""
-    x = node.input(0)
-    half = ctx.scalar(0.5, x.elem)
-    if node.op_type == "Cosh":
-        both = ctx.elementwise("add", ctx.elementwise("exp", x), ctx.elementwise("exp", ctx.elementwise("neg", x)))
-        return ctx.elementwise("mul", both, half)
-    # sinh(x) = tanh(x) * cosh(x), which keeps its relative accuracy at 0.
-    both = ctx.elementwise("add", ctx.elementwise("exp", x), ctx.elementwise("exp", ctx.elementwise("neg", x)))
-    return ctx.elementwise("mul", ctx.elementwise("tanh", x), ctx.elementwise("mul", both, half))
 
 
 @onnx_op("Clip", since=6)
