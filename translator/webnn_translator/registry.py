@@ -31,6 +31,8 @@ FAMILIES: Final = (
     "elementwise",
     "bits",
     "trigonometry",
+    "padding",
+    "resize",
     "activation",
     "comparison",
     "shape",

@@ -1,95 +1,179 @@
-"""Pooling and resizing."""
+"""Pooling. WebNN has two spatial axes; further ones are pooled one after the other, which gives the same."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim
+from webnn_runtime.format.dims import Dim, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
+from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
+from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import reshape_to
-from webnn_translator.ops.windows import Window, as_image, from_image, window_of
+from webnn_translator.ops.slicing import padded, slice_of
+from webnn_translator.ops.windows import Span, rounded_up, spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
-__all__ = ["averaged"]
+__all__ = ["averaged", "pooled"]
+
+# The indices of a MaxPool take two nodes for each element of its window.
+_MOST_PLACES: Final = 256
 
 
 @onnx_op("MaxPool")
-def max_pool(ctx: Context, node: OnnxNode) -> Tensor:
-    """The largest element of each window; the indices have no WebNN counterpart."""
-    node.ignore("storage_order")  # of the indices
-    return _pool(ctx, node, "maxPool2d", node.input(0))
+def max_pool(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """The largest element of each window, and its place in the whole tensor."""
+    x = node.input(0)
+    spans = _spans(ctx, node, x)
+    order = node.integer("storage_order", 0)
+    indices = _max_indices(ctx, x, spans, by_column=order == 1) if node.wants(1) else None
+    return [pooled(ctx, "maxPool2d", x, spans), indices]
+
+
+def _max_indices(ctx: Context, x: Tensor, spans: Sequence[Span], *, by_column: bool) -> Tensor:
+    """The place of the first largest element, in row-major order, or with the spatial axes in the other order."""
+    total = int(np.prod([span.kernel for span in spans]))
+    if total > _MOST_PLACES:
+        raise Refused(f"the indices of a window of {total} elements; at most {_MOST_PLACES}")
+    sizes = [ctx.size(dim, "a spatial dimension of a MaxPool with indices") for dim in x.shape[2:]]
+    counts = [int(str(span.count(size))) for span, size in zip(spans, sizes, strict=True)]
+    f, ints = Formula(ctx, x.elem), Formula(ctx, Elem.INT64)
+    lowest = -np.inf if x.elem.is_float else x.elem.integer_range[0]
+    ends = [
+        max(0, (count - 1) * span.stride + span.reach - span.begin - size)
+        for span, size, count in zip(spans, sizes, counts, strict=True)
+    ]
+    data = padded(
+        ctx, x, {2 + k: (span.begin, end) for k, (span, end) in enumerate(zip(spans, ends, strict=True))}, lowest
+    )
+    best: Tensor | None = None
+    where: Tensor | None = None
+    weights = _weights(sizes, by_column=by_column)
+    for place in np.ndindex(*(span.kernel for span in spans)):
+        offsets = [k * span.dilation for k, span in zip(place, spans, strict=True)]
+        cuts = {
+            2 + k: (offset, count, span.stride)
+            for k, (offset, count, span) in enumerate(zip(offsets, counts, spans, strict=True))
+        }
+        value = slice_of(ctx, data, dict(cuts))
+        at = sum(weight * (offset - span.begin) for weight, offset, span in zip(weights, offsets, spans, strict=True))
+        if best is None or where is None:
+            best, where = value, ctx.scalar(at, Elem.INT64)
+            continue
+        better = f("greater", value, best)
+        where = ints("where", better, at, where)
+        best = f("where", better, value, best)
+    assert where is not None
+    rank = x.rank
+    base = _channel_offset(ctx, x, int(np.prod(sizes)))
+    for k, (weight, span) in enumerate(zip(weights, spans, strict=True)):
+        steps = ctx.known(np.arange(counts[k], dtype=np.int64).reshape([-1 if a == k + 2 else 1 for a in range(rank)]))
+        base = ints("add", base, ints("mul", steps, weight * span.stride))
+    return ctx.tensor(ctx.full(ints("add", where, base)), Elem.INT64)
+
+
+def _weights(sizes: Sequence[int], *, by_column: bool) -> list[int]:
+    """What a step along each spatial axis adds to a flat index."""
+    order = range(len(sizes)) if by_column else range(len(sizes) - 1, -1, -1)
+    weights, step = [0] * len(sizes), 1
+    for axis in order:
+        weights[axis] = step
+        step *= sizes[axis]
+    return weights
+
+
+def _channel_offset(ctx: Context, x: Tensor, area: int) -> Tensor:
+    """Flat index of the first element of each channel."""
+    ints = Formula(ctx, Elem.INT64)
+    channel = ints("mul", positions(x.shape[1], 1, x.rank), area)
+    if x.shape[0] == 1:
+        return channel
+    return ints("add", ints("mul", ints("mul", positions(x.shape[0], 0, x.rank), ints.size(x.shape[1])), area), channel)
 
 
 @onnx_op("AveragePool", since=7)
 def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
-    """The mean of each window, over the elements that exist or over all of it."""
+    """The mean of each window, over the elements that exist, or over those and the padding."""
     return averaged(ctx, node, node.input(0))
 
 
 def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """AveragePool with the attributes of a node that may be of another kind."""
-    if node.integer("count_include_pad", 0) == 0:
-        return _pool(ctx, node, "averagePool2d", x)
-    if node.integer("ceil_mode", 0):
-        raise Refused("count_include_pad with ceil_mode: windows beyond the padding are counted in several ways")
-    # Padding counts: pad with zeros first.
-    image = as_image(ctx, x)
-    window = _window(ctx, node, x, image)
-    top, bottom, left, right = window.padding
-    if any(window.padding):
-        padded = ctx.emit.op(
-            "pad",
-            ctx.full(image),
-            beginningPadding=(0, 0, top, left),
-            endingPadding=(0, 0, bottom, right),
-            mode="constant",
-            value=0,
-        )
-        image = ctx.tensor(padded, x.elem)
-    whole = Window(window.kernel, window.strides, window.dilations, (0, 0, 0, 0))
-    return from_image(ctx, _pooled(ctx, "averagePool2d", image, whole, ceil=False), x.rank)
+    spans = _spans(ctx, node, x)
+    if node.integer("count_include_pad", 0) != 0:
+        given = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
+        # Padding counts: zeros become data. What rounding up adds behind them does not count.
+        x = padded(ctx, x, {2 + k: (span.begin, span.end) for k, span in enumerate(given)})
+        spans = [replace(span, begin=0, end=max(0, span.end - old.end)) for span, old in zip(spans, given, strict=True)]
+    return pooled(ctx, "averagePool2d", x, spans)
 
 
-def _window(ctx: Context, node: OnnxNode, x: Tensor, image: Tensor) -> Window:
-    del ctx
-    return window_of(node, image, node.integers("kernel_shape"), x.rank - 2)
+@onnx_op("LpPool", since=2)
+def lp_pool(ctx: Context, node: OnnxNode) -> Tensor:
+    """The p-norm of each window; padding adds nothing."""
+    x, p = node.input(0), node.integer("p", 2)
+    spans = _spans(ctx, node, x)
+    if p == 2:
+        return pooled(ctx, "l2Pool2d", x, spans)
+    f = Formula(ctx, x.elem)
+    x = padded(ctx, _powered(f, x, p), {2 + k: (span.begin, span.end) for k, span in enumerate(spans)})
+    bare = [replace(span, begin=0, end=0) for span in spans]
+    mean = pooled(ctx, "averagePool2d", x, bare)
+    total = f("mul", mean, int(np.prod([span.kernel for span in spans])))
+    return total if p == 1 else f("pow", total, 1 / p)
 
 
-def _pool(ctx: Context, node: OnnxNode, op: str, x: Tensor) -> Tensor:
-    image = as_image(ctx, x)
-    window = _window(ctx, node, x, image)
-    ceil = node.integer("ceil_mode", 0) != 0
-    if ceil:
-        _check_ceil(ctx, window, image)
-    return from_image(ctx, _pooled(ctx, op, image, window, ceil=ceil), x.rank)
+def _powered(f: Formula, x: Tensor, p: int) -> Tensor:
+    if p < 1:
+        raise Refused(f"p is {p}; 1 or more is valid")
+    size = f("abs", x)
+    return size if p == 1 else f("pow", size, p)
 
 
-def _check_ceil(ctx: Context, window: Window, image: Tensor) -> None:
-    """Rounding up can begin a window in the padding, which ONNX drops and WebNN keeps."""
-    for axis in range(2):
-        size = ctx.size(image.shape[2 + axis], "a spatial dimension with ceil_mode")
-        begin, end = window.padding[2 * axis : 2 * axis + 2]
-        reach = (window.kernel[axis] - 1) * window.dilations[axis] + 1
-        count = -(-(size + begin + end - reach) // window.strides[axis]) + 1
-        if (count - 1) * window.strides[axis] >= size + begin:
-            raise Refused("ceil_mode begins a window beyond the data, which ONNX leaves out and WebNN does not")
+def _spans(ctx: Context, node: OnnxNode, x: Tensor) -> Sequence[Span]:
+    if x.rank < 3:
+        raise Refused(f"the input is {x}; it has no spatial axes")
+    spans = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
+    if node.integer("ceil_mode", 0) == 0:
+        return spans
+    sizes = [ctx.size(dim, "a spatial dimension with ceil_mode") for dim in x.shape[2:]]
+    return [rounded_up(span, size) for span, size in zip(spans, sizes, strict=True)]
 
 
-def _pooled(ctx: Context, op: str, image: Tensor, window: Window, *, ceil: bool) -> Tensor:
+def pooled(ctx: Context, op: str, x: Tensor, spans: Sequence[Span]) -> Tensor:
+    """WebNN's pooling over the spatial axes of [batch, channels, ...], the last two at once."""
+    axis = x.rank - 2
+    if len(spans) == 1:
+        image = reshape_to(ctx, x, (*x.shape[:2], 1, x.shape[2]))
+        made = _pooled(ctx, op, image, Span(1), spans[0])
+        return reshape_to(ctx, made, (*x.shape[:2], made.shape[3]))
+    image = reshape_to(ctx, x, (x.shape[0], product(list(x.shape[1:axis])), *x.shape[axis:]))
+    made = _pooled(ctx, op, image, spans[-2], spans[-1])
+    shape: list[Dim] = [*x.shape[:axis], *made.shape[2:]]
+    for k in range(len(spans) - 3, -1, -1):
+        axis = k + 2
+        image = reshape_to(ctx, made, (shape[0], product(shape[1:axis]), shape[axis], product(shape[axis + 1 :])))
+        made = _pooled(ctx, op, image, spans[k], Span(1))
+        shape[axis] = made.shape[2]
+    return reshape_to(ctx, made, shape)
+
+
+def _pooled(ctx: Context, op: str, image: Tensor, high: Span, wide: Span) -> Tensor:
     made = ctx.emit.op(
         op,
         ctx.full(image),
-        windowDimensions=window.kernel,
-        padding=window.padding,
-        strides=window.strides,
-        dilations=window.dilations,
+        windowDimensions=(high.kernel, wide.kernel),
+        padding=(high.begin, high.end, wide.begin, wide.end),
+        strides=(high.stride, wide.stride),
+        dilations=(high.dilation, wide.dilation),
         layout="nchw",
-        outputShapeRounding="ceil" if ceil else "floor",
+        outputShapeRounding="floor",
     )
     return ctx.tensor(made, image.elem)
 
@@ -105,110 +189,32 @@ def global_pool(ctx: Context, node: OnnxNode) -> Tensor:
     return ctx.computed(x.elem, _GLOBAL[node.op_type], ctx.full(x), axes=axes, keepDimensions=True)
 
 
-@onnx_op("Upsample", since=7)
-def upsample_before_9(ctx: Context, node: OnnxNode) -> Tensor:
-    """Scales are an attribute; nearest rounds down."""
-    scales = node.numbers("scales")
-    return _upsample(ctx, node, scales)
+@onnx_op("GlobalLpPool", since=2)
+def global_lp_pool(ctx: Context, node: OnnxNode) -> Tensor:
+    """The p-norm over all spatial axes."""
+    x, p = node.input(0), node.integer("p", 2)
+    axes = tuple(range(2, x.rank))
+    f = Formula(ctx, x.elem)
+    if p in (1, 2):
+        return f.reduce(f"reduceL{p}", x, axes, keep=True)
+    return f("pow", f.reduce("reduceSum", _powered(f, x, p), axes, keep=True), 1 / p)
 
 
-@onnx_op("Upsample", since=9)
-def upsample(ctx: Context, node: OnnxNode) -> Tensor:
-    """Scales are an input."""
-    return _upsample(ctx, node, _scales(ctx, node.input(1)))
-
-
-def _upsample(ctx: Context, node: OnnxNode, scales: tuple[float, ...]) -> Tensor:
-    if node.choice("mode", "nearest", "nearest", "linear") != "nearest":
-        raise Refused("linear mode with asymmetric coordinates has no WebNN counterpart")
-    return _repeat(ctx, node.input(0), scales)
-
-
-def _scales(ctx: Context, tensor: Tensor) -> tuple[float, ...]:
-    return tuple(float(scale) for scale in ctx.constant(tensor, "the scales").reshape(-1))
-
-
-def _repeat(ctx: Context, x: Tensor, scales: tuple[float, ...]) -> Tensor:
-    """Nearest neighbour with whole factors, by any coordinates that round down within a block."""
-    if len(scales) != x.rank or any(scale != int(scale) or scale < 1 for scale in scales):
-        raise Refused(f"scales {list(scales)}; nearest neighbour is supported for whole factors")
-    shape: list[Dim] = []
-    goal: list[Dim] = []
-    for dim, scale in zip(x.shape, scales, strict=True):
-        shape += [dim, 1]
-        goal += [dim, int(scale)]
-    spread = ctx.emit.expand(ctx.full(reshape_to(ctx, x, shape)), goal)
-    whole = [dim * int(scale) for dim, scale in zip(x.shape, scales, strict=True)]
-    return ctx.tensor(ctx.emit.reshape(spread, whole), x.elem)
-
-
-@onnx_op("Resize", since=10)
-def resize_before_11(ctx: Context, node: OnnxNode) -> Tensor:
-    """Asymmetric coordinates, nearest rounds down."""
-    return _upsample(ctx, node, _scales(ctx, node.input(1)))
-
-
-@onnx_op("Resize", since=11)
-def resize(ctx: Context, node: OnnxNode) -> Tensor:
-    """Nearest with whole factors, and linear or nearest with half-pixel coordinates on two axes."""
-    x, sizes_input, scales_input = node.input(0), node.optional(3), node.optional(2)
-    mode = node.choice("mode", "nearest", "nearest", "linear")
-    coordinates = node.text("coordinate_transformation_mode", "half_pixel")
-    rounding = node.text("nearest_mode", "round_prefer_floor")
-    if node.integer("antialias", 0) != 0 or node.text("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Refused("antialias and keep_aspect_ratio_policy are not supported")
-    node.ignore("cubic_coeff_a", "exclude_outside", "extrapolation_value")  # of cubic and cropping modes
-    axes = ctx.axes(node.integers("axes", tuple(range(x.rank))), x.rank)
-    if sizes_input is not None and ctx.constant(sizes_input, "the sizes").size:
-        wanted = ctx.ints(sizes_input, "the sizes")
-        sizes = {axis: size for axis, size in zip(axes, wanted, strict=True) if x.shape[axis] != size}
-        scales = {axis: size / ctx.size(x.shape[axis], "a resized dimension") for axis, size in sizes.items()}
-    elif scales_input is not None:
-        given = zip(axes, _scales(ctx, scales_input), strict=True)
-        scales = {axis: scale for axis, scale in given if scale != 1}
-        sizes = {}
-        for axis, scale in scales.items():
-            if scale == int(scale):
-                continue
-            whole = int(np.floor(ctx.size(x.shape[axis], "a resized dimension") * scale))
-            if whole / ctx.size(x.shape[axis], "a resized dimension") != scale:
-                raise Refused(f"scale {scale} does not give a whole size; its rounding differs between standards")
-            sizes[axis] = whole
-    else:
-        raise Refused("neither scales nor sizes are given; the model is not valid")
-    if not scales:
-        return x
-    is_whole = all(scale == int(scale) and scale >= 1 for scale in scales.values())
-    if mode == "nearest" and is_whole and _rounds_down(coordinates, rounding):
-        return _repeat(ctx, x, tuple(scales.get(axis, 1.0) for axis in range(x.rank)))
-    is_half_pixel = coordinates == "half_pixel" or (
-        coordinates == "pytorch_half_pixel" and all(scale * _static(x, axis) > 1 for axis, scale in scales.items())
-    )
-    if not is_half_pixel or (mode == "nearest" and rounding != "round_prefer_floor"):
-        raise Refused(f"mode {mode} with coordinates {coordinates} and rounding {rounding} has no WebNN counterpart")
-    return _resample(ctx, x, scales, mode)
-
-
-def _static(x: Tensor, axis: int) -> float:
-    dim = x.shape[axis]
-    return float(dim) if isinstance(dim, int) else 0.0
-
-
-def _rounds_down(coordinates: str, rounding: str) -> bool:
-    """Whether every output of a whole factor k takes element floor(o / k)."""
-    if coordinates == "asymmetric":
-        return rounding == "floor"
-    # (o + 0.5) / k - 0.5 lies within half an element of floor(o / k), and reaches the half only downwards.
-    return coordinates in ("half_pixel", "pytorch_half_pixel") and rounding == "round_prefer_floor"
-
-
-def _resample(ctx: Context, x: Tensor, scales: dict[int, float], mode: str) -> Tensor:
-    if x.rank != 4 or len(scales) > 2:
-        raise Refused(f"{len(scales)} axes of {x} are resized; WebNN resizes two axes of four")
-    axes = sorted(scales)
-    for axis in (3, 2, 1, 0):
-        if len(axes) < 2 and axis not in axes:
-            axes = sorted([*axes, axis])
-    sizes = [round(scales.get(axis, 1.0) * ctx.size(x.shape[axis], "a resized dimension")) for axis in axes]
-    wire = "linear" if mode == "linear" else "nearest-neighbor"
-    return ctx.computed(x.elem, "resample2d", ctx.full(x), mode=wire, sizes=tuple(sizes), axes=tuple(axes))
+@onnx_op("MaxUnpool", since=9)
+def max_unpool(ctx: Context, node: OnnxNode) -> Tensor:
+    """Elements put back where the indices of a MaxPool say, with zeros around them."""
+    x, indices, wanted = node.input(0), node.input(1), node.optional(2)
+    spans = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
+    shape: list[Dim] = list(x.shape[:2])
+    for dim, span in zip(x.shape[2:], spans, strict=True):
+        shape.append((dim - 1) * span.stride + (span.kernel - span.begin - span.end))
+    if wanted is not None:
+        sizes = ctx.dims(wanted, "output_shape")
+        if len(sizes) != len(shape) or any(not ctx.same(a, b) for a, b in zip(sizes, shape, strict=True)):
+            raise Refused(
+                f"output_shape [{', '.join(map(str, sizes))}] is not the [{', '.join(map(str, shape))}] of its window;"
+                " ONNX and ONNX Runtime count the indices in different shapes then"
+            )
+    ground = ctx.emit.expand(ctx.value(ctx.scalar(0, x.elem)), (product(shape),))
+    flat = [ctx.full(reshape_to(ctx, part, (product(list(part.shape)),))) for part in (indices, x)]
+    return reshape_to(ctx, ctx.computed(x.elem, "scatterElements", ground, *flat, axis=0), shape)

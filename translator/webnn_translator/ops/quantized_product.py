@@ -24,7 +24,7 @@ from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.ops.quantize import dynamically_quantised, one_number
 from webnn_translator.ops.shape import convert
-from webnn_translator.ops.windows import as_image, from_image, window_of
+from webnn_translator.ops.windows import spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -239,23 +239,22 @@ def _convolution(
     bias: Tensor | None,
 ) -> Tensor:
     """int32 sums of [batch, channels, spatial...] and [filters, channels / groups, spatial...], plus a bias."""
-    kernel, groups = kernel_of(ctx, node, w), node.integer("group", 1)
+    groups = node.integer("group", 1)
+    spans = spans_of(node, x.shape[2:], kernel_of(ctx, node, x, w))
     spread = None if w_zero is None else _spread_over_filters(ctx, w_zero, w.rank)
-    image = as_image(ctx, _centred(ctx, x, None if x_zero is None else one_number(ctx, x_zero), rows=False))
-    filters = as_image(ctx, _centred(ctx, w, spread, rows=False))
-    window = window_of(node, image, kernel, x.rank - 2)
+    data = _centred(ctx, x, None if x_zero is None else one_number(ctx, x_zero), rows=False)
+    filters = _centred(ctx, w, spread, rows=False)
     channels = ctx.size(w.shape[1], "the number of channels of a filter")
-    batch, _, *sizes = image.shape
-    apart = reshape_to(ctx, image, (batch, groups, channels, *sizes))
+    batch, _, *sizes = data.shape
+    apart = reshape_to(ctx, data, (batch, groups, channels, *sizes))
     total: Tensor | None = None
     for start, count in _slices_of_filters(ctx, w, spread, channels):
         part = reshape_to(ctx, _cut(ctx, apart, 2, start, count), (batch, groups * count, *sizes))
-        made = convolved(ctx, part, _cut(ctx, filters, 1, start, count), None, window, groups)
+        made = convolved(ctx, part, _cut(ctx, filters, 1, start, count), None, spans, groups)
         whole = convert(ctx, made, Elem.INT32)
         total = whole if total is None else ctx.elementwise("add", total, whole)
     if total is None:
         raise Refused("the filters have no channels; the model is not valid")
-    total = from_image(ctx, total, x.rank)
     return total if bias is None else ctx.elementwise("add", total, _per_channel(ctx, bias, x.rank - 2))
 
 

@@ -26,7 +26,7 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine, Items
 from webnn_translator.tensor import Known, Quantised, Tensor
 
-__all__ = ["slice_of"]
+__all__ = ["padded", "slice_of"]
 
 
 @onnx_op("Split", since=2)
@@ -210,50 +210,10 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
     return dim_min(position, dim, ctx.ranges)
 
 
-@onnx_op("Pad", since=2)
-def pad_before_11(ctx: Context, node: OnnxNode) -> Tensor:
-    """Pads and value are attributes."""
-    x = node.input(0)
-    return _pad(ctx, node, x, node.integers("pads"), tuple(range(x.rank)), node.number("value", 0.0))
-
-
-@onnx_op("Pad", since=11)
-def pad(ctx: Context, node: OnnxNode) -> Tensor:
-    """Pads and value are inputs; since version 18 there are axes."""
-    x, value, axes_input = node.input(0), node.optional(2), node.optional(3)
-    axes = tuple(range(x.rank)) if axes_input is None else ctx.axes(ctx.ints(axes_input, "axes"), x.rank)
-    number = 0 if value is None else ctx.constant(value, "the padding value").reshape(())[()].item()
-    return _pad(ctx, node, x, ctx.dims(node.input(1), "pads"), axes, number)
-
-
-def _pad(ctx: Context, node: OnnxNode, x: Tensor, pads: Sequence[Dim], axes: Sequence[int], number: float) -> Tensor:
-    mode = node.choice("mode", "constant", "constant", "reflect", "edge")
-    if len(pads) != 2 * len(axes):
-        raise Refused(f"{len(pads)} pads for {len(axes)} axes; the model is not valid")
-    begins: list[Dim] = [0] * x.rank
-    ends: list[Dim] = [0] * x.rank
-    cuts: dict[int, tuple[Dim, Dim, int]] = {}
-    for index, axis in enumerate(axes):
-        begin, end = pads[index], pads[index + len(axes)]
-        for amount in (begin, end):
-            if isinstance(amount, SymbolicDim) and is_at_least(amount, 0, ctx.ranges) is not True:
-                raise Refused(f"whether the padding {amount} is negative is not known", sorted(names_of(amount)))
-        cut_begin, cut_end = (-amount if isinstance(amount, int) and amount < 0 else 0 for amount in (begin, end))
-        if cut_begin or cut_end:
-            if mode != "constant":
-                raise Refused(f"negative padding in mode {mode}")
-            cuts[axis] = (cut_begin, x.shape[axis] - cut_begin - cut_end, 1)
-        begins[axis], ends[axis] = (0 if cut_begin else begin), (0 if cut_end else end)
-    x = slice_of(ctx, x, cuts)
-    if all(amount == 0 for amount in (*begins, *ends)):
+def padded(ctx: Context, x: Tensor, amounts: dict[int, tuple[Dim, Dim]], value: float = 0) -> Tensor:
+    """More elements of one value before and after those of some axes."""
+    if all(amount == 0 for pair in amounts.values() for amount in pair):
         return x
-    wire = {"constant": "constant", "reflect": "reflection", "edge": "edge"}[mode]
-    made = ctx.emit.op(
-        "pad",
-        ctx.full(x),
-        beginningPadding=tuple(begins),
-        endingPadding=tuple(ends),
-        mode=wire,
-        value=number if mode == "constant" else 0,
-    )
+    begins, ends = (tuple(amounts.get(axis, (0, 0))[side] for axis in range(x.rank)) for side in (0, 1))
+    made = ctx.emit.op("pad", ctx.full(x), beginningPadding=begins, endingPadding=ends, mode="constant", value=value)
     return ctx.tensor(made, x.elem)

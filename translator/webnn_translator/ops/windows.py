@@ -1,85 +1,82 @@
-"""What convolutions and pools share: padding in its ONNX spellings, and one-dimensional data as images."""
+"""What convolutions and pools share: windows along one axis, and padding in its ONNX spellings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webnn_runtime.format.dims import Dim, SymbolicDim, ceil_div, names_of
 from webnn_translator._errors import Refused
-from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
-from webnn_translator.ops.layout import reshape_to
-from webnn_translator.tensor import Tensor
 
-__all__ = ["Window", "as_image", "from_image", "window_of"]
+__all__ = ["Span", "rounded_up", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A two-dimensional window, in the order of WebNN.
+class Span:
+    """A window along one axis.
 
     Attributes:
-        kernel: height and width.
-        strides: steps.
-        dilations: distances between elements of the window.
-        padding: begin and end of the height, begin and end of the width.
+        kernel: elements of the window.
+        stride: step from window to window.
+        dilation: distance between elements of a window.
+        begin: padding before the data.
+        end: padding after it.
     """
 
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    padding: tuple[int, int, int, int]
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def reach(self) -> int:
+        """Elements from the first to the last of a window."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def count(self, size: Dim) -> Dim:
+        """Number of windows; one that is not whole is none."""
+        return (size + (self.begin + self.end - self.reach)) // self.stride + 1
 
 
-def as_image(ctx: Context, x: Tensor) -> Tensor:
-    """[batch, channels, width] as [batch, channels, 1, width].
-
-    Raises:
-        Refused: more than two spatial axes.
-    """
-    if x.rank not in (3, 4):
-        raise Refused(f"the input is {x}; WebNN has one and two spatial axes only")
-    return x if x.rank == 4 else reshape_to(ctx, x, (x.shape[0], x.shape[1], 1, x.shape[2]))
-
-
-def from_image(ctx: Context, y: Tensor, rank: int) -> Tensor:
-    """Back to the rank of the source."""
-    return y if rank == 4 else reshape_to(ctx, y, (y.shape[0], y.shape[1], y.shape[3]))
-
-
-def window_of(node: OnnxNode, image: Tensor, kernel: Sequence[int], spatial: int) -> Window:
-    """The attributes of a node with `spatial` axes, completed to two axes.
+def spans_of(node: OnnxNode, sizes: Sequence[Dim], kernel: Sequence[int]) -> tuple[Span, ...]:
+    """The attributes of a node, one span per spatial axis.
 
     Raises:
         Refused: an attribute of the wrong length, or automatic padding of a dynamic dimension.
     """
+    spatial = len(sizes)
     lists = {
         "strides": node.integers("strides", (1,) * spatial),
         "dilations": node.integers("dilations", (1,) * spatial),
         "kernel": tuple(kernel),
     }
     for name, values in lists.items():
-        if len(values) != spatial:
-            raise Refused(f"{name} has {len(values)} values for {spatial} spatial axes; the model is not valid")
+        if len(values) != spatial or any(value < 1 for value in values):
+            raise Refused(f"{name} is {list(values)} for {spatial} spatial axes; the model is not valid")
     mode = node.choice("auto_pad", "NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     pads = node.integers("pads", (0,) * (2 * spatial))
     if mode != "NOTSET":
         if any(pads):
             raise Refused(f"pads are given together with auto_pad {mode}; the model is not valid")
-        sizes = image.shape[4 - spatial :]
         pads = (0,) * (2 * spatial) if mode == "VALID" else _same(lists, sizes, mode)
     if len(pads) != 2 * spatial or any(pad < 0 for pad in pads):
         raise Refused(f"pads are {list(pads)}; {2 * spatial} values from 0 on are needed")
-    two = {name: (1,) * (2 - spatial) + values for name, values in lists.items()}
-    ends = (0,) * (2 - spatial)
-    begin, end = ends + tuple(pads[:spatial]), ends + tuple(pads[spatial:])
-    return Window(
-        (two["kernel"][0], two["kernel"][1]),
-        (two["strides"][0], two["strides"][1]),
-        (two["dilations"][0], two["dilations"][1]),
-        (begin[0], end[0], begin[1], end[1]),
-    )
+    columns = zip(lists["kernel"], lists["strides"], lists["dilations"], pads[:spatial], pads[spatial:], strict=True)
+    return tuple(Span(*column) for column in columns)
+
+
+def rounded_up(span: Span, size: int) -> Span:
+    """The span with as much padding as makes rounding up exact (`ceil_mode`).
+
+    ONNX drops a window that would begin behind the data and its padding; WebNN would keep it.
+    """
+    count = -(-(size + span.begin + span.end - span.reach) // span.stride) + 1
+    if (count - 1) * span.stride >= size + span.begin:
+        count -= 1
+    needed = (count - 1) * span.stride + span.reach
+    return replace(span, end=max(0, needed - size - span.begin))
 
 
 def _same(lists: dict[str, tuple[int, ...]], sizes: Sequence[Dim], mode: str) -> tuple[int, ...]:

@@ -1,0 +1,139 @@
+"""Convolutions, pools, resizing and padding with attributes drawn at random, against ONNX Runtime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from webnn_translator._errors import TranslateError
+from webnn_translator.translate import translate
+
+# Each seed is one model; a larger range is a longer search for differences.
+SEEDS = range(8)
+
+
+def some(rng, low, high, count):
+    return [int(number) for number in rng.integers(low, high, count, endpoint=True)]
+
+
+def data(rng, *shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def refusal(model):
+    try:
+        translate(model)
+    except TranslateError as exc:
+        return str(exc)
+    return None
+
+
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_convolutions(build, agree, seed, spatial) -> None:
+    rng = np.random.default_rng([seed, spatial])
+    groups = int(rng.integers(1, 3))
+    kernel, sizes = some(rng, 1, 3, spatial), some(rng, 5, 7, spatial)
+    strides, dilations = some(rng, 1, 3, spatial), some(rng, 1, 2, spatial)
+    settings = {"strides": strides, "dilations": dilations, "group": groups}
+    if rng.random() < 0.7:
+        settings["pads"] = some(rng, 0, 2, 2 * spatial)
+    else:
+        settings["auto_pad"] = "SAME_UPPER" if rng.random() < 0.5 else "SAME_LOWER"
+        settings["dilations"] = [1] * spatial
+    x = data(rng, 2, 2 * groups, *sizes)
+    conv = build(
+        [helper.make_node("Conv", ["x", "w", "b"], ["y"], **settings)],
+        {"x": (np.float32, ["n", *x.shape[1:]])},
+        constants={"w": data(rng, 3 * groups, 2, *kernel), "b": data(rng, 3 * groups)},
+    )
+    agree(conv, {"x": x})
+    more = [int(rng.integers(0, stride)) for stride in strides]
+    if "auto_pad" in settings:
+        more = [0] * spatial
+        settings.pop("auto_pad")
+        settings["output_shape"] = [
+            (size - 1) * stride + side - int(rng.integers(0, 2))
+            for size, stride, side in zip(sizes, strides, kernel, strict=True)
+        ]
+    turned = build(
+        [helper.make_node("ConvTranspose", ["x", "w", "b"], ["y"], **settings, output_padding=more)],
+        {"x": (np.float32, ["n", *x.shape[1:]])},
+        constants={"w": data(rng, 2 * groups, 3, *kernel), "b": data(rng, 3 * groups)},
+    )
+    agree(turned, {"x": x})
+
+
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pools(build, agree, seed, spatial) -> None:
+    rng = np.random.default_rng([seed, spatial, 1])
+    kernel, sizes, strides = some(rng, 2, 3, spatial), some(rng, 5, 8, spatial), some(rng, 1, 3, spatial)
+    settings = {"kernel_shape": kernel, "strides": strides, "ceil_mode": int(rng.integers(0, 2))}
+    settings["pads"] = some(rng, 0, 1, 2 * spatial)
+    x = data(rng, 2, 3, *sizes)
+    inputs = {"x": (np.float32, ["n", *x.shape[1:]])}
+    dilations = some(rng, 1, 2, spatial)
+    order = int(rng.integers(0, 2)) if spatial == 2 else 0
+    maximum = helper.make_node("MaxPool", ["x"], ["y", "i"], **settings, dilations=dilations, storage_order=order)
+    agree(build([maximum], inputs, ["y", "i"]), {"x": x})
+    agree(build([helper.make_node("AveragePool", ["x"], ["y"], **settings, count_include_pad=0)], inputs), {"x": x})
+    settings["ceil_mode"] = 0
+    agree(build([helper.make_node("AveragePool", ["x"], ["y"], **settings, count_include_pad=1)], inputs), {"x": x})
+    norm = helper.make_node("LpPool", ["x"], ["y"], p=int(rng.integers(1, 4)), **{**settings, "ceil_mode": 0})
+    agree(build([norm], inputs, opset=18), {"x": x}, tolerance=1e-4)
+
+
+MODES = [("nearest", False), ("linear", False), ("cubic", False), ("linear", True), ("cubic", True)]
+COORDINATES = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("mode", "antialias"), MODES)
+def test_resize(build, agree, seed, mode, antialias) -> None:
+    rng = np.random.default_rng([seed, len(mode), antialias])
+    sizes = some(rng, 2, 7, 2)
+    x = data(rng, 2, 3, *sizes)
+    settings = {"mode": mode, "coordinate_transformation_mode": COORDINATES[seed % 5], "antialias": int(antialias)}
+    if mode == "nearest":
+        roundings = ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
+        settings["nearest_mode"] = roundings[int(rng.integers(0, 4))]
+    if mode == "cubic":
+        settings |= {"cubic_coeff_a": -0.5, "exclude_outside": int(rng.integers(0, 2))}
+    if seed % 2:
+        constants = {"scales": np.array([1, 1, *rng.choice([0.5, 2.0, 3.0, 1.5, 0.7], 2)], np.float32)}
+        names = ["x", "", "scales"]
+    else:
+        constants = {"sizes": np.array([2, 3, *some(rng, 1, 9, 2)], np.int64)}
+        names = ["x", "", "", "sizes"]
+    # ONNX Runtime does not know a symbolic batch from the batch of the sizes.
+    inputs = {"x": (np.float32, list(x.shape))}
+    model = build([helper.make_node("Resize", names, ["y"], **settings)], inputs, opset=19, constants=constants)
+    reason = refusal(model)
+    if reason is None:
+        agree(model, {"x": x}, tolerance=1e-4)
+    else:
+        assert "certain" in reason or "two ways" in reason
+
+
+def test_a_dynamic_image_is_resized_by_whole_factors(build, agree) -> None:
+    rng = np.random.default_rng(4)
+    inputs = {"x": (np.float32, ["n", 2, "h", "w"])}
+    scales = {"scales": np.array([1, 1, 2, 3], np.float32)}
+    for mode in ("nearest", "linear"):
+        node = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode=mode)
+        model = build([node], inputs, constants=scales)
+        agree(model, {"x": data(rng, 1, 2, 3, 4)}, {"x": data(rng, 2, 2, 5, 2)})
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge", "wrap"])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_pad(build, agree, mode, dtype) -> None:
+    x = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    constants = {"pads": np.array([2, 1, 1, 3]), "axes": np.array([1, -1])}
+    inputs = {"x": (dtype, ["n", 3, 4]), "v": (dtype, [])}
+    names = ["x", "pads", "v" if mode == "constant" else "", "axes"]
+    model = build([helper.make_node("Pad", names, ["y"], mode=mode)], inputs, opset=19, constants=constants)
+    feed = {"x": x, "v": np.array(7, dtype)}
+    agree(model, feed if mode == "constant" else {"x": x, "v": feed["v"]})
