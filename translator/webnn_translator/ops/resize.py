@@ -245,8 +245,8 @@ def _repeated(ctx: Context, x: Tensor, axis: int, factor: int) -> Tensor:
 def _sampled(ctx: Context, x: Tensor, axis: int, size: int, change: _Axis, rule: _Rule) -> Tensor:
     """One axis of a known size."""
     wanted = ctx.size(change.wanted, "a size")
-    exact = _sources(np.float64, size, wanted, change.scale, rule, axis)
-    single = _sources(np.float32, size, wanted, change.scale, rule, axis)
+    exact: Array = _sources(np.float64, size, wanted, change.scale, rule, axis)
+    single: Array = _sources(np.float32, size, wanted, change.scale, rule, axis)
     outside = None
     if rule.coordinates == "tf_crop_and_resize":
         outside = (exact < 0) | (exact > size - 1)
@@ -266,7 +266,7 @@ def _sampled(ctx: Context, x: Tensor, axis: int, size: int, change: _Axis, rule:
     return f("where", ctx.known(outside.reshape(shape), Elem.BOOL), ctx.scalar(rule.extrapolation, x.elem), made)
 
 
-def _sources(kind: Any, size: int, wanted: int, scale: float, rule: _Rule, axis: int) -> Array:
+def _sources(kind: Any, size: int, wanted: int, scale: float, rule: _Rule, axis: int) -> Any:
     """For each position of the result, the position in the data; computed in `kind` as runtimes do."""
     at = np.arange(wanted).astype(kind)
     scale, one, half = kind(scale), kind(1), kind(0.5)
