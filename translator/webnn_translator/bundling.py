@@ -10,6 +10,7 @@ from typing import Any
 
 from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
+from webnn_translator.given_dims import GivenDim, gather_dims
 from webnn_translator.sources import open_source
 from webnn_translator.translate import Translation, translate
 from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
@@ -22,7 +23,8 @@ class ConvertOptions:
     """What the caller may choose.
 
     Attributes:
-        dims: named dimension -> value it is bound to.
+        dims: named dimension -> value it is bound to; outranks what files and metadata say.
+        dims_file: JSON file with more of them.
         max_dims: named dimension -> largest value.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
@@ -34,6 +36,7 @@ class ConvertOptions:
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
+    dims_file: Path | None = None
     max_dims: Mapping[str, int] = field(default_factory=dict)
     name: str | None = None
     is_verified: bool = True
@@ -54,6 +57,7 @@ class Conversion:
         source: where it came from, as in the manifest.
         certificate: of the check; None when there was none.
         files: what travelled along.
+        bound: named dimension -> value it was bound to, and where that was given.
     """
 
     folder: Path
@@ -61,6 +65,7 @@ class Conversion:
     source: Mapping[str, object]
     certificate: Certificate | None
     files: tuple[str, ...]
+    bound: Mapping[str, GivenDim] = field(default_factory=dict)
 
     @property
     def unbounded(self) -> list[str]:
@@ -75,6 +80,7 @@ class Conversion:
             "inputs": {name: str(kind) for name, kind in self.graph.inputs.items()},
             "outputs": {name: str(kind) for name, kind in self.graph.output_types.items()},
             "dimensions": {name: None if dim.is_unbounded else dim.max_size for name, dim in self.graph.dims.items()},
+            "boundDimensions": _bound_record(self.bound),
             "operators": dict(sorted(Counter(node.op for node in self.graph.nodes).items())),
             "files": list(self.files),
             "certificate": None if self.certificate is None else self.certificate.record(),
@@ -119,9 +125,15 @@ def convert_model(
     tell = note or _ignore
     tell(f"reading {model}")
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
+        given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
+        for dim, value in given.items():
+            tell(f"dimension {dim} = {value.size}, from {value.origin}")
         tell(f"translating {source.file_name}")
         translation = translate(
-            source.model, dims=chosen.dims, max_dims=chosen.max_dims, name=chosen.name or source.name
+            source.model,
+            dims={dim: value.size for dim, value in given.items()},
+            max_dims=chosen.max_dims,
+            name=chosen.name or source.name,
         )
         for remark in (*translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
@@ -129,7 +141,11 @@ def convert_model(
         with staged_bundle(
             translation.graph,
             folder,
-            manifest_extra={"source": source.record(), **_type_record(translation)},
+            manifest_extra={
+                "source": source.record(),
+                **_type_record(translation),
+                **({"boundDimensions": _bound_record(given)} if given else {}),
+            },
             files=dict(source.companions),
             force=chosen.is_replacing,
             names={new: old for old, new in renamed.items() if new != old},
@@ -139,7 +155,7 @@ def convert_model(
                 certificate = _verify(staged, source.file, chosen.tolerance, tell, progress)
             written = staged.commit()
         return Conversion(
-            written, load_bundle(written).graph, source.record(), certificate, tuple(sorted(source.companions))
+            written, load_bundle(written).graph, source.record(), certificate, tuple(sorted(source.companions)), given
         )
 
 
@@ -168,6 +184,10 @@ def _type_record(translation: Translation) -> dict[str, object]:
     if translation.mappings:
         record["typeMappings"] = dict(translation.mappings)
     return record
+
+
+def _bound_record(given: Mapping[str, GivenDim]) -> dict[str, object]:
+    return {name: {"size": value.size, "from": value.origin} for name, value in given.items()}
 
 
 def _ignore(message: str) -> None:

@@ -56,6 +56,14 @@ def convert(
         list[str] | None,
         typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
     ] = None,
+    dims_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--dims-file",
+            "--override-dims-file",
+            help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
+        ),
+    ] = None,
     max_dim: Annotated[
         list[str] | None,
         typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
@@ -108,6 +116,7 @@ def convert(
         named = model_id if model_id is not None else model
         options = ConvertOptions(
             dims=_sizes("--dim", dim),
+            dims_file=dims_file,
             max_dims=_sizes("--max-dim", max_dim),
             name=name,
             is_verified=not no_verify,

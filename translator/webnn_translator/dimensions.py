@@ -62,7 +62,10 @@ class DimTable:
             self.shapes[value.name] = tuple(
                 self._read(dim, value.name, axis, plain) for axis, dim in enumerate(value.type.tensor_type.shape.dim)
             )
-        self.bound = {self._known(name): size for name, size in dims.items()}
+        self.bound: dict[str, int] = {}
+        for name, size in dims.items():
+            if self.bound.setdefault(self._known(name), size) != size:
+                raise DimensionError(f"dimension {name} is given twice, in two spellings with two values")
         maxima = {self._known(name): size for name, size in max_dims.items()}
         for name, size in (*self.bound.items(), *maxima.items()):
             if not 1 <= size <= MAX_DIM:

@@ -1,0 +1,86 @@
+"""Where values of named dimensions may be given, and which of them counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+
+def saved(path: Path, metadata: str | None = None) -> Path:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", "length", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", "length", 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    if metadata is not None:
+        helper.set_model_props(model, {"freeDimensionOverrides": metadata, "other": "no JSON"})
+    onnx.save(model, path)
+    return path
+
+
+def test_the_option_outranks_the_file_the_sidecar_and_the_metadata(run: Callable[..., Any], tmp_path: Path) -> None:
+    model = saved(tmp_path / "m.onnx", '{"batch": 7, "length": 6}')
+    convert = ("webnn-convert", model, "--json", "--force", "-o", tmp_path / "out")
+    assert run(*convert).json["data"]["inputs"] == {"x": "f32[7, 6, 2]"}
+    (tmp_path / "m.dims.json").write_text('{"batch": 5}')
+    assert run(*convert).json["data"]["inputs"] == {"x": "f32[5, 6, 2]"}
+    file = tmp_path / "dims.json"
+    file.write_text('{"freeDimensionOverrides": {"length": 4, "batch": 3}}')
+    assert run(*convert, "--dims-file", file).json["data"]["inputs"] == {"x": "f32[3, 4, 2]"}
+    done = run(*convert, "--dims-file", file, "--dim", "batch=2").json["data"]
+    assert done["inputs"] == {"x": "f32[2, 4, 2]"}
+    wanted = {"batch": {"size": 2, "from": "--dim"}, "length": {"size": 4, "from": "dims.json"}}
+    assert done["boundDimensions"] == wanted
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["x-webnn-runtime"]["boundDimensions"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "complaint"),
+    [
+        ('{"lenght": 3}', 2, "no dimension 'lenght'; it has: batch, length"),
+        ('{"batch": 0}', 4, "dimension 'batch' is 0"),
+        ('{"batch": true}', 4, "is True"),
+        ('{"batch": 1.5}', 4, "is 1.5"),
+        ('{"batch": "1"}', 4, "'batch' is 1; 1 to"),
+        ("[1, 2]", 4, "no object of names and sizes"),
+        ('{"batch": 1, "batch": 2}', 4, "occurs twice"),
+        ('{"freeDimensionOverrides": {}, "batch": 1}', 4, "beside other keys"),
+        ("{", 4, "not JSON"),
+    ],
+)
+@pytest.mark.parametrize("where", ["file", "sidecar", "metadata"])
+def test_values_that_do_not_fit_are_refused(
+    where: str, content: str, code: int, complaint: str, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = saved(tmp_path / "m.onnx", content if where == "metadata" else None)
+    name = "m.dims.json" if where == "sidecar" else "given.json"
+    (tmp_path / name).write_text(content if where != "metadata" else "{}")
+    options = ("--dims-file", tmp_path / name) if where == "file" else ()
+    ran = run("webnn-convert", model, *options)
+    assert ran.code == code
+    assert complaint in ran.err
+    assert not (tmp_path / "m-webnn").exists()
+
+
+def test_a_file_that_is_not_there_is_not_found(run: Callable[..., Any], tmp_path: Path) -> None:
+    assert run("webnn-convert", saved(tmp_path / "m.onnx"), "--dims-file", "absent.json").code == 3
+
+
+def test_dimensions_without_a_name_are_called_after_their_place(run: Callable[..., Any], tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    unnamed, negative = model.graph.input[0].type.tensor_type.shape.dim[:2]
+    unnamed.Clear()
+    negative.dim_value = -1
+    onnx.save(model, path)
+    done = run("webnn-convert", path, "--json", "--dim", "x_dim_1=4").json["data"]
+    assert done["inputs"] == {"x": "f32[x_dim_0, 4, 2]"}
