@@ -33,10 +33,20 @@ def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> B
     return get_backend(request.param)
 
 
+def _webnn_convert(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "webnn_translator.cli", *arguments]
+    return subprocess.run(command, check=False, env=ENVIRONMENT, capture_output=True, text=True)
+
+
 def _convert(source: Path, out: Path, *options: str) -> Path:
-    command = [sys.executable, "-m", "webnn_translator.cli", str(source), "-o", str(out), "--no-verify", *options]
-    subprocess.run(command, check=True, env=ENVIRONMENT, capture_output=True)
+    _webnn_convert(str(source), "-o", str(out), "--no-verify", *options).check_returncode()
     return out
+
+
+@pytest.fixture(scope="session")
+def webnn_convert() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command with arguments; nothing is raised where it fails."""
+    return _webnn_convert
 
 
 @pytest.fixture(scope="session")

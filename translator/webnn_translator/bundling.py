@@ -26,6 +26,7 @@ class ConvertOptions:
         dims: named dimension -> value it is bound to; outranks what files and metadata say.
         dims_file: JSON file with more of them.
         max_dims: named dimension -> largest value.
+        min_dims: named dimension -> smallest value, where it is not 1.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
         tolerance: largest difference, as a part of the output's largest value.
@@ -38,6 +39,7 @@ class ConvertOptions:
     dims: Mapping[str, int] = field(default_factory=dict)
     dims_file: Path | None = None
     max_dims: Mapping[str, int] = field(default_factory=dict)
+    min_dims: Mapping[str, int] = field(default_factory=dict)
     name: str | None = None
     is_verified: bool = True
     tolerance: float = DEFAULT_TOLERANCE
@@ -133,6 +135,7 @@ def convert_model(
             source.model,
             dims={dim: value.size for dim, value in given.items()},
             max_dims=chosen.max_dims,
+            min_dims=chosen.min_dims,
             name=chosen.name or source.name,
         )
         for remark in (*translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):

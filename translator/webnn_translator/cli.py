@@ -68,6 +68,14 @@ def convert(
         list[str] | None,
         typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
     ] = None,
+    min_dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min-dim",
+            metavar="NAME=VALUE",
+            help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
@@ -118,6 +126,7 @@ def convert(
             dims=_sizes("--dim", dim),
             dims_file=dims_file,
             max_dims=_sizes("--max-dim", max_dim),
+            min_dims=_sizes("--min-dim", min_dim),
             name=name,
             is_verified=not no_verify,
             tolerance=tolerance,

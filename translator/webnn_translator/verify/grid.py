@@ -1,4 +1,4 @@
-"""Which sizes a graph is checked at: small and uneven ones, 1, and the maximum of every bounded name."""
+"""Which sizes a graph is checked at: small and uneven ones, 1, 0 where it may be, and the maxima of bounded names."""
 
 from __future__ import annotations
 
@@ -72,6 +72,14 @@ def _bindings(graph: Graph) -> Iterator[dict[str, int]]:
     names = list(graph.dims)
     for row in _ROWS:
         yield {name: _clipped(graph.dims[name], row[index % len(row)]) for index, name in enumerate(names)}
+    empty = [name for name in names if graph.dims[name].min_size == 0]
+    if empty:
+        for row in _ROWS[:2]:
+            # The first step of a decoder: its caches are empty together.
+            yield {
+                name: 0 if name in empty else _clipped(graph.dims[name], row[index % len(row)])
+                for index, name in enumerate(names)
+            }
     for large in names:
         if graph.dims[large].max_size <= _LARGEST_POINT:
             yield {name: dim.max_size if name == large else _clipped(dim, 1) for name, dim in graph.dims.items()}
