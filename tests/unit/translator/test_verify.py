@@ -14,10 +14,10 @@ from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.graph import Array, Graph
-from webnn_translator.verify import check_graph, compare
+from webnn_translator.verify import VerificationFailed, check_graph, compare
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs, write_canary
 from webnn_translator.verify.compare import worst
-from webnn_translator.verify.grid import grid, unchecked_maxima
+from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan, uniform
 
 F32, I32, I64 = DataType.FLOAT32, DataType.INT32, DataType.INT64
@@ -102,6 +102,60 @@ def test_a_static_graph_is_checked_at_its_one_size() -> None:
     graph = builder.build({"y": builder.op("relu", builder.input("x", F32, (2, 3)))})
     (point,) = grid(graph, has_masks=False)
     assert dict(point.bindings) == {}
+
+
+def strided(divisor: int, most: int = 4096) -> Graph:
+    """Rows that have to be a multiple of something, checked when it runs."""
+    rows = symbol("rows")
+    builder = GraphBuilder("strided", dims=[DynamicDim("batch"), DynamicDim("rows", most)])
+    x = builder.input("x", F32, (BATCH, rows))
+    parts = builder.op("reshape", x, newShape=[BATCH, rows // divisor, divisor])
+    return builder.build({"y": builder.op("relu", parts)})
+
+
+def test_sizes_are_searched_where_the_usual_ones_are_not_allowed() -> None:
+    points = grid(strided(48, 10**6), has_masks=False)
+    assert [point.bindings for point in points] == [{"batch": 1, "rows": 96}, {"batch": 2, "rows": 192}]
+
+
+def test_a_graph_that_could_be_checked_nowhere_is_no_success() -> None:
+    with pytest.raises(VerificationFailed, match=r"bind some with --dim batch=VALUE --dim rows=VALUE"):
+        check_graph(strided(1009, 10**6), lambda inputs: {"y": inputs["x"]}, reference_name="by hand")
+
+
+def test_what_is_compared_with_constants_takes_their_values() -> None:
+    builder = GraphBuilder("choice", dims=[DynamicDim("batch")])
+    rate = builder.input("rate", I64, ())
+    letters = builder.input("letters", I32, (BATCH, 64))
+    is_high = builder.op("equal", rate, builder.constant(np.asarray(16000, np.int64)))
+    coding = builder.constant(np.arange(5, 9, dtype=np.int32).reshape(4, 1, 1))
+    plan = InputPlan.of(builder.build({"high": is_high, "coded": builder.op("equal", letters, coding)}))
+    drawn = [plan.draw(Point({"batch": 2}), seed) for seed in range(0, 2000, 100)]
+    assert {int(inputs["rate"]) for inputs in drawn} == {0, 16000}
+    assert all(isinstance(inputs["rate"], np.ndarray) and inputs["rate"].shape == () for inputs in drawn)
+    assert set(np.unique(drawn[0]["letters"])) == {0, 5, 6, 7, 8}
+
+
+def test_scalars_are_arrays() -> None:
+    builder = GraphBuilder("scalar", dims=[])
+    flag = builder.input("flag", I64, ())
+    graph = builder.build({"y": builder.op("add", flag, builder.constant(np.asarray(1, np.int64)))})
+    drawn = InputPlan.of(graph).draw(Point({}), 0)["flag"]
+    assert isinstance(drawn, np.ndarray)
+    assert drawn.dtype == np.int64
+
+
+@pytest.mark.parametrize(("op", "passes"), [("sigmoid", True), ("exp", False)])
+def test_probabilities_are_rounded_as_parts_of_one(op: str, passes: bool) -> None:
+    builder = GraphBuilder("tiny", dims=[])
+    x = builder.input("x", F32, (4,))
+    graph = builder.build({"y": builder.op(op, builder.op("sub", x, builder.constant(np.float32(16))))})
+
+    def reference(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {"y": (np.exp(inputs["x"].astype(np.float64) - 16) + 4e-7).astype(np.float32)}
+
+    checked = check_graph(graph, reference, reference_name="by hand", backends=["numpy"])
+    assert checked.certificate.passed is passes
 
 
 def test_indices_stay_in_their_table_and_masks_hide_the_end() -> None:

@@ -50,7 +50,8 @@ def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 
         expected: the reference.
         actual: what is judged.
         tolerance: largest difference, as a part of the largest value.
-        scale: the largest value of the whole output, when `expected` is only a part of it.
+        scale: a largest value to measure against where that of `expected` is smaller, because it is only a part of
+            the output, or because the output could be larger.
     """
     if expected.shape != actual.shape:
         return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}")

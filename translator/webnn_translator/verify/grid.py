@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from typing import Final
 
-from webnn_runtime.format.dims import DynamicDim, evaluate
-from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.dims import DynamicDim, evaluate, names_of
+from webnn_runtime.format.graph import DimCheck, Graph
 
 __all__ = ["Point", "grid", "satisfies", "unchecked_maxima"]
 
 # Read by position: the first name takes the first value of each row, and so on; uneven, so that a mix-up shows.
 _ROWS: Final = ((1, 1, 1, 1), (2, 7, 3, 5), (3, 33, 2, 4), (1, 64, 2, 3), (9, 2, 1, 2))
+# Where the graph allows none of those: sizes that strides, windows and frames of real models divide.
+_SIZES: Final = (
+    1,
+    2,
+    3,
+    8,
+    16,
+    32,
+    64,
+    96,
+    128,
+    160,
+    192,
+    224,
+    256,
+    320,
+    384,
+    448,
+    480,
+    512,
+    576,
+    640,
+    768,
+    1024,
+    2048,
+)
+_MOST_COMBINATIONS: Final = 20_000
 # Larger sizes are left to the user's own data: a check has to end within minutes.
 _LARGEST_POINT: Final = 4096
 
@@ -45,7 +73,8 @@ class Point:
 def grid(graph: Graph, *, has_masks: bool) -> list[Point]:
     """The points to check, smallest first; each satisfies the conditions that the graph leaves to the run."""
     points = []
-    for bindings in _distinct(one for one in _bindings(graph) if satisfies(graph, one)):
+    allowed = [one for one in _bindings(graph) if satisfies(graph, one)] or _searched(graph)
+    for bindings in _distinct(iter(allowed)):
         points.append(Point(bindings))
         # A row of one token cannot be padded; of a static graph the shapes are not known here.
         if has_masks and (not bindings or max(bindings.values()) > 1):
@@ -61,11 +90,29 @@ def unchecked_maxima(graph: Graph, points: Sequence[Point]) -> list[str]:
 
 def satisfies(graph: Graph, bindings: Mapping[str, int]) -> bool:
     """Whether the conditions that the graph leaves to the run hold for these sizes."""
-    for check in graph.checks:
-        left, right = evaluate(check.left, bindings), evaluate(check.right, bindings)
-        if not (left == right if check.relation == "==" else left >= right):
-            return False
-    return True
+    return all(_holds(check, bindings) for check in graph.checks)
+
+
+def _holds(check: DimCheck, bindings: Mapping[str, int]) -> bool:
+    left, right = evaluate(check.left, bindings), evaluate(check.right, bindings)
+    return left == right if check.relation == "==" else left >= right
+
+
+def _searched(graph: Graph) -> list[dict[str, int]]:
+    """The smallest combination of sizes that is allowed, and the next one that differs in every name; few or none."""
+    columns = []
+    for name, dim in graph.dims.items():
+        alone = [check for check in graph.checks if names_of(check.left) | names_of(check.right) == {name}]
+        fitting = (
+            size
+            for size in _SIZES
+            if dim.min_size <= size <= dim.max_size and all(_holds(check, {name: size}) for check in alone)
+        )
+        columns.append(list(islice(fitting, int(_MOST_COMBINATIONS ** (1 / max(len(graph.dims), 1))))))
+    named = (dict(zip(graph.dims, sizes, strict=True)) for sizes in product(*columns))
+    found = sorted((one for one in named if satisfies(graph, one)), key=lambda one: Point(one).size)
+    others = (one for one in found if all(one[name] != found[0][name] for name in one))
+    return [*found[:1], *islice(others, 1)]
 
 
 def _bindings(graph: Graph) -> Iterator[dict[str, int]]:

@@ -1,7 +1,8 @@
 """Inputs a model could meet: token ids of real text, masks that hide the end of rows, seeded values for the rest.
 
-What an input is for is read from the graph and not from its name: indices into a table have a range, and an integer
-input of the same shape beside them is a mask. Only the tokenizer's own names say which indices are tokens.
+What an input is for is read from the graph and not from its name: indices into a table have a range, an integer
+input of the same shape beside them is a mask, and one that is compared with constants takes their values. Only the
+tokenizer's own names say which indices are tokens.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ class InputPlan:
         inputs: the graph's inputs.
         limits: inputs that index a table -> how many rows it has.
         masks: integer inputs that hide the end of rows.
+        choices: other integer inputs that are compared with constants -> those, and 0.
         tokens: ids of a long text without an end, or None when there is no tokenizer.
     """
 
     inputs: Mapping[str, TensorType]
     limits: Mapping[str, int]
     masks: frozenset[str]
+    choices: Mapping[str, npt.NDArray[np.int64]]
     tokens: npt.NDArray[np.int64] | None
 
     @classmethod
@@ -70,7 +73,7 @@ class InputPlan:
             ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
             # A tokenizer of another model would index past the table.
             tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
-        return cls(graph.inputs, limits, frozenset(masks), tokens)
+        return cls(graph.inputs, limits, frozenset(masks), _choices(graph), tokens)
 
     @property
     def kind(self) -> str:
@@ -94,9 +97,12 @@ class InputPlan:
         values = uniform(seed, count).reshape(shape)
         if kind.dtype.is_float:
             return values.astype(dtype)
+        if name in self.choices and name not in self.limits:
+            pool = self.choices[name]
+            return np.asarray(pool[((values + 1.0) / 2.0 * len(pool)).astype(np.int64)], dtype)
         # Without a range, 0 and 1 are what flags, masks and booleans have in common.
         limit = self.limits.get(name, 2)
-        return np.floor((values + 1.0) / 2.0 * limit).astype(dtype)
+        return np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
 
 
 def _limits(graph: Graph) -> dict[str, int]:
@@ -109,6 +115,23 @@ def _limits(graph: Graph) -> dict[str, int]:
         for name in _sources(graph, producers, node.inputs[1]):
             limits[name] = min(limit, limits.get(name, limit))
     return limits
+
+
+def _choices(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
+    """What a sampling rate or the bytes of a one-hot coding can be."""
+    producers = {value: node for node in graph.nodes for value in node.outputs}
+    found: dict[str, npt.NDArray[np.int64]] = {}
+    for node in graph.nodes:
+        if node.op not in ("equal", "notEqual"):
+            continue
+        for value, other in (node.inputs, node.inputs[::-1]):
+            constant = graph.constants.get(other or "")
+            if constant is None or constant.type.dtype.is_float:
+                continue
+            for name in _sources(graph, producers, value):
+                known = found.get(name, np.zeros(1, np.int64))
+                found[name] = np.union1d(known, np.asarray(constant.array).astype(np.int64))
+    return found
 
 
 def _table_rows(graph: Graph, node: Node) -> int | None:
