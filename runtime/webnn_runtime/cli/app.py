@@ -10,7 +10,7 @@ import typer
 from webnn_runtime import __version__
 from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
-from webnn_runtime.cli.emit import emit_js
+from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.report import run_app
@@ -30,6 +30,7 @@ app.command("inspect")(inspect)
 app.command("embed")(embed)
 app.command("conformance")(conformance)
 app.command("emit-js")(emit_js)
+app.command("emit-html")(emit_html)
 
 
 def _version(value: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webnn_runtime.format.bundle import Bundle
     from webnn_translator.emit import ModuleSource
 
-__all__ = ["emit_js"]
+__all__ = ["emit_html", "emit_js"]
 
 Dims = Annotated[
     list[str] | None,
@@ -58,6 +58,29 @@ def emit_js(
             report.result(f"{declaration}: written")
         if source.weights_file is not None and target.resolve().parent != _folder(bundle).resolve():
             report.note(f"the module looks for {source.weights_file} beside itself; load() takes another place")
+
+
+def emit_html(
+    bundle: BundlePath,
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The page; model.html in the bundle's folder by default."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a page that shows the graph: one file, without weights, that needs no network."""
+    from webnn_translator.emit import PAGE_MARK, emit_page
+
+    with reporting("emit-html", as_json=as_json, quiet=quiet) as report:
+        loaded = _loaded(bundle)
+        made_from = loaded.manifest.extension.more.get("source")
+        made_from = made_from if isinstance(made_from, Mapping) else {}
+        source = str(made_from.get("repository") or made_from.get("file") or "")
+        target = out if out is not None else _folder(bundle) / "model.html"
+        write_text(target, emit_page(loaded.graph, loaded.names, source=source), mark=PAGE_MARK)
+        report.data.update(page=str(target), operators=len(loaded.graph.nodes))
+        report.result(f"{target}: written")
 
 
 def _declaration(module: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`webnn emit-js`: the files it writes, and what it leaves alone."""
+"""`webnn emit-js` and `webnn emit-html`: the files they write, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -65,3 +65,22 @@ def test_files_of_others_are_not_replaced(run: Callable[..., Any], bundle: Path,
     assert own.read_text(encoding="utf-8") == "export {};"
     assert run("webnn", "emit-js", tmp_path / "none").code == 3
     assert run("webnn", "emit-js", bundle, "-o", tmp_path / "no" / "folder.mjs").code == 3
+
+
+def test_the_page_goes_into_the_bundle_and_says_where_it_comes_from(run: Callable[..., Any], bundle: Path) -> None:
+    ran = run("webnn", "emit-html", bundle, "--json")
+    assert ran.code == 0
+    page = bundle / "model.html"
+    assert ran.json["data"] == {"page": str(page), "operators": 3}
+    text = page.read_text(encoding="utf-8")
+    assert '"source":"dense.onnx"' in text
+    assert len(text) < 100_000
+    assert run("webnn", "emit-html", bundle).code == 0
+    assert run("webnn", "verify", bundle).code == 0
+
+
+def test_a_page_of_somebody_else_is_not_replaced(run: Callable[..., Any], bundle: Path, tmp_path: Path) -> None:
+    own = tmp_path / "index.html"
+    own.write_text("<!doctype html><p>mine", encoding="utf-8")
+    assert run("webnn", "emit-html", bundle, "-o", own).code == 2
+    assert own.read_text(encoding="utf-8") == "<!doctype html><p>mine"
