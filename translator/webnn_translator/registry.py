@@ -46,6 +46,7 @@ FAMILIES: Final = (
     "conv",
     "pool",
     "recurrent",
+    "sequence",
     "embedding",
     "rotary",
     "attention_fused",

@@ -18,7 +18,7 @@ from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine, map_items
-from webnn_translator.tensor import Columns, Known, Quantised, Symbols, Tensor
+from webnn_translator.tensor import Columns, Known, OnnxValue, Quantised, Symbols, Tensor
 
 __all__ = ["cast_array", "convert"]
 
@@ -44,9 +44,9 @@ def constant(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 @onnx_op("Identity")
-def identity(_: Context, node: OnnxNode) -> Tensor:
-    """The same value."""
-    return node.input(0)
+def identity(_: Context, node: OnnxNode) -> OnnxValue:
+    """The same value, of any kind."""
+    return node.value(0) or node.input(0)
 
 
 @onnx_op("Dropout", since=7)
