@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(600)]
 FUSED = {
     "attention+mask": 6,
     "layerNormalization": 13,
-    "linear+bias": 18,
+    "linear x3+bias": 6,
     "linear+bias+gelu": 6,
     "linear+bias+residual": 12,
 }

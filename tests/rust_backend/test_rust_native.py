@@ -32,7 +32,7 @@ NATIVE = {
     "transpose": ANY,
 }
 # Kinds that are no operators: what patterns become.
-PATTERNS = {"attention", "layerNorm", "linearLayer", "truth"}
+PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "truth"}
 
 
 def _cases():

@@ -40,10 +40,4 @@ impl Engine {
             self.kernels.activate(activation, out);
         });
     }
-
-    /// Applies an activation to every element, in place.
-    pub fn activate_in_place(&self, activation: Activation, data: &mut [f32]) {
-        let size = data.len().div_ceil(self.pieces(data.len() * FLOPS_PER_ELEMENT)).max(1);
-        self.pool.for_each(data.chunks_mut(size).collect(), |data| self.kernels.activate(activation, data));
-    }
 }

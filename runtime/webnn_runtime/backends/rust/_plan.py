@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from webnn_runtime.backends.rust._calls import Call
-from webnn_runtime.backends.rust._lowering import Lowering, lower
+from webnn_runtime.backends.rust._lowering import lower
+from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.binding import concrete_shape
 from webnn_runtime.format.dims import Dim, rebuild
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
@@ -114,7 +115,7 @@ def segments(graph: Graph, engine: Engine) -> tuple[list[Segment], set[str], Map
 class _Cutter:
     """Collects calls in a plan until one has no native kernel."""
 
-    def __init__(self, graph: Graph, engine: Engine, lowering: Lowering, last_reads: Mapping[str, int]) -> None:
+    def __init__(self, graph: Graph, engine: Engine, lowering: Values, last_reads: Mapping[str, int]) -> None:
         self.found: list[Segment] = []
         self._engine = engine
         self._names = tuple(graph.dims)
@@ -186,14 +187,23 @@ class _Cutter:
 
     def _dim(self, dim: Dim) -> int:
         if dim not in self._dims:
-            tokens = rebuild(
-                dim,
-                integer=lambda value: [value],
-                name=lambda name: [name],
-                combine=lambda sign, left, right: [*left, *right, _SIGNS[sign]],
-            )
-            self._dims[dim] = self._builder.dimension(tokens)
+            self._dims[dim] = self._builder.dimension(_tokens(dim))
         return self._dims[dim]
+
+
+def _tokens(dim: Dim) -> list[int | str]:
+    """An expression in postfix order."""
+
+    def integer(value: int) -> list[int | str]:
+        return [value]
+
+    def name(name: str) -> list[int | str]:
+        return [name]
+
+    def combine(sign: str, left: list[int | str], right: list[int | str]) -> list[int | str]:
+        return [*left, *right, _SIGNS[sign]]
+
+    return rebuild(dim, integer=integer, name=name, combine=combine)
 
 
 def _bytes(array: Array) -> Array:

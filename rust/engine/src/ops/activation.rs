@@ -1,8 +1,8 @@
 //! Activations that follow no product.
 
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
-use crate::Activation;
 use crate::plan::{BuildError, DataType, RunError};
+use crate::{Activation, Isa, Kernels};
 
 const FLOAT32: Types = Types::of(&[DataType::Float32]);
 
@@ -11,6 +11,9 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "relu", types: FLOAT32, make: activation },
     Kind { name: "tanh", types: FLOAT32, make: activation },
 ];
+
+/// Operations an element costs, roughly.
+const OPERATIONS: usize = 16;
 
 /// A function of every element.
 struct Function {
@@ -48,10 +51,44 @@ impl Op for Function {
             if x.len() != out.len() {
                 return Err(RunError::Operand(format!("{} results of {:?}", out.len(), operands[0].shape)));
             }
-            cx.engine.activate(self.activation, x, out);
-        } else {
-            cx.engine.activate_in_place(self.activation, out);
+            out.copy_from_slice(x);
         }
+        let size = out.len().div_ceil(cx.pieces(out.len() * OPERATIONS)).max(1);
+        let kernels = *cx.engine.kernels();
+        cx.for_each(out.chunks_mut(size).collect(), |piece: &mut [f32]| {
+            if self.activation == Activation::Gelu {
+                piece.chunks_mut(BLOCK).for_each(|block| gelu(&kernels, block));
+            } else {
+                kernels.activate(self.activation, piece);
+            }
+        });
         Ok(())
+    }
+}
+
+/// Elements whose exact values are computed together.
+const BLOCK: usize = 256;
+
+/// Behind a product GELU is as near as the argument's last place; by itself it is as near as the result's.
+///
+/// Below -1 the two differ by more than the operator may be off; there the definition is taken.
+fn gelu(kernels: &Kernels, block: &mut [f32]) {
+    let mut left = [0.0; BLOCK];
+    let mut count = 0;
+    for x in block.iter().filter(|x| **x < -1.0) {
+        left[count] = *x;
+        count += 1;
+    }
+    let mut is_left = [false; BLOCK];
+    for (is_left, x) in is_left.iter_mut().zip(block.iter()) {
+        *is_left = *x < -1.0;
+    }
+    kernels.activate(Activation::Gelu, block);
+    if count > 0
+        && let Some(exact) = Kernels::for_isa(Isa::Scalar)
+    {
+        exact.activate(Activation::Gelu, &mut left[..count]);
+        let places = block.iter_mut().zip(is_left).filter(|(_, is_left)| *is_left);
+        places.zip(left).for_each(|((place, _), x)| *place = x);
     }
 }

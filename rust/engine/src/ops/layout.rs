@@ -4,6 +4,7 @@ use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, RunError};
 
 pub(super) const KINDS: &[Kind] = &[
+    Kind { name: "columns", types: Types::ALL_AND_4_BIT, make: columns },
     Kind { name: "identity", types: Types::ALL_AND_4_BIT, make: identity },
     Kind { name: "transpose", types: Types::ALL_AND_4_BIT, make: transpose },
 ];
@@ -67,6 +68,48 @@ impl Op for Transpose {
     }
 }
 
+/// Some columns of rows that are side by side; the attribute `offset` is the first one.
+struct Columns {
+    offset: usize,
+}
+
+fn columns(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    request.operand(0)?;
+    let offset = *request.attributes.int("offset")?;
+    let offset = usize::try_from(offset).map_err(|_| BuildError::Attribute(format!("offset {offset}")))?;
+    Ok(Box::new(Columns { offset }))
+}
+
+impl Op for Columns {
+    fn label(&self) -> String {
+        "columns".into()
+    }
+
+    fn run(
+        &self,
+        operands: &[Tensor<'_>],
+        results: &mut [TensorMut<'_>],
+        cx: &mut Context<'_>,
+    ) -> Result<(), RunError> {
+        let (x, out) = (&operands[0], &mut results[0]);
+        let refuse = || RunError::Operand(format!("columns of {:?} from {} as {:?}", x.shape, self.offset, out.shape));
+        let (Some((all, rows)), Some((own, own_rows))) = (x.shape.split_last(), out.shape.split_last()) else {
+            return Err(refuse());
+        };
+        let is_inside = self.offset.checked_add(*own).is_some_and(|end| end <= *all);
+        let count: usize = rows.iter().product();
+        if count != own_rows.iter().product::<usize>() || x.dtype != out.dtype || !is_inside {
+            return Err(refuse());
+        }
+        if out.data.is_empty() {
+            return Ok(());
+        }
+        let size = x.dtype.size();
+        copy_strided(&x.data[self.offset * size..], size, &[count, *own], &[*all, 1], out.data, cx);
+        Ok(())
+    }
+}
+
 /// Bytes that are worth a thread of their own.
 const BYTES_PER_PIECE: usize = 1 << 18;
 
@@ -124,6 +167,19 @@ mod tests {
     use crate::ops::Attribute;
     use crate::ops::testing::{Given, run};
     use crate::plan::DataType::Float32;
+
+    #[test]
+    fn columns_are_cut_out_of_rows() {
+        let x: Vec<f32> = (0..3 * 4 * 10).map(|i| i as f32).collect();
+        for (offset, own) in [(0, 10), (3, 7), (9, 1), (4, 3)] {
+            let rows = x.chunks_exact(10).flat_map(|row| row[offset..offset + own].to_vec());
+            let given = [Given::new(Float32, &[3, 4, 10], &x)];
+            let attributes = [("offset", Attribute::Int(offset as i64))];
+            let found = run("columns", &given, &attributes, &[(Float32, &[12, own])], 1).unwrap();
+            assert_eq!(found[0].elements::<f32>(), rows.collect::<Vec<_>>());
+            assert!(run("columns", &given, &attributes, &[(Float32, &[12, own + 10 - offset])], 1).is_err());
+        }
+    }
 
     #[test]
     fn elements_move_with_their_axes() {

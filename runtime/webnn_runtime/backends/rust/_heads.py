@@ -1,0 +1,155 @@
+"""Attention as the engine takes it: heads read in place, wherever the projections have left them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, TypeAlias
+
+from webnn_runtime.backends.rust._calls import Attribute
+from webnn_runtime.backends.rust._values import Values
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import TensorType
+from webnn_runtime.passes.attention import AttentionMatch
+from webnn_runtime.passes.uses import Uses
+
+__all__ = ["SWAPPED", "Heads", "projection"]
+
+# [batch, rows, heads, depth] <-> [batch, heads, rows, depth], and to [batch, heads, depth, rows].
+SWAPPED: Final = (0, 2, 1, 3)
+_KEYS: Final = (0, 2, 3, 1)
+
+# A value to read, and where the heads are in its rows: `(offset, heads, depth)`, or nothing for an array of heads.
+Place: TypeAlias = "tuple[str, tuple[int, ...]]"
+
+
+def projection(uses: Uses, value: str) -> str:
+    """The value whose rows hold the heads of `value`: past transposes that set heads apart, and reshapes."""
+    node = uses.maker(value)
+    while node is not None and node.inputs and node.inputs[0] is not None:
+        turned = node.op == "transpose" and node.options["permutation"] in (SWAPPED, _KEYS, (0, 1, 3, 2))
+        if not turned and node.op not in ("reshape", "expand"):
+            break
+        value = node.inputs[0]
+        node = uses.maker(value)
+    return value
+
+
+class Heads:
+    """Adds attentions to the calls.
+
+    Attributes:
+        columns: values that are some columns of a wider one -> that one, and the first column.
+        merged: results of attentions as [batch, rows, heads, depth], by the value that has the heads first.
+    """
+
+    def __init__(self, uses: Uses, values: Values) -> None:
+        self.columns: dict[str, tuple[str, int]] = {}
+        self.merged: dict[str, str] = {}
+        self._uses = uses
+        self._values = values
+        self._truths: dict[tuple[str, bool], str] = {}
+
+    def attention(self, match: AttentionMatch) -> None:
+        """Add one."""
+        kind = self._values.types[match.result]
+        q, q_place = self._find(match.q)
+        k, k_place = self._keys(match)
+        v, v_place = self._find(match.v)
+        k, k_place, v, v_place = self._shared(match, kind, (k, k_place), (v, v_place))
+        mask = self._over_scores(match.mask, kind.rank)
+        if mask is not None and match.fill is not None:
+            mask = self._truth(mask, inverted=not match.keep_if)
+        attributes: dict[str, Attribute] = {
+            "q": ("ints", q_place),
+            "k": ("ints", k_place),
+            "v": ("ints", v_place),
+            "scale": ("float", match.scale),
+            "undefinedIsZero": ("bool", match.undefined_is_zero),
+        }
+        if match.fill is not None:
+            attributes["fill"] = ("float", match.fill)
+        operands = (q, k, v, self._over_scores(match.bias, kind.rank), mask)
+        if kind.rank == 3:
+            self._values.add("attention", operands, match.result, attributes, match.label)
+            return
+        batch, *heads, rows, width = kind.shape
+        result = self._values.fresh(match.result, kind.with_shape((batch, rows, math.prod(heads) * width)))
+        self._values.add("attention", operands, result, attributes, match.label)
+        self.merged[match.result] = self._values.view(result, (batch, rows, *heads, width))
+        permutation: Attribute = ("ints", SWAPPED)
+        self._values.add("transpose", (self.merged[match.result],), match.result, {"permutation": permutation})
+
+    def _find(self, value: str) -> Place:
+        """Where the heads of queries or values are."""
+        node = self._uses.maker(value, "transpose")
+        if node is not None and node.options["permutation"] == SWAPPED and node.inputs[0] is not None:
+            return self._in_rows(node.inputs[0]) or (value, ())
+        return value, ()
+
+    def _keys(self, match: AttentionMatch) -> Place:
+        if not match.k_transposed:
+            return self._find(match.k)
+        node = self._uses.maker(match.k, "transpose")
+        if node is not None and node.options["permutation"] == _KEYS and node.inputs[0] is not None:
+            found = self._in_rows(node.inputs[0])
+            if found is not None:
+                return found
+        rank = self._values.types[match.k].rank
+        return self._values.transposed(match.k, (*range(rank - 2), rank - 1, rank - 2)), ()
+
+    def _in_rows(self, value: str) -> Place | None:
+        """[batch, rows, heads, depth] as rows of heads side by side, in the wider rows they are part of."""
+        types = self._values.types
+        batch, rows, heads, depth = types[value].shape
+        if not isinstance(heads, int) or not isinstance(depth, int) or heads * depth == 0:
+            return None
+        source = projection(self._uses, value)
+        if source in self.columns and types[source].shape[-1] == heads * depth:
+            wide, offset = self.columns[source]
+            return self._values.view(wide, (batch, rows, types[wide].shape[-1])), (offset, heads, depth)
+        return self._values.view(value, (batch, rows, heads * depth)), (0, heads, depth)
+
+    def _shared(
+        self, match: AttentionMatch, kind: TensorType, k: Place, v: Place
+    ) -> tuple[str, tuple[int, ...], str, tuple[int, ...]]:
+        """Keys and values before they are repeated for groups of queries, where both are."""
+        if k == (match.k, ()) and v == (match.v, ()) and kind.rank == 4:
+            own_k, own_v = self._before_repeating(match.k), self._before_repeating(match.v)
+            if own_k is not None and own_v is not None:
+                shapes = [self._values.types[value].shape for value in (own_k, own_v)]
+                if shapes[0][1] == shapes[1][1]:
+                    return *self._find(own_k), *self._find(own_v)
+        return *k, *v
+
+    def _before_repeating(self, value: str) -> str | None:
+        """[batch, own heads, rows, depth] of which `value` repeats each head a number of times."""
+        types = self._values.types
+        node = self._uses.maker(value, "reshape")
+        stretched = self._uses.maker(node.inputs[0], "expand") if node is not None else None
+        inner = self._uses.maker(stretched.inputs[0], "reshape") if stretched is not None else None
+        if stretched is None or inner is None or inner.inputs[0] is None:
+            return None
+        source, own = inner.inputs[0], types[inner.name].shape
+        shape, whole = types[source].shape, types[stretched.name].shape
+        if len(shape) != 4 or len(own) != 5 or own != (*shape[:2], 1, *shape[2:]):
+            return None
+        groups = whole[2]
+        if whole != (*shape[:2], groups, *shape[2:]) or types[value].shape != (shape[0], shape[1] * groups, *shape[2:]):
+            return None
+        return source
+
+    def _over_scores(self, value: str | None, rank: int) -> str | None:
+        """A mask or bias of an attention: with three dimensions, the heads are one more."""
+        if value is None or rank == 4 or self._values.types[value].rank < 3:
+            return value
+        shape = self._values.types[value].shape
+        return self._values.view(value, (shape[0], 1, *shape[1:]))
+
+    def _truth(self, value: str, *, inverted: bool) -> str:
+        """A condition as float32, once for all attentions that it masks."""
+        known = self._truths.get((value, inverted))
+        if known is None:
+            known = self._values.fresh(value, TensorType(DataType.FLOAT32, self._values.types[value].shape))
+            self._values.add("truth", (value,), known, {"inverted": ("bool", inverted)})
+            self._truths[value, inverted] = known
+        return known
