@@ -8,6 +8,7 @@
 
 mod attention;
 mod broadcast;
+mod cores;
 mod heads;
 mod matmul;
 pub mod ops;
@@ -18,10 +19,11 @@ mod scratch;
 
 pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};
+pub use cores::default_threads;
 pub use heads::Heads;
 pub use kernels::{Activation, Isa, Kernels, LayerNorm, PackedMatrix, Rows};
 pub use matmul::{Batch, Layer};
-pub use pool::Pool;
+pub use pool::{Pool, Split};
 
 /// A table of kernels and the threads that run them.
 #[derive(Debug)]
@@ -50,9 +52,4 @@ impl Engine {
     pub fn pack(&self, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> PackedMatrix {
         PackedMatrix::new(&self.kernels, data, shape, strides)
     }
-}
-
-/// Threads this process may use: its CPU affinity, cut by the quota of its cgroup.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
