@@ -11,7 +11,7 @@ NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.r
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench conformance docs golden browser-test clean
+.PHONY: help demo test lint bench conformance docs golden fuzz browser-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ again
 
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
+
+fuzz: $(VENV)/.dev $(VENV)/.native ## damage 100,000 ONNX files and bundles, each accepted or refused; SEED=n repeats a run
+	$(BIN)/python tests/fuzz/fuzz_run.py $(if $(SEED),--seed $(SEED))
 
 browser-test: $(VENV)/.models $(if $(WEBNN_BROWSER),,$(if $(shell command -v npm),$(BROWSER)/chromium)) ## run emitted modules on the WebNN of a real browser
 	$(BIN)/python -m pytest -m browser tests/browser

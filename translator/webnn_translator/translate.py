@@ -475,6 +475,7 @@ def _check_signature(
         except onnx.defs.SchemaError:
             raise Refused(f"opset {version} has no such operator; the model is not valid") from None
         stated = frozenset(schema.attributes)
+        _check_kinds(proto, schema)
         if not schema.min_input <= len(proto.input) <= schema.max_input:
             raise Refused(f"it has {len(proto.input)} inputs in opset {version}; the model is not valid")
         if len(proto.output) > schema.max_output:
@@ -482,3 +483,13 @@ def _check_signature(
     unknown = sorted(attributes.keys() - stated)
     if unknown:
         raise Refused(f"opset {version} has no attribute '{unknown[0]}' for it; the model is not valid")
+
+
+def _check_kinds(proto: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
+    """Refuse an attribute of another kind than the operator's: rules read it as what it has to be."""
+    kinds = onnx.AttributeProto.AttributeType
+    for attribute in proto.attribute:
+        wanted = schema.attributes.get(attribute.name)
+        if wanted is not None and attribute.type != wanted.type.value:
+            given, right = kinds.Name(attribute.type), kinds.Name(wanted.type.value)
+            raise Refused(f"attribute {attribute.name} is {given}, not {right}; the model is not valid")

@@ -69,6 +69,7 @@ def test_external_data_of_a_hub_snapshot_may_be_a_link_into_its_blobs(tmp_path: 
         ("link", {}, "a link out of the model's folder"),
         ("absent", {}, "there is no file 'absent'"),
         ("short", {}, "cut off"),
+        ("a" * 300, {}, "cannot be a file beside the model"),
         ("data", {"offset": -8}, "cut off"),
         ("data", {"offset": 2**63}, "cut off"),
         ("data", {"offset": "eight"}, "not a number"),
@@ -87,6 +88,13 @@ def test_external_data_is_refused(tmp_path: Path, location: str, entries: dict[s
         read_onnx(saved(folder, model_of(external(location, **entries))))
     assert complaint in str(caught.value)
     assert str(folder / "model.onnx") in str(caught.value)
+
+
+def test_a_location_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, model_of(external("data")))
+    path.write_bytes(path.read_bytes().replace(b"\x04data", b"\x04\xff\xfe\xfd\xfc"))
+    with pytest.raises(FormatError, match="not valid UTF-8"):
+        read_onnx(path)
 
 
 def cut_raw(tensor: Any) -> None:

@@ -92,6 +92,29 @@ def test_broken_graphs_are_named(build) -> None:
         translate(build([N("Relu", ["x"], ["y"])], INPUT, ["z"]))
 
 
+@pytest.mark.parametrize("names", [("F",), ("F", "F")], ids=["calls itself", "is there twice"])
+def test_a_function_without_an_end_or_with_two_is_refused(names, build) -> None:
+    imports = [helper.make_opsetid("own", 1)]
+    inner = N("F", ["a"], ["b"], domain="own")
+    functions = [helper.make_function("own", name, ["a"], ["b"], [inner], imports) for name in names]
+    model = build([N("F", ["x"], ["y"], domain="own")], INPUT, domains=[("own", 1)], functions=functions)
+    with pytest.raises(InvalidModel):
+        translate(model)
+
+
+@pytest.mark.parametrize(
+    ("node", "complaint"),
+    [
+        (N("If", ["c"], ["y"], then_branch=[1, 1], else_branch=[1, 1]), "_branch is INTS, not GRAPH"),
+        (N("Constant", [], ["y"], value=[0.5]), "value is FLOATS, not TENSOR"),
+        (N("Softmax", ["x"], ["y"], axis="1"), "axis is STRING, not INT"),
+    ],
+)
+def test_an_attribute_of_another_kind_is_refused(node, complaint, build) -> None:
+    with pytest.raises(UnsupportedOp, match=complaint):
+        translate(build([node], INPUT, constants={"c": np.bool_(True)}))
+
+
 def test_nodes_out_of_order_are_sorted(build, agree) -> None:
     nodes = [N("Relu", ["a"], ["y"]), N("Neg", ["x"], ["a"])]
     found = translate(build(nodes, INPUT))

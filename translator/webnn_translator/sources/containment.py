@@ -24,10 +24,15 @@ def contained_file(folder: Path, name: str, *, what: str, path: str) -> Path:
         raise FormatError(
             f"{what} is said to be in '{name}'; it must name a file beside the model, without '..'", path=path
         )
-    found = (folder / name).resolve()
+    try:
+        found = (folder / name).resolve()
+        is_file = found.is_file()
+    except (OSError, RuntimeError) as exc:
+        # A name that is longer than names can be, or links in a circle.
+        raise FormatError(f"{what}: '{name}' cannot be a file beside the model: {exc}", path=path) from exc
     if not any(found.is_relative_to(root) for root in _roots(folder)):
         raise FormatError(f"{what}: '{name}' is a link out of the model's folder; copy the file there", path=path)
-    if not found.is_file():
+    if not is_file:
         raise FormatError(f"{what}: there is no file '{name}' beside the model; keep both together", path=path)
     return found
 

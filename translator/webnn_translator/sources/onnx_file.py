@@ -134,6 +134,8 @@ def _bring_in(tensor: Any, name: str, needed: int, path: Path) -> None:
     where = str(path)
     stated = {entry.key: entry.value for entry in tensor.external_data}
     location = stated.get("location", "")
+    if not all(isinstance(text, str) for entry in stated.items() for text in entry):
+        raise FormatError(f"external data of tensor '{name}': its location is not valid UTF-8", path=where)
     file = contained_file(path.parent, location, what=f"external data of tensor '{name}'", path=where)
     try:
         offset = int(stated.get("offset", "0"))
