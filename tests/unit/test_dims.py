@@ -164,7 +164,7 @@ def test_names_are_replaced_at_once_not_one_after_another():
         ("--a", "unexpected -"),
         ("9" * 20, "integer of 20 digits"),
         ("a" * 5000, "5000 characters"),
-        ("*".join("a" * 20), "degree above 16"),
+        ("*".join("a" * 65), "the degree 65; at most 64"),
         ("*".join(["(a + b + c + d)"] * 14), "terms"),
         ("import_os()", "unexpected [(]"),
     ],

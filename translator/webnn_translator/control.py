@@ -244,7 +244,8 @@ def _results(
     outputs = ["" if index in unwanted else f"{names}/{index}" for index in range(len(graph.output))]
     lowered = t.lower_graph(proto, graph, inputs, outputs)
     if repeated:
-        t.unrolled += lowered
+        # A round counts even where the body only hands values on: a count may be two thousand million.
+        t.unrolled += max(1, lowered)
         if t.unrolled > MAX_UNROLLED:
             raise Refused(f"written out round by round, the model's loops have more than {MAX_UNROLLED} nodes")
     if any(name in t.unknown for name in outputs):

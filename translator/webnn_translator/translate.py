@@ -46,6 +46,9 @@ __all__ = ["NamedDim", "Translation", "translate"]
 
 # Constants up to here are shared by the emitter; looking for larger ones that are equal costs reading them.
 _SMALL: Final = 64
+_LONGEST_SCOPE: Final = 200
+# Nodes of bodies; thirty functions of two calls each would be a thousand million.
+_MAX_WRITTEN_OUT: Final = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,9 @@ class _Translation:
         self.unrolled = 0
         # What names of values start with, up to a slash: no scope may be one of these.
         self.scopes: set[str] = set()
+        self.numbers: dict[str, int] = {}
+        # Nodes of bodies that were lowered so far.
+        self.written_out = 0
         # Constants of bodies that are written out again and again are held once.
         self.interned: dict[tuple[Elem, tuple[int, ...], bytes], Known] = {}
 
@@ -239,10 +245,12 @@ class _Translation:
 
     def scope(self, text: str) -> str:
         """A prefix that no name of the model starts with."""
-        number, made = 1, text
+        # Bodies in bodies would double their names with every level.
+        text = made = text[:_LONGEST_SCOPE]
         while made in self.scopes:
-            number += 1
-            made = f"{text}~{number}"
+            # A loop asks for the same text in each round: from the beginning each time would be quadratic.
+            self.numbers[text] = self.numbers.get(text, 1) + 1
+            made = f"{text}~{self.numbers[text]}"
         self.scopes.add(made)
         return made
 
@@ -369,6 +377,14 @@ class _Translation:
         self.caller = caller or (label_of(proto), proto.op_type)
         try:
             for node in nodes:
+                self.written_out += 1
+                if self.written_out > _MAX_WRITTEN_OUT:
+                    raise TranslateError(
+                        f"written out, its functions and subgraphs have more than {_MAX_WRITTEN_OUT} nodes; "
+                        "functions that call one another grow with every level",
+                        node=self.caller[0],
+                        op_type=self.caller[1],
+                    )
                 self._lower(node)
         finally:
             self.versions, self.caller = outer, caller

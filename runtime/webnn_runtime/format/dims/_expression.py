@@ -29,6 +29,8 @@ MAX_DIM: Final = 2**31 - 1
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Expressions come from hostile files too: what real exporters produce stays far below this.
 _MAX_TERMS: Final = 256
+# Powers double with every product of a size with itself, and the numbers in their ranges with them.
+MAX_DEGREE: Final = 64
 _T = TypeVar("_T")
 
 
@@ -245,6 +247,9 @@ def _canonical(total: Mapping[Monomial, int]) -> Dim:
         return kept[0][1]
     if len(kept) > _MAX_TERMS:
         raise ValueError(f"dimension expression with {len(kept)} terms; at most {_MAX_TERMS} are kept")
+    degree = max(sum(power for _, power in monomial) for monomial, _ in kept)
+    if degree > MAX_DEGREE:
+        raise ValueError(f"dimension expression has the degree {degree}; at most {MAX_DEGREE} is kept")
     # Nearly all dimensions of real models have one term.
     return SymbolicDim(tuple(kept if len(kept) == 1 else sorted(kept, key=_term_order)))
 
