@@ -52,6 +52,7 @@ BACKENDS: Final = "webnn_runtime.backends"
 BASE: Final = "webnn_runtime.backends.base"
 HUB: Final = "webnn_runtime.hub"
 EMBED: Final = "webnn_runtime.embed"
+CLASSIFY: Final = "webnn_runtime.classify"
 API: Final = "webnn_runtime.api"
 
 # Importing `webnn_runtime.backends` is how a backend is asked for by name: it loads none of them by itself.
@@ -67,10 +68,11 @@ LAYERS: Final = {
     "webnn_runtime.backends.rust": layer(FORMAT, REFERENCE, PASSES, BASE, libraries="webnn_kernels"),
     HUB: layer(FORMAT, libraries="huggingface_hub"),
     EMBED: layer(FORMAT, BACKENDS, BASE, HUB, RUNTIME, libraries="tokenizers tqdm"),
+    CLASSIFY: layer(FORMAT, HUB, EMBED, RUNTIME),
     "webnn_runtime.conformance": layer(FORMAT, API, BASE),
     "webnn_runtime.cli": layer(everything=True),
     # The top of the package: the short way in.
-    RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED),
+    RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED, CLASSIFY),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
     "webnn_translator.sources": layer(FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx google torch transformers"),
     "webnn_translator.verify": layer(

@@ -1,4 +1,4 @@
-"""Parse, validate, build and run WebNN graphs; embed sentences with them.
+"""Parse, validate, build and run WebNN graphs; embed and classify texts with them.
 
 Importing this package is cheap: each name below is loaded when it is first used.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         OperationError,
         UnknownError,
     )
+    from webnn_runtime.classify import WebNNClassifier
     from webnn_runtime.embed import WebNNEmbedder
     from webnn_runtime.format.bundle import load_bundle, save_bundle
     from webnn_runtime.format.errors import WebnnError
@@ -48,6 +49,7 @@ __all__ = [
     "NotSupportedError",
     "OperationError",
     "UnknownError",
+    "WebNNClassifier",
     "WebNNEmbedder",
     "WebnnError",
     "__version__",
@@ -76,6 +78,7 @@ _HOMES: Final = {
     ),
     "Graph": "webnn_runtime.format.graph",
     "Model": "webnn_runtime.model",
+    "WebNNClassifier": "webnn_runtime.classify",
     "WebNNEmbedder": "webnn_runtime.embed",
     "WebnnError": "webnn_runtime.format.errors",
     "load": "webnn_runtime.model",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,12 @@ def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> B
     return get_backend(request.param)
 
 
-def _webnn_convert(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "webnn_translator.cli", *arguments]
+def _run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, check=False, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+_webnn_convert = partial(_run_module, "webnn_translator.cli")
 
 
 def _convert(source: Path, out: Path, *options: str) -> Path:
@@ -47,6 +50,12 @@ def _convert(source: Path, out: Path, *options: str) -> Path:
 def webnn_convert() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command with arguments; nothing is raised where it fails."""
     return _webnn_convert
+
+
+@pytest.fixture(scope="session")
+def webnn() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same for `webnn`."""
+    return partial(_run_module, "webnn_runtime.cli")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.classify import classify
 from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
 from webnn_runtime.cli.emit import emit_html, emit_js
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command("verify")(verify)
 app.command("inspect")(inspect)
 app.command("embed")(embed)
+app.command("classify")(classify)
 app.command("conformance")(conformance)
 app.command("emit-js")(emit_js)
 app.command("emit-html")(emit_html)

@@ -14,7 +14,7 @@ from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["embed"]
+__all__ = ["embed", "lines_of_stdin"]
 
 
 def embed(
@@ -38,7 +38,7 @@ def embed(
 ) -> None:
     """Embed texts: one JSON array of numbers a line, in the order of the texts."""
     with reporting("embed", as_json=as_json, quiet=quiet) as report:
-        given = texts if texts else _lines()
+        given = texts if texts else lines_of_stdin()
         from webnn_runtime.embed import WebNNEmbedder
 
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
@@ -50,7 +50,12 @@ def embed(
         _give(report, vectors, out)
 
 
-def _lines() -> list[str]:
+def lines_of_stdin() -> list[str]:
+    """Texts, one a line.
+
+    Raises:
+        EmbedError: stdin is a terminal.
+    """
     if sys.stdin is None or sys.stdin.isatty():
         raise EmbedError("no texts; pass them as arguments, or one a line on stdin")
     return [line.rstrip("\r\n") for line in sys.stdin]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,23 +21,18 @@ from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.similarity import compute_similarity
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
+from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
 __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
-OnTruncation = Literal["warn", "error", "ignore"]
 
 _log = logging.getLogger(__name__)
-_ON_TRUNCATION: Final = ("warn", "error", "ignore")
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
 _QUERY_PROMPTS: Final = ("query",)
 _DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
-
-
-class TruncationWarning(UserWarning):
-    """Texts were longer than the model takes and lost their ends."""
 
 
 class PromptWarning(UserWarning):
@@ -88,8 +83,7 @@ class WebNNEmbedder:
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
     ) -> None:
-        if on_truncation not in _ON_TRUNCATION:
-            raise EmbedError(f"on_truncation={on_truncation!r}: expected one of {', '.join(_ON_TRUNCATION)}")
+        check_choice(on_truncation)
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         tokenizer = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access)
@@ -306,20 +300,9 @@ class WebNNEmbedder:
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         limit = self._limit
         tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
-        cut = [index for index, each in enumerate(tokens) if each.dropped]
-        if not cut:
-            return tokens
-        worst = max(cut, key=lambda index: tokens[index].dropped)
-        message = (
-            f"{len(cut)} of {len(texts)} texts are longer than {limit.tokens} tokens ({limit.origin}); "
-            f"text {worst} has {len(tokens[worst]) + tokens[worst].dropped}"
-        )
-        if self.on_truncation == "error":
-            raise EmbedError(f"{message}; shorten them, or pass on_truncation='warn' to cut them")
+        cut = count_truncated(tokens, limit, self.on_truncation, stacklevel=3)
         with self._lock:
-            self._truncated_count += len(cut)
-        if self.on_truncation == "warn":
-            warnings.warn(f"{message}; what is beyond was left out", TruncationWarning, stacklevel=3)
+            self._truncated_count += cut
         return tokens
 
 

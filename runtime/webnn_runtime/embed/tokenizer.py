@@ -72,6 +72,7 @@ class TextTokenizer:
         self.padding: Final = padding
         self.truncation_side: Final = truncation_side
         self.special_count: Final[int] = backend.num_special_tokens_to_add(False)
+        self._pair_special_count: Final[int] = backend.num_special_tokens_to_add(True)
 
     @classmethod
     def load(cls, folder: Path, *, do_lower_case: bool = False) -> TextTokenizer:
@@ -114,6 +115,18 @@ class TextTokenizer:
             found.extend(self._finish(encoding, max_length) for encoding in encodings)
         return found
 
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]], max_length: int | None) -> list[Tokens]:
+        """Tokens of each pair of texts, at most `max_length` of them; the longer text is cut first."""
+        found: list[Tokens] = []
+        for start in range(0, len(pairs), _AT_ONCE):
+            some = pairs[start : start + _AT_ONCE]
+            sides = [
+                self._backend.encode_batch_fast([_well_formed(pair[side]) for pair in some], add_special_tokens=False)
+                for side in (0, 1)
+            ]
+            found.extend(self._join(first, second, max_length) for first, second in zip(*sides, strict=True))
+        return found
+
     def prompt_length(self, prompt: str) -> int:
         """How many leading tokens a prompt takes, special tokens before it included.
 
@@ -130,6 +143,26 @@ class TextTokenizer:
             encoding.truncate(max_length - self.special_count, direction=self.truncation_side)
         encoding = self._backend.post_process(encoding)
         return Tokens(np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32), dropped)
+
+    def _join(self, first: Any, second: Any, max_length: int | None) -> Tokens:
+        whole = len(first.ids) + len(second.ids)
+        room = whole if max_length is None else max(max_length - self._pair_special_count, 0)
+        if whole > room:
+            for encoding, size in zip((first, second), _shares(len(first.ids), len(second.ids), room), strict=True):
+                encoding.truncate(size, direction=self.truncation_side)
+        encoding = self._backend.post_process(first, second)
+        ids, types = (np.array(each, dtype=np.int32) for each in (encoding.ids, encoding.type_ids))
+        return Tokens(ids, types, max(whole - room, 0))
+
+
+def _shares(first: int, second: int, room: int) -> tuple[int, int]:
+    """How much of `room` two texts get: the longer one gives way until both are as long, as in transformers."""
+    short = min(first, second)
+    if short * 2 <= room:
+        return (first, room - first) if first <= second else (room - second, second)
+    # Both are cut; of an odd number the longer one gets the rest.
+    half = room // 2
+    return (half, room - half) if first <= second else (room - half, half)
 
 
 def _well_formed(text: str) -> str:

@@ -1,0 +1,270 @@
+"""`WebNNClassifier`: text classification from a WebNN bundle, called like transformers' pipeline."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
+from webnn_runtime.embed.batches import plan
+from webnn_runtime.embed.feed import EncoderModel, Feed
+from webnn_runtime.embed.settings import LengthLimit, read_transformer
+from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
+from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.graph import TensorType
+from webnn_runtime.hub import resolve, select_tokenizer
+
+__all__ = ["WebNNClassifier"]
+
+Floats: TypeAlias = "npt.NDArray[np.float32]"
+# {"text": ..., "text_pair": ...} is a pair, as is a tuple of two.
+TextInput: TypeAlias = "str | tuple[str, str] | Mapping[str, str]"
+_LOGITS: Final = "logits"
+_UNSET: Final = object()
+
+
+class WebNNClassifier:
+    """Classifies texts, or pairs of texts.
+
+    Thread-safe: one classifier may serve many threads.
+
+    Args:
+        model_id: a folder with a bundle, a `.webnn` file in one, or a Hub id `owner/name`.
+        device_type: "cpu", or "gpu" or "npu" where the backend has one.
+        backend: "auto", "rust", "onnxruntime" or "numpy".
+        threads: number of threads; None lets the backend choose.
+        tokenizer_id: folder or Hub id of the tokenizer and of `config.json`, when the bundle has none.
+        output_name: graph output that holds the logits, when it is not called `logits`.
+        max_length: longest text in tokens, in place of the model's own limit.
+        on_truncation: what to do about longer texts: "warn", "error" or "ignore".
+        revision: branch, tag or commit on the Hub.
+        token: Hub access token.
+        cache_dir: Hub cache.
+        local_files_only: never use the network.
+
+    Raises:
+        HubError: the model cannot be found or fetched.
+        EmbedError: its files do not say how to classify.
+        FormatError: the bundle is malformed.
+        BackendError: the backend or the device is not there.
+    """
+
+    def __init__(
+        self,
+        model_id: str | os.PathLike[str],
+        device_type: str = "cpu",
+        backend: str = "auto",
+        threads: int | None = None,
+        *,
+        tokenizer_id: str | os.PathLike[str] | None = None,
+        output_name: str | None = None,
+        max_length: int | None = None,
+        on_truncation: OnTruncation = "warn",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+    ) -> None:
+        from webnn_runtime.model import load
+
+        check_choice(on_truncation)
+        access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        found = resolve(model_id, revision=revision, **access)
+        folders = [found.path]
+        if tokenizer_id is not None:
+            folders.insert(0, resolve(tokenizer_id, select=select_tokenizer, **access).path)
+        self.on_truncation = on_truncation
+        self._source: Final = found
+        self._lock: Final = threading.Lock()
+        self._truncated_count = 0
+        self._model: Final[EncoderModel] = load(
+            found.file or found.path, backend=backend, threads=threads, device=device_type
+        )
+        settings = read_transformer(folders)
+        self._tokenizer: Final = TextTokenizer.load(_with_tokenizer(folders), do_lower_case=settings.do_lower_case)
+        self._feed: Final = Feed.of(self._model.inputs, self._model.graph.dims, model_type=settings.model_type)
+        self._output: Final = _logits(self._model.outputs, output_name)
+        self._labels: Final[Labels] = read_labels(folders, self._count())
+        bound = self._feed.limit.bounded_by(settings.table)
+        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length)
+
+    def __call__(
+        self,
+        inputs: TextInput | Iterable[TextInput],
+        *,
+        top_k: Any = _UNSET,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+    ) -> Any:
+        """Labels and their scores, in the shapes of transformers' text-classification pipeline.
+
+        Args:
+            inputs: a text, a pair as `{"text": ..., "text_pair": ...}` or a tuple, or a list of these.
+            top_k: how many labels, best first; None for all. Not given: the best one, not in a list of its own.
+            function_to_apply: "softmax", "sigmoid" or "none", in place of what the model's files say.
+            batch_size: most texts in one run; long texts run in smaller batches.
+
+        Returns:
+            `{"label": str, "score": float}` for each input, or with `top_k` a list of them. A single text without
+            `top_k` gives a list of one.
+
+        Raises:
+            EmbedError: an argument cannot be honoured, or a text is too long under `on_truncation="error"`.
+            TypeError: something among the inputs is neither a text nor a pair.
+        """
+        is_ranked = top_k is not _UNSET
+        if is_ranked and top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise EmbedError(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
+        is_single = isinstance(inputs, (str, Mapping, tuple))
+        given: list[Any] = [inputs] if is_single else list(inputs)
+        scores = self._score(given, function_to_apply, batch_size)
+        if not is_ranked:
+            best = [self._entry(row, int(row.argmax())) for row in scores]
+            return best[0] if is_single and not isinstance(inputs, str) else best
+        ranked = [
+            [self._entry(row, index) for index in np.argsort(-row, kind="stable")[:top_k].tolist()] for row in scores
+        ]
+        return ranked[0] if is_single else ranked
+
+    def scores(
+        self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
+    ) -> Floats:
+        """Scores of all labels, float32 [inputs, labels]; see `__call__`."""
+        return self._score(list(inputs), function_to_apply, batch_size)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of `scores`."""
+        return self._labels.names
+
+    @property
+    def max_length(self) -> int | None:
+        """Longest text in tokens, special tokens included; None when nothing limits it."""
+        return self._limit.tokens
+
+    @property
+    def truncated_count(self) -> int:
+        """Texts that were cut since the classifier was made."""
+        return self._truncated_count
+
+    def backend_info(self) -> dict[str, object]:
+        """What runs where, and what the model's files were understood to say."""
+        return {
+            **self._model.describe(),
+            "model": self._source.source,
+            "revision": self._source.revision,
+            "output": self._output,
+            "labels": list(self._labels.names),
+            "problem_type": self._labels.problem or None,
+            "function_to_apply": self._labels.activation,
+            "max_length": self._limit.tokens,
+            "max_length_origin": self._limit.origin,
+        }
+
+    def __repr__(self) -> str:
+        return f"WebNNClassifier({self._source.source!r}, labels={list(self._labels.names)!r})"
+
+    def _entry(self, row: Floats, index: int) -> dict[str, Any]:
+        return {"label": self._labels.names[index], "score": float(row[index])}
+
+    def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int) -> Floats:
+        if batch_size < 1:
+            raise EmbedError(f"batch_size={batch_size}: expected at least 1")
+        if activation is not None and activation not in ACTIVATIONS:
+            raise EmbedError(f"function_to_apply={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
+        texts = self._tokenize(inputs)
+        logits = np.empty((len(texts), len(self._labels.names)), np.float32)
+        lengths = [max(len(text), self._feed.length[0]) for text in texts]
+        rows = min(batch_size, self._feed.batch[1])
+        for indices in plan(lengths, rows=rows, is_uniform=not self._feed.can_pad):
+            batch = self._feed.build([texts[index] for index in indices], self._tokenizer.padding)
+            found = self._model.run(batch.feeds)[self._output]
+            logits[indices] = found[: len(indices)].astype(np.float32, copy=False)
+        broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+        if broken.size:
+            raise EmbedError(f"text {broken[0]}: its logits are not finite; float16 graphs overflow on some texts")
+        return self._labels.scores(logits, activation)
+
+    def _tokenize(self, inputs: Sequence[Any]) -> list[Tokens]:
+        pairs = [_pair(index, each) for index, each in enumerate(inputs)]
+        found: list[Tokens | None] = [None] * len(pairs)
+        singles = [index for index, (_, second) in enumerate(pairs) if second is None]
+        doubles = [(index, (first, second)) for index, (first, second) in enumerate(pairs) if second is not None]
+        encoded = self._tokenizer.encode([pairs[index][0] for index in singles], self._limit.tokens)
+        joined = self._tokenizer.encode_pairs([pair for _, pair in doubles], self._limit.tokens)
+        for index, tokens in zip([*singles, *(index for index, _ in doubles)], [*encoded, *joined], strict=True):
+            found[index] = tokens
+        texts = [tokens for tokens in found if tokens is not None]
+        cut = count_truncated(texts, self._limit, self.on_truncation, stacklevel=4)
+        with self._lock:
+            self._truncated_count += cut
+        return texts
+
+    def _count(self) -> int:
+        kind = self._model.outputs[self._output]
+        count = kind.shape[-1]
+        if kind.rank != 2 or not isinstance(count, int):
+            raise EmbedError(f"output '{self._output}' is {kind}; a classifier has one row of logits per text")
+        return count
+
+
+def _pair(index: int, given: object) -> tuple[str, str | None]:
+    if isinstance(given, str):
+        return given, None
+    parts: tuple[object, ...] = ()
+    if isinstance(given, Mapping) and given.keys() <= {"text", "text_pair"}:
+        parts = (given.get("text"), given["text_pair"]) if "text_pair" in given else (given.get("text"),)
+    elif isinstance(given, tuple):
+        parts = given
+    texts = [part for part in parts if isinstance(part, str)]
+    if len(texts) != len(parts) or not 1 <= len(texts) <= 2 or (isinstance(given, tuple) and len(texts) != 2):
+        raise TypeError(
+            f"text {index} is {given!r}; expected a string, or a pair as (text, pair) or "
+            "{'text': ..., 'text_pair': ...}"
+        )
+    return texts[0], texts[1] if len(texts) == 2 else None
+
+
+def _with_tokenizer(folders: Sequence[Path]) -> Path:
+    for folder in folders:
+        if (folder / "tokenizer.json").is_file():
+            return folder
+    raise EmbedError(
+        f"{folders[-1]}: has no tokenizer.json; pass tokenizer_id=, the Hub id or folder of the model it was made from"
+    )
+
+
+def _logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
+    floats = [
+        key for key, kind in outputs.items() if kind.dtype in (DataType.FLOAT32, DataType.FLOAT16) and kind.rank == 2
+    ]
+    listed = ", ".join(f"'{key}' {kind}" for key, kind in outputs.items())
+    if name is not None:
+        if name not in floats:
+            raise EmbedError(f"output_name='{name}': the graph's outputs are {listed}; expected a float one of rank 2")
+        return name
+    if _LOGITS in floats:
+        return _LOGITS
+    if len(floats) != 1:
+        raise EmbedError(
+            f"the graph's outputs are {listed}, and it is not clear which one holds the logits; "
+            "expected 'logits' of rank 2; name it by output_name="
+        )
+    return floats[0]
+
+
+def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None) -> LengthLimit:
+    if asked is None:
+        return own
+    if asked < 1 or (bound.tokens is not None and asked > bound.tokens):
+        most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
+        raise EmbedError(f"max_length={asked}: expected at least 1{most}")
+    return LengthLimit(asked, "max_length")

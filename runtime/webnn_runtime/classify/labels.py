@@ -1,0 +1,86 @@
+"""What a model's `config.json` says about its labels: their names, and what makes scores of logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.embed.configuration import expect, read_optional
+from webnn_runtime.format.errors import EmbedError
+
+__all__ = ["ACTIVATIONS", "Labels", "read_labels"]
+
+ACTIVATIONS: Final = ("softmax", "sigmoid", "none")
+_BY_PROBLEM: Final = {
+    "regression": "none",
+    "multi_label_classification": "sigmoid",
+    "single_label_classification": "softmax",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Names of the classes, and how their logits become scores.
+
+    Attributes:
+        names: one per logit.
+        activation: one of `ACTIVATIONS`.
+        problem: as `config.json` states it; empty where it does not.
+    """
+
+    names: tuple[str, ...]
+    activation: str
+    problem: str = ""
+
+    def scores(self, logits: npt.NDArray[np.float32], activation: str | None = None) -> npt.NDArray[np.float32]:
+        """Scores [texts, labels] of logits [texts, labels]."""
+        chosen = self.activation if activation is None else activation
+        if chosen == "none":
+            return logits
+        wide = logits.astype(np.float64)
+        if chosen == "softmax":
+            powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+            shares: npt.NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+            return shares
+        # The exponent is never positive: exp of a large one would overflow.
+        small = np.exp(-np.abs(wide))
+        return np.where(wide >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
+
+
+def read_labels(folders: Sequence[Path], count: int) -> Labels:
+    """Labels from the first `config.json` in `folders`, for a graph with `count` logits.
+
+    As transformers chooses: `problem_type` decides, and without one a single label is a sigmoid and several are a
+    softmax. Labels without names are LABEL_0, LABEL_1, ...
+
+    Raises:
+        EmbedError: there is no file, or it does not fit the graph.
+    """
+    found = read_optional(folders, "config.json")
+    if found is None:
+        raise EmbedError(
+            f"{folders[0]}: has no config.json, so nothing says what its labels are; "
+            "convert the model from its folder, or put its config.json into the bundle"
+        )
+    path, settings = found
+    names = _names(path, expect(path, settings, "id2label", dict), count)
+    problem = expect(path, settings, "problem_type", str, "")
+    if problem and problem not in _BY_PROBLEM:
+        raise EmbedError(f"{path}: 'problem_type' is '{problem}'; expected one of {', '.join(_BY_PROBLEM)}")
+    # A single label is a yes or no, whatever else is stated of it, unless it is a quantity.
+    if problem != "regression" and count == 1:
+        return Labels(names, "sigmoid", problem)
+    return Labels(names, _BY_PROBLEM.get(problem, "softmax"), problem)
+
+
+def _names(path: Path, stated: dict[str, Any] | None, count: int) -> tuple[str, ...]:
+    if stated is None:
+        return tuple(f"LABEL_{index}" for index in range(count))
+    if len(stated) != count or set(stated) != {str(index) for index in range(count)}:
+        raise EmbedError(f"{path}: 'id2label' names {len(stated)} labels, and the graph has {count} logits")
+    return tuple(str(stated[str(index)]) for index in range(count))

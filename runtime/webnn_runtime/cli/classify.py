@@ -1,0 +1,63 @@
+"""`webnn classify`: texts in, labels and scores out."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from webnn_runtime.cli.embed import lines_of_stdin
+from webnn_runtime.cli.exits import Misuse
+from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.report import reporting
+
+__all__ = ["classify"]
+
+
+def classify(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, one a line from stdin.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option("--top-k", min=1, help="So many labels of each text, best first.", show_default="1")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All labels of each text, best first.")] = False,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Each text is two, with a tab between them.")] = False,
+    backend: BackendName = "auto",
+    threads: Threads = None,
+    tokenizer_id: Annotated[
+        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Classify texts: one JSON object with label and score a line, or a list of them, in the order of the texts."""
+    with reporting("classify", as_json=as_json, quiet=quiet) as report:
+        if every and top_k is not None:
+            raise Misuse("--all and --top-k both say how many labels to print; pass one of them")
+        given: list[Any] = texts if texts else lines_of_stdin()
+        if pairs:
+            given = [_pair(index, text) for index, text in enumerate(given)]
+        from webnn_runtime.classify import WebNNClassifier
+
+        classifier = WebNNClassifier(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        info = classifier.backend_info()
+        report.note(
+            f"{info['model']}: {len(classifier.labels)} labels, {info['function_to_apply']}, "
+            f"backend {info['backend']}, {len(given)} texts"
+        )
+        found = classifier(given, top_k=None if every else top_k or 1, batch_size=batch_size)
+        results = found if every or top_k is not None else [entries[0] for entries in found]
+        report.data.update(count=len(results), labels=list(classifier.labels), results=results)
+        for entry in results:
+            report.result(json.dumps(entry, ensure_ascii=False))
+
+
+def _pair(index: int, text: str) -> tuple[str, str]:
+    first, tab, second = text.partition("\t")
+    if not tab or "\t" in second:
+        raise Misuse(f"text {index} is not two texts with one tab between them, as --pairs has it")
+    return first, second
