@@ -234,12 +234,3 @@ def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     places = Tensor(Elem.INT64, (count,) + (1,) * trailing, Affine(0, (1,) + (0,) * trailing))
     hit = ctx.elementwise("equal", wide, places, elem=Elem.BOOL)
     return ctx.elementwise("where", hit, on, off, elem=values.elem)
-
-
-@onnx_op("CumSum", since=11)
-def cum_sum(ctx: Context, node: OnnxNode) -> Tensor:
-    """Running sum along an axis."""
-    x = node.input(0)
-    axis = ctx.axis(ctx.integer(node.input(1), "axis"), x.rank)
-    exclusive, backwards = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
-    return ctx.computed(x.elem, "cumulativeSum", ctx.full(x), axis=axis, exclusive=exclusive, reversed=backwards)

@@ -1,0 +1,53 @@
+"""TopK in both of its forms, and running products, against ONNX Runtime and NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from webnn_runtime.backends import get_backend
+from webnn_translator.ops import sorting
+from webnn_translator.translate import translate
+
+
+@pytest.mark.parametrize("largest", [0, 1])
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+@pytest.mark.parametrize("limits", [{}, {"_PAIRS_AT_ONCE": 40}, {"_MOST_PAIRS": 1}], ids=["pairs", "parts", "rounds"])
+def test_top_k(build, agree, monkeypatch, limits, dtype, largest) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setattr(sorting, name, limit)
+    node = helper.make_node("TopK", ["x", "k"], ["y", "i"], axis=1, largest=largest)
+    rng = np.random.default_rng(largest)
+    # Few different values, so that many are equal.
+    feeds = [{"x": rng.integers(-3, 4, (n, 9, 2)).astype(dtype)} for n in (1, 3)]
+    if dtype is np.float32:
+        feeds[0]["x"][0, :3, 0] = [-np.inf, np.inf, -0.0]
+    model = build([node], {"x": (dtype, ["n", 9, 2])}, ["y", "i"], constants={"k": np.array([7])})
+    agree(model, *feeds)
+
+
+def test_top_k_counts_nan_as_the_largest(build, monkeypatch) -> None:
+    x = np.array([1, np.nan, np.inf, -np.inf, np.nan, 2], np.float32)
+    for largest, wanted in ((1, [1, 4, 2, 5, 0, 3]), (0, [3, 0, 5, 2, 1, 4])):
+        node = helper.make_node("TopK", ["x", "k"], ["y", "i"], largest=largest)
+        model = build([node], {"x": (np.float32, [6])}, ["y", "i"], constants={"k": np.array([6])})
+        for limit in (1 << 20, 1):
+            monkeypatch.setattr(sorting, "_MOST_PAIRS", limit)
+            found = get_backend("numpy").compile(translate(model).graph).run({"x": x})
+            assert found["i"].tolist() == wanted
+
+
+def test_top_k_of_a_dynamic_length(build, agree) -> None:
+    node = helper.make_node("TopK", ["x", "k"], ["y", "i"])
+    model = build([node], {"x": (np.float32, ["n", "length"])}, ["y", "i"], constants={"k": np.array([3])})
+    rng = np.random.default_rng(1)
+    agree(model, *({"x": rng.normal(size=(2, n)).astype(np.float32)} for n in (3, 8)))
+
+
+def test_running_products_do_not_overflow_on_the_way(build) -> None:
+    node = helper.make_node("CumProd", ["x", "axis"], ["y"], reverse=1, exclusive=1)
+    model = build([node], {"x": (np.float32, ["n", 5])}, opset=26, constants={"axis": np.array(1)})
+    x = np.array([[1e-30, 1e30, 1e30, 1e-20, 1e-30]], np.float32)
+    found = get_backend("numpy").compile(translate(model).graph).run({"x": x})["y"]
+    np.testing.assert_allclose(found, [[1e10, 1e-20, 1e-50, 1e-30, 1]], rtol=1e-5, atol=1e-45)
