@@ -38,6 +38,7 @@ from webnn_translator.model import (
 )
 from webnn_translator.naming import Names, identifier, rename
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
+from webnn_translator.ops.refused import REFUSED
 from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
 from webnn_translator.registry import DOMAINS, find
 from webnn_translator.tensor import Absent, Known, OnnxValue, Tensor, TensorList
@@ -339,7 +340,7 @@ class _Translation:
 
     def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[OnnxValue | None] | None:
         """An operator without a rule of its own, by ONNX's definition of it in terms of others."""
-        if domain or not is_defined(proto.op_type, version):
+        if domain or (domain, proto.op_type) in REFUSED or not is_defined(proto.op_type, version):
             raise Refused(_missing(domain, proto.op_type, version))
         if any(name in self.unknown for name in proto.input):
             return None
@@ -478,7 +479,7 @@ def _missing(domain: str, op_type: str, version: int) -> str:
 
     if (domain, op_type) in operators():
         return f"version {version} of {DOMAINS[domain]} has no such form of it"
-    return "it has no WebNN counterpart"
+    return REFUSED.get((domain, op_type), "it has no WebNN counterpart")
 
 
 def _check_signature(

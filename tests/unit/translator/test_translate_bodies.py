@@ -59,9 +59,9 @@ def test_branches_of_different_shapes_are_refused_when_only_the_run_decides(buil
 
 
 def test_what_is_refused_inside_is_refused_of_the_caller(build) -> None:
-    parts = branches() | {"then_branch": branch("then", [N("Det", ["x"], ["t"])], "t")}
+    parts = branches() | {"then_branch": branch("then", [N("RandomNormalLike", ["x"], ["t"])], "t")}
     model = build([N("If", ["c"], ["y"], name="choice", **parts)], INPUT, constants={"c": np.asarray(True)})
-    with pytest.raises(UnsupportedOp, match=r"node 'choice' \(If\): inside it, Det: it has no WebNN counterpart"):
+    with pytest.raises(UnsupportedOp, match=r"node 'choice' \(If\): inside it, RandomNormalLike: it draws random"):
         translate(model)
 
 

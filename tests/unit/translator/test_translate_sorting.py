@@ -46,8 +46,8 @@ def test_top_k_of_a_dynamic_length(build, agree) -> None:
 
 
 def test_running_products_do_not_overflow_on_the_way(build) -> None:
-    node = helper.make_node("CumProd", ["x", "axis"], ["y"], reverse=1, exclusive=1)
-    model = build([node], {"x": (np.float32, ["n", 5])}, opset=26, constants={"axis": np.array(1)})
-    x = np.array([[1e-30, 1e30, 1e30, 1e-20, 1e-30]], np.float32)
+    node = helper.make_node("CumProd", ["x", "axis"], ["y"], reverse=1)
+    model = build([node], {"x": (np.float32, ["n", 4])}, opset=26, constants={"axis": np.array(1)})
+    x = np.array([[1e-20, 1e30, 1e30, 1e-30]], np.float32)
     found = get_backend("numpy").compile(translate(model).graph).run({"x": x})["y"]
-    np.testing.assert_allclose(found, [[1e10, 1e-20, 1e-50, 1e-30, 1]], rtol=1e-5, atol=1e-45)
+    np.testing.assert_allclose(found, [[1e10, 1e30, 1, 1e-30]], rtol=1e-5)
