@@ -133,6 +133,7 @@ def convert_model(
         tell(f"translating {source.file_name}")
         translation = translate(
             source.model,
+            file=source.file,
             dims={dim: value.size for dim, value in given.items()},
             max_dims=chosen.max_dims,
             min_dims=chosen.min_dims,

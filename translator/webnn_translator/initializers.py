@@ -1,13 +1,8 @@
-"""Tensors of an ONNX file as arrays: raw, typed and external data.
-
-External files are memory-mapped, and they must lie inside the model's own folder: a model is a stranger's
-file, and a path in it must not read anything else.
-"""
+"""Tensors of an ONNX file as arrays: raw, typed and external data. External data is a view of its file."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,10 +11,12 @@ import onnx
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import InvalidModel
 from webnn_translator.elements import Elem
+from webnn_translator.external import ExternalFiles
 from webnn_translator.minifloats import decode_bfloat16, decode_minifloats
 
 __all__ = ["elem_of", "read_tensor"]
 
+_LARGE: Final = 1 << 20
 # Typed fields as the format assigns them; everything else of 32 bits or less is kept in int32_data.
 _FIELDS: Final = {
     Elem.FLOAT: "float_data",
@@ -44,11 +41,12 @@ def elem_of(data_type: int, what: str) -> Elem:
         raise InvalidModel(f"{what} has element type {name}, which has no WebNN counterpart") from None
 
 
-def read_tensor(tensor: onnx.TensorProto, base_dir: Path | None) -> tuple[Elem, Array]:
+def read_tensor(tensor: onnx.TensorProto, files: ExternalFiles | None) -> tuple[Elem, Array]:
     """Element type and values; one array element per value, also for types below a byte.
 
     Raises:
-        InvalidModel: data that does not fit the declaration, or lies outside the model's folder.
+        InvalidModel: data that does not fit the declaration.
+        FormatError: data in a file that is not there, or not the model's.
     """
     what = f"tensor '{tensor.name}'"
     elem = elem_of(tensor.data_type, what)
@@ -57,7 +55,9 @@ def read_tensor(tensor: onnx.TensorProto, base_dir: Path | None) -> tuple[Elem, 
         raise InvalidModel(f"{what} is declared with shape {list(shape)}; a dimension is negative")
     count = math.prod(shape)
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        data: Array = _external(tensor, elem, count, base_dir, what)
+        if files is None:
+            raise InvalidModel(f"{what} lies in a file, but the model is none")
+        data: Array = _decode(files.read(tensor, _bytes_of(elem, count)), elem, count, what)
     elif tensor.HasField("raw_data"):
         data = _decode(np.frombuffer(tensor.raw_data, np.uint8), elem, count, what)
     else:
@@ -85,7 +85,8 @@ def _decode(data: Array, elem: Elem, count: int, what: str) -> Array:
         flags: Array = data != 0
         return flags
     typed: Array = data.view(elem.numpy.newbyteorder("<"))
-    return typed.astype(elem.numpy, copy=False)
+    # Libraries expect aligned values; large ones lie in a file at any offset, and are only copied to another one.
+    return typed.astype(elem.numpy, copy=not typed.flags.aligned and typed.nbytes < _LARGE)
 
 
 def _unpacked(data: Array, elem: Elem, count: int) -> Array:
@@ -113,35 +114,3 @@ def _typed(tensor: onnx.TensorProto, elem: Elem, count: int, what: str) -> Array
         return codes.view(np.float16) if elem is Elem.FLOAT16 else decode_bfloat16(codes)
     wide = np.uint64 if elem in (Elem.UINT32, Elem.UINT64) else (elem.numpy if elem.is_float else np.int64)
     return np.asarray(values, wide).astype(elem.numpy)
-
-
-def _external(tensor: onnx.TensorProto, elem: Elem, count: int, base_dir: Path | None, what: str) -> Array:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    if base_dir is None:
-        raise InvalidModel(f"{what} lies in the file '{location}', but the model has no folder")
-    path = _inside(base_dir, location, what)
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(_bytes_of(elem, count))))
-    except ValueError as exc:
-        raise InvalidModel(f"{what}: offset or length of its external data is no integer") from exc
-    size = path.stat().st_size
-    if offset < 0 or length < 0 or offset + length > size:
-        raise InvalidModel(f"{what} is at bytes {offset} to {offset + length} of '{location}', which has {size}")
-    if length == 0:
-        return _decode(np.zeros(0, np.uint8), elem, count, what)
-    return _decode(np.memmap(path, np.uint8, "r", offset, (length,)), elem, count, what)
-
-
-def _inside(base_dir: Path, location: str, what: str) -> Path:
-    relative = Path(location)
-    if not location or relative.is_absolute() or ".." in relative.parts:
-        raise InvalidModel(f"{what} points to '{location}'; external data must lie in the model's folder")
-    root = base_dir.resolve()
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root):
-        raise InvalidModel(f"{what} points to '{location}', a link out of the model's folder")
-    if not path.is_file():
-        raise InvalidModel(f"{what} lies in the file '{location}', which is not there")
-    return path

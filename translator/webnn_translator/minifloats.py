@@ -56,8 +56,9 @@ def decode_minifloats(codes: Array, elem: Elem) -> Array:
 
 def decode_bfloat16(codes: Array) -> Array:
     """uint16 codes -> float32: the upper half of its bits."""
-    values: Array = (codes.astype(np.uint32) << 16).view(np.float32)
-    return values
+    wide = codes.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
 
 
 def round_to_bfloat16(values: Array) -> Array:

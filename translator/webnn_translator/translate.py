@@ -25,6 +25,7 @@ from webnn_translator.control import CONTROL
 from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
+from webnn_translator.external import ExternalFiles
 from webnn_translator.initializers import elem_of, read_tensor
 from webnn_translator.model import (
     NEWEST_OPSET,
@@ -86,7 +87,7 @@ def translate(
     model: onnx.ModelProto,
     *,
     name: str = "",
-    base_dir: Path | None = None,
+    file: Path | None = None,
     dims: Mapping[str, int] | None = None,
     max_dims: Mapping[str, int] | None = None,
     min_dims: Mapping[str, int] | None = None,
@@ -96,7 +97,7 @@ def translate(
     Args:
         model: the model; external data may still be in its files.
         name: name of the graph; the model's own when empty.
-        base_dir: folder of the model file, for external data.
+        file: the model's file, beside or in which external data lies.
         dims: dimension name -> value, for dimensions to be fixed.
         max_dims: dimension name -> largest value.
         min_dims: dimension name -> smallest value, where it is not 1: 0 for a cache that may be empty.
@@ -108,7 +109,7 @@ def translate(
     versions = opset_versions(model)
     tensors = [value for value in _declared_inputs(model) if _is_tensor(value)]
     table = DimTable(tensors, dims or {}, max_dims or {}, min_dims or {})
-    return _Translation(model, name, base_dir, table, versions).run()
+    return _Translation(model, name, file, table, versions).run()
 
 
 def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -129,12 +130,12 @@ class _Translation:
         self,
         model: onnx.ModelProto,
         name: str,
-        base_dir: Path | None,
+        file: Path | None,
         table: DimTable,
         versions: Mapping[str, int],
     ) -> None:
         self.model = model
-        self.base_dir = base_dir
+        self.files = None if file is None else ExternalFiles(file)
         self.versions = versions
         graph = model.graph
         self.initializers = {tensor.name: tensor for tensor in graph.initializer}
@@ -208,7 +209,7 @@ class _Translation:
             raise Refused(f"reads '{name}', which nothing before it makes; the model is not valid")
         if name not in self.values:
             # Initializers are read when something needs them: unused ones cost nothing.
-            elem, array = read_tensor(self.initializers[name], self.base_dir)
+            elem, array = read_tensor(self.initializers[name], self.files)
             self.values[name] = self._interned(Tensor(elem, tuple(array.shape), Known(array, name)))
         return self.values[name]
 

@@ -75,6 +75,7 @@ def write_weights(
             hashes[key] = hashlib.sha256(data).hexdigest()
             entries[key] = TensorEntry(kind.dtype, kind.static_shape, offset, write(data))
             offset += entries[key].length
+            _let_go(array)
         file.flush()
         os.fsync(file.fileno())
     return WrittenWeights(MappingProxyType(entries), whole.hexdigest(), MappingProxyType(hashes))
@@ -91,6 +92,15 @@ def _bytes_of(kind: TensorType, array: Array, pack_int4: bool) -> memoryview | b
             return pack_nibbles(array)
     flat: Array = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
     return flat.view(np.uint8).data
+
+
+def _let_go(array: Array) -> None:
+    """Give up the pages of a mapped file that were only read to be copied: memory holds one tensor at a time."""
+    base: object = array
+    while isinstance(base, (np.ndarray, memoryview)):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def pack_nibbles(array: Array) -> bytes:

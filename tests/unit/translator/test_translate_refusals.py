@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
-from webnn_runtime.format.errors import WebnnError
+from webnn_runtime.format.errors import FormatError, WebnnError
 from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset
 from webnn_translator.registry import find, operators
 from webnn_translator.translate import translate
@@ -140,8 +140,8 @@ def test_external_data_stays_in_the_folder(location, build, tmp_path) -> None:
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
-    with pytest.raises(InvalidModel, match=r"must lie in the model's folder|out of the model's folder"):
-        translate(model, base_dir=folder)
+    with pytest.raises(FormatError, match=r"must name a file beside the model|out of the model's folder"):
+        translate(model, file=folder / "model.onnx")
 
 
 def test_external_data_is_read_where_it_lies(build, tmp_path) -> None:
@@ -153,11 +153,11 @@ def test_external_data_is_read_where_it_lies(build, tmp_path) -> None:
     tensor.data_location = TensorProto.EXTERNAL
     for key, value in {"location": "data.bin", "offset": "8", "length": "24"}.items():
         tensor.external_data.add(key=key, value=value)
-    found = translate(model, base_dir=tmp_path)
+    found = translate(model, file=tmp_path / "model.onnx")
     assert np.array_equal(found.graph.constants["c"].values, values)
     tensor.external_data[2].value = "25"
-    with pytest.raises(InvalidModel, match="which has 32"):
-        translate(model, base_dir=tmp_path)
+    with pytest.raises(FormatError, match="25 are there, its type and shape need 24"):
+        translate(model, file=tmp_path / "model.onnx")
 
 
 TYPED = [

@@ -17,7 +17,7 @@ class Source:
     """A model ready to be translated.
 
     Attributes:
-        model: the `onnx.ModelProto`, with every value inside.
+        model: the `onnx.ModelProto`; large values are in `file`, or in files beside it.
         file: the ONNX file it was read from; an exported one disappears with its working folder.
         name: what to call the model: the stem of the file, or the last part of the folder or the id.
         companions: tokenizer, pipeline and configuration files: name in the bundle -> file.

@@ -1,4 +1,4 @@
-"""An ONNX file -> `onnx.ModelProto` with all values inside, or one clear error.
+"""An ONNX file -> `onnx.ModelProto`, or one clear error. Large values stay in files; see `ExternalFiles`.
 
 The file is a stranger's: what it states about itself is checked before memory is taken or a byte of another file
 is read. What the model means is none of this module's business.
@@ -7,7 +7,6 @@ is read. What the model means is none of this module's business.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,8 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from webnn_runtime.format.errors import FormatError
-from webnn_translator.sources.containment import contained_file
+from webnn_translator.external import ExternalFiles
+from webnn_translator.sources.skeleton import skeleton
 
 __all__ = ["read_onnx"]
 
@@ -30,7 +30,7 @@ _ENTRIES: Final = {"COMPLEX64": 2, "COMPLEX128": 2}
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Read, check and complete the model at `path`.
+    """Read and check the model at `path`; large values stay in its files.
 
     Raises:
         FormatError: the file is no ONNX model, or its tensors are not what they state.
@@ -44,14 +44,17 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         )
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        model.ParseFromString(skeleton(path))
     except DecodeError as exc:
         raise FormatError("not an ONNX model: the protobuf message is malformed or cut off", path=str(path)) from exc
     # Almost any bytes are some protobuf message: a model is one that says so.
     if not model.HasField("graph") or not model.opset_import or not model.graph.output:
         raise FormatError("not an ONNX model: it has no graph, no opset or no outputs", path=str(path))
-    for tensor in _tensors(model, path):
-        _complete(tensor, path)
+    files = ExternalFiles(path)
+    held = len(model.graph.initializer)
+    for position, tensor in enumerate(_tensors(model, path)):
+        # The initializers of the whole graph come first; they stay outside, everything else is small.
+        _complete(tensor, path, files, stays=position < held)
     return model
 
 
@@ -84,8 +87,8 @@ def _node_tensors(node: Any, path: Path, depth: int) -> Iterator[Any]:
             yield from _graph_tensors(graph, path, depth + 1)
 
 
-def _complete(tensor: Any, path: Path) -> None:
-    """Check one tensor's sizes, and bring external values in."""
+def _complete(tensor: Any, path: Path, files: ExternalFiles, *, stays: bool) -> None:
+    """Check one tensor's sizes; external values are brought in unless they may stay outside."""
     name = tensor.name or "(unnamed)"
     where = str(path)
     if tensor.data_type not in onnx.TensorProto.DataType.values() or tensor.data_type == onnx.TensorProto.UNDEFINED:
@@ -100,7 +103,10 @@ def _complete(tensor: Any, path: Path) -> None:
         _expect(len(tensor.string_data), elements, f"tensor '{name}' of {elements} strings", where)
         return
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        _bring_in(tensor, name, _byte_length(kind, elements), path)
+        needed = _byte_length(kind, elements)
+        files.locate(tensor, needed)
+        if not stays:
+            _bring_in(tensor, needed, files)
     elif tensor.HasField("raw_data"):
         _expect(len(tensor.raw_data), _byte_length(kind, elements), f"tensor '{name}' in bytes", where)
     else:
@@ -129,30 +135,9 @@ def _typed_entries(tensor: Any) -> int:
     return max(map(len, fields))
 
 
-def _bring_in(tensor: Any, name: str, needed: int, path: Path) -> None:
-    """Read external values into the tensor, from a file that lies beside the model and nowhere else."""
-    where = str(path)
-    stated = {entry.key: entry.value for entry in tensor.external_data}
-    location = stated.get("location", "")
-    if not all(isinstance(text, str) for entry in stated.items() for text in entry):
-        raise FormatError(f"external data of tensor '{name}': its location is not valid UTF-8", path=where)
-    file = contained_file(path.parent, location, what=f"external data of tensor '{name}'", path=where)
-    try:
-        offset = int(stated.get("offset", "0"))
-        length = int(stated.get("length", str(needed)))
-    except ValueError as exc:
-        raise FormatError(f"external data of tensor '{name}': offset or length is not a number", path=where) from exc
-    _expect(length, needed, f"external data of tensor '{name}' in bytes", where)
-    size = file.stat().st_size
-    if offset < 0 or offset + length > size:
-        raise FormatError(
-            f"external data of tensor '{name}' is at {offset}..{offset + length} of '{location}', "
-            f"which has {size} bytes; the file is cut off or belongs to another model",
-            path=where,
-        )
-    with file.open("rb") as stream:
-        stream.seek(offset, os.SEEK_SET)
-        values = stream.read(length)
+def _bring_in(tensor: Any, needed: int, files: ExternalFiles) -> None:
+    """Values of a small tensor into the message."""
+    values = files.read(tensor, needed).tobytes()
     tensor.raw_data = values
     del tensor.external_data[:]
     tensor.data_location = onnx.TensorProto.DEFAULT

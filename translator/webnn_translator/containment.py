@@ -16,7 +16,8 @@ def contained_file(folder: Path, name: str, *, what: str, path: str) -> Path:
     `blobs` of the same repository, which is the one other place they may end in.
 
     Raises:
-        FormatError: the name is absolute, has `..`, leads out of the folder, or names no file.
+        FormatError: the name is absolute, has `..`, leads out of the folder, names no regular file, or one that
+            has a second name.
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
     absolute = name.startswith(("/", "\\")) or PureWindowsPath(name).drive != ""
@@ -34,7 +35,14 @@ def contained_file(folder: Path, name: str, *, what: str, path: str) -> Path:
         raise FormatError(f"{what}: '{name}' is a link out of the model's folder; copy the file there", path=path)
     if not is_file:
         raise FormatError(f"{what}: there is no file '{name}' beside the model; keep both together", path=path)
+    if found.stat().st_nlink > 1 and not _is_cached(found, folder):
+        # A second name may be that of a file anywhere; onnx itself refuses such files for this reason.
+        raise FormatError(f"{what}: '{name}' has another name elsewhere (a hard link); copy the file", path=path)
     return found
+
+
+def _is_cached(found: Path, folder: Path) -> bool:
+    return any(found.is_relative_to(root) for root in _roots(folder)[1:])
 
 
 def _roots(folder: Path) -> list[Path]:
