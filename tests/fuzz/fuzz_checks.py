@@ -144,12 +144,12 @@ def _examine_model(folder: Path, thorough: int) -> None:
     model = read_onnx(path)
     dims = {"batch": 2} if thorough % 5 == 1 else {}
     try:
-        translation = translate(model, name="fuzzed", dims=dims)
+        translation = translate(model, file=path, name="fuzzed", dims=dims)
     except TranslateError as exc:
         if not dims:
             raise
         del exc
-        translation = translate(model, name="fuzzed")
+        translation = translate(model, file=path, name="fuzzed")
     _come_back(translation.graph)
     _run(translation.graph, thorough)
 
