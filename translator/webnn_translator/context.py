@@ -26,6 +26,8 @@ __all__ = ["Context"]
 
 # Tensors of integers above this size are data, not shapes.
 _MAX_ITEMS: Final = 4096
+# A model that needs more rows than this at once is refused instead of being restricted to them.
+_LARGEST_MINIMUM: Final = 4096
 # Positions up to here are sliced from a constant; longer or unbounded ones are counted with a running sum.
 _MAX_TABLE: Final = 8192
 
@@ -216,7 +218,32 @@ class Context:
         if known.min_size > high:
             raise Refused(f"dimension {name} is at least {known.min_size}, but {why} allows {high}")
         self.emit.builder.add_dim(DynamicDim(name, high, known.min_size))
-        self.derived[name] = f"at most {high}: {why}"
+        self._derive(name, f"at most {high}: {why}")
+
+    def demand(self, dim: Dim, low: int, why: str) -> bool:
+        """Raise the minimum of the one name in `dim` so that it is at least `low`; False where that is not possible."""
+        names = sorted(names_of(dim))
+        if len(names) != 1 or names[0] not in self.ranges:
+            return False
+        (name,) = names
+        known = self.ranges[name]
+
+        def reaches(minimum: int) -> bool:
+            return bounds(dim, {name: DynamicDim(name, known.max_size, minimum)})[0] >= low
+
+        first, last = known.min_size, min(known.max_size, _LARGEST_MINIMUM)
+        if first > last or not reaches(last):
+            return False
+        while first < last:
+            middle = (first + last) // 2
+            first, last = (first, middle) if reaches(middle) else (middle + 1, last)
+        if first > known.min_size:
+            self.emit.builder.add_dim(DynamicDim(name, known.max_size, first))
+            self._derive(name, f"at least {first}: {why}")
+        return True
+
+    def _derive(self, name: str, why: str) -> None:
+        self.derived[name] = f"{self.derived[name]}; {why}" if name in self.derived else why
 
     # Operands
 

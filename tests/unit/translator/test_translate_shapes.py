@@ -262,3 +262,39 @@ def test_integers_beside_dimensions_lose_their_high_bits_in_a_cast(build, agree)
     ]
     constants = {"one": ints(1), "end": ints(2**63 - 1)}
     agree(build(nodes, {"x": (F, ("batch", "length"))}, constants=constants), {"x": x_of(2, 3)})
+
+
+def test_positions_may_be_counted_in_float(build, agree) -> None:
+    # torch.arange(end=width) of a float type, as detectors make their anchors.
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Cast", ["l"], ["end"], to=TensorProto.FLOAT),
+        N("Range", ["zero", "end", "step"], ["r"]),
+        N("Add", ["r", "half"], ["y"]),
+    ]
+    constants = {"one": np.asarray(1), "zero": F(0), "step": F(1), "half": F(0.5)}
+    agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 5, 8)}, {"x": x_of(1, 1, 8)})
+
+
+def test_a_float_that_data_decides_counts_nothing(build) -> None:
+    nodes = [N("Range", ["zero", "end", "step"], ["y"])]
+    model = build(nodes, {"end": (F, ())}, constants={"zero": F(0), "step": F(1)})
+    with pytest.raises(UnsupportedOp, match="the length of the result would depend on it"):
+        translate(model)
+
+
+def test_a_target_that_would_be_zero_raises_the_minimum(build, agree) -> None:
+    # Of three rows, 3 // 4 would be 0, which in a target shape means "as the input".
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Slice", ["s", "zero", "one"], ["l"]),
+        N("Div", ["l", "four"], ["parts"]),
+        N("Concat", ["parts", "rest"], ["target"], axis=0),
+        N("Reshape", ["x", "target"], ["y"]),
+    ]
+    constants = {"zero": ints(0), "one": ints(1), "four": ints(4), "rest": ints(4, -1)}
+    model = build(nodes, {"x": (F, ("rows", 3))}, constants=constants)
+    translation = agree(model, {"x": x_of(8, 3)})
+    (rows,) = translation.dims
+    assert (rows.min_size, rows.why) == (4, "at least 4: a Reshape has the dimension rows//4")

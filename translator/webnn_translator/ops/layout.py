@@ -119,7 +119,9 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
         if isinstance(dim, SymbolicDim):
             low = bounds(dim, ctx.ranges)[0]
             copied = x.shape[index] if index < x.rank else None
-            if low < 0 or (low == 0 and not allow_zero and dim != copied):
+            open_end = low < 0 or (low == 0 and not allow_zero and dim != copied)
+            # Sizes for which it is 0 mean another shape, and none that WebNN has.
+            if open_end and not ctx.demand(dim, 1, f"a Reshape has the dimension {dim}"):
                 raise Refused(
                     f"the target dimension {dim} may be 0 or negative, which has another meaning", sorted(names_of(dim))
                 )

@@ -122,7 +122,26 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
             values = np.arange(int(first), int(last), int(step)).astype(start.elem.numpy)
         return ctx.known(values, start.elem)
     if start.elem.is_float:
-        raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+        # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
+        whole = [_as_integer(ctx, tensor) for tensor in (start, limit, delta)]
+        if any(tensor is None for tensor in whole):
+            raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+        counted = _counted(ctx, *(tensor for tensor in whole if tensor is not None))
+        return convert(ctx, counted, start.elem)
+    return _counted(ctx, start, limit, delta)
+
+
+def _as_integer(ctx: Context, tensor: Tensor) -> Tensor | None:
+    """A float tensor whose elements are dimensions or whole numbers, as int64."""
+    if isinstance(tensor.content, Symbols):
+        return Tensor(Elem.INT64, tensor.shape, tensor.content)
+    array = ctx.array(tensor)
+    if array is None or not (np.isfinite(array).all() and (array == np.rint(array)).all()):
+        return None
+    return ctx.known(array.astype(np.int64))
+
+
+def _counted(ctx: Context, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     first_dim, last_dim = ctx.dims(start, "start")[0], ctx.dims(limit, "limit")[0]
     step_int = ctx.integer(delta, "delta")
     if step_int == 0:
@@ -169,6 +188,8 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     if isinstance(content, Symbols) and elem in (Elem.INT32, Elem.INT64):
         # Dimensions fit int32; plain integers beside them (2**63 - 1 for "the end") lose their high bits.
         return Tensor(elem, x.shape, Symbols(map_items(lambda item: _wrapped(item, elem), content.items)))
+    if isinstance(content, Symbols) and elem in (Elem.FLOAT, Elem.DOUBLE) and not x.elem.is_float:
+        return Tensor(elem, x.shape, content)
     if isinstance(content, (Affine, Columns)) and elem in (Elem.INT32, Elem.INT64):
         return Tensor(elem, x.shape, content)
     value = ctx.value(x)
