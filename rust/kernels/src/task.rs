@@ -60,13 +60,18 @@ pub enum Mask<'a> {
         /// What the other scores become.
         fill: f32,
     },
+    /// Query `i` sees keys `0..=i + offset` and no others.
+    Causal {
+        /// Keys that come before the first query.
+        offset: usize,
+    },
 }
 
 impl<'a> Mask<'a> {
     /// The mask's own numbers, if there are any.
     pub fn rows(&self) -> Option<Rows<'a>> {
         match *self {
-            Mask::None => None,
+            Mask::None | Mask::Causal { .. } => None,
             Mask::Add(rows) | Mask::Keep { keep: rows, .. } => Some(rows),
         }
     }
@@ -77,6 +82,7 @@ impl<'a> Mask<'a> {
             Mask::None => Mask::None,
             Mask::Add(rows) => Mask::Add(rows.range(start, count)),
             Mask::Keep { keep, fill } => Mask::Keep { keep: keep.range(start, count), fill },
+            Mask::Causal { offset } => Mask::Causal { offset: offset + start },
         }
     }
 }
@@ -99,7 +105,7 @@ pub struct Attention<'a> {
     pub bias: Option<Rows<'a>>,
     /// Applied to the scaled and biased scores.
     pub mask: Mask<'a>,
-    /// A query whose softmax is NaN gets weights of zero, as after `where(isNaN(weights), 0, weights)`.
+    /// A query whose softmax is NaN gets zeros, as after `where(isNaN(weights), 0, weights)`.
     pub undefined_is_zero: bool,
 }
 

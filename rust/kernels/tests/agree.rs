@@ -130,6 +130,8 @@ enum Masking {
     AddEach,
     KeepShared(f32),
     KeepEach(f32),
+    /// With this many keys before the first query.
+    Causal(usize),
 }
 
 fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
@@ -155,6 +157,7 @@ fn head(kernels: &Kernels, case: &Head, skew: usize) -> Vec<f32> {
             Masking::AddEach => Mask::Add(each(&add)),
             Masking::KeepShared(fill) => Mask::Keep { keep: shared(&keep), fill },
             Masking::KeepEach(fill) => Mask::Keep { keep: each(&keep), fill },
+            Masking::Causal(offset) => Mask::Causal { offset },
         },
         undefined_is_zero: false,
     };
@@ -174,6 +177,8 @@ fn attention_agrees_over_ragged_sizes_and_masks() {
         Masking::KeepShared(f32::MIN),
         Masking::KeepEach(-1e4),
         Masking::KeepEach(f32::MIN),
+        Masking::Causal(0),
+        Masking::Causal(20),
     ];
     let mut number = 0;
     for queries in [1, 2, 15, 16, 17, 31, 32, 33, 70] {
@@ -193,6 +198,72 @@ fn attention_agrees_over_ragged_sizes_and_masks() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn causal_attention_has_the_bits_of_a_triangular_mask() {
+    let (length, before, depth) = (75, 30, 32);
+    let (q, k) = (numbers(length * depth, 1), numbers((before + length) * depth, 2));
+    let v = numbers((before + length) * depth, 3);
+    let keys = before + length;
+    let mask: Vec<f32> = (0..length)
+        .flat_map(|query| (0..keys).map(move |key| if key <= query + before { 0.0 } else { f32::NEG_INFINITY }))
+        .collect();
+    for table in vector_tables().into_iter().chain([scalar()]) {
+        let run = |mask: Mask<'_>, start: usize, count: usize| {
+            let task = Attention {
+                q: Rows::contiguous(&q, depth).range(start, count),
+                k: Rows::contiguous(&k, depth),
+                v: Rows::contiguous(&v, depth),
+                scale: 0.3,
+                bias: None,
+                mask: mask.range(start, count),
+                undefined_is_zero: false,
+            };
+            let mut out = vec![0.0; count * depth];
+            table.attention(&task, &mut Scratch::default(), RowsMut::new(&mut out, count, depth, depth).unwrap());
+            out
+        };
+        let expected = run(Mask::Add(Rows::contiguous(&mask, keys)), 0, length);
+        assert_eq!(bits(&run(Mask::Causal { offset: before }, 0, length)), bits(&expected), "{}", table.isa);
+        // Cut into pieces of queries, as threads share them out.
+        let part = run(Mask::Causal { offset: before }, 33, 20);
+        assert_eq!(bits(&part), bits(&expected[33 * depth..53 * depth]), "{}", table.isa);
+    }
+}
+
+#[test]
+fn keys_that_are_more_than_one_block_give_the_bits_of_fewer() {
+    // Blocks have a little more than 4096 keys: these are one, and with padding behind or before them two.
+    let (queries, length, depth) = (17, 4090, 16);
+    let (q, k, v) = (numbers(queries * depth, 1), numbers(4400 * depth, 2), numbers(4400 * depth, 3));
+    for table in vector_tables() {
+        let run = |table: &Kernels, first: usize, keys: usize, unmasked: std::ops::Range<usize>| {
+            let mask: Vec<f32> =
+                (0..keys).map(|key| if unmasked.contains(&key) { 0.0 } else { f32::NEG_INFINITY }).collect();
+            let task = Attention {
+                q: Rows::contiguous(&q, depth),
+                k: Rows::contiguous(&k, depth).range(first, keys),
+                v: Rows::contiguous(&v, depth).range(first, keys),
+                scale: 0.9,
+                bias: None,
+                mask: Mask::Add(Rows::new(&mask, queries, keys, 0).unwrap()),
+                undefined_is_zero: false,
+            };
+            let mut out = vec![0.0; queries * depth];
+            table.attention(&task, &mut Scratch::default(), RowsMut::new(&mut out, queries, depth, depth).unwrap());
+            out
+        };
+        let alone = run(&table, 200, length, 0..length);
+        assert_eq!(bits(&run(&table, 200, 4200, 0..length)), bits(&alone), "{}: padding behind", table.isa);
+        assert_eq!(
+            bits(&run(&table, 0, 200 + length, 200..200 + length)),
+            bits(&alone),
+            "{}: padding before",
+            table.isa
+        );
+        assert_close(&run(&table, 0, 4400, 0..4400), &run(&scalar(), 0, 4400, 0..4400), 1e-5, table.isa.name());
     }
 }
 

@@ -37,7 +37,17 @@ pub(super) trait Simd: Copy {
     /// Asks for a line to be brought into the second-level cache.
     fn prefetch(self, line: &Line);
     /// Runs the register tile of `rows` rows and `vectors` vectors: see [`matmul::tile`].
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]);
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line], start: Start);
+    /// Swaps the two indices of a square: lane `j` of vector `i` becomes lane `i` of vector `j`.
+    fn transpose(self, square: &mut [Self::V; LANES]);
+}
+
+/// What the sums of a tile start from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    Zero,
+    /// What the tile's place holds already: the inner dimension goes on where another call has left off.
+    Sums,
 }
 
 /// Sixteen floats. The operations are safe: only a [`Simd`] makes a first one.

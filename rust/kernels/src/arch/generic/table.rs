@@ -16,9 +16,9 @@ macro_rules! operator {
 
 /// Calls the register tile compiled for a number of rows known only at run time.
 macro_rules! tile_of_rows {
-    ($simd:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $to:ident; $($n:literal)*) => {
+    ($simd:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $to:ident, $start:ident; $($n:literal)*) => {
         match $rows {
-            $($n => tile::<_, $n, $vectors>($simd, $a, $b, $to),)*
+            $($n => tile::<_, $n, $vectors>($simd, $a, $b, $to, $start),)*
             _ => unreachable!("a tile of {} rows", $rows),
         }
     };

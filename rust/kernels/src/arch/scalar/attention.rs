@@ -15,15 +15,17 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
                 Mask::Add(mask) => scaled + mask.row(query)[key],
                 Mask::Keep { keep, .. } if keep.row(query)[key] != 0.0 => scaled,
                 Mask::Keep { fill, .. } => fill,
+                Mask::Causal { offset } if key <= query + offset => scaled,
+                Mask::Causal { .. } => f32::NEG_INFINITY,
             };
         }
         // The largest score is subtracted first: exp overflows above 88.7.
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-        let mut sum: f32 = scores.iter().sum();
+        let sum: f32 = scores.iter().sum();
         if sum.is_nan() && task.undefined_is_zero {
-            scores.fill(0.0);
-            sum = 1.0;
+            out.row(query).fill(0.0);
+            continue;
         }
         for (col, result) in out.row(query).iter_mut().enumerate() {
             let weighted = scores.iter().enumerate().map(|(key, weight)| weight * task.v.row(key)[col]);

@@ -3,15 +3,16 @@
 use std::arch::x86_64::{
     __m256, _CMP_LT_OQ, _CMP_NEQ_UQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_NEG_INF,
     _MM_HINT_T1, _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_andnot_ps,
-    _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32,
-    _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps,
-    _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srai_epi32,
-    _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm256_blendv_ps, _mm256_castpd_ps, _mm256_castps_pd, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_permute2f128_ps, _mm256_round_ps, _mm256_set1_epi32,
+    _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_storeu_ps, _mm256_sub_epi32,
+    _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps,
 };
 
 use crate::arch::generic::matmul::tile;
 use crate::arch::generic::table::{operator, table, tile_of_rows};
-use crate::arch::generic::{SQRT_HALF_BITS, Simd, Vector};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
 
@@ -56,10 +57,59 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line], start: Start) {
         assert_eq!(vectors, 1, "vectors of a tile");
-        tile_of_rows!(self, rows, 1, a, b, to; 1 2 3 4 5 6);
+        tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6);
     }
+
+    #[inline(always)]
+    fn transpose(self, square: &mut [V; LANES]) {
+        // Quarters of eight by eight; the two off the diagonal change places.
+        for (rows, half) in [(0, 0), (8, 1)] {
+            let quarter = transpose_eight(self, std::array::from_fn(|i| square[rows + i].0[half]));
+            for i in 0..8 {
+                square[rows + i].0[half] = quarter[i];
+            }
+        }
+        let right = transpose_eight(self, std::array::from_fn(|i| square[i].0[1]));
+        let left = transpose_eight(self, std::array::from_fn(|i| square[8 + i].0[0]));
+        for i in 0..8 {
+            square[8 + i].0[0] = right[i];
+            square[i].0[1] = left[i];
+        }
+    }
+}
+
+#[inline(always)]
+fn transpose_eight(_: Avx2, rows: [__m256; 8]) -> [__m256; 8] {
+    let mut pairs = rows;
+    for i in 0..4 {
+        let (a, b) = (rows[2 * i], rows[2 * i + 1]);
+        // SAFETY: the first argument is evidence of the instruction set.
+        (pairs[2 * i], pairs[2 * i + 1]) = unsafe { (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)) };
+    }
+    // After this, quads[4i + c] holds, of rows 4i to 4i+3, columns c and 4+c.
+    let mut quads = pairs;
+    for i in 0..2 {
+        for half in 0..2 {
+            // SAFETY: the first argument is evidence of the instruction set.
+            unsafe {
+                let (a, b) = (_mm256_castps_pd(pairs[4 * i + half]), _mm256_castps_pd(pairs[4 * i + half + 2]));
+                quads[4 * i + 2 * half] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+                quads[4 * i + 2 * half + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+            }
+        }
+    }
+    let mut columns = quads;
+    for column in 0..4 {
+        let (a, b) = (quads[column], quads[4 + column]);
+        // SAFETY: the first argument is evidence of the instruction set.
+        unsafe {
+            columns[column] = _mm256_permute2f128_ps::<0x20>(a, b);
+            columns[4 + column] = _mm256_permute2f128_ps::<0x31>(a, b);
+        }
+    }
+    columns
 }
 
 /// Applies an intrinsic to both halves.

@@ -2,16 +2,17 @@
 
 use std::arch::x86_64::{
     __m512, _CMP_LT_OQ, _CMP_NEQ_UQ, _CMP_UNORD_Q, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_FROUND_TO_NEG_INF,
-    _MM_HINT_T1, _mm_prefetch, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_roundscale_ps,
-    _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
-    _mm512_sub_ps,
+    _MM_HINT_T1, _mm_prefetch, _mm512_abs_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps,
+    _mm512_castps_pd, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_ps, _mm512_div_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_shuffle_f32x4,
+    _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
+    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
 use crate::arch::generic::matmul::tile;
 use crate::arch::generic::table::{operator, table, tile_of_rows};
-use crate::arch::generic::{SQRT_HALF_BITS, Simd, Vector};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
 
@@ -54,11 +55,46 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line], start: Start) {
         if vectors == 1 {
-            tile_of_rows!(self, rows, 1, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+            tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6 7 8 9 10 11 12 13);
         } else {
-            tile_of_rows!(self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+            tile_of_rows!(self, rows, 2, a, b, to, start; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, square: &mut [V; LANES]) {
+        // Pairs of rows, pairs of pairs, and then quarters of vectors, twice.
+        let mut pairs = [square[0].0; LANES];
+        for i in 0..8 {
+            let (a, b) = (square[2 * i].0, square[2 * i + 1].0);
+            // SAFETY: `self` is evidence of the instruction set.
+            (pairs[2 * i], pairs[2 * i + 1]) = unsafe { (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)) };
+        }
+        // After this, quads[4i + c] holds, of rows 4i to 4i+3, columns c, 4+c, 8+c and 12+c.
+        let mut quads = pairs;
+        for i in 0..4 {
+            for half in 0..2 {
+                // SAFETY: `self` is evidence of the instruction set.
+                unsafe {
+                    let (a, b) = (_mm512_castps_pd(pairs[4 * i + half]), _mm512_castps_pd(pairs[4 * i + half + 2]));
+                    quads[4 * i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    quads[4 * i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+        }
+        for column in 0..4 {
+            let [a, b, c, d] = [quads[column], quads[4 + column], quads[8 + column], quads[12 + column]];
+            // SAFETY: `self` is evidence of the instruction set.
+            unsafe {
+                let (low, high) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+                let (low2, high2) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
+                square[column] = V(_mm512_shuffle_f32x4::<0x88>(low, low2));
+                square[column + 4] = V(_mm512_shuffle_f32x4::<0x88>(high, high2));
+                square[column + 8] = V(_mm512_shuffle_f32x4::<0xDD>(low, low2));
+                square[column + 12] = V(_mm512_shuffle_f32x4::<0xDD>(high, high2));
+            }
         }
     }
 }
