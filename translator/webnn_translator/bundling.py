@@ -27,6 +27,7 @@ class ConvertOptions:
         dims_file: JSON file with more of them.
         max_dims: named dimension -> largest value.
         min_dims: named dimension -> smallest value, where it is not 1.
+        int64: "keep", or "int32" where a browser or a device has no int64.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
         tolerance: largest difference, as a part of the output's largest value.
@@ -40,6 +41,7 @@ class ConvertOptions:
     dims_file: Path | None = None
     max_dims: Mapping[str, int] = field(default_factory=dict)
     min_dims: Mapping[str, int] = field(default_factory=dict)
+    int64: str = "keep"
     name: str | None = None
     is_verified: bool = True
     tolerance: float = DEFAULT_TOLERANCE
@@ -137,6 +139,7 @@ def convert_model(
             dims={dim: value.size for dim, value in given.items()},
             max_dims=chosen.max_dims,
             min_dims=chosen.min_dims,
+            int64=chosen.int64,
             name=chosen.name or source.name,
         )
         for remark in (*translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):

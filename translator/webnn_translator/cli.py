@@ -76,6 +76,12 @@ def convert(
             help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
         ),
     ] = None,
+    int64: Annotated[
+        str,
+        typer.Option(
+            "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
+        ),
+    ] = "keep",
     name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
@@ -121,12 +127,15 @@ def convert(
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
         if not 0 < tolerance < 1:
             _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+        if int64 not in ("keep", "int32"):
+            _misuse(f"--int64 {int64}: keep or int32")
         named = model_id if model_id is not None else model
         options = ConvertOptions(
             dims=_sizes("--dim", dim),
             dims_file=dims_file,
             max_dims=_sizes("--max-dim", max_dim),
             min_dims=_sizes("--min-dim", min_dim),
+            int64=int64,
             name=name,
             is_verified=not no_verify,
             tolerance=tolerance,

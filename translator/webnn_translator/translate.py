@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from webnn_runtime.format.builder import Value
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
 from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
@@ -41,6 +42,7 @@ from webnn_translator.naming import Names, identifier, rename
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
 from webnn_translator.ops.refused import REFUSED
 from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
+from webnn_translator.passes.int32 import CARRIED_AS_INT32, as_int32
 from webnn_translator.registry import DOMAINS, find
 from webnn_translator.tensor import Absent, Known, OnnxValue, Tensor, TensorList
 
@@ -91,6 +93,7 @@ def translate(
     dims: Mapping[str, int] | None = None,
     max_dims: Mapping[str, int] | None = None,
     min_dims: Mapping[str, int] | None = None,
+    int64: str = "keep",
 ) -> Translation:
     """Translate a model.
 
@@ -101,6 +104,7 @@ def translate(
         dims: dimension name -> value, for dimensions to be fixed.
         max_dims: dimension name -> largest value.
         min_dims: dimension name -> smallest value, where it is not 1: 0 for a cache that may be empty.
+        int64: "keep", or "int32" to carry int64 by int32 where that is proved to be the same.
 
     Raises:
         TranslateError: it cannot be expressed; the leaf says why.
@@ -109,7 +113,7 @@ def translate(
     versions = opset_versions(model)
     tensors = [value for value in _declared_inputs(model) if _is_tensor(value)]
     table = DimTable(tensors, dims or {}, max_dims or {}, min_dims or {})
-    return _Translation(model, name, file, table, versions).run()
+    return _Translation(model, name, file, table, versions).run(int64)
 
 
 def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -160,7 +164,7 @@ class _Translation:
         # Constants of bodies that are written out again and again are held once.
         self.interned: dict[tuple[Elem, tuple[int, ...], bytes], Known] = {}
 
-    def run(self) -> Translation:
+    def run(self, int64: str) -> Translation:
         graph = self.model.graph
         if graph.sparse_initializer:
             raise InvalidModel(f"{len(graph.sparse_initializer)} sparse initializers; dense ones are supported")
@@ -178,7 +182,7 @@ class _Translation:
         for node in live_nodes(nodes, outputs):
             self._lower(node)
         self._raise_refusals()
-        return self._finish(outputs)
+        return self._finish(outputs, int64)
 
     def _declare_inputs(self) -> None:
         for value in self.inputs:
@@ -413,7 +417,7 @@ class _Translation:
             raise DynamicShape(missing, opset=opset)
         raise UnsupportedOp(self.refusals, opset=opset)
 
-    def _finish(self, outputs: Sequence[str]) -> Translation:
+    def _finish(self, outputs: Sequence[str], int64: str) -> Translation:
         names = Names()
         input_names = {value.name: names.unique(value.name, exact=True) for value in self.inputs}
         output_names = {output: names.unique(output, exact=True) for output in dict.fromkeys(outputs)}
@@ -432,6 +436,9 @@ class _Translation:
             if name not in mapping:
                 mapping[name] = names.unique(self.claimed.get(name) or self.emit.origins.get(name) or "c")
         graph = rename(built, mapping)
+        wide = graph.types
+        if int64 == "int32":
+            graph = as_int32(graph)
         unused = [value.name for value in self.inputs if input_names[value.name] not in graph.inputs]
         notes = list(self.ctx.notes)
         notes += [f"input '{name}' has no influence on the outputs and is left out" for name in unused]
@@ -439,9 +446,11 @@ class _Translation:
         source_types = {
             final: elem
             for onnx_name, final in (*kept_inputs.items(), *output_names.items())
-            if (elem := self.tensor(onnx_name).elem).mapping
+            if (elem := self.tensor(onnx_name).elem).mapping or graph.types[final] != wide[final]
         }
         mappings = {elem.text: elem.mapping for elem in sorted(self.ctx.mapped | set(source_types.values()))}
+        if int64 == "int32" and any(kind.dtype is DataType.INT64 for kind in wide.values()):
+            mappings[Elem.INT64.text] = CARRIED_AS_INT32
         weight_names = {
             origin: mapping[name]
             for name in built.constants

@@ -1,0 +1,101 @@
+"""int64 -> int32, for implementations that have no int64: every value is proved to fit, or the graph is refused.
+
+Constants are looked at, computed values are proved by interval analysis over all sizes of the dimensions. Of inputs
+nothing can be proved: ids and masks are small numbers, and that their type changes is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
+from webnn_translator._errors import TranslateError
+from webnn_translator.intervals import Interval, Known, interval_of_array, interval_of_type, intervals_of_node
+
+__all__ = ["CARRIED_AS_INT32", "as_int32"]
+
+CARRIED_AS_INT32: Final = "carried as int32: constants and computed values are proved to fit, values of inputs have to"
+_WIDE, _NARROW = DataType.INT64, DataType.INT32
+_SHOWN: Final = 5
+
+
+def as_int32(graph: Graph) -> Graph:
+    """The same graph with int32 in place of int64.
+
+    Raises:
+        TranslateError: values that are not proved to fit, by name.
+    """
+    known = _intervals(graph)
+    lost = [name for name, kind in graph.types.items() if kind.dtype is _WIDE and not _fits(known[name], graph)]
+    if lost:
+        raise TranslateError(_complaint(lost, graph))
+    moved: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        options = {name: _NARROW.value if _is_wide(value) else value for name, value in node.options.items()}
+        inputs = tuple(None if value is None else moved.get(value, value) for value in node.inputs)
+        if node.op == "cast" and _retyped(graph.types[str(node.inputs[0])]) == _retyped(graph.types[node.name]):
+            # A cast between the two integers is none any more.
+            if node.name not in graph.outputs.values():
+                moved[node.name] = str(inputs[0])
+                continue
+            node, options = replace(node, op="identity"), {}
+        nodes.append(replace(node, inputs=inputs, options=options))
+    return Graph.create(
+        graph.name,
+        dims=graph.dims,
+        inputs={name: _retyped(kind) for name, kind in graph.inputs.items()},
+        constants={name: _constant(constant) for name, constant in graph.constants.items()},
+        nodes=tuple(nodes),
+        outputs=graph.outputs,
+    )
+
+
+def _intervals(graph: Graph) -> dict[str, Known]:
+    known: dict[str, Known] = {
+        name: Interval(*_NARROW.bounds) if kind.dtype is _WIDE else interval_of_type(kind.dtype)
+        for name, kind in graph.inputs.items()
+    }
+    known |= {name: interval_of_array(one.values, one.type.dtype) for name, one in graph.constants.items()}
+    for node in graph.nodes:
+        results = intervals_of_node(
+            node.op,
+            [None if value is None else known[value] for value in node.inputs],
+            [None if value is None else graph.types[value] for value in node.inputs],
+            node.options,
+            [graph.types[name] for name in node.outputs],
+            graph.dims,
+        )
+        known.update(zip(node.outputs, results, strict=True))
+    return known
+
+
+def _fits(known: Known, graph: Graph) -> bool:
+    return known is not None and known.within(*_NARROW.bounds, graph.dims)
+
+
+def _is_wide(option: object) -> bool:
+    return option is _WIDE or option == _WIDE.value
+
+
+def _retyped(kind: TensorType) -> TensorType:
+    return TensorType(_NARROW, kind.shape) if kind.dtype is _WIDE else kind
+
+
+def _constant(constant: Constant) -> Constant:
+    if constant.type.dtype is not _WIDE:
+        return constant
+    array: Any = constant.values.astype(np.int32)
+    return Constant(_retyped(constant.type), array, constant.key)
+
+
+def _complaint(lost: list[str], graph: Graph) -> str:
+    shown = ", ".join(f"'{name}'" for name in lost[:_SHOWN]) + (" ..." if len(lost) > _SHOWN else "")
+    open_ended = [name for name, dim in graph.dims.items() if dim.is_unbounded]
+    help_ = "".join(f" --max-dim {name}=VALUE" for name in open_ended)
+    what = f"; bounding dimensions may help:{help_}" if help_ else ""
+    return f"{len(lost)} int64 values are not proved to fit int32: {shown}{what}; --int64 keep leaves them int64"
