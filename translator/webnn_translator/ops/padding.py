@@ -102,8 +102,11 @@ def _mirrored(ctx: Context, x: Tensor, axis: int, amounts: tuple[Dim, Dim], mode
     begin, end = amounts
     size = x.shape[axis]
     # A reflection does not repeat the outermost element, so it holds one element less.
-    room = bounds(size, ctx.ranges)[0] - (1 if mode == "reflect" else 0)
-    fits = all(bounds(amount, ctx.ranges)[1] <= room for amount in amounts)
+    needed = max(bounds(amount, ctx.ranges)[1] for amount in amounts) + (1 if mode == "reflect" else 0)
+    # A free dimension gets a larger minimum: frames shorter than their padding are nobody's signal.
+    fits = bounds(size, ctx.ranges)[0] >= needed or (
+        mode != "edge" and ctx.demand(size, needed, f"a Pad in mode {mode} takes its elements")
+    )
     if mode == "edge" or (mode == "reflect" and fits):
         begins, ends = ([amounts[side] if k == axis else 0 for k in range(x.rank)] for side in (0, 1))
         made = ctx.emit.op(

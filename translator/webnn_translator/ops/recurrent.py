@@ -107,6 +107,9 @@ def recurrent(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 def _layer(ctx: Context, node: OnnxNode) -> _Layer:
     gates = _GATES[node.op_type]
     x, weight, recurrent_weight, bias = node.input(0), node.input(1), node.input(2), node.optional(3)
+    for tensor, what in ((x, "input"), (weight, "weight"), (recurrent_weight, "recurrent weight")):
+        if tensor.rank != 3:
+            raise Refused(f"the {what} is {tensor}; rank 3 is needed")
     hidden = ctx.size(recurrent_weight.shape[-1], "the hidden size")
     if node.integer("hidden_size", hidden) != hidden:
         raise Refused(f"hidden_size is not {hidden}, as the weights say; the model is not valid")
