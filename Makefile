@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CARGO := cargo
 BROWSER := .cache/browser
+SPECIFICATION := .cache/specification
 WORKSPACE := --manifest-path rust/Cargo.toml --workspace
 NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.rs' -o -name '*.toml' -o -name '*.py' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print)
 # The interpreter that the native tests embed.
@@ -54,7 +55,7 @@ golden: $(VENV)/.dev ## write the expected files of tests/golden again; review t
 fuzz: $(VENV)/.dev $(VENV)/.native ## damage 100,000 ONNX files and bundles, each accepted or refused; SEED=n repeats a run
 	$(BIN)/python tests/fuzz/fuzz_run.py $(if $(SEED),--seed $(SEED))
 
-browser-test: $(VENV)/.models $(if $(WEBNN_BROWSER),,$(if $(shell command -v npm),$(BROWSER)/chromium)) ## run emitted modules on the WebNN of a real browser
+browser-test: $(VENV)/.models $(if $(shell command -v npm),$(SPECIFICATION)/fetched $(if $(WEBNN_BROWSER),,$(BROWSER)/chromium)) ## run emitted modules on the WebNN of a real browser
 	$(BIN)/python -m pytest -m browser tests/browser
 
 clean: ## remove what was built or fetched
@@ -85,3 +86,12 @@ $(BROWSER)/chromium: scripts/unpack_browser.mjs
 	npm pack --silent --pack-destination $(BROWSER) @sparticuz/chromium@153.0.0
 	node scripts/unpack_browser.mjs $(BROWSER)/sparticuz-chromium-153.0.0.tgz $(BROWSER)
 	rm $(BROWSER)/sparticuz-chromium-153.0.0.tgz
+
+# The specification's interfaces as they are published, and a compiler that judges our declarations.
+$(SPECIFICATION)/fetched:
+	mkdir -p $(SPECIFICATION)/typescript
+	npm pack --silent --pack-destination $(SPECIFICATION) @webref/idl@3.85.0 typescript@5.9.3
+	tar -xzf $(SPECIFICATION)/webref-idl-3.85.0.tgz -C $(SPECIFICATION) --strip-components 1 package/webnn.idl
+	tar -xzf $(SPECIFICATION)/typescript-5.9.3.tgz -C $(SPECIFICATION)/typescript --strip-components 1
+	rm $(SPECIFICATION)/*.tgz
+	touch $@
