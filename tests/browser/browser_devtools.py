@@ -12,7 +12,16 @@ from typing import Any, Final
 
 __all__ = ["Tab", "open_page"]
 
-_FLAGS: Final = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+# Each page of ours marks its root element when it is up.
+_READY: Final = """new Promise((resolve) => {
+  const look = () => (document.documentElement?.dataset.ready === "true" ? resolve(true) : setTimeout(look, 20));
+  look();
+})"""
+
+_FLAGS: Final = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    "--enable-features=WebMachineLearningNeuralNetwork",
+)
 
 
 class Tab:
@@ -53,12 +62,13 @@ class Tab:
         return found["result"].get("value")
 
     def attach(self, address: str) -> None:
-        """Open a page and listen to it."""
+        """Open a page, listen to it, and wait until it is up."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Runtime", "Log", "Page"):
             self.call(f"{domain}.enable")
         self.call("Page.navigate", url=address)
+        assert self.evaluate(_READY)
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -91,7 +91,6 @@ def _session(
             self.wfile.write(body or b"")
 
         def do_POST(self) -> None:
-            heard.set()
             answer = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(204)
             self.end_headers()
@@ -102,6 +101,8 @@ def _session(
             else:
                 answers.error = answer.get("failed")
                 finished.set()
+            # Last: whoever waits for it looks at `finished` next.
+            heard.set()
 
         def log_message(self, format: str, *args: object) -> None:
             pass

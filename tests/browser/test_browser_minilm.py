@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import http.server
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
+from browser_devtools import open_page
 from browser_plan import array_of, plan_of
 from browser_session import run_in_browser
 
-from webnn_runtime import load
+from webnn_runtime import WebNNEmbedder, load
 
 pytestmark = pytest.mark.browser
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATHS: Final = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])
+ROWS: Final = "[...document.querySelectorAll('#rows tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
 # (batch, tokens of each row); the rest of a row is padding.
 GRID: Final = [(1, (1,)), (1, (9,)), (2, (16, 5)), (3, (48, 2, 31)), (1, (128,))]
 
@@ -61,6 +67,46 @@ def test_vectors_of_several_lengths_equal_those_of_onnxruntime(
         found = array_of(answers.graphs[key]["results"]["last_hidden_state"])
         np.testing.assert_allclose(found, hidden, rtol=0, atol=1e-4)
         np.testing.assert_allclose(embedded(found, mask), embedded(hidden, mask), rtol=0, atol=1e-6)
+
+
+@pytest.mark.timeout(180)
+def test_the_example_compares_sentences_as_the_embedder_does(browser: Path, bundle: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "browser_embeddings.py"), str(bundle), "--port", "0"]
+    served = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": PATHS}, stdout=subprocess.PIPE, text=True)
+    try:
+        assert served.stdout is not None
+        with served.stdout, open_page(browser, served.stdout.readline().strip(), tmp_path / "profile") as tab:
+            rows = tab.evaluate(ROWS)
+            assert rows, tab.evaluate("document.getElementById('state').textContent")
+    finally:
+        served.terminate()
+        served.wait(20)
+    vectors = WebNNEmbedder(str(bundle), backend="onnxruntime").encode([text for _, text in rows])
+    assert [float(cosine) for cosine, _ in rows] == pytest.approx(list(vectors @ vectors[0]), abs=1e-4)
+
+
+@pytest.mark.timeout(180)
+def test_the_code_of_the_documentation_runs(browser: Path, bundle: Path, tmp_path: Path) -> None:
+    (block,) = re.findall(r"```js\n(.*?)```", (ROOT / "docs" / "browser.md").read_text(encoding="utf-8"), re.DOTALL)
+    shown = block.replace("console.log(", "globalThis.shown = [].concat(")
+    assert shown != block
+    page = f'<!doctype html><script type="module">{shown}\ndocument.documentElement.dataset.ready = "true";</script>'
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    (tmp_path / "model-webnn").symlink_to(bundle, target_is_directory=True)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with open_page(browser, f"http://localhost:{server.server_port}/", tmp_path / "profile") as tab:
+            found = tab.evaluate("[...shown].map(Number)")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert found[:3] == [1, 4, 384]
 
 
 def embedded(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:

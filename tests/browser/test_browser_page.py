@@ -15,10 +15,6 @@ from webnn_translator.emit import emit_page
 pytestmark = pytest.mark.browser
 
 OWN: Final = runpy.run_path(str(Path(__file__).parents[1] / "unit" / "emit" / "test_page.py"))
-READY: Final = """new Promise((resolve) => {
-  const look = () => (document.documentElement?.dataset.ready === "true" ? resolve(true) : setTimeout(look, 20));
-  look();
-})"""
 
 
 def opened(browser: Path, graph: Graph, folder: Path) -> Path:
@@ -34,7 +30,6 @@ def count_of(tab: Tab, what: str) -> int:
 def test_a_page_of_hostile_names_shows_them_and_runs_nothing_of_them(browser: Path, tmp_path: Path) -> None:
     page = opened(browser, OWN["hostile"](), tmp_path)
     with open_page(browser, page.as_uri(), tmp_path / "profile") as tab:
-        assert tab.evaluate(READY)
         assert tab.evaluate("document.title") == OWN["HOSTILE"][0]
         assert tab.evaluate("byId('title').textContent") == OWN["HOSTILE"][0]
         tab.evaluate("select({ node: 3 })")
@@ -53,7 +48,6 @@ def test_a_page_of_hostile_names_shows_them_and_runs_nothing_of_them(browser: Pa
 def test_blocks_fold_search_finds_and_keys_walk(browser: Path, tmp_path: Path) -> None:
     page = opened(browser, OWN["stack"](8, shared=True), tmp_path)
     with open_page(browser, page.as_uri(), tmp_path / "profile") as tab:
-        assert tab.evaluate(READY)
         # Two inputs, the mask, one layer of six nodes, seven folded ones, the head, the output.
         assert count_of(tab, "boxes") == 2 + 1 + 6 + 7 + 1 + 1
         tab.evaluate("foldAll()")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -101,16 +100,7 @@ def _source(path: str, sizes: Mapping[str, int]) -> ModuleSource:
         graph = bind_dims(bundle.graph, sizes) if sizes else bundle.graph
     except ShapeError as exc:
         raise Misuse(f"--dim: {exc}") from exc
-    if bundle.weights_path is None or all(constant.key is None for constant in graph.constants.values()):
-        return ModuleSource(graph, bundle.names)
-    return ModuleSource(
-        graph,
-        bundle.names,
-        bundle.manifest.tensors,
-        bundle.weights_path.name,
-        bundle.weights_path.stat().st_size,
-        _sha256(bundle.weights_path),
-    )
+    return ModuleSource.of(bundle, graph)
 
 
 def _loaded(path: str) -> Bundle:
@@ -124,15 +114,6 @@ def _loaded(path: str) -> Bundle:
 def _folder(path: str) -> Path:
     found = Path(path)
     return found if found.is_dir() else found.parent
-
-
-def _sha256(path: Path) -> str:
-    """Of the file as it is, which is what the browser will compare with."""
-    whole = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            whole.update(chunk)
-    return whole.hexdigest()
 
 
 def _sizes(texts: Sequence[str] | None) -> dict[str, int]:

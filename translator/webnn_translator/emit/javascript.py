@@ -6,12 +6,14 @@ string literals only, never identifiers or comments. The second half of each mod
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from webnn_runtime.format.bundle import Bundle
 from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
 from webnn_runtime.format.manifest import TensorEntry
@@ -63,6 +65,27 @@ class ModuleSource:
     weights_file: str | None = None
     weights_bytes: int = 0
     weights_sha256: str | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle, graph: Graph | None = None) -> ModuleSource:
+        """A loaded bundle; `graph` in place of its own, with dimensions bound for instance.
+
+        Reads all of the weights, to have their hash.
+
+        Raises:
+            OSError: the weights cannot be read any more.
+        """
+        graph = bundle.graph if graph is None else graph
+        path = bundle.weights_path
+        if path is None or all(constant.key is None for constant in graph.constants.values()):
+            return cls(graph, bundle.names)
+        whole, length = hashlib.sha256(), 0
+        # Of the file as it is, which is what a browser will see, whatever a manifest says.
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                whole.update(chunk)
+                length += len(chunk)
+        return cls(graph, bundle.names, bundle.manifest.tensors, path.name, length, whole.hexdigest())
 
 
 def emit_module(source: ModuleSource) -> str:

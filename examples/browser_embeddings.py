@@ -1,0 +1,104 @@
+"""Compare sentences in a browser: the model runs there, on the browser's own WebNN; this script only serves files.
+
+    webnn-convert sentence-transformers/all-MiniLM-L6-v2 -o minilm-webnn
+    python examples/browser_embeddings.py minilm-webnn
+
+Open the address it prints in a browser that has WebNN. The text is split into tokens here, by the bundle's tokenizer;
+the vectors are made there, by the module that `webnn emit-js` writes, as the mean over the tokens of each sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from webnn_runtime import WebnnError
+from webnn_runtime.format.bundle import load_bundle
+from webnn_translator.emit import ModuleSource, emit_module
+
+__all__ = ["main"]
+
+PAGE: Final = Path(__file__).with_suffix(".html")
+LONGEST: Final = 128
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="a bundle's folder, with tokenizer.json")
+    parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
+    options = parser.parse_args(arguments)
+    if not (options.bundle / "tokenizer.json").is_file():
+        print(f"error: {options.bundle}: holds no tokenizer.json; convert the model from its folder", file=sys.stderr)
+        return 1
+    try:
+        bundle = load_bundle(options.bundle)
+        module = emit_module(ModuleSource.of(bundle))
+    except WebnnError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return 1
+    files = {"/": PAGE, "/model.mjs": module.encode(), "/model.weights": options.bundle / "model.weights"}
+    handler = handler_of(files, tokenizer_of(options.bundle / "tokenizer.json"))
+    # WebNN needs a secure context, and localhost is one.
+    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
+        print(f"http://localhost:{server.server_port}/", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def tokenizer_of(path: Path) -> Any:
+    """The bundle's tokenizer, padding a batch to its longest text."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_padding()
+    return tokenizer
+
+
+def handler_of(files: dict[str, Path | bytes], tokenizer: Any) -> type[http.server.BaseHTTPRequestHandler]:
+    """What answers: the files, and the tokens of a list of texts."""
+    types = {"/": "text/html; charset=utf-8", "/model.mjs": "text/javascript"}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = files.get(self.path)
+            if found is None:
+                self.send_error(404)
+            else:
+                body = found if isinstance(found, bytes) else found.read_bytes()
+                self._answer(types.get(self.path, "application/octet-stream"), body)
+
+        def do_POST(self) -> None:
+            texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            rows = tokenizer.encode_batch(texts)
+            tokens = {
+                "input_ids": [row.ids for row in rows],
+                "attention_mask": [row.attention_mask for row in rows],
+                "token_type_ids": [row.type_ids for row in rows],
+            }
+            self._answer("application/json", json.dumps(tokens).encode())
+
+        def _answer(self, kind: str, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+if __name__ == "__main__":
+    sys.exit(main())
