@@ -57,6 +57,7 @@ FAMILIES: Final = (
     "quantized_product",
     "quantized_elementwise",
     "quantized_blocks",
+    "fusions",
 )
 
 

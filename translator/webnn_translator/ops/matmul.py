@@ -9,7 +9,7 @@ from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
-__all__ = ["matmul_of"]
+__all__ = ["gemm", "matmul_of"]
 
 
 @onnx_op("MatMul")
@@ -54,22 +54,6 @@ def gemm(ctx: Context, node: OnnxNode) -> Tensor:
     operands = [ctx.full(a), ctx.full(b), None if c is None else ctx.full(c)]
     made = ctx.emit.op("gemm", *operands, alpha=alpha, beta=beta, aTranspose=flip_a, bTranspose=flip_b)
     return ctx.tensor(made, a.elem)
-
-
-@onnx_op("FusedMatMul", domain="com.microsoft", attributes=("alpha", "transA", "transB", "transBatchA", "transBatchB"))
-def fused_matmul(ctx: Context, node: OnnxNode) -> Tensor:
-    """Matmul with the last two axes exchanged, and a factor."""
-    if node.integer("transBatchA", 0) or node.integer("transBatchB", 0):
-        raise Refused("transBatchA and transBatchB are not supported")
-    operands = []
-    for index, name in enumerate(("transA", "transB")):
-        x = node.input(index)
-        if node.integer(name, 0):
-            x = transposed(ctx, x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
-        operands.append(x)
-    made = matmul_of(ctx, *operands)
-    alpha = node.number("alpha", 1.0)
-    return made if alpha == 1.0 else ctx.elementwise("mul", made, ctx.scalar(alpha, made.elem))
 
 
 @onnx_op("Einsum", since=12)

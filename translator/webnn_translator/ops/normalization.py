@@ -10,7 +10,7 @@ from webnn_translator.ops.layout import expand_to, reshape_to
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
-__all__ = ["layer_norm", "rms_norm"]
+__all__ = ["group_norm", "layer_norm", "rms_norm"]
 
 
 @onnx_op("LayerNormalization", since=17)
@@ -149,9 +149,13 @@ def group_normalization_before_21(ctx: Context, node: OnnxNode) -> Tensor:
 def group_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     """Scale and bias per channel."""
     node.ignore("stash_type")
-    x, groups = node.input(0), node.integer("num_groups")
-    grouped = _grouped(ctx, x, groups, node.number("epsilon", 1e-5))
-    return _per_channel(ctx, reshape_to(ctx, grouped, x.shape), node.input(1), node.input(2))
+    groups, epsilon = node.integer("num_groups"), node.number("epsilon", 1e-5)
+    return group_norm(ctx, node.input(0), node.input(1), node.input(2), groups, epsilon)
+
+
+def group_norm(ctx: Context, x: Tensor, scale: Tensor, bias: Tensor, groups: int, epsilon: float) -> Tensor:
+    """[batch, channels, ...] normalised by groups of channels; scale and bias are per channel."""
+    return _per_channel(ctx, reshape_to(ctx, _grouped(ctx, x, groups, epsilon), x.shape), scale, bias)
 
 
 def _grouped(ctx: Context, x: Tensor, groups: int, epsilon: float) -> Tensor:

@@ -20,7 +20,7 @@ from webnn_translator.ops.windows import Span, rounded_up, spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
-__all__ = ["averaged", "pooled"]
+__all__ = ["averaged", "largest_of_windows", "pooled"]
 
 # The indices of a MaxPool take two nodes for each element of its window.
 _MOST_PLACES: Final = 256
@@ -112,6 +112,11 @@ def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
         x = padded(ctx, x, {2 + k: (span.begin, span.end) for k, span in enumerate(given)})
         spans = [replace(span, begin=0, end=max(0, span.end - old.end)) for span, old in zip(spans, given, strict=True)]
     return pooled(ctx, "averagePool2d", x, spans)
+
+
+def largest_of_windows(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
+    """MaxPool with the attributes of a node that may be of another kind."""
+    return pooled(ctx, "maxPool2d", x, _spans(ctx, node, x))
 
 
 @onnx_op("LpPool", since=2)
