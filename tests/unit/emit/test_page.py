@@ -177,6 +177,18 @@ def test_one_operator_again_and_again_is_no_block() -> None:
     assert found_in(builder.build({"y": h})) == []
 
 
+def test_equal_parts_side_by_side_are_no_layers() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", DataType.FLOAT32, (4, 4))
+    heads = []
+    for _ in range(3):
+        h: Value = x
+        for op in ("relu", "tanh", "abs", "neg", "exp", "sqrt"):
+            h = builder.op(op, h)
+        heads.append(h)
+    assert found_in(builder.build({"y": builder.op_many("concat", *heads, axis=0)[0]})) == []
+
+
 @pytest.mark.parametrize("shape", ["chain", "wide", "random", "blocks"])
 def test_boxes_never_touch_and_lines_go_down(node: str, shape: str) -> None:
     done = subprocess.run([node, str(LAYOUT), shape], capture_output=True, text=True, timeout=60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -58,7 +58,7 @@ class _Finder:
 
     def within(self, low: int, high: int) -> Iterator[Block]:
         """Turns in a range of places, largest repetition first, in order."""
-        best = _longest(self._signatures, low, high)
+        best = _longest(self._signatures, low, high, self._is_chain)
         if best is None:
             return
         start, period, turns, slack = best
@@ -70,6 +70,16 @@ class _Finder:
             first = start + turn * period
             yield Block(first, period, turn + 1, turns, self._title(first, period) or f"block {turn + 1}")
         yield from self.within(start + turns * period, high)
+
+    def _is_chain(self, start: int, period: int, turns: int) -> bool:
+        """Whether each turn takes something from the one before: heads side by side are no layers."""
+        before: set[str] = set()
+        for first in range(start, start + period * turns, period):
+            nodes = self.nodes[first : first + period]
+            if first > start and not any(name in before for node in nodes for name in node.inputs):
+                return False
+            before = {name for node in nodes for name in node.outputs}
+        return True
 
     def _cut(self, start: int, period: int, turns: int, shift: int) -> tuple[int, int, int]:
         """Where a person would cut: few values cross, and the names of a turn share much."""
@@ -132,7 +142,9 @@ def _signatures(graph: Graph) -> dict[str, int]:
     return found
 
 
-def _longest(signatures: list[int], low: int, high: int) -> tuple[int, int, int, int] | None:
+def _longest(
+    signatures: list[int], low: int, high: int, accept: Callable[[int, int, int], bool]
+) -> tuple[int, int, int, int] | None:
     """(start, period, turns, slack) of the repetition that covers most; `slack` places may also be the start."""
     best: tuple[int, int, int, int] | None = None
     covered = 0
@@ -144,8 +156,10 @@ def _longest(signatures: list[int], low: int, high: int) -> tuple[int, int, int,
                 continue
             turns = run // period + 1
             # Twice a period covers the same, so the shorter one, which comes first, stays.
-            if turns > 1 and turns * period > covered and len(set(signatures[place - run : place])) > 1:
+            start = place - run
+            is_longer = turns > 1 and turns * period > covered and len(set(signatures[start:place])) > 1
+            if is_longer and accept(start, period, turns):
                 covered = turns * period
-                best = (place - run, period, turns, run % period)
+                best = (start, period, turns, run % period)
             run = 0
     return best
