@@ -103,10 +103,14 @@ class UnsupportedOp(TranslateError):
 
     Attributes:
         refusals: every such node of the model, in order.
+        unexamined: names of nodes that read the result of a refused one: they may be refused as well.
     """
 
-    def __init__(self, refusals: Iterable[Refusal], *, opset: int | None = None) -> None:
+    def __init__(
+        self, refusals: Iterable[Refusal], *, opset: int | None = None, unexamined: Iterable[str] = ()
+    ) -> None:
         self.refusals = tuple(refusals)
+        self.unexamined = tuple(unexamined)
         first = self.refusals[0]
         if len(self.refusals) == 1:
             super().__init__(first.reason, node=first.node, op_type=first.op_type, opset=opset)
@@ -128,10 +132,21 @@ class DynamicShape(TranslateError):
 
     Attributes:
         missing: dimension name -> why its value is needed.
+        refusals: the nodes that need them, in order.
+        unexamined: names of nodes that read the result of one of these: they may need more.
     """
 
-    def __init__(self, missing: Mapping[str, str], *, opset: int | None = None) -> None:
+    def __init__(
+        self,
+        missing: Mapping[str, str],
+        *,
+        opset: int | None = None,
+        refusals: Iterable[Refusal] = (),
+        unexamined: Iterable[str] = (),
+    ) -> None:
         self.missing = dict(missing)
+        self.refusals = tuple(refusals)
+        self.unexamined = tuple(unexamined)
         flags = " ".join(f"--dim {name}=VALUE" for name in self.missing)
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in self.missing.items())
         super().__init__(f"dimensions without a value are needed; pass {flags}\n{reasons}", opset=opset)

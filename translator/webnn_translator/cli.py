@@ -10,6 +10,7 @@ import typer
 
 from webnn_runtime import __version__
 from webnn_runtime.cli.exits import ExitCode, Misuse
+from webnn_runtime.cli.options import DimSizes, MaxDimSizes, MinDimSizes, sizes_of
 from webnn_runtime.cli.report import Report, reporting, run_app
 from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
@@ -52,10 +53,7 @@ def convert(
             "-o", "--out", "--output", help="Folder to write; by default NAME-webnn here.", show_default=False
         ),
     ] = None,
-    dim: Annotated[
-        list[str] | None,
-        typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
-    ] = None,
+    dim: DimSizes = None,
     dims_file: Annotated[
         Path | None,
         typer.Option(
@@ -64,18 +62,8 @@ def convert(
             help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
         ),
     ] = None,
-    max_dim: Annotated[
-        list[str] | None,
-        typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
-    ] = None,
-    min_dim: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--min-dim",
-            metavar="NAME=VALUE",
-            help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
-        ),
-    ] = None,
+    max_dim: MaxDimSizes = None,
+    min_dim: MinDimSizes = None,
     int64: Annotated[
         str,
         typer.Option(
@@ -112,6 +100,9 @@ def convert(
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Nothing: clean-ups always run.", rich_help_panel=_OLD)
     ] = False,
+    list_ops: Annotated[
+        bool, typer.Option("--list-ops", help="List the ONNX operators that are translated, and leave.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -119,6 +110,9 @@ def convert(
     """Convert a model to a WebNN bundle, and check it against ONNX Runtime."""
     del version
     with reporting("webnn-convert", as_json=as_json, quiet=quiet) as report:
+        if list_ops:
+            _list_operators(report)
+            return
         if bool(model) == (model_id is not None):
             _misuse("pass one model: an .onnx file, a folder or a Hub id; --model_id is the same as the argument")
         if out is not None and output_parent_dir is not None:
@@ -131,10 +125,10 @@ def convert(
             _misuse(f"--int64 {int64}: keep or int32")
         named = model_id if model_id is not None else model
         options = ConvertOptions(
-            dims=_sizes("--dim", dim),
+            dims=sizes_of("--dim", dim),
             dims_file=dims_file,
-            max_dims=_sizes("--max-dim", max_dim),
-            min_dims=_sizes("--min-dim", min_dim),
+            max_dims=sizes_of("--max-dim", max_dim),
+            min_dims=sizes_of("--min-dim", min_dim),
             int64=int64,
             name=name,
             is_verified=not no_verify,
@@ -171,15 +165,18 @@ def _misuse(message: str) -> NoReturn:
     raise Misuse(message)
 
 
-def _sizes(flag: str, given: list[str] | None) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for text in given or []:
-        name, equals, value = text.partition("=")
-        if not name or not equals or not value.isascii() or not value.isdigit():
-            _misuse(f"{flag} {text}: write it as {flag} NAME=VALUE, for example {flag} sequence_length=128")
-        if sizes.setdefault(name, int(value)) != int(value):
-            _misuse(f"{flag} {name} is given twice, as {sizes[name]} and {value}; pass it once")
-    return sizes
+def _list_operators(report: Report) -> None:
+    from webnn_translator.catalogue import catalogue
+
+    entries = catalogue()
+    report.data["operators"] = [entry.record() for entry in entries]
+    report.note(
+        f"{len(entries)} operators: domain, name, opsets (with those that change its meaning), what is translated"
+    )
+    for entry in entries:
+        changes = f" ({', '.join(map(str, entry.changes))})" if entry.changes else ""
+        opsets = f"{entry.first}-{entry.last}{changes}"
+        report.result(f"{entry.domain:<13} {entry.op_type:<34} {opsets:<18} {entry.note}")
 
 
 def _tell(report: Report, done: Conversion) -> None:

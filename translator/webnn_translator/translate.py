@@ -151,6 +151,8 @@ class _Translation:
         self.claimed: dict[str, str] = {}
         self.unknown: set[str] = set()
         self.refusals: list[Refusal] = []
+        # Nodes that read the result of a refused one, which is all that is known of them.
+        self.unexamined: list[str] = []
         # The node whose body is being lowered: what is refused inside is refused of it.
         self.caller: tuple[str, str] | None = None
         self.functions = {(_domain(one.domain), one.name, one.overload): one for one in model.functions}
@@ -186,6 +188,8 @@ class _Translation:
 
     def _declare_inputs(self) -> None:
         for value in self.inputs:
+            if value.name in self.values or value.name in self.unknown:
+                raise InvalidModel(f"input '{value.name}' is declared twice")
             if not _is_tensor(value):
                 kind = str(value.type.WhichOneof("value")).removesuffix("_type")
                 self.refusals.append(Refusal(value.name, "input", f"it is of the type {kind}; WebNN has tensors only"))
@@ -281,8 +285,11 @@ class _Translation:
             what = str(exc) or type(exc).__name__
             self._refuse(proto, op_type, f"its inputs or attributes do not fit the operator: {what}")
         lacking = [name for name in proto.output if name and name not in self.values]
-        if lacking and refused == len(self.refusals) and not any(name in self.unknown for name in reads(proto)):
-            self._refuse(proto, op_type, f"its definition does not give output '{lacking[0]}'")
+        if lacking and refused == len(self.refusals):
+            if not any(name in self.unknown for name in reads(proto)):
+                self._refuse(proto, op_type, f"its definition does not give output '{lacking[0]}'")
+            elif self.caller is None:
+                self.unexamined.append(label_of(proto))
         self.unknown.update(lacking)
 
     def _apply(self, proto: onnx.NodeProto, domain: str) -> Sequence[OnnxValue | None] | None:
@@ -414,8 +421,8 @@ class _Translation:
             for refusal in self.refusals:
                 for dim in refusal.dims:
                     missing.setdefault(dim, f"node '{refusal.node}' ({refusal.op_type}): {refusal.reason}")
-            raise DynamicShape(missing, opset=opset)
-        raise UnsupportedOp(self.refusals, opset=opset)
+            raise DynamicShape(missing, opset=opset, refusals=self.refusals, unexamined=self.unexamined)
+        raise UnsupportedOp(self.refusals, opset=opset, unexamined=self.unexamined)
 
     def _finish(self, outputs: Sequence[str], int64: str) -> Translation:
         names = Names()

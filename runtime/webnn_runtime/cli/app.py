@@ -13,6 +13,7 @@ from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
 from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.exits import ExitCode
+from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.report import run_app
 from webnn_runtime.cli.verify import verify
@@ -20,7 +21,7 @@ from webnn_runtime.cli.verify import verify
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Look at a WebNN bundle, check it, run it. To make one: webnn-convert.",
+    help="Look at an ONNX file or a WebNN bundle, check it, run it. To make one: webnn-convert.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("verify")(verify)
 app.command("inspect")(inspect)
+app.command("explain")(explain)
 app.command("embed")(embed)
 app.command("classify")(classify)
 app.command("conformance")(conformance)

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from webnn_runtime.cli.exits import ExitCode, Misuse, exit_code_of
 from webnn_runtime.format.errors import WebnnError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["Report", "reporting", "run_app"]
 
@@ -48,6 +51,11 @@ class Report:
         """A line that explains the answer; on stdout, left out when quiet."""
         if not self._as_json and not self._quiet:
             self._out.print(text, markup=False, style=style)
+
+    def table(self, table: Table) -> None:
+        """A table that explains the answer; on stdout, left out when quiet."""
+        if not self._as_json and not self._quiet:
+            self._out.print(table)
 
     def note(self, text: str) -> None:
         """What is going on; on stderr, left out when quiet."""

@@ -18,7 +18,7 @@ from webnn_runtime.format.errors import FormatError
 from webnn_translator.external import ExternalFiles
 from webnn_translator.sources.skeleton import skeleton
 
-__all__ = ["read_onnx"]
+__all__ = ["parse_onnx", "read_onnx"]
 
 # protobuf itself cannot hold more; larger models keep their values in external files.
 _MAX_FILE_BYTES: Final = 2**31 - 1
@@ -36,6 +36,22 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         FormatError: the file is no ONNX model, or its tensors are not what they state.
         FileNotFoundError: there is no such file.
     """
+    model = parse_onnx(path)
+    files = ExternalFiles(path)
+    held = len(model.graph.initializer)
+    for position, tensor in enumerate(_tensors(model, path)):
+        # The initializers of the whole graph come first; they stay outside, everything else is small.
+        _complete(tensor, path, files, stays=position < held)
+    return model
+
+
+def parse_onnx(path: Path) -> onnx.ModelProto:
+    """The model at `path` as the file states it: no tensor is checked, no other file is read.
+
+    Raises:
+        FormatError: the file is no ONNX model.
+        FileNotFoundError: there is no such file.
+    """
     size = path.stat().st_size
     if size > _MAX_FILE_BYTES:
         raise FormatError(
@@ -50,11 +66,6 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     # Almost any bytes are some protobuf message: a model is one that says so.
     if not model.HasField("graph") or not model.opset_import or not model.graph.output:
         raise FormatError("not an ONNX model: it has no graph, no opset or no outputs", path=str(path))
-    files = ExternalFiles(path)
-    held = len(model.graph.initializer)
-    for position, tensor in enumerate(_tensors(model, path)):
-        # The initializers of the whole graph come first; they stay outside, everything else is small.
-        _complete(tensor, path, files, stays=position < held)
     return model
 
 
