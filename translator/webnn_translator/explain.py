@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from webnn_translator._errors import DynamicShape, Refusal, UnsupportedOp
@@ -111,7 +110,6 @@ def explain(
     dims: Mapping[str, int] | None = None,
     max_dims: Mapping[str, int] | None = None,
     min_dims: Mapping[str, int] | None = None,
-    base_dir: Path | None = None,
 ) -> Explanation:
     """Try to translate a model, and group what stands in the way.
 
@@ -120,7 +118,7 @@ def explain(
     """
     count = len(model.graph.node)
     try:
-        translation = translate(model, base_dir=base_dir, dims=dims, max_dims=max_dims, min_dims=min_dims)
+        translation = translate(model, dims=dims, max_dims=max_dims, min_dims=min_dims)
     except (UnsupportedOp, DynamicShape) as exc:
         return Explanation(None, exc, _grouped(exc.refusals), exc.unexamined, count)
     return Explanation(translation, None, (), (), count)

@@ -41,7 +41,7 @@ def explain(
         with open_source(model) as source:
             # What files and metadata say of dimensions counts here as it does for a conversion.
             given = {name: one.size for name, one in gather_dims(source.model, source.file, dims, None).items()}
-            found = explain_model(source.model, dims=given, max_dims=high, min_dims=low, base_dir=source.file.parent)
+            found = explain_model(source.model, dims=given, max_dims=high, min_dims=low)
             report.data.update(model=source.file_name, **found.record())
         _show(report, found)
         if isinstance(found.error, DynamicShape):

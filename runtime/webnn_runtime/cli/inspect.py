@@ -38,7 +38,7 @@ def inspect(
             raise FileNotFoundError(f"{path}: there is no such file or folder; pass an ONNX file or a bundle")
         onnx_file = _onnx_file(found)
         if onnx_file is not None:
-            from webnn_translator.summary import summarise
+            from webnn_translator.sources.summary import summarise
 
             report.data.update(summarise(onnx_file))
             _show_model(report)
