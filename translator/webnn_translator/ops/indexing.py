@@ -11,6 +11,7 @@ from webnn_translator.carried import keep_inside
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
+from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import expand_to, reshape_to, transposed
 from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
@@ -128,9 +129,17 @@ def gather_nd_before_12(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("GatherND", since=12)
 def gather_nd(ctx: Context, node: OnnxNode) -> Tensor:
     """The same with leading batch dimensions."""
-    if node.integer("batch_dims", 0) != 0:
-        raise Refused("batch_dims other than 0 has no WebNN counterpart")
-    return _gather_nd(ctx, node.input(0), node.input(1))
+    data, indices, shared = node.input(0), node.input(1), node.integer("batch_dims", 0)
+    if shared == 0:
+        return _gather_nd(ctx, data, indices)
+    if not 0 <= shared < min(data.rank, indices.rank):
+        raise Refused(f"batch_dims is {shared} for {data} and {indices}; the model is not valid")
+    # The place in each batch dimension becomes a column of the indices.
+    places = convert(ctx, indices, Elem.INT64)
+    columns = [positions(indices.shape[axis], axis, indices.rank) for axis in range(shared)]
+    wide = [ctx.full(expand_to(ctx, column, (*indices.shape[:-1], 1))) for column in columns]
+    whole = ctx.emit.concat([*wide, ctx.full(places)], indices.rank - 1)
+    return ctx.computed(data.elem, "gatherND", ctx.full(data), whole)
 
 
 def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
@@ -169,63 +178,17 @@ def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...
     return expand_to(ctx, reshape_to(ctx, core, (*spread, *rest)), (*shape, *rest))
 
 
-@onnx_op("Scatter", since=9)
-@onnx_op("ScatterElements", since=11)
-def scatter_elements_before_16(ctx: Context, node: OnnxNode) -> Tensor:
-    """Single elements replaced along one axis."""
-    return _scatter_elements(ctx, node)
-
-
-@onnx_op("ScatterElements", since=16)
-def scatter_elements(ctx: Context, node: OnnxNode) -> Tensor:
-    """The same; a reduction has no WebNN counterpart."""
-    _refuse_reduction(node)
-    return _scatter_elements(ctx, node)
-
-
-def _scatter_elements(ctx: Context, node: OnnxNode) -> Tensor:
-    data, indices, updates = (node.input(index) for index in range(3))
-    axis = ctx.axis(node.integer("axis", 0), data.rank)
-    if any(not ctx.same(a, b) for k, (a, b) in enumerate(zip(data.shape, indices.shape, strict=True)) if k != axis):
-        raise Refused(f"indices {indices} are smaller than the data {data}; WebNN wants equal sizes off the axis")
-    operands = [ctx.full(tensor) for tensor in (data, indices, updates)]
-    return ctx.computed(data.elem, "scatterElements", *operands, axis=axis)
-
-
-@onnx_op("ScatterND", since=11)
-def scatter_nd_before_16(ctx: Context, node: OnnxNode) -> Tensor:
-    """Slices replaced at index tuples."""
-    operands = [ctx.full(node.input(index)) for index in range(3)]
-    return ctx.computed(node.input(0).elem, "scatterND", *operands)
-
-
-@onnx_op("ScatterND", since=16)
-def scatter_nd(ctx: Context, node: OnnxNode) -> Tensor:
-    """The same; a reduction has no WebNN counterpart."""
-    _refuse_reduction(node)
-    return scatter_nd_before_16(ctx, node)
-
-
-def _refuse_reduction(node: OnnxNode) -> None:
-    reduction = node.text("reduction", "none")
-    if reduction != "none":
-        raise Refused(f"reduction '{reduction}' has no WebNN counterpart")
-
-
 @onnx_op("OneHot", since=9)
 def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     """One of two values, by whether the position is the index."""
     indices, depth, values = (node.input(index) for index in range(3))
-    count = (
-        ctx.integer(depth, "depth") if not depth.elem.is_float else int(ctx.constant(depth, "depth").reshape(())[()])
-    )
+    count = int(ctx.constant(depth, "depth").reshape(())[()]) if depth.elem.is_float else ctx.dims(depth, "depth")[0]
     axis = node.integer("axis", -1)
     axis = ctx.axis(axis, indices.rank + 1)
-    pair = ctx.constant(values, "values")
-    off, on = (ctx.known(pair[k].reshape(())) for k in range(2))
+    off, on = (reshape_to(ctx, slice_of(ctx, values, {0: (k, 1, 1)}), ()) for k in range(2))
     if indices.elem is not Elem.INT64:
         indices = convert(ctx, indices, Elem.INT64)
-    size = ctx.scalar(count, Elem.INT64)
+    size = Formula(ctx, Elem.INT64).size(count)
     # Negative indices count from the end.
     negative = ctx.elementwise("lesser", indices, ctx.scalar(0, Elem.INT64), elem=Elem.BOOL)
     indices = ctx.elementwise("where", negative, ctx.elementwise("add", indices, size), indices, elem=Elem.INT64)

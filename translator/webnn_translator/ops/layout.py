@@ -269,15 +269,6 @@ def tile(ctx: Context, node: OnnxNode) -> Tensor:
     return ctx.tensor(ctx.emit.op("tile", ctx.full(x), repetitions=repeats), x.elem)
 
 
-@onnx_op("Trilu", since=14)
-def trilu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Upper or lower triangle, counted from diagonal k."""
-    x, diagonal = node.input(0), node.optional(1)
-    k = 0 if diagonal is None else ctx.integer(diagonal, "k")
-    upper = node.integer("upper", 1) == 1
-    return ctx.computed(x.elem, "triangular", ctx.full(x), upper=upper, diagonal=k)
-
-
 @onnx_op("DepthToSpace")
 def depth_to_space(ctx: Context, node: OnnxNode) -> Tensor:
     """Channels to blocks of pixels, in one of two orders."""
