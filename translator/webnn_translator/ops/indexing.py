@@ -197,3 +197,19 @@ def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     places = Tensor(Elem.INT64, (count,) + (1,) * trailing, Affine(0, (1,) + (0,) * trailing))
     hit = ctx.elementwise("equal", wide, places, elem=Elem.BOOL)
     return ctx.elementwise("where", hit, on, off, elem=values.elem)
+
+
+@onnx_op("ReverseSequence", since=10)
+def reverse_sequence(ctx: Context, node: OnnxNode) -> Tensor:
+    """The first elements of each row in reverse order; how many, each row says for itself."""
+    x, lengths = node.input(0), node.input(1)
+    time, batch = node.integer("time_axis", 0), node.integer("batch_axis", 1)
+    if x.rank < 2 or {time, batch} != {0, 1} or lengths.rank != 1:
+        raise Refused(f"time axis {time} and batch axis {batch} of {x} with {lengths}; the model is not valid")
+    ints = Formula(ctx, Elem.INT64)
+    place = positions(x.shape[time], time, x.rank)
+    shape = [lengths.shape[0] if axis == batch else 1 for axis in range(x.rank)]
+    length = reshape_to(ctx, convert(ctx, lengths, Elem.INT64), shape)
+    mirrored = ints("sub", ints("sub", length, 1), place)
+    source = expand_to(ctx, ints("where", ints("lesser", place, length), mirrored, place), x.shape)
+    return ctx.computed(x.elem, "gatherElements", ctx.full(x), ctx.full(source), axis=time)

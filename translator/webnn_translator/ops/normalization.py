@@ -6,7 +6,12 @@ from webnn_runtime.format.dims import Dim, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
+from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import expand_to, reshape_to
+from webnn_translator.ops.pool import pooled
+from webnn_translator.ops.shape import convert
+from webnn_translator.ops.slicing import padded
+from webnn_translator.ops.windows import Span
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -102,11 +107,27 @@ def batch_normalization_before_14(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 @onnx_op("BatchNormalization", since=14)
-def batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
-    """The same; `training_mode` has to be 0."""
-    if node.integer("training_mode", 0) != 0:
-        raise Refused("training_mode is 1; only inference can be translated")
-    return _batch_normalization(ctx, node)
+def batch_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
+    """The same; with `training_mode` by the data's own mean and variance, which also move the stored ones."""
+    if node.integer("training_mode", 0) == 0:
+        return [_batch_normalization(ctx, node)]
+    x, scale, bias, *stored = (node.input(index) for index in range(5))
+    axis = 1 if x.rank > 1 else 0
+    axes = tuple(k for k in range(x.rank) if k != axis)
+    f = Formula(ctx, x.elem)
+    wide = f.reduce("reduceMean", x, axes, keep=True)
+    centred = f("sub", x, wide)
+    variance = f.reduce("reduceMean", f("mul", centred, centred), axes)
+    mean = reshape_to(ctx, wide, variance.shape)
+    operands = [ctx.full(tensor) for tensor in (x, mean, variance, scale, bias)]
+    epsilon, momentum = node.number("epsilon", 1e-5), node.number("momentum", 0.9)
+    made = ctx.computed(x.elem, "batchNormalization", *operands, axis=axis, epsilon=epsilon)
+    moved: list[Tensor | None] = []
+    for old, new in zip(stored, (mean, variance), strict=True):
+        # Kept in a type of their own since version 14.
+        g = Formula(ctx, old.elem)
+        moved.append(g("add", g("mul", old, momentum), g("mul", convert(ctx, new, old.elem), 1 - momentum)))
+    return [made, *moved]
 
 
 def _batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
@@ -178,3 +199,18 @@ def lp_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     is_zero = ctx.elementwise("equal", norm, zero)
     safe = ctx.elementwise("where", is_zero, ctx.scalar(1, x.elem), norm, elem=x.elem)
     return ctx.elementwise("div", x, safe)
+
+
+@onnx_op("LRN")
+def lrn(ctx: Context, node: OnnxNode) -> Tensor:
+    """X divided by a power of what neighbouring channels hold in the mean of squares."""
+    x, size = node.input(0), node.integer("size")
+    alpha, beta, bias = node.number("alpha", 1e-4), node.number("beta", 0.75), node.number("bias", 1.0)
+    if x.rank < 2 or size < 1:
+        raise Refused(f"the input is {x} and the size {size}; the model is not valid")
+    f = Formula(ctx, x.elem)
+    square = reshape_to(ctx, f("mul", x, x), (x.shape[0], 1, x.shape[1], product(list(x.shape[2:]))))
+    # Channels beyond the first and the last count as 0, so the mean is over `size` everywhere.
+    square = padded(ctx, square, {2: ((size - 1) // 2, size // 2)})
+    mean = reshape_to(ctx, pooled(ctx, "averagePool2d", square, (Span(size), Span(1))), x.shape)
+    return f("div", x, f("pow", f("add", f("mul", mean, alpha), bias), beta))

@@ -79,7 +79,7 @@ def _along_axis(ctx: Context, data: Tensor, indices: Tensor, updates: Tensor, ax
     known = ctx.array(indices)
     if known is not None and data.is_static:
         sizes = [dim for dim in data.shape if isinstance(dim, int)]
-        coordinates = list(np.indices(known.shape))
+        coordinates: list[Array] = list(np.indices(known.shape))
         coordinates[axis] = np.where(known < 0, known + sizes[axis], known)
         flat = np.ravel_multi_index(tuple(coordinate.reshape(-1) for coordinate in coordinates), tuple(sizes))
         count = math.prod(sizes)
