@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::ops::{self, Attribute, Attributes};
-use engine::plan::{BuildError, DataType, DimId, Plan, PlanBuilder, RunError, Token, ValueId};
+use engine::plan::{Batch, BuildError, DataType, DimId, Plan, PlanBuilder, RunError, Token, ValueId};
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -83,6 +83,14 @@ impl PyPlanBuilder {
         let kinds: Vec<(DataType, &[DimId])> = results.iter().map(|(dtype, shape)| (*dtype, &shape[..])).collect();
         let made = self.builder()?.step(kind, &operands, &named_attributes, &kinds).map_err(refused)?;
         Ok(made.into_iter().map(|value| self.keep(value)).collect())
+    }
+
+    /// Lets runs be cut along a name: which inputs have items, and the dimension that is the rows of one item.
+    fn batch(&mut self, name: &str, inputs: Vec<bool>, rows: usize) -> PyResult<()> {
+        let found = self.names.iter().position(|known| known == name);
+        let name = found.ok_or_else(|| PyValueError::new_err(format!("dimension '{name}' is not a name")))?;
+        let rows = self.shape(&[rows])?[0];
+        self.builder()?.batch(Batch { name, inputs, rows }).map_err(refused)
     }
 
     /// The finished plan; this builder is empty then. `budget` bounds the bytes for values of each run.

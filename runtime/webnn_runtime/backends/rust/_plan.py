@@ -13,8 +13,9 @@ from webnn_runtime.backends.rust._calls import Call
 from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.binding import concrete_shape
-from webnn_runtime.format.dims import Dim, rebuild
+from webnn_runtime.format.dims import Dim, product, rebuild
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
+from webnn_runtime.passes.batch import find_items
 from webnn_runtime.reference import evaluate
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class _Cutter:
         self._names = tuple(graph.dims)
         self._lowering = lowering
         self._last_reads = last_reads
+        self._items = find_items(graph)
         self._start()
 
     def _start(self) -> None:
@@ -148,10 +150,24 @@ class _Cutter:
         """Close the plan of what was collected before the call of this number."""
         makes = [value for value in self._made if self._last_reads.get(value, -1) >= index]
         if makes:
+            self._allow_chunks(makes)
             plan = self._builder.build([self._values[value] for value in makes])
             kinds = {value: self._lowering.types[value] for value in makes}
             self.found.append(NativeSegment(plan, self._names, tuple(self._reads), kinds, self._calls))
         self._start()
+
+    def _allow_chunks(self, makes: list[str]) -> None:
+        """Let the plan be cut along the batch, if every result has items and every input has items or is free."""
+        items = self._items
+        if items is None or not items.values.issuperset(makes):
+            return
+        if not (items.values | items.free).issuperset(self._reads):
+            return
+        # The rows of an item: numbers of it in the largest input, which are tokens where those are its ids.
+        shapes = [self._lowering.types[value].shape[1:] for value in self._reads if value in items.values]
+        if shapes:
+            rows = product(max(shapes, key=len))
+            self._builder.batch(items.name, [value in items.values for value in self._reads], self._dim(rows))
 
     def _build(self, call: Call) -> None:
         types = self._lowering.types

@@ -6,6 +6,7 @@ use super::arena::Arenas;
 use super::dims::{DimId, Dims, Token};
 use super::error::BuildError;
 use super::run::{Layouts, Plan};
+use super::split::Batch;
 use super::value::{DataType, Owner, Storage, Value, ValueId, ValueType};
 use super::{Program, Step};
 use crate::Engine;
@@ -18,12 +19,13 @@ pub struct PlanBuilder {
     values: Vec<Value>,
     steps: Vec<Step>,
     inputs: Vec<ValueId>,
+    batch: Option<Batch>,
 }
 
 impl PlanBuilder {
     /// A plan over `names` named dimensions, known by their index.
     pub fn new(engine: Arc<Engine>, names: usize) -> Self {
-        Self { engine, dims: Dims::new(names), values: Vec::new(), steps: Vec::new(), inputs: Vec::new() }
+        Self { engine, dims: Dims::new(names), values: Vec::new(), steps: Vec::new(), inputs: Vec::new(), batch: None }
     }
 
     /// A dimension; the same one for the same tokens.
@@ -113,6 +115,21 @@ impl PlanBuilder {
         Ok(results)
     }
 
+    /// Lets runs be cut into chunks of whole items. The caller has proven that each item of a result depends on the same
+    /// item of the inputs alone, and on nothing that depends on the number of items.
+    ///
+    /// # Errors
+    ///
+    /// There is no such name or dimension.
+    pub fn batch(&mut self, batch: Batch) -> Result<(), BuildError> {
+        self.fixed(batch.rows)?;
+        if batch.name >= self.dims.names() {
+            return Err(BuildError::Value(format!("name {} of {}", batch.name, self.dims.names())));
+        }
+        self.batch = Some(batch);
+        Ok(())
+    }
+
     /// The finished plan. Its runs use at most `budget` bytes for values each, where that is given.
     ///
     /// # Errors
@@ -151,9 +168,15 @@ impl PlanBuilder {
                 value.storage = Storage::Constant(None);
             }
         }
-        let Self { engine, dims, values, steps, inputs } = self;
+        let Self { engine, dims, values, steps, inputs, batch } = self;
+        if let Some(batch) = batch.as_ref().filter(|batch| batch.inputs.len() != inputs.len()) {
+            let message =
+                format!("{} inputs are said to have items or not; there are {}", batch.inputs.len(), inputs.len());
+            return Err(BuildError::Value(message));
+        }
+        let alone = Engine::new(*engine.kernels(), 1);
         let program = Program { dims, values, roots, steps, inputs, outputs: own, last_uses };
-        Ok(Plan { engine, program, budget, layouts: Layouts::default(), arenas: Arenas::default() })
+        Ok(Plan { engine, alone, program, batch, budget, layouts: Layouts::default(), arenas: Arenas::default() })
     }
 
     fn value(&mut self, dtype: DataType, shape: &[DimId], storage: Storage) -> Result<ValueId, BuildError> {

@@ -43,6 +43,11 @@ impl Dims {
         Self { names, ..Self::default() }
     }
 
+    /// How many names a run has to bind.
+    pub(crate) fn names(&self) -> usize {
+        self.names
+    }
+
     /// How many expressions there are.
     pub(crate) fn count(&self) -> usize {
         self.programs.len()

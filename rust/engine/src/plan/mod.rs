@@ -10,6 +10,7 @@ mod dims;
 mod error;
 mod layout;
 mod run;
+mod split;
 mod value;
 
 pub use builder::PlanBuilder;
@@ -17,6 +18,7 @@ pub(crate) use dims::Dims;
 pub use dims::{DimId, Token};
 pub use error::{BuildError, RunError};
 pub use run::Plan;
+pub use split::Batch;
 pub use value::{DataType, Owner, ValueId, ValueType};
 
 use crate::ops::Op;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arena::Arenas;
 use super::layout::{Layout, Source, StepLayout};
+use super::split::{self, Batch};
 use super::value::Storage;
 use super::{Program, RunError, Step};
 use crate::Engine;
@@ -17,7 +18,11 @@ const LAYOUTS_KEPT: usize = 64;
 /// A graph, ready to run from any number of threads at once.
 pub struct Plan {
     pub(super) engine: Arc<Engine>,
+    /// The same kernels on the calling thread alone, for chunks.
+    pub(super) alone: Engine,
     pub(super) program: Program,
+    /// Along which dimension a run may be cut.
+    pub(super) batch: Option<Batch>,
     /// Bytes that the values of a run may take.
     pub(super) budget: Option<usize>,
     pub(super) layouts: Layouts,
@@ -86,15 +91,80 @@ impl Plan {
     /// An array has the wrong size, a dimension no valid value, or the run needs more memory than it may use. The
     /// results then hold anything. A panic of a step is such an error too.
     pub fn run(&self, names: &[i64], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), RunError> {
-        let layout = self.layouts.get(&self.program, names)?;
-        self.check(&layout, inputs, outputs)?;
+        let Some((batch, items, count)) = self.chunks(names)? else {
+            let layout = self.layouts.get(&self.program, names)?;
+            return self.run_on(&self.engine, &layout, inputs, outputs);
+        };
+        self.check(&*self.layouts.get(&self.program, names)?, inputs, outputs)?;
+        let mut chunks = Vec::with_capacity(count);
+        let sizes: Vec<usize> = outputs.iter().map(|output| output.len()).collect();
+        let mut rest: Vec<&mut [u8]> = outputs.iter_mut().map(|output| &mut **output).collect();
+        for index in 0..count {
+            let (first, last) = (split::start(items, count, index), split::start(items, count, index + 1));
+            let mut own = Vec::with_capacity(inputs.len());
+            for (input, has_items) in inputs.iter().zip(&batch.inputs) {
+                own.push(if *has_items { &input[split::range(input.len(), items, first, last)?] } else { input });
+            }
+            let mut results = Vec::with_capacity(rest.len());
+            for (output, size) in rest.iter_mut().zip(&sizes) {
+                let range = split::range(*size, items, first, last)?;
+                let (result, after) = std::mem::take(output).split_at_mut(range.len());
+                *output = after;
+                results.push(result);
+            }
+            let mut names = names.to_vec();
+            names[batch.name] = (last - first) as i64;
+            chunks.push((names, own, results));
+        }
+        let failed = Mutex::new(None);
+        self.engine.pool.for_each(chunks, |(names, inputs, mut outputs)| {
+            let layout = self.layouts.get(&self.program, &names);
+            let done = layout.and_then(|layout| self.run_on(&self.alone, &layout, &inputs, &mut outputs));
+            if let Err(error) = done {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// The batch, its number of items, and how many chunks to cut it into; `None` where it is run whole.
+    fn chunks(&self, names: &[i64]) -> Result<Option<(&Batch, usize, usize)>, RunError> {
+        let Some(batch) = &self.batch else { return Ok(None) };
+        let Some(items) = names.get(batch.name).and_then(|items| usize::try_from(*items).ok()) else {
+            return Ok(None);
+        };
+        let rows = self.layouts.get(&self.program, names)?.dims[batch.rows.0 as usize];
+        let mut count = split::chunks(items, usize::try_from(rows).unwrap_or(usize::MAX), self.engine.threads());
+        // As many chunks as the memory they may use together asks for.
+        while let Some(allowed) = self.budget.filter(|_| count < items) {
+            let mut own = names.to_vec();
+            own[batch.name] = items.div_ceil(count.max(1)) as i64;
+            let running = self.engine.threads().min(count);
+            let needed = self.layouts.get(&self.program, &own)?.bytes;
+            if needed.saturating_mul(running) <= allowed {
+                break;
+            }
+            count = count.saturating_mul(2).clamp(2, items);
+        }
+        Ok((count > 1).then_some((batch, items, count)))
+    }
+
+    /// All steps, on one thread or on all.
+    fn run_on(
+        &self,
+        engine: &Engine,
+        layout: &Layout,
+        inputs: &[&[u8]],
+        outputs: &mut [&mut [u8]],
+    ) -> Result<(), RunError> {
+        self.check(layout, inputs, outputs)?;
         if let Some(allowed) = self.budget.filter(|allowed| layout.bytes > *allowed) {
             return Err(RunError::Memory { needed: layout.bytes, allowed });
         }
         self.arenas.with(self.engine.threads() + 1, |arena| {
             let memory = arena.bytes(layout.bytes);
             for (step, place) in self.program.steps.iter().zip(&layout.steps) {
-                let attempt = || self.step(step, place, &layout, memory, inputs, outputs);
+                let attempt = || self.step(engine, step, place, layout, memory, inputs, outputs);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return Err(error.in_step(&step.op.label())),
@@ -128,8 +198,10 @@ impl Plan {
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments)] // the parts of one run, borrowed apart
     fn step(
         &self,
+        engine: &Engine,
         step: &Step,
         place: &StepLayout,
         layout: &Layout,
@@ -181,7 +253,7 @@ impl Plan {
             let dtype = self.program.values[value.0 as usize].dtype;
             operands.push(Tensor { dtype, shape: layout.shape(*value), data, is_present: true });
         }
-        let mut context = Context { engine: &self.engine, in_place: place.in_place, scratch, dims: &layout.dims };
+        let mut context = Context { engine, in_place: place.in_place, scratch, dims: &layout.dims };
         step.op.run(&operands, &mut results, &mut context)
     }
 }
