@@ -48,6 +48,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/ again
 	$(BIN)/python scripts/generate_docs.py
 	$(BIN)/python scripts/generate_stubs.py
 	$(BIN)/python scripts/generate_operator_limits.py
+	$(BIN)/python scripts/onnx_coverage.py
 
 golden: $(VENV)/.dev ## write the expected files of tests/golden again; review the diff
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
