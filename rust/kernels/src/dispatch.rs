@@ -13,6 +13,8 @@ use crate::{Activation, Function, Rows, RowsMut};
 pub enum Isa {
     /// Plain loops: what every other table is tested against, and what runs on other CPUs.
     Scalar,
+    /// NEON, which every 64-bit ARM has.
+    Neon,
     /// AVX2 with fused multiply-add.
     Avx2,
     /// AVX-512 F.
@@ -21,12 +23,13 @@ pub enum Isa {
 
 impl Isa {
     /// All of them, plainest first.
-    pub const ALL: [Isa; 3] = [Isa::Scalar, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Neon, Isa::Avx2, Isa::Avx512];
 
     /// The name used in the environment variable, in reports and from Python.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
         }
@@ -80,8 +83,10 @@ impl Kernels {
             Isa::Avx2 => arch::x86_64::avx2::kernels(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => arch::x86_64::avx512::kernels(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => None,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => arch::aarch64::neon::kernels(),
+            #[allow(unreachable_patterns)]
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! [`arch`]. A kernel asserts the lengths it relies on; whoever takes numbers from outside checks them before calling.
 //!
 //! Each output element is summed in one fixed order that depends on nothing but the inner dimension, so a row has the
-//! same bits alone, among other rows, and on any number of threads. The AVX2 and AVX-512 tables share their
+//! same bits alone, among other rows, and on any number of threads. The NEON, AVX2 and AVX-512 tables share their
 //! algorithms, sixteen lanes wide, and agree bit for bit; the scalar table is the definition they are tested against.
 
 #[deny(unsafe_code)]

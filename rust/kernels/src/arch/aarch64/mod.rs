@@ -1,0 +1,3 @@
+//! The lanes and the table of AArch64.
+
+pub mod neon;
