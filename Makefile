@@ -12,7 +12,7 @@ NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.r
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench conformance docs golden fuzz browser-test clean
+.PHONY: help demo test sanitize arm-test lint bench conformance docs golden fuzz browser-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,17 @@ demo: $(VENV)/.models $(VENV)/.native ## convert, verify and run the real all-Mi
 test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
 	$(CARGO) test --quiet $(WORKSPACE)
 	$(BIN)/python -m pytest
+
+# The stable compiler has the sanitizer behind this variable; doc tests and examples have nothing unsafe of their own.
+sanitize: ## run the Rust tests of the kernels and the engine under the address sanitizer
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --quiet --manifest-path rust/Cargo.toml \
+		--package webnn-kernels-kernels --package webnn-kernels-engine --target $(shell rustc -vV | sed -n 's/^host: //p') --lib --tests
+
+# Debian: rustup target add aarch64-unknown-linux-gnu; apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+arm-test: ## run the tests of the kernels on an emulated 64-bit ARM
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' \
+		$(CARGO) test --quiet --manifest-path rust/Cargo.toml --package webnn-kernels-kernels --target aarch64-unknown-linux-gnu
 
 lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and the Rust code
 	$(BIN)/ruff check .
