@@ -12,6 +12,7 @@ from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
 from webnn_translator.given_dims import GivenDim, gather_dims
 from webnn_translator.sources import open_source
+from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.translate import Translation, translate
 from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
 
@@ -142,7 +143,8 @@ def convert_model(
             int64=chosen.int64,
             name=chosen.name or source.name,
         )
-        for remark in (*translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
+        stale = cross_check(source.model, translation.values)
+        for remark in (*stale, *translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(

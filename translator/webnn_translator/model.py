@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,6 +14,7 @@ from webnn_translator._errors import InvalidModel, UnsupportedOpset
 __all__ = [
     "NEWEST_OPSET",
     "OLDEST_OPSET",
+    "check_names",
     "check_text",
     "live_nodes",
     "opset_versions",
@@ -75,6 +77,23 @@ def _node_names(nodes: Iterable[onnx.NodeProto]) -> Iterable[str]:
             yield attribute.name
             if attribute.HasField("g"):
                 yield from _graph_names(attribute.g)
+
+
+def check_names(graph: onnx.GraphProto) -> None:
+    """Inputs and initializers are named, each once among its kind; an input that is both has a default.
+
+    Raises:
+        InvalidModel: one is not; which of two values counts would be a guess.
+    """
+    for what, names in (
+        ("input", [value.name for value in graph.input]),
+        ("initializer", [tensor.name for tensor in graph.initializer]),
+    ):
+        if "" in names:
+            raise InvalidModel(f"an {what} has no name; every one needs its own")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise InvalidModel(f"{what} '{twice[0]}' occurs twice")
 
 
 def reads(node: onnx.NodeProto) -> Iterable[str]:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from webnn_runtime.format.builder import Value
+from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
@@ -31,6 +32,7 @@ from webnn_translator.initializers import elem_of, read_tensor
 from webnn_translator.model import (
     NEWEST_OPSET,
     OLDEST_OPSET,
+    check_names,
     check_text,
     label_of,
     live_nodes,
@@ -67,6 +69,7 @@ class Translation:
         dims: named dimensions that stayed free.
         source_types: graph inputs and outputs whose ONNX type WebNN lacks -> that type.
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
+        values: ONNX value name -> its type and shape, of every tensor that was met.
         notes: facts a user of the graph should know.
     """
 
@@ -77,6 +80,7 @@ class Translation:
     dims: tuple[NamedDim, ...]
     source_types: Mapping[str, Elem]
     mappings: Mapping[str, str]
+    values: Mapping[str, tuple[Elem, tuple[Dim, ...]]]
     notes: tuple[str, ...]
 
     @property
@@ -110,6 +114,7 @@ def translate(
         TranslateError: it cannot be expressed; the leaf says why.
     """
     check_text(model)
+    check_names(model.graph)
     versions = opset_versions(model)
     tensors = [value for value in _declared_inputs(model) if _is_tensor(value)]
     table = DimTable(tensors, dims or {}, max_dims or {}, min_dims or {})
@@ -464,8 +469,9 @@ class _Translation:
             if (origin := self.emit.origins.get(name)) is not None and origin in self.initializers
         }
         described = self.table.describe(graph.dims, self.ctx.derived)
+        values = {name: (one.elem, one.shape) for name, one in self.values.items() if isinstance(one, Tensor)}
         return Translation(
-            graph, kept_inputs, output_names, weight_names, described, source_types, mappings, tuple(notes)
+            graph, kept_inputs, output_names, weight_names, described, source_types, mappings, values, tuple(notes)
         )
 
 

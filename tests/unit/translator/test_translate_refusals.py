@@ -236,3 +236,17 @@ def test_a_mutated_model_gives_an_answer_or_one_of_our_errors() -> None:
             if model is not None:
                 with contextlib.suppress(WebnnError):
                     translate(model)
+
+
+def test_names_of_inputs_and_initializers_are_there_and_occur_once(build) -> None:
+    model = build([N("Add", ["x", "c"], ["y"])], INPUT, constants={"c": np.ones(3, F)})
+    model.graph.initializer.append(model.graph.initializer[0])
+    with pytest.raises(InvalidModel, match="initializer 'c' occurs twice"):
+        translate(model)
+    model = build([N("Relu", ["x"], ["y"])], INPUT)
+    model.graph.input.append(model.graph.input[0])
+    with pytest.raises(InvalidModel, match="input 'x' occurs twice"):
+        translate(model)
+    model.graph.input[1].name = ""
+    with pytest.raises(InvalidModel, match="an input has no name"):
+        translate(model)
