@@ -1,18 +1,20 @@
 //! Element by element: arithmetic of two operands. Integers are exact and wrap.
 
-use super::broadcast::Broadcast;
-use super::numbers::{Element, narrow, widen};
+use super::map::zip;
+use super::numbers::{narrow, widen};
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind { name: "add", types: Types::ALL, make: add },
+    Kind { name: "div", types: Types::ALL, make: div },
+    Kind { name: "max", types: Types::ALL, make: max },
+    Kind { name: "min", types: Types::ALL, make: min },
     Kind { name: "mul", types: Types::ALL, make: mul },
+    Kind { name: "pow", types: Types::ALL, make: pow },
+    Kind { name: "prelu", types: Types::ALL, make: prelu },
     Kind { name: "sub", types: Types::ALL, make: sub },
 ];
-
-/// Elements that one thread computes in a few microseconds.
-const ELEMENTS_PER_PIECE: usize = 1 << 16;
 
 /// A function of two operands, of one type and one formula.
 struct Binary {
@@ -49,21 +51,21 @@ fn binary(request: &Request<'_>, name: &'static str, compute: Option<Compute>) -
     Ok(Box::new(Binary { name, compute: compute.ok_or_else(|| request.unsupported(a))? }))
 }
 
-/// One compute function for each type: `$float` of two f32, `$integer` a method of the integer types.
+/// One compute function for each type: `$float` of two f32, `$integer` a function of any integer type.
 macro_rules! arithmetic {
-    ($($name:ident: $float:expr, $integer:ident;)*) => {
+    ($($name:ident: $float:expr, $integer:expr;)*) => {
         $(fn $name(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
             let compute: Option<Compute> = match request.operand(0)?.dtype {
                 DataType::Float32 => Some(|operands, result, cx| zip::<f32>(operands, result, cx, $float)),
                 DataType::Float16 => Some(|operands, result, cx| {
                     zip::<u16>(operands, result, cx, |a, b| narrow($float(widen(a), widen(b))))
                 }),
-                DataType::Int32 => Some(|operands, result, cx| zip(operands, result, cx, i32::$integer)),
-                DataType::Uint32 => Some(|operands, result, cx| zip(operands, result, cx, u32::$integer)),
-                DataType::Int64 => Some(|operands, result, cx| zip(operands, result, cx, i64::$integer)),
-                DataType::Uint64 => Some(|operands, result, cx| zip(operands, result, cx, u64::$integer)),
-                DataType::Int8 => Some(|operands, result, cx| zip(operands, result, cx, i8::$integer)),
-                DataType::Uint8 => Some(|operands, result, cx| zip(operands, result, cx, u8::$integer)),
+                DataType::Int32 => Some(|operands, result, cx| zip::<i32>(operands, result, cx, $integer)),
+                DataType::Uint32 => Some(|operands, result, cx| zip::<u32>(operands, result, cx, $integer)),
+                DataType::Int64 => Some(|operands, result, cx| zip::<i64>(operands, result, cx, $integer)),
+                DataType::Uint64 => Some(|operands, result, cx| zip::<u64>(operands, result, cx, $integer)),
+                DataType::Int8 => Some(|operands, result, cx| zip::<i8>(operands, result, cx, $integer)),
+                DataType::Uint8 => Some(|operands, result, cx| zip::<u8>(operands, result, cx, $integer)),
                 DataType::Int4 | DataType::Uint4 => None,
             };
             binary(request, stringify!($name), compute)
@@ -72,65 +74,83 @@ macro_rules! arithmetic {
 }
 
 arithmetic! {
-    add: |a: f32, b: f32| a + b, wrapping_add;
-    mul: |a: f32, b: f32| a * b, wrapping_mul;
-    sub: |a: f32, b: f32| a - b, wrapping_sub;
+    add: |a: f32, b: f32| a + b, Integer::add;
+    div: |a: f32, b: f32| a / b, Integer::div;
+    max: larger, Ord::max;
+    min: smaller, Ord::min;
+    mul: |a: f32, b: f32| a * b, Integer::mul;
+    pow: |a: f32, b: f32| f64::from(a).powf(f64::from(b)) as f32, Integer::pow;
+    prelu: |x: f32, slope: f32| if x < 0.0 { x * slope } else { x }, Integer::prelu;
+    sub: |a: f32, b: f32| a - b, Integer::sub;
 }
 
-/// `f` of each pair of elements; the operand that is computed in place is read from the result.
-fn zip<T: Element>(
-    [a, b]: [&Tensor<'_>; 2],
-    result: &mut TensorMut<'_>,
-    cx: &Context<'_>,
-    f: impl Fn(T, T) -> T + Copy + Sync,
-) -> Result<(), RunError> {
-    let walk = Broadcast::new(result.shape, [a.shape, b.shape])?;
-    let in_place = cx.in_place;
-    let (a, b) = (a.elements::<T>(), b.elements::<T>());
-    let (run, steps) = (walk.run(), walk.steps());
-    let out = result.elements::<T>();
-    if out.is_empty() {
-        return Ok(());
-    }
-    // Whole runs a piece, or parts of a run where there is only one.
-    let size = if walk.runs() == 1 { ELEMENTS_PER_PIECE } else { run * (ELEMENTS_PER_PIECE / run).max(1) };
-    let pieces: Vec<(usize, &mut [T])> = out.chunks_mut(size).enumerate().collect();
-    cx.for_each(pieces, |(number, piece)| {
-        let first = number * size;
-        for (index, out) in piece.chunks_mut(run).enumerate() {
-            let element = first + index * run;
-            let [mut start_a, mut start_b] = walk.start(element / run);
-            start_a += element % run * steps[0];
-            start_b += element % run * steps[1];
-            match in_place {
-                Some(0) => one(out, &b[start_b..], steps[1], f),
-                Some(_) => one(out, &a[start_a..], steps[0], |out, a| f(a, out)),
-                None => two(out, [&a[start_a..], &b[start_b..]], steps, f),
+/// The larger one; NaN if either is NaN, and the first one where they are equal.
+fn larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a >= b { a } else { b }
+}
+
+/// The smaller one; NaN if either is NaN, and the first one where they are equal.
+fn smaller(a: f32, b: f32) -> f32 {
+    if a.is_nan() || a <= b { a } else { b }
+}
+
+/// Arithmetic that wraps.
+trait Integer: Copy {
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    /// Rounded toward zero; 0 where `other` is 0.
+    fn div(self, other: Self) -> Self;
+    /// A negative power is 1 / self^|exponent| rounded toward zero: 1 or -1 for those bases, else 0.
+    fn pow(self, exponent: Self) -> Self;
+    fn prelu(self, slope: Self) -> Self;
+}
+
+macro_rules! integers {
+    ($($type:ident $unsigned:ident)*) => {
+        $(impl Integer for $type {
+            fn add(self, other: Self) -> Self {
+                self.wrapping_add(other)
             }
-        }
-    });
-    Ok(())
+
+            fn sub(self, other: Self) -> Self {
+                self.wrapping_sub(other)
+            }
+
+            fn mul(self, other: Self) -> Self {
+                self.wrapping_mul(other)
+            }
+
+            fn div(self, other: Self) -> Self {
+                if other == 0 { 0 } else { self.wrapping_div(other) }
+            }
+
+            #[allow(unused_comparisons)] // an unsigned exponent is never negative
+            fn pow(self, exponent: Self) -> Self {
+                if exponent < 0 {
+                    let sign = if exponent % 2 == 0 { 1 } else { self };
+                    return if self == 1 { 1 } else if self == (0 as $type).wrapping_sub(1) { sign } else { 0 };
+                }
+                let (mut power, mut base, mut rest) = (1 as $type, self, exponent as $unsigned);
+                while rest > 0 {
+                    if rest & 1 == 1 {
+                        power = power.wrapping_mul(base);
+                    }
+                    base = base.wrapping_mul(base);
+                    rest >>= 1;
+                }
+                power
+            }
+
+            #[allow(unused_comparisons)] // an unsigned number is never negative
+            fn prelu(self, slope: Self) -> Self {
+                if self < 0 { self.wrapping_mul(slope) } else { self }
+            }
+        })*
+    };
 }
 
-#[inline(always)]
-fn one<T: Element>(out: &mut [T], other: &[T], step: usize, f: impl Fn(T, T) -> T) {
-    if step == 0 {
-        let other = other[0];
-        out.iter_mut().for_each(|out| *out = f(*out, other));
-    } else {
-        out.iter_mut().zip(other).for_each(|(out, other)| *out = f(*out, *other));
-    }
-}
-
-#[inline(always)]
-fn two<T: Element>(out: &mut [T], [a, b]: [&[T]; 2], steps: [usize; 2], f: impl Fn(T, T) -> T) {
-    match steps {
-        [0, 0] => out.fill(f(a[0], b[0])),
-        [0, _] => out.iter_mut().zip(b).for_each(|(out, b)| *out = f(a[0], *b)),
-        [_, 0] => out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b[0])),
-        _ => out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b)),
-    }
-}
+integers! { i32 u32  u32 u32  i64 u64  u64 u64  i8 u8  u8 u8 }
 
 #[cfg(test)]
 mod tests {
@@ -175,6 +195,32 @@ mod tests {
         for (kind, want) in [("add", [-56_i8, -4]), ("mul", [16, -21]), ("sub", [0, -10])] {
             let found = run(kind, &given, &[], &[(DataType::Int8, &[2])], 1).unwrap();
             assert_eq!(found[0].elements::<i8>(), want, "{kind}");
+        }
+    }
+
+    #[test]
+    fn integers_divide_toward_zero_and_powers_wrap() {
+        type Row = [i8; 6];
+        let cases: [(&str, Row, Row, Row); 3] = [
+            ("div", [7, -7, 5, -128, 0, -9], [2, 2, 0, -1, 3, -4], [3, -3, 0, -128, 0, 2]),
+            ("pow", [3, -2, -1, -1, 2, 1], [4, 3, -3, -2, -1, -9], [81, -8, -1, 1, 0, 1]),
+            ("prelu", [3, -2, -100, 0, 1, -1], [4, 3, 2, 5, 7, -9], [3, -6, 56, 0, 1, 9]),
+        ];
+        for (kind, a, b, want) in cases {
+            let given = [Given::new(DataType::Int8, &[6], &a), Given::new(DataType::Int8, &[6], &b)];
+            let found = run(kind, &given, &[], &[(DataType::Int8, &[6])], 1).unwrap();
+            assert_eq!(found[0].elements::<i8>(), want, "{kind}");
+        }
+    }
+
+    #[test]
+    fn nan_wins_a_comparison() {
+        let (a, b) = ([f32::NAN, 1.0, 2.0, -0.5], [1.0, f32::NAN, 3.0, -1.5]);
+        for (kind, want) in [("max", [f32::NAN, f32::NAN, 3.0, -0.5]), ("min", [f32::NAN, f32::NAN, 2.0, -1.5])] {
+            let given = [Given::new(DataType::Float32, &[4], &a), Given::new(DataType::Float32, &[4], &b)];
+            let found = run(kind, &given, &[], &[(DataType::Float32, &[4])], 1).unwrap();
+            let same = found[0].elements::<f32>().iter().zip(want).all(|(x, y)| *x == y || x.is_nan() && y.is_nan());
+            assert!(same, "{kind} {:?}", found[0].elements::<f32>());
         }
     }
 

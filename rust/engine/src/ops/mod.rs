@@ -23,33 +23,42 @@ use std::sync::Arc;
 use crate::Engine;
 use crate::plan::{BuildError, DataType, DimId, RunError, ValueType};
 
-mod activation;
 mod attention;
 pub(crate) mod broadcast;
+mod cast;
+mod comparison;
 mod elementwise;
 mod indexing;
 mod layout;
 mod linear;
+mod map;
 mod matmul;
 mod normalization;
 mod numbers;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unary;
 
 pub use numbers::Element;
 pub use tensor::{Tensor, TensorMut};
 
 /// The families, each with its table.
 const FAMILIES: &[&[Kind]] = &[
-    activation::KINDS,
     attention::KINDS,
+    cast::KINDS,
+    comparison::KINDS,
     elementwise::KINDS,
     indexing::KINDS,
     layout::KINDS,
     linear::KINDS,
     matmul::KINDS,
     normalization::KINDS,
+    unary::CLAMP,
+    unary::EXACT,
+    unary::FORMULAS,
+    unary::ROUNDED,
+    unary::VECTOR,
 ];
 
 /// An operator of one plan, with everything about it that is known when the plan is built.
@@ -135,6 +144,25 @@ pub enum Attribute {
     Dims(Vec<DimId>),
 }
 
+/// An option that may be written with or without a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// Exactly this.
+    Int(i64),
+    /// As near as a float64 is.
+    Float(f64),
+}
+
+impl Number {
+    /// As a float64.
+    pub fn float(self) -> f64 {
+        match self {
+            Self::Int(value) => value as f64,
+            Self::Float(value) => value,
+        }
+    }
+}
+
 /// The options of an operator, without those that are absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attributes(BTreeMap<String, Attribute>);
@@ -198,6 +226,27 @@ impl Attributes {
         texts, optional_texts: Texts -> [String];
         /// Dimensions.
         dims, optional_dims: Dims -> [DimId];
+    }
+
+    /// An integer or a float.
+    ///
+    /// # Errors
+    ///
+    /// It is of another type.
+    pub fn optional_exact_number(&self, name: &str) -> Result<Option<Number>, BuildError> {
+        match self.0.get(name) {
+            Some(Attribute::Int(value)) => Ok(Some(Number::Int(*value))),
+            _ => Ok(self.optional_float(name)?.map(|value| Number::Float(*value))),
+        }
+    }
+
+    /// An integer or a float, as a float.
+    ///
+    /// # Errors
+    ///
+    /// It is of another type.
+    pub fn optional_number(&self, name: &str) -> Result<Option<f64>, BuildError> {
+        Ok(self.optional_exact_number(name)?.map(Number::float))
     }
 
     /// An axis of a value of `rank` dimensions.

@@ -67,9 +67,25 @@ pub(crate) fn narrow(x: f32) -> u16 {
     sign | ((rounded - (112 << 23)) >> 13) as u16
 }
 
+/// The nearest float16 of a float64: through a float32 that is rounded to odd, so that the second rounding sees
+/// whether the first one cut something off.
+pub(crate) fn narrow_once(x: f64) -> u16 {
+    let near = x as f32;
+    let wide = f64::from(near);
+    let bits = near.to_bits();
+    let odd = if wide == x || !near.is_finite() || bits & 1 == 1 {
+        near
+    } else if (wide.abs() > x.abs()) == (bits & 0x7fff_ffff > 0) {
+        f32::from_bits(bits - 1)
+    } else {
+        f32::from_bits(bits + 1)
+    };
+    narrow(odd)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{narrow, widen};
+    use super::{narrow, narrow_once, widen};
 
     #[test]
     fn every_float16_survives_the_way_there_and_back() {
@@ -94,5 +110,19 @@ mod tests {
             assert_eq!((narrow(f32::from_bits(below)), narrow(f32::from_bits(above))), (bits, bits + 1), "{bits:#x}");
         }
         assert_eq!((narrow(65519.0), narrow(65520.0), narrow(f32::INFINITY)), (0x7bff, 0x7c00, 0x7c00));
+    }
+
+    #[test]
+    fn float16_is_rounded_once() {
+        for bits in (0..0x7bff_u16).step_by(7) {
+            let middle = (f64::from(widen(bits)) + f64::from(widen(bits + 1))) / 2.0;
+            let even = if bits % 2 == 0 { bits } else { bits + 1 };
+            assert_eq!(narrow_once(middle), even, "{bits:#x}");
+            // So near the middle that a float32 in between would lie on it.
+            assert_eq!(narrow_once(middle * (1.0 + 1e-12)), bits + 1, "{bits:#x}");
+            assert_eq!(narrow_once(middle * (1.0 - 1e-12)), bits, "{bits:#x}");
+            assert_eq!(narrow_once(-middle * (1.0 - 1e-12)), bits | 0x8000, "{bits:#x}");
+        }
+        assert_eq!((narrow_once(0.0), narrow_once(-0.0), narrow_once(1e300)), (0, 0x8000, 0x7c00));
     }
 }
