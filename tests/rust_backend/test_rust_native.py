@@ -20,19 +20,24 @@ pytestmark = pytest.mark.native
 F32 = frozenset({DataType.FLOAT32})
 # Types of the first operand for which the engine has a kernel. `reshape` is another name for a value.
 NATIVE = {
-    "add": WEBNN_TYPES,
+    **dict.fromkeys(
+        ["abs", "add", "clamp", "div", "max", "min", "mul", "neg", "pow", "prelu", "sign", "sub"], WEBNN_TYPES
+    ),
+    **dict.fromkeys(["equal", "greater", "greaterOrEqual", "lesser", "lesserOrEqual", "notEqual"], WEBNN_TYPES),
+    **dict.fromkeys(["logicalAnd", "logicalNot", "logicalOr", "logicalXor", "where"], frozenset({DataType.UINT8})),
+    **dict.fromkeys(["ceil", "cos", "erf", "exp", "floor", "isInfinite", "isNaN", "log", "reciprocal"], FLOATS),
+    **dict.fromkeys(["roundEven", "sin", "sqrt", "tan"], FLOATS),
+    **dict.fromkeys(["elu", "gelu", "hardSigmoid", "hardSwish", "leakyRelu", "linear", "sigmoid", "softplus"], FLOATS),
+    **dict.fromkeys(["softsign", "tanh"], FLOATS),
+    "cast": ANY,
     "gather": ANY,
-    "gelu": F32,
     "identity": ANY,
     "matmul": F32,
-    "mul": WEBNN_TYPES,
-    "relu": F32,
-    "sub": WEBNN_TYPES,
-    "tanh": F32,
+    "relu": WEBNN_TYPES,
     "transpose": ANY,
 }
 # Kinds that are no operators: what patterns become.
-PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "truth"}
+PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "silu", "truth"}
 
 
 def _cases():
