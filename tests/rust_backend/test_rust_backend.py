@@ -25,7 +25,7 @@ def layer():
     builder = GraphBuilder("layer", dims=[DynamicDim("rows", 4096)])
     x = builder.input("x", F32, (symbol("rows"), 16))
     weights = np.random.default_rng(0).standard_normal((16, 300)).astype(np.float32)
-    y = builder.op("matmul", builder.op("reverse", x), builder.constant(weights))
+    y = builder.op("matmul", builder.op("reverse", x, axes=(1,)), builder.constant(weights))
     return builder.build({"y": y, "same": builder.op("identity", x)})
 
 

@@ -46,12 +46,12 @@ impl Engine {
     pub fn attention(&self, [q, k, v]: [Heads<'_>; 3], scores: Scores<'_>, out: &mut [f32]) {
         let [batches, heads, queries, depth] = q.shape();
         let [_, shared, keys, width] = v.shape();
-        assert!(shared > 0 && heads.is_multiple_of(shared), "{heads} heads of queries, {shared} of values");
-        // Grouped queries: neighbouring heads read the same keys and values.
-        let group = heads / shared;
         if out.is_empty() {
             return;
         }
+        assert!(shared > 0 && heads.is_multiple_of(shared), "{heads} heads of queries, {shared} of values");
+        // Grouped queries: neighbouring heads read the same keys and values.
+        let group = heads / shared;
         let all = RowsMut::new(out, batches * queries, heads * width, heads * width).expect("output");
 
         // A piece is a head, or part of its queries where there are too few heads to go round. Whole panels of queries
