@@ -215,7 +215,7 @@ def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
 
 CRATES: Final = {
     "kernels": frozenset(),
-    "engine": frozenset({"kernels", "bytemuck"}),
+    "engine": frozenset({"kernels", "bytemuck", "libm"}),
     "bindings": frozenset({"engine", "kernels", "pyo3", "numpy"}),
 }
 
