@@ -42,6 +42,7 @@ FAMILIES: Final = (
     "signal",
     "columns",
     "grams",
+    "remainder",
     "activation",
     "comparison",
     "shape",

@@ -48,3 +48,35 @@ def test_bits_of_every_integer_type(build, dtype) -> None:
     wanted = [a & b, a | b, a ^ b, ~a, a << n, a >> n]
     for name, expected in zip(names, wanted, strict=True):
         np.testing.assert_array_equal(found[name], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_the_remainder_of_floats_is_exact(build, fmod, dtype) -> None:
+    rng = np.random.default_rng(9)
+    edges = np.array([0.0, -0.0, 1, -1, 3, -7.5, np.inf, -np.inf, np.nan, 1e-7, 6e4], dtype)
+    with np.errstate(all="ignore"):
+        wide = [(rng.normal(size=900) * 10.0 ** rng.uniform(-44, 38, 900)).astype(dtype) for _ in range(2)]
+        near = [(rng.normal(size=300) * scale).astype(dtype) for scale in (1e3, 1)]
+        a, b = (
+            np.concatenate([*parts, side.reshape(-1)])
+            for *parts, side in zip(wide, near, np.meshgrid(edges, edges), strict=True)
+        )
+        wanted = (np.fmod if fmod else np.mod)(a, b)
+    node = helper.make_node("Mod", ["a", "b"], ["y"], fmod=fmod)
+    model = build([node], {"a": (dtype, ["n"]), "b": (dtype, ["n"])})
+    found = get_backend("numpy").compile(translate(model).graph).run({"a": a, "b": b})["y"]
+    np.testing.assert_array_equal(found, wanted)
+    number = ~np.isnan(wanted)
+    assert np.array_equal(np.signbit(found[number]), np.signbit(wanted[number]))
+
+
+@pytest.mark.parametrize("step", [1.0, -4.0])
+def test_the_remainder_by_a_power_of_two(build, step) -> None:
+    x = np.array([0.5, -0.5, 7.25, -7.25, 4, -4, -1e-20, 3e30, np.inf, np.nan, -0.0], np.float32)
+    for fmod in (0, 1):
+        node = helper.make_node("Mod", ["a", "b"], ["y"], fmod=fmod)
+        model = build([node], {"a": (np.float32, ["n"])}, constants={"b": np.float32(step)})
+        found = get_backend("numpy").compile(translate(model).graph).run({"a": x})["y"]
+        with np.errstate(all="ignore"):
+            np.testing.assert_array_equal(found, (np.fmod if fmod else np.mod)(x, np.float32(step)))

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
+from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
-from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.shape import convert
 from webnn_translator.registry import onnx_op
@@ -176,37 +175,6 @@ def pow_(ctx: Context, node: OnnxNode) -> Tensor:
     if b.elem is not a.elem or exponent is None or exponent < 0:
         raise Refused(f"{a.elem.text} to the power of {b.elem.text}; WebNN has it for constant positive integers only")
     return ctx.elementwise("pow", a, b)
-
-
-@onnx_op("Mod", since=10)
-def mod(ctx: Context, node: OnnxNode) -> Tensor:
-    """Remainder of integers: the sign of b, or of a with fmod=1."""
-    a, b = node.input(0), node.input(1)
-    if a.elem.is_float:
-        raise Refused("the remainder of floats has no exact WebNN form")
-    left, right = ctx.items(a), ctx.items(b)
-    if left is not None and right is not None:
-        return ctx.symbols(map_items(lambda x, y: _remainder(ctx, x, y, node.integer("fmod", 0)), left, right), a.elem)
-    rest = ctx.elementwise("sub", a, ctx.elementwise("mul", ctx.elementwise("div", a, b), b))
-    unsigned = a.elem.name.startswith("U")
-    if node.integer("fmod", 0) == 1 or unsigned:
-        return rest
-    zero = ctx.scalar(0, a.elem)
-    signs_differ = ctx.elementwise(
-        "logicalXor",
-        ctx.elementwise("lesser", rest, zero, elem=Elem.BOOL),
-        ctx.elementwise("lesser", b, zero, elem=Elem.BOOL),
-    )
-    off = ctx.elementwise("logicalAnd", ctx.elementwise("notEqual", rest, zero, elem=Elem.BOOL), signs_differ)
-    return ctx.elementwise("where", off, ctx.elementwise("add", rest, b), rest, elem=a.elem)
-
-
-def _remainder(ctx: Context, a: Dim, b: Dim, fmod: int) -> Dim:
-    if isinstance(a, int) and isinstance(b, int) and b != 0:
-        return (abs(a) % abs(b)) * (1 if a >= 0 else -1) if fmod else a % b
-    if is_at_least(a, 0, ctx.ranges) and is_at_least(b, 1, ctx.ranges):
-        return a - a // b * b
-    raise Undecided(f"the sign of {a} modulo {b} is not known")
 
 
 @onnx_op("Neg", since=6)
