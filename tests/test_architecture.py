@@ -76,7 +76,7 @@ LAYERS: Final = {
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
     "webnn_translator.sources": layer(FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx google torch transformers"),
     "webnn_translator.verify": layer(
-        FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx onnxruntime"
+        FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),
     "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.

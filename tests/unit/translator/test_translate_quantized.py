@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from webnn_runtime.backends import get_backend
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
+from webnn_translator.verify import Certificate, Difference, OnnxReference, Verdict
+from webnn_translator.verify.check import count_roundings
+from webnn_translator.verify.grid import Point
 
 N = helper.make_node
 F, U8, I8, I32 = np.float32, np.uint8, np.int8, np.int32
@@ -101,6 +105,24 @@ def test_quantised_gemm(types, scales, build, agree) -> None:
     options = {"free": {"a": ("n", 7)}, "transB": 1, "alpha": 0.5, **MS}
     run(build, agree, "QGemm", feed, constants, names, **options)
     run(build, agree, "QGemm", feed, constants, [*names, "ys", "yz"], kind=KINDS[np.dtype(left)], **options)
+
+
+@pytest.mark.parametrize("most", [200, 4000])
+def test_product_whose_inner_dimension_is_named(most, build, agree) -> None:
+    feed = {"a": numbers(U8, 2, 3, 150), "b": numbers(U8, 2, 150, 4)}
+    if most > 1000:
+        # Sums far beyond what float32 holds exactly.
+        feed = {"a": np.full((2, 3, 3001), 253, U8), "b": np.full((2, 3001, 4), 251, U8)}
+    inputs = {"a": (U8, ("n", 3, "k")), "b": (U8, ("n", "k", 4))}
+    model = build([N("MatMulInteger", ["a", "b"], ["y"])], inputs)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.INT32, None))
+    agree(model, feed, max_dims={"k": most})
+
+
+def test_product_without_a_bound_asks_for_one(build) -> None:
+    inputs = {"a": (U8, ("n", "k")), "b": (U8, ("k", 4))}
+    with pytest.raises(TranslateError, match="--max-dim"):
+        translate(build([N("MatMulInteger", ["a", "b"], ["y"])], inputs))
 
 
 CONVOLUTIONS = {
@@ -344,3 +366,42 @@ def test_weights_in_other_forms_are_refused(node, build) -> None:
     )
     with pytest.raises(TranslateError, match="not supported"):
         translate(model)
+
+
+def few_bits(build, level) -> onnx.ModelProto:
+    """One MatMulNBits with a permission to compute with less precision."""
+    random = np.random.default_rng(2)
+    constants = {
+        "w": random.integers(0, 256, (6, 2, 16)).astype(U8),
+        "s": random.uniform(0.01, 0.1, (6, 2)).astype(F),
+    }
+    options = {"K": 64, "N": 6, "bits": 4, "block_size": 32, "accuracy_level": level, **MS}
+    node = N("MatMulNBits", ["a", "w", "s"], ["y"], **options)
+    model = build([node], {"a": (F, ("n", 64))}, constants=constants, domains=DOMAINS)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    return model
+
+
+def test_the_reference_has_the_precision_that_a_model_states(build, optional, tmp_path) -> None:
+    optional("onnxruntime")
+    feed, results = {"a": normal(3, 64)}, []
+    for level in (0, 4):
+        onnx.save(few_bits(build, level), tmp_path / f"{level}.onnx")
+        results.append(OnnxReference(tmp_path / f"{level}.onnx").run(feed, ["y"], {})["y"])
+    np.testing.assert_array_equal(*results)
+
+
+def test_a_failed_check_says_where_rounding_makes_steps(build) -> None:
+    graph = translate(few_bits(build, 0)).graph
+    assert count_roundings(graph) == 0
+    constants = {"b": numbers(U8, 7, 5), "s": np.asarray(0.02, F)}
+    node = N("DynamicQuantizeMatMul", ["a", "b", "s"], ["y"], **MS)
+    graph = translate(build([node], {"a": (F, ("n", 7))}, constants=constants, domains=DOMAINS)).graph
+    # The values and their zero point.
+    assert count_roundings(graph) == 2
+    failed = Verdict("y", "numpy", Difference(0.2, 1.0, 1.0, 1.0, passed=False), Point({"n": 2}), 1)
+    given = {"reference": "onnxruntime", "versions": {}, "tolerance": 1e-4, "inputs": "seeded", "grid": []}
+    certificate = Certificate(**given, unchecked_maxima=[], verdicts=[failed], roundings=2)
+    assert "quantises data at run time, in 2 places" in certificate.complaint()
+    assert certificate.record()["roundings"] == 2
+    assert "roundings" not in Certificate(**given, unchecked_maxima=[], verdicts=[failed]).record()

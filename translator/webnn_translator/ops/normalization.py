@@ -18,9 +18,10 @@ from webnn_translator.tensor import Tensor
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
 
+@onnx_op("LayerNormalization", since=1, attributes=("axis", "epsilon", "stash_type"))
 @onnx_op("LayerNormalization", since=17)
 def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
-    """Over all axes from `axis` to the last."""
+    """Over all axes from `axis` to the last; ONNX Runtime's optimiser writes it into older operator sets too."""
     x = node.input(0)
     node.ignore("stash_type")  # the precision inside; WebNN leaves it to the implementation
     axis = ctx.axis(node.integer("axis", -1), x.rank)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from webnn_runtime.format.dims import Dim
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
@@ -31,6 +31,8 @@ from webnn_translator.tensor import Tensor
 __all__: list[str] = []
 
 _EXACT: Final = 1 << 24
+# Centred values are at most 16 digits of 16, and a rest below 16.
+_DIGIT: Final = 16
 # The largest distance of an 8-bit value from a zero point.
 _LARGEST: Final = 255
 
@@ -168,7 +170,9 @@ def _requantised(ctx: Context, total: Tensor, scales: list[Tensor], y_scale: Ten
 def _product(ctx: Context, a: Tensor, a_zero: Tensor | None, b: Tensor, b_zero: Tensor | None) -> Tensor:
     left = _centred(ctx, a, a_zero, rows=True)
     right = _centred(ctx, b, b_zero, rows=False)
-    inner = ctx.size(a.shape[-1], "the inner dimension")
+    inner = a.shape[-1]
+    if isinstance(inner, SymbolicDim):
+        return _product_of_any_length(ctx, left, right, inner)
     total: Tensor | None = None
     for start, count in _slices_of_product(ctx, inner, b, b_zero):
         rows = _cut(ctx, left, -1, start, count)
@@ -178,6 +182,23 @@ def _product(ctx: Context, a: Tensor, a_zero: Tensor | None, b: Tensor, b_zero: 
     if total is None:
         raise Refused("the inner dimension is 0; WebNN has no empty tensors")
     return total
+
+
+def _product_of_any_length(ctx: Context, left: Tensor, right: Tensor, inner: SymbolicDim) -> Tensor:
+    """The product where the inner dimension is named: as one, or of the left operand's high and low digits apart."""
+    most = bounds(inner, ctx.ranges)[1]
+    if most * _LARGEST * _LARGEST <= _EXACT:
+        return convert(ctx, matmul_of(ctx, left, right), Elem.INT32)
+    if most * _DIGIT * _LARGEST > _EXACT:
+        reach = _EXACT // (_DIGIT * _LARGEST)
+        raise Refused(
+            f"the inner dimension is {inner}, and sums are exact up to {reach}; pass --max-dim", sorted(names_of(inner))
+        )
+    digit = ctx.scalar(_DIGIT, Elem.FLOAT)
+    high = ctx.elementwise("floor", ctx.elementwise("div", left, digit))
+    low = ctx.elementwise("sub", left, ctx.elementwise("mul", high, digit))
+    upper, lower = (convert(ctx, matmul_of(ctx, part, right), Elem.INT32) for part in (high, low))
+    return ctx.elementwise("add", ctx.elementwise("mul", upper, ctx.scalar(_DIGIT, Elem.INT32)), lower)
 
 
 def _slices_of_product(ctx: Context, inner: int, b: Tensor, zero: Tensor | None) -> list[tuple[int, int]]:

@@ -15,6 +15,14 @@ __all__ = ["Certificate", "Verdict", "VerificationFailed"]
 SCHEMA_VERSION: Final = 1
 
 
+# Two runs of one model differ so as well: ONNX Runtime's own, on another processor or with other fusions.
+_ROUNDINGS: Final = (
+    " (the model quantises data at run time, in {} places: a value between two steps falls to either side by the last "
+    "bit of what was added up before it, and what follows moves by whole steps; weights that are quantised and data "
+    "that is not have no such jumps, or --tolerance accepts them)"
+)
+
+
 class VerificationFailed(WebnnError):
     """The numbers of a bundle are not those of its source.
 
@@ -62,6 +70,7 @@ class Certificate:
         unchecked_maxima: named dimensions that were not run at their maximum.
         verdicts: one for each output and backend.
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
+        roundings: nodes that round data at run time to whole steps, as quantising does.
     """
 
     reference: str
@@ -72,6 +81,7 @@ class Certificate:
     unchecked_maxima: Sequence[str]
     verdicts: Sequence[Verdict]
     mappings: Mapping[str, str] = field(default_factory=dict)
+    roundings: int = 0
 
     @property
     def passed(self) -> bool:
@@ -86,7 +96,8 @@ class Certificate:
             + (one.worst.reason or f"largest difference {one.worst.max_abs:.3g} of {one.worst.largest:.3g}")
             for one in failed
         )
-        return f"{lines}; {self.tolerance:g} of the largest value is allowed against {self.reference}"
+        allowed = f"{self.tolerance:g} of the largest value is allowed against {self.reference}"
+        return f"{lines}; {allowed}{_ROUNDINGS.format(self.roundings) if self.roundings else ''}"
 
     def record(self) -> dict[str, object]:
         """The `certificate` entry of a manifest: no times, no paths, so that equal checks give equal bytes."""
@@ -101,6 +112,7 @@ class Certificate:
             "toleranceLoosened": self.tolerance > DEFAULT_TOLERANCE,
             "inputs": self.inputs,
             "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
+            **({"roundings": self.roundings} if self.roundings else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
             "notCheckedAtMaximum": list(self.unchecked_maxima),
             "outputs": outputs,

@@ -19,7 +19,7 @@ from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compa
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph"]
+__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph", "count_roundings"]
 
 # The definition is slow: it sees the small points, up to this many tokens in all.
 _NUMPY_BUDGET: Final = 1000
@@ -107,6 +107,7 @@ def check_graph(
         if len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
             canaries.append(write_canary(inputs, expected))
     certificate = Certificate(
+        roundings=count_roundings(graph),
         reference=reference_name,
         versions={"webnn-runtime": __version__} | {name: _version(CHECKED_BACKENDS.get(name, name)) for name in names},
         tolerance=tolerance,
@@ -116,6 +117,12 @@ def check_graph(
         verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
     )
     return Checked(certificate, canaries)
+
+
+def count_roundings(graph: Graph) -> int:
+    """Nodes that round data at run time; they make steps of differences that are too small to matter."""
+    rounding = [node for node in graph.nodes if node.op in ("quantizeLinear", "roundEven")]
+    return sum(node.inputs[0] not in graph.constants for node in rounding)
 
 
 def _share(name: str, points: Sequence[Point]) -> list[Point]:

@@ -54,7 +54,11 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            source = _in_full_precision(file)
+            if isinstance(source, bytes):
+                folder = "session.model_external_initializers_file_folder_path"
+                options.add_session_config_entry(folder, str(file.parent.resolve()))
+            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except self._errors as exc:
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
         self._types = {item.name: item.type for item in self._session.get_inputs()}
@@ -88,6 +92,30 @@ class OnnxReference:
     def _without_effect(self, name: str, bindings: Mapping[str, int]) -> Array:
         shape = [dim if isinstance(dim, int) else bindings.get(str(dim), 1) for dim in self._shapes[name]]
         return np.zeros(shape)
+
+
+def _in_full_precision(file: Path) -> str | bytes:
+    """The file, or a copy without permissions to compute with less precision than the model states.
+
+    `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except (OSError, ValueError, DecodeError):
+        return str(file)  # whose errors are the session's to tell
+    permissions = [
+        (node, attribute)
+        for node in model.graph.node
+        if node.op_type == "MatMulNBits"
+        for attribute in node.attribute
+        if attribute.name == "accuracy_level" and attribute.i != 0
+    ]
+    for node, attribute in permissions:
+        node.attribute.remove(attribute)
+    return model.SerializeToString() if permissions else str(file)
 
 
 def _as_declared(array: Array, declared: str) -> Array:
