@@ -118,10 +118,13 @@ class Emitter:
         key = (op, tuple(operand.name if operand else None for operand in operands), _frozen(options))
         known = self._shared.get(key)
         if known is None:
-            known = self._fold(op, operands, options) or self.builder.op_many(op, *operands, **options)
+            folded = self._fold(op, operands, options)
+            known = folded or self.builder.op_many(op, *operands, **options)
             for made in known:
                 self.origins.setdefault(made.name, f"{self.stem}_{op}" if self.stem else op)
-                self._made_by[made.name] = (op, operands, options)
+                if folded is None:
+                    # A constant is not made: equal ones are shared, and two could each be made of the other.
+                    self._made_by[made.name] = (op, operands, options)
             self._shared[key] = known
         return known
 

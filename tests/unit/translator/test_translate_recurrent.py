@@ -7,7 +7,10 @@ import pytest
 from onnx import helper
 
 from webnn_runtime.backends import get_backend
+from webnn_runtime.format.dtypes import DataType
 from webnn_translator._errors import DynamicShape, UnsupportedOp
+from webnn_translator.emitter import Emitter
+from webnn_translator.intervals import Interval
 from webnn_translator.translate import translate
 
 F = np.float32
@@ -248,3 +251,10 @@ def test_half_precision_stays_half(op, build) -> None:
     for name, array in wanted.items():
         assert found[name].dtype == np.float16
         np.testing.assert_allclose(found[name], array, rtol=2e-3, atol=2e-3)
+
+
+def test_constants_that_are_each_made_of_the_other_end_somewhere() -> None:
+    emit = Emitter("ends", [])
+    first = emit.constant(np.asarray([1, 2]), DataType.INT64)
+    assert emit.op("neg", emit.op("neg", first)) == first
+    assert emit.interval(first) == Interval(1, 2)
