@@ -405,3 +405,19 @@ def test_a_failed_check_says_where_rounding_makes_steps(build) -> None:
     assert "quantises data at run time, in 2 places" in certificate.complaint()
     assert certificate.record()["roundings"] == 2
     assert "roundings" not in Certificate(**given, unchecked_maxima=[], verdicts=[failed]).record()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])
+@pytest.mark.parametrize("axis", [None, 1])
+def test_quantisation_of_the_domain_of_onnx_runtime(axis, dtype, build, agree) -> None:
+    count = () if axis is None else (4,)
+    constants = {
+        "s": np.asarray(RNG.uniform(0.001, 0.01, count), F),
+        "z": np.asarray(RNG.integers(5, 100, count), dtype),
+    }
+    options = MS if axis is None else {"axis": axis, **MS}
+    nodes = [
+        N("QuantizeLinear", ["x", "s", "z"], ["q"], **options),
+        N("DequantizeLinear", ["q", "s", "z"], ["y"], **options),
+    ]
+    agree(build(nodes, {"x": (F, ("n", 4, 5))}, constants=constants, domains=DOMAINS), {"x": normal(3, 4, 5) * 9})
