@@ -343,7 +343,10 @@ class Context:
             scalars = [self.dim_value(item) for item in content.items.flat]
             column = [self.emit.reshape(scalar, (1,)) for scalar in scalars]
             whole = self.emit.reshape(self.emit.concat(column, 0), tensor.shape)
-            return self.emit.cast(whole, dtype)
+            whole = self.emit.cast(whole, dtype)
+            if content.denominator != 1:
+                return self.emit.op("mul", whole, self.emit.constant(1 / content.denominator, dtype))
+            return whole
         if isinstance(content, Affine):
             return self.emit.cast(self._grid(content, tensor.shape), dtype)
         if isinstance(content, Columns):

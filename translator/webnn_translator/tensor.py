@@ -34,9 +34,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Symbols:
-    """Every element is a dimension expression; the shape is static and equals the tensor's."""
+    """Every element is a dimension expression; the shape is static and equals the tensor's.
+
+    Attributes:
+        items: the expressions, of floats their numerators.
+        denominator: of a float tensor, a power of two; 1 for integers.
+        needs: what float32 has to hold exactly for this to be true.
+    """
 
     items: Items
+    denominator: int = 1
+    needs: tuple[Dim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

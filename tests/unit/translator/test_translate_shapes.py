@@ -298,3 +298,65 @@ def test_a_target_that_would_be_zero_raises_the_minimum(build, agree) -> None:
     translation = agree(model, {"x": x_of(8, 3)})
     (rows,) = translation.dims
     assert (rows.min_size, rows.why) == (4, "at least 4: a Reshape has the dimension rows//4")
+
+
+def sizes_in_floats(*steps):
+    """The last two dimensions in floating point, one by one, through `steps`, back as the shape of y."""
+    nodes = [N("Shape", ["x"], ["s"])]
+    for index, axis in enumerate(("one", "two")):
+        nodes.append(N("Gather", ["s", axis], [f"d{index}"]))
+        nodes.append(N("Cast", [f"d{index}"], [f"v{index}_0"], to=TensorProto.FLOAT))
+        for number, (op, *constants) in enumerate(steps):
+            nodes.append(N(op, [f"v{index}_{number}", *constants], [f"v{index}_{number + 1}"]))
+        nodes.append(N("Unsqueeze", [f"v{index}_{len(steps)}", "axes"], [f"u{index}"]))
+    return [
+        *nodes,
+        N("Concat", ["u0", "u1"], ["f"], axis=0),
+        N("Cast", ["f"], ["sizes"], to=TensorProto.INT64),
+        N("Concat", ["first", "sizes"], ["target"], axis=0),
+        N("Expand", ["c", "target"], ["e"]),
+        N("ReduceSum", ["x"], ["r"], keepdims=0),
+        N("Add", ["e", "r"], ["y"]),
+    ]
+
+
+IN_FLOATS = {
+    "zero": np.asarray(0),
+    "one": np.asarray(1),
+    "two": np.asarray(2),
+    "axes": ints(0),
+    "first": ints(1),
+    "c": np.ones((1, 1, 1), F),
+    "half": np.asarray(0.5, F),
+    "twice": np.asarray(2, F),
+    "and_a_half": np.asarray(1.5, F),
+    "three": np.asarray(3, F),
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "shape"),
+    [
+        ([("Mul", "twice"), ("Floor",)], "f32[1, 2*h, 2*w]"),
+        ([("Mul", "half"), ("Floor",)], "f32[1, h//2, w//2]"),
+        ([("Mul", "half"), ("Ceil",)], "f32[1, (h + 1)//2, (w + 1)//2]"),
+        ([("Mul", "and_a_half")], "f32[1, h + h//2, w + w//2]"),
+        ([("Mul", "half"), ("Add", "and_a_half"), ("Floor",)], "f32[1, (h + 1)//2 + 1, (w + 1)//2 + 1]"),
+        ([("Add", "three")], "f32[1, h + 3, w + 3]"),
+    ],
+)
+def test_sizes_computed_in_floating_point_are_exact(steps, shape, build, agree) -> None:
+    model = build(sizes_in_floats(*steps), {"x": (F, (2, "h", "w"))}, constants=IN_FLOATS)
+    found = agree(model, {"x": x_of(2, 6, 9)}, {"x": x_of(2, 33, 2)}, tolerance=1e-4)
+    assert str(found.graph.output_types["y"]) == shape
+    # Beyond 2**24 float32 would round, and the model with it.
+    assert all(dim.max_size <= 2**24 for dim in found.graph.dims.values())
+    assert "float32" in found.dims[0].why
+
+
+def test_sizes_that_floating_point_may_round_need_the_value(build, agree) -> None:
+    constants = IN_FLOATS | {"twice": np.asarray(1.1, F)}
+    model = build(sizes_in_floats(("Mul", "twice"), ("Floor",)), {"x": (F, (2, "h", "w"))}, constants=constants)
+    with pytest.raises(DynamicShape, match="--dim h=VALUE"):
+        translate(model)
+    agree(model, {"x": x_of(2, 10, 30)}, dims={"h": 10, "w": 30}, tolerance=1e-4)

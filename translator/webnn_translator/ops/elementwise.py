@@ -16,6 +16,7 @@ from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.shape import convert
 from webnn_translator.registry import onnx_op
+from webnn_translator.scaled_dims import combined, rounded
 from webnn_translator.symbolic import Affine, Undecided, map_items, truncated_div
 from webnn_translator.tensor import Known, Quantised, Tensor
 
@@ -42,7 +43,7 @@ def arithmetic(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor:
             return ctx.symbols(map_items(lambda x, y: _EXACT[op](ctx, x, y), left, right), a.elem)
         except Undecided:
             pass  # the graph computes it from the values of the dimensions
-    return _grid(ctx, op, a, b) or ctx.elementwise(op, a, b)
+    return _grid(ctx, op, a, b) or combined(ctx, op, a, b) or ctx.elementwise(op, a, b)
 
 
 def _grid(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
@@ -218,7 +219,8 @@ _UNARY: Final = {
 @onnx_op(*_UNARY)
 def unary(ctx: Context, node: OnnxNode) -> Tensor:
     """Functions that WebNN has under another spelling of the same name."""
-    return ctx.elementwise(_UNARY[node.op_type], node.input(0))
+    op, x = _UNARY[node.op_type], node.input(0)
+    return rounded(op, x) or ctx.elementwise(op, x)
 
 
 @onnx_op("Clip", since=6)

@@ -19,6 +19,7 @@ from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
+from webnn_translator.scaled_dims import joined_dims, reshaped_dims
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Columns, Known, Quantised, Tensor
 
@@ -36,6 +37,9 @@ def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
         if math.prod(static) != items.size:
             raise Refused(f"{x} cannot be reshaped to [{', '.join(map(str, target))}]; the model is not valid")
         return ctx.symbols(items.reshape(static), x.elem)
+    scaled = reshaped_dims(x, target)
+    if scaled is not None:
+        return scaled
     if isinstance(x.content, Affine):
         strides = _regrouped(ctx, x.shape, x.content.strides, target)
         if strides is not None:
@@ -230,6 +234,9 @@ def joined(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor:
         return ctx.symbols(np.concatenate([items for items in known if items is not None], axis), elem)
     if len(filled) == 1:
         return filled[0]
+    scaled = joined_dims(ctx, filled, axis)
+    if scaled is not None:
+        return scaled
     columns = _columns(ctx, filled, axis)
     if columns is not None:
         return columns

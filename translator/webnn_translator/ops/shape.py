@@ -17,6 +17,7 @@ from webnn_translator.initializers import elem_of, read_tensor
 from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
+from webnn_translator.scaled_dims import whole
 from webnn_translator.symbolic import Affine, map_items
 from webnn_translator.tensor import Columns, Known, OnnxValue, Quantised, Symbols, Tensor
 
@@ -185,6 +186,10 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
                 elem, x.shape, Quantised(array, x.elem, ones, np.zeros(ones.shape, array.dtype), content.name)
             )
         return Tensor(elem, x.shape, Known(cast_array(array, elem), content.name and f"{content.name}_{elem.text}"))
+    if isinstance(content, Symbols) and elem in (Elem.INT32, Elem.INT64) and x.elem.is_float:
+        return whole(ctx, x, elem)
+    if isinstance(content, Symbols) and elem in (Elem.FLOAT, Elem.DOUBLE) and x.elem in (Elem.FLOAT, Elem.DOUBLE):
+        return Tensor(elem, x.shape, content)
     if isinstance(content, Symbols) and elem in (Elem.INT32, Elem.INT64):
         # Dimensions fit int32; plain integers beside them (2**63 - 1 for "the end") lose their high bits.
         return Tensor(elem, x.shape, Symbols(map_items(lambda item: _wrapped(item, elem), content.items)))

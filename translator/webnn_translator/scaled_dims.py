@@ -1,0 +1,143 @@
+"""Dimensions in floating point: scaled, rounded and cast back, as exporters write the sizes of a Resize.
+
+A float tensor of dimension expressions is `items / denominator`, the denominator a power of two, so that each step is
+exact in float32 as long as the numerators stay below 2**24. `needs` collects those numerators; only where the numbers
+become integers again, and with them a shape, are they demanded, and the dimension bounded accordingly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+
+from webnn_runtime.format.dims import Dim, bounds, ceil_div, names_of, substitute, symbol
+from webnn_translator._errors import Refused
+from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.symbolic import Items, map_items
+from webnn_translator.tensor import Symbols, Tensor
+
+__all__ = ["combined", "joined_dims", "reshaped_dims", "rounded", "whole"]
+
+# float32 holds all integers up to here, and their halves, quarters, ... with as many digits.
+_EXACT: Final = 1 << 24
+# A bound below this would be a mistake of ours more likely than of the model.
+_LEAST: Final = 1 << 12
+
+
+def combined(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
+    """Sum, difference or product of scaled dimensions and constants; None where it is none, or is not exact."""
+    if op not in ("add", "sub", "mul") or not a.elem.is_float:
+        return None
+    if not (isinstance(a.content, Symbols) or isinstance(b.content, Symbols)):
+        return None
+    left, right = _read(ctx, a), _read(ctx, b)
+    if left is None or right is None:
+        return None
+    if op == "mul":
+        items, denominator = (
+            map_items(lambda x, y: x * y, left.items, right.items),
+            left.denominator * right.denominator,
+        )
+    else:
+        denominator = max(left.denominator, right.denominator)
+        x, y = (map_items(lambda item, k=denominator // one.denominator: item * k, one.items) for one in (left, right))
+        items = map_items((lambda p, q: p + q) if op == "add" else (lambda p, q: p - q), x, y)
+    if denominator > _EXACT:
+        return None
+    needs = (*left.needs, *right.needs, *items.flat)
+    return Tensor(a.elem, tuple(items.shape), Symbols(items, denominator, needs))
+
+
+def joined_dims(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor | None:
+    """Scaled dimensions and constants, one after another; None where nothing is a scaled dimension."""
+    if not any(isinstance(part.content, Symbols) and part.elem.is_float for part in parts):
+        return None
+    read = [_read(ctx, part) for part in parts]
+    known = [one for one in read if one is not None]
+    if len(known) != len(parts):
+        return None
+    denominator = max(one.denominator for one in known)
+    scaled = [map_items(lambda item, k=denominator // one.denominator: item * k, one.items) for one in known]
+    items = np.concatenate(scaled, axis)
+    return Tensor(parts[0].elem, tuple(items.shape), Symbols(items, denominator, sum((one.needs for one in known), ())))
+
+
+def reshaped_dims(x: Tensor, shape: Sequence[Dim]) -> Tensor | None:
+    """Scaled dimensions in another static shape; None where they are none."""
+    static = [dim for dim in shape if isinstance(dim, int)]
+    content = x.content
+    if not isinstance(content, Symbols) or len(static) != len(shape) or math.prod(static) != content.items.size:
+        return None
+    return Tensor(x.elem, tuple(shape), replace(content, items=content.items.reshape(static)))
+
+
+def rounded(op: str, x: Tensor) -> Tensor | None:
+    """floor, ceil or roundEven of scaled dimensions; None where it is none."""
+    content = x.content
+    if not isinstance(content, Symbols) or not x.elem.is_float:
+        return None
+    if content.denominator == 1:
+        return x if op in ("floor", "ceil", "roundEven") else None
+    if op == "floor":
+        items = map_items(lambda item: item // content.denominator, content.items)
+    elif op == "ceil":
+        items = map_items(lambda item: ceil_div(item, content.denominator), content.items)
+    else:
+        return None
+    return Tensor(x.elem, x.shape, Symbols(items, 1, content.needs))
+
+
+def whole(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
+    """Scaled dimensions as integers: cut off toward zero.
+
+    Raises:
+        Refused: float32 would round them, or their sign is not known.
+    """
+    content = x.content
+    assert isinstance(content, Symbols)
+    for need in (*content.needs, *content.items.flat):
+        _demand(ctx, need)
+    items = content.items
+    if content.denominator != 1:
+        if any(bounds(item, ctx.ranges)[0] < 0 for item in items.flat):
+            raise Refused("a dimension that is scaled may become negative; its value is needed", _names(items))
+        items = map_items(lambda item: item // content.denominator, items)
+    return ctx.symbols(items, elem)
+
+
+def _read(ctx: Context, x: Tensor) -> Symbols | None:
+    if isinstance(x.content, Symbols):
+        return x.content
+    array = ctx.array(x)
+    if array is None or array.size > 16 or not np.isfinite(array).all():
+        return None
+    fractions = [Fraction(float(number)) for number in array.flat]
+    denominator = max((one.denominator for one in fractions), default=1)
+    items = np.empty(array.shape, object)
+    items.reshape(-1)[:] = [int(one * denominator) for one in fractions]
+    return Symbols(items, denominator)
+
+
+def _demand(ctx: Context, need: Dim) -> None:
+    """Bound the dimension so that a numerator stays exact."""
+    low, high = bounds(need, ctx.ranges)
+    if low >= -_EXACT and high <= _EXACT:
+        return
+    names = sorted(names_of(need))
+    if len(names) == 1:
+        slope = need - substitute(need, {names[0]: symbol(names[0]) - 1})
+        start = substitute(need, {names[0]: 0})
+        if isinstance(slope, int) and isinstance(start, int) and slope > 0 and (_EXACT - start) // slope >= _LEAST:
+            ctx.narrow(names[0], (_EXACT - start) // slope, "the model computes with it in float32, which is exact")
+            return
+    raise Refused(f"{need} is computed in float32, which may round it; the value of the dimension is needed", names)
+
+
+def _names(items: Items) -> list[str]:
+    return sorted(frozenset().union(*(names_of(item) for item in items.flat)))
