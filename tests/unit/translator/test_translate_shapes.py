@@ -360,3 +360,21 @@ def test_sizes_that_floating_point_may_round_need_the_value(build, agree) -> Non
     with pytest.raises(DynamicShape, match="--dim h=VALUE"):
         translate(model)
     agree(model, {"x": x_of(2, 10, 30)}, dims={"h": 10, "w": 30}, tolerance=1e-4)
+
+
+def test_what_is_missing_to_a_multiple_is_a_remainder(build, agree) -> None:
+    # -h mod 4, with the sign of the divisor: never negative, although -h is.
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["h"]),
+        N("Neg", ["h"], ["n"]),
+        N("Mod", ["n", "four"], ["m"]),
+        N("Add", ["m", "h"], ["k"]),
+        N("Unsqueeze", ["k", "axes"], ["target"]),
+        N("Expand", ["c", "target"], ["e"]),
+        N("ReduceSum", ["x"], ["r"], keepdims=0),
+        N("Add", ["e", "r"], ["y"]),
+    ]
+    constants = {"one": np.asarray(1), "four": np.asarray(4), "axes": ints(0), "c": np.ones(1, F)}
+    model = build(nodes, {"x": (F, (2, "h"))}, constants=constants)
+    agree(model, {"x": x_of(2, 8)}, {"x": x_of(2, 5)}, {"x": x_of(2, 7)}, tolerance=1e-4)

@@ -57,7 +57,7 @@ def _of_dims(ctx: Context, a: Dim, b: Dim, *, is_fmod: bool) -> Dim:
     if isinstance(a, int) and isinstance(b, int) and b != 0:
         return (abs(a) % abs(b)) * (1 if a >= 0 else -1) if is_fmod else a % b
     # Without fmod it is that of a floor division, whatever the sign of a.
-    if is_at_least(b, 1, ctx.ranges) and (not fmod or is_at_least(a, 0, ctx.ranges)):
+    if is_at_least(b, 1, ctx.ranges) and (not is_fmod or is_at_least(a, 0, ctx.ranges)):
         return a - a // b * b
     raise Undecided(f"the sign of {a} modulo {b} is not known")
 
