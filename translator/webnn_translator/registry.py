@@ -43,6 +43,7 @@ FAMILIES: Final = (
     "columns",
     "grams",
     "remainder",
+    "power",
     "activation",
     "comparison",
     "shape",

@@ -93,3 +93,30 @@ def test_determinants(build, agree, size) -> None:
 def test_the_identity_of_a_dynamic_shape(build, agree) -> None:
     node = helper.make_node("EyeLike", ["x"], ["y"], k=1, dtype=7)
     agree(build([node], {"x": (np.float32, ["h", "w"])}), {"x": np.zeros((3, 5), np.float32)})
+
+
+@pytest.mark.parametrize("shapes", [((4,), (4,)), ((2, 3, 4), (4, 5)), ((4,), (3, 4, 2)), ((5, 1, 2, 3), (2, 3, 2))])
+def test_products_of_integer_matrices(build, agree, shapes) -> None:
+    rng = np.random.default_rng(2)
+    feed = {name: rng.integers(-9, 9, shape).astype(np.int64) for name, shape in zip("ab", shapes, strict=True)}
+    inputs = {name: (np.int64, list(array.shape)) for name, array in feed.items()}
+    agree(build([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), feed)
+
+
+def test_powers_of_integers(build, agree) -> None:
+    bases, powers = np.meshgrid(np.array([-3, -1, 0, 1, 2, 7]), np.array([0, 1, 2, 5, 11, 70, 71]))
+    fits = (np.abs(bases) <= 1) | (powers <= 11)
+    feed = {"a": bases[fits].astype(np.int64), "b": powers[fits].astype(np.int32)}
+    node = helper.make_node("Pow", ["a", "b"], ["y"])
+    agree(build([node], {"a": (np.int64, ["n"]), "b": (np.int32, ["n"])}), feed)
+    below = {"a": np.array([-1, 1, 2, -5, -1]), "b": np.array([-3, -2, -1, -4, -4], np.int32)}
+    agree(build([node], {"a": (np.int64, ["n"]), "b": (np.int32, ["n"])}), below)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_hardmax_before_13_takes_the_tensor_as_a_matrix(build, agree, axis) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    agree(
+        build([helper.make_node("Hardmax", ["x"], ["y"], axis=axis)], {"x": (np.float32, ["n", 3, 4])}, opset=11),
+        {"x": x},
+    )

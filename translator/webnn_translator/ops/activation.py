@@ -9,9 +9,9 @@ from webnn_runtime.format.dims import product
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
+from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Tensor
 
 __all__ = ["gelu_tanh", "softmax_along", "softmax_of_rows"]
@@ -188,13 +188,24 @@ def softmax_along(ctx: Context, op_type: str, x: Tensor, axis: int) -> Tensor:
     return ctx.elementwise("sub", shifted, total)
 
 
+@onnx_op("Hardmax")
+def hardmax_before_13(ctx: Context, node: OnnxNode) -> Tensor:
+    """The tensor is taken as a matrix, cut at the axis (1 by default); one 1 in each row."""
+    x = node.input(0)
+    axis = ctx.axis(node.integer("axis", 1), x.rank)
+    flat = reshape_to(ctx, x, (product(list(x.shape[:axis])), product(list(x.shape[axis:]))))
+    return reshape_to(ctx, _hardmax(ctx, flat, 1), x.shape)
+
+
 @onnx_op("Hardmax", since=13)
 def hardmax(ctx: Context, node: OnnxNode) -> Tensor:
     """1 at the first largest element along an axis, else 0."""
     x = node.input(0)
-    axis = ctx.axis(node.integer("axis", -1), x.rank)
-    size = x.shape[axis]
+    return _hardmax(ctx, x, ctx.axis(node.integer("axis", -1), x.rank))
+
+
+def _hardmax(ctx: Context, x: Tensor, axis: int) -> Tensor:
     best = ctx.emit.op("argMax", ctx.full(x), axis=axis, keepDimensions=True, outputDataType="int64")
-    places = Tensor(Elem.INT64, (size,) + (1,) * (x.rank - 1 - axis), Affine(0, (1,) + (0,) * (x.rank - 1 - axis)))
-    hit = ctx.elementwise("equal", ctx.tensor(best, Elem.INT64), places, elem=Elem.BOOL)
-    return ctx.elementwise("where", hit, ctx.scalar(1, x.elem), ctx.scalar(0, x.elem), elem=x.elem)
+    f = Formula(ctx, x.elem)
+    hit = f("equal", ctx.tensor(best, Elem.INT64), positions(x.shape[axis], axis, x.rank))
+    return f("where", hit, 1, ctx.scalar(0, x.elem))

@@ -14,7 +14,6 @@ from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
-from webnn_translator.ops.shape import convert
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import combined, rounded
 from webnn_translator.symbolic import Affine, Undecided, map_items, truncated_div
@@ -162,22 +161,6 @@ def mean(ctx: Context, node: OnnxNode) -> Tensor:
     return ctx.elementwise("div", total, ctx.scalar(len(node.operands), total.elem))
 
 
-@onnx_op("Pow", since=7)
-def pow_(ctx: Context, node: OnnxNode) -> Tensor:
-    """A to the power of b, in the type of a."""
-    a, b = node.input(0), node.input(1)
-    exponent = ctx.uniform(b)
-    if exponent is not None and float(exponent) in (1.0, 2.0, 3.0) and (b.rank == 0 or b.rank <= a.rank):
-        factors = [a] * int(exponent)
-        if all(dim == 1 for dim in b.shape):
-            return reduce(lambda x, y: arithmetic(ctx, "mul", x, y), factors)
-    if a.elem.is_float:
-        return ctx.elementwise("pow", a, b if b.elem is a.elem else convert(ctx, b, a.elem))
-    if b.elem is not a.elem or exponent is None or exponent < 0:
-        raise Refused(f"{a.elem.text} to the power of {b.elem.text}; WebNN has it for constant positive integers only")
-    return ctx.elementwise("pow", a, b)
-
-
 @onnx_op("Neg", since=6)
 def neg(ctx: Context, node: OnnxNode) -> Tensor:
     """-x."""
@@ -200,6 +183,15 @@ def abs_(ctx: Context, node: OnnxNode) -> Tensor:
     return ctx.elementwise("abs", x)
 
 
+@onnx_op("Sign", since=9)
+def sign(ctx: Context, node: OnnxNode) -> Tensor:
+    """-1, 0 or 1."""
+    x = node.input(0)
+    if x.elem.is_integer and x.elem.integer_range[0] == 0:
+        return ctx.elementwise("min", x, ctx.scalar(1, x.elem))
+    return ctx.elementwise("sign", x)
+
+
 _UNARY: Final = {
     "Ceil": "ceil",
     "Cos": "cos",
@@ -209,7 +201,6 @@ _UNARY: Final = {
     "Log": "log",
     "Reciprocal": "reciprocal",
     "Round": "roundEven",
-    "Sign": "sign",
     "Sin": "sin",
     "Sqrt": "sqrt",
     "Tan": "tan",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
+from webnn_runtime.format.dims import bounds
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
@@ -10,6 +14,9 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
 __all__ = ["gemm", "matmul_of"]
+
+# Products of integers are laid out before they are summed.
+_MOST_PRODUCTS: Final = 1 << 24
 
 
 @onnx_op("MatMul")
@@ -22,11 +29,12 @@ def matmul_of(ctx: Context, a: Tensor, b: Tensor) -> Tensor:
     """Rank-1 operands get a dimension of size 1, which the result loses again."""
     if a.rank == 0 or b.rank == 0:
         raise Refused(f"operands are {a} and {b}; the model is not valid")
-    if not a.elem.is_float:
-        raise Refused(f"operands are {a.elem.text}; WebNN multiplies float matrices only")
     left = a if a.rank > 1 else reshape_to(ctx, a, (1, *a.shape))
     right = b if b.rank > 1 else reshape_to(ctx, b, (*b.shape, 1))
-    made = ctx.computed(a.elem, "matmul", ctx.full(left), ctx.full(right))
+    if a.elem.is_float:
+        made = ctx.computed(a.elem, "matmul", ctx.full(left), ctx.full(right))
+    else:
+        made = _of_integers(ctx, left, right)
     if a.rank > 1 and b.rank > 1:
         return made
     dims = list(made.shape)
@@ -35,6 +43,18 @@ def matmul_of(ctx: Context, a: Tensor, b: Tensor) -> Tensor:
     if a.rank == 1:
         del dims[-1 if b.rank == 1 else -2]
     return reshape_to(ctx, made, dims)
+
+
+def _of_integers(ctx: Context, a: Tensor, b: Tensor) -> Tensor:
+    """WebNN multiplies float matrices only: all products side by side, summed along an axis of their own."""
+    shape, _ = ctx.broadcast((*a.shape, 1), (*b.shape[:-2], 1, *b.shape[-2:]))
+    total = math.prod(bounds(dim, ctx.ranges)[0] for dim in shape)
+    if total > _MOST_PRODUCTS:
+        raise Refused(f"a product of {a.elem.text} matrices takes {total} products; at most {_MOST_PRODUCTS}")
+    left = reshape_to(ctx, a, (*a.shape, 1))
+    right = reshape_to(ctx, b, (*b.shape[:-2], 1, *b.shape[-2:]))
+    products = ctx.elementwise("mul", left, right)
+    return ctx.computed(a.elem, "reduceSum", ctx.full(products), axes=(products.rank - 2,), keepDimensions=False)
 
 
 @onnx_op("Gemm", since=7)
