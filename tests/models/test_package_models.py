@@ -117,4 +117,4 @@ def test_it_converts_and_every_backend_agrees(model, file_of, tmp_path, optional
 @pytest.mark.parametrize(("model", "kind", "reason"), REFUSED, ids=lambda value: str(value)[:60])
 def test_it_is_refused_with_the_reason(model, kind, reason, file_of) -> None:
     with open_source(str(file_of(model))) as source, pytest.raises(kind, match=reason):
-        translate(source.model, dims=model.dims)
+        translate(source.model, file=source.file, dims=model.dims)
