@@ -1,7 +1,7 @@
 """Models that other people's packages carry: they convert and agree on every backend, or are refused for a reason.
 
-Speech, pictures, text in pictures, music, brain waves and traffic; scripts/models.txt names the packages. What is
-checked is the whole way, on the inputs and sizes that the converter chooses itself.
+Speech, pictures, text in pictures, music, brain waves, traffic and proteins; scripts/models.txt names the packages.
+What is checked is the whole way, on the inputs and sizes that the converter chooses itself.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ CONVERTED = [
     # Signals of traffic lights: gathers, masks and sums over tables.
     Model("atspm-detector", "atspm_detector/weights/funcnet/x100_w32full_s1_pair.onnx", ("N", "T")),
     Model("atspm-detector", "atspm_detector/weights/funcnet/x100_w32full_s1_head.onnx", ("K", "D")),
+    # Shifts of carbon atoms from a protein: a graph network, whose messages are gathered along edges and added up.
+    Model(
+        "caustic-nmr",
+        "caustic/data/best_v2_carbons.onnx",
+        ("num_atoms", "num_edges", "num_residues"),
+        ops=("gather", "reduceSum"),
+    ),
 ]
 # What is refused, and why: a reason that a reader agrees with.
 REFUSED: list[tuple[Model, type[TranslateError], str]] = [

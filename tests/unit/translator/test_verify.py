@@ -136,6 +136,21 @@ def test_what_is_compared_with_constants_takes_their_values() -> None:
     assert set(np.unique(drawn[0]["letters"])) == {0, 5, 6, 7, 8}
 
 
+def test_edges_of_a_graph_stay_within_its_nodes() -> None:
+    # As many nodes as the graph is given, so the largest index differs from point to point.
+    nodes, edges = symbol("nodes"), symbol("edges")
+    builder = GraphBuilder("edges", dims=[DynamicDim("nodes"), DynamicDim("edges")])
+    x = builder.input("x", F32, (nodes, 3))
+    both = builder.input("ends", I64, (2, edges))
+    ends = builder.op_many("split", both, splits=(1, 1), axis=0)
+    picks = [builder.op("reshape", end, newShape=[edges]) for end in ends]
+    far, near = (builder.op("gather", x, pick, axis=0) for pick in picks)
+    plan = InputPlan.of(builder.build({"y": builder.op("sub", far, near)}))
+    for count in (1, 4):
+        drawn = plan.draw(Point({"nodes": count, "edges": 50}), 0)["ends"]
+        assert set(np.unique(drawn)) == set(range(count))
+
+
 def test_scalars_are_arrays() -> None:
     builder = GraphBuilder("scalar", dims=[])
     flag = builder.input("flag", I64, ())

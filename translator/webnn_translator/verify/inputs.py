@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.format.binding import concrete_shape
+from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_translator.verify.grid import Point
 
@@ -23,7 +24,10 @@ __all__ = ["InputPlan", "uniform"]
 # Operators that hand an index on; anything else makes another number of it, with another range.
 _KEEPS_INDICES: Final = frozenset(
     {"cast", "identity", "reshape", "expand", "clamp", "where", "max", "min", "slice", "concat", "transpose"}
+    | {"split", "gather"}
 )
+# Operators whose second operand counts along one axis of the first.
+_INDEXING: Final = frozenset({"gather", "gatherElements", "scatterElements"})
 _TOKENS: Final = "input_ids"
 # Enough words for the longest rows; what they say does not matter, that they are words does.
 _TEXT: Final = (
@@ -47,6 +51,7 @@ class InputPlan:
     Attributes:
         inputs: the graph's inputs.
         limits: inputs that index a table -> how many rows it has.
+        free_limits: inputs that index a table -> its numbers of rows that depend on named dimensions.
         masks: integer inputs that hide the end of rows.
         choices: other integer inputs that are compared with constants -> those, and 0.
         tokens: ids of a long text without an end, or None when there is no tokenizer.
@@ -54,6 +59,7 @@ class InputPlan:
 
     inputs: Mapping[str, TensorType]
     limits: Mapping[str, int]
+    free_limits: Mapping[str, frozenset[SymbolicDim]]
     masks: frozenset[str]
     choices: Mapping[str, npt.NDArray[np.int64]]
     tokens: npt.NDArray[np.int64] | None
@@ -61,7 +67,7 @@ class InputPlan:
     @classmethod
     def of(cls, graph: Graph, tokenizer: Any = None) -> InputPlan:
         """Read the plan from the graph; `tokenizer` is an `embed.TextTokenizer`."""
-        limits = _limits(graph)
+        limits, free_limits = _limits(graph)
         rows = {graph.inputs[name].shape for name in limits}
         masks = {
             name
@@ -73,7 +79,7 @@ class InputPlan:
             ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
             # A tokenizer of another model would index past the table.
             tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
-        return cls(graph.inputs, limits, frozenset(masks), _choices(graph), tokens)
+        return cls(graph.inputs, limits, free_limits, frozenset(masks), _choices(graph), tokens)
 
     @property
     def kind(self) -> str:
@@ -97,24 +103,32 @@ class InputPlan:
         values = uniform(seed, count).reshape(shape)
         if kind.dtype.is_float:
             return values.astype(dtype)
-        if name in self.choices and name not in self.limits:
+        open_limits = [evaluate(rows, point.bindings) for rows in self.free_limits.get(name, ())]
+        if name in self.choices and name not in self.limits and not open_limits:
             pool = self.choices[name]
             return np.asarray(pool[((values + 1.0) / 2.0 * len(pool)).astype(np.int64)], dtype)
         # Without a range, 0 and 1 are what flags, masks and booleans have in common.
-        limit = self.limits.get(name, 2)
+        if name in self.limits:
+            open_limits.append(self.limits[name])
+        limit = min(open_limits, default=2)
         return np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
 
 
-def _limits(graph: Graph) -> dict[str, int]:
+def _limits(graph: Graph) -> tuple[dict[str, int], dict[str, frozenset[SymbolicDim]]]:
+    """Fixed numbers of rows, and those that depend on named dimensions."""
     producers = {value: node for node in graph.nodes for value in node.outputs}
     limits: dict[str, int] = {}
+    free: dict[str, frozenset[SymbolicDim]] = {}
     for node in graph.nodes:
         limit = _table_rows(graph, node)
         if limit is None:
             continue
         for name in _sources(graph, producers, node.inputs[1]):
-            limits[name] = min(limit, limits.get(name, limit))
-    return limits
+            if isinstance(limit, int):
+                limits[name] = min(limit, limits.get(name, limit))
+            else:
+                free[name] = free.get(name, frozenset()) | {limit}
+    return limits, free
 
 
 def _choices(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
@@ -134,14 +148,13 @@ def _choices(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
     return found
 
 
-def _table_rows(graph: Graph, node: Node) -> int | None:
-    """How many entries a `gather` can reach, where that is fixed."""
+def _table_rows(graph: Graph, node: Node) -> Dim | None:
+    """How many entries the indices of a node can reach along one axis."""
     table = node.inputs[0]
     axis = node.options.get("axis")
-    if node.op != "gather" or table is None or not isinstance(axis, int):
+    if node.op not in _INDEXING or table is None or not isinstance(axis, int):
         return None
-    rows = graph.types[table].shape[axis]
-    return rows if isinstance(rows, int) else None
+    return graph.types[table].shape[axis]
 
 
 def _sources(graph: Graph, producers: Mapping[str, Node], value: str | None) -> set[str]:
@@ -155,8 +168,9 @@ def _sources(graph: Graph, producers: Mapping[str, Node], value: str | None) -> 
         node = producers.get(current)
         if node is None or node.op not in _KEEPS_INDICES:
             continue
-        # The condition of `where` chooses, it is not an index itself.
-        for operand in node.inputs[1:] if node.op == "where" else node.inputs:
+        # The condition of `where` chooses and the indices of `gather` pick: neither is an index that is handed on.
+        passed = {"where": node.inputs[1:], "gather": node.inputs[:1]}.get(node.op, node.inputs)
+        for operand in passed:
             if operand is not None and operand not in seen:
                 seen.add(operand)
                 pending.append(operand)
