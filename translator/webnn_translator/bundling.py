@@ -10,6 +10,7 @@ from typing import Any
 
 from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
+from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.given_dims import GivenDim, gather_dims
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
@@ -63,6 +64,7 @@ class Conversion:
         certificate: of the check; None when there was none.
         files: what travelled along.
         bound: named dimension -> value it was bound to, and where that was given.
+        passes: what each clean-up did to the graph.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class Conversion:
     certificate: Certificate | None
     files: tuple[str, ...]
     bound: Mapping[str, GivenDim] = field(default_factory=dict)
+    passes: tuple[PassReport, ...] = ()
 
     @property
     def unbounded(self) -> list[str]:
@@ -87,6 +90,7 @@ class Conversion:
             "dimensions": {name: None if dim.is_unbounded else dim.max_size for name, dim in self.graph.dims.items()},
             "boundDimensions": _bound_record(self.bound),
             "operators": dict(sorted(Counter(node.op for node in self.graph.nodes).items())),
+            "passes": [report.record() for report in self.passes],
             "files": list(self.files),
             "certificate": None if self.certificate is None else self.certificate.record(),
         }
@@ -146,9 +150,11 @@ def convert_model(
         stale = cross_check(source.model, translation.values)
         for remark in (*stale, *translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
+        graph, passes = simplify(translation.graph)
+        tell(f"{len(translation.graph.nodes)} nodes, {len(graph.nodes)} after clean-ups")
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
-            translation.graph,
+            graph,
             folder,
             manifest_extra={
                 "source": source.record(),
@@ -163,9 +169,8 @@ def convert_model(
             if chosen.is_verified:
                 certificate = _verify(staged, source.file, chosen.tolerance, tell, progress)
             written = staged.commit()
-        return Conversion(
-            written, load_bundle(written).graph, source.record(), certificate, tuple(sorted(source.companions)), given
-        )
+        files = tuple(sorted(source.companions))
+        return Conversion(written, load_bundle(written).graph, source.record(), certificate, files, given, passes)
 
 
 def _verify(

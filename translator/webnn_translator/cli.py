@@ -100,6 +100,9 @@ def convert(
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Nothing: clean-ups always run.", rich_help_panel=_OLD)
     ] = False,
+    explain_passes: Annotated[
+        bool, typer.Option("--explain-passes", help="Tell what each clean-up of the graph did, change by change.")
+    ] = False,
     list_ops: Annotated[
         bool, typer.Option("--list-ops", help="List the ONNX operators that are translated, and leave.")
     ] = False,
@@ -143,6 +146,8 @@ def convert(
         with report.progress("converting") as progress:
             target = out if out is not None else target_folder(named, output_parent_dir)
             done = convert_model(named, target, options, note=report.note, progress=progress)
+        if explain_passes:
+            _explain(report, done)
         _tell(report, done)
 
 
@@ -177,6 +182,13 @@ def _list_operators(report: Report) -> None:
         changes = f" ({', '.join(map(str, entry.changes))})" if entry.changes else ""
         opsets = f"{entry.first}-{entry.last}{changes}"
         report.result(f"{entry.domain:<13} {entry.op_type:<34} {opsets:<18} {entry.note}")
+
+
+def _explain(report: Report, done: Conversion) -> None:
+    for one in done.passes:
+        report.note(f"{one.name} ({one.doc.rstrip('.')}): {len(one.changes)} changes, {one.nodes} nodes fewer")
+        for change in one.changes:
+            report.note(f"  {change}")
 
 
 def _tell(report: Report, done: Conversion) -> None:

@@ -16,19 +16,22 @@ __all__ = ["fold_constants"]
 _SMALL_BYTES: Final = 1 << 20
 
 
-def fold_constants(graph: Graph, *, max_growth: int = 8) -> Graph:
+def fold_constants(
+    graph: Graph, *, max_growth: int = 8, small_bytes: int = _SMALL_BYTES, largest_bytes: int | None = None
+) -> Graph:
     """The graph with constant sub-graphs replaced by constants.
 
-    A node whose results are large and over `max_growth` times the size of its operands stays, with all
+    A node whose results are over `small_bytes` and over `max_growth` times the size of its operands stays, with all
     that depends on it: computing them again is cheaper than keeping them. 8 lets quantised weights unfold, 1
-    does not. What an output names stays a node (an identity), since an output must not be a constant.
+    does not. Results over `largest_bytes` are never kept, where that is given.
+    What an output names stays a node (an identity), since an output must not be a constant.
     """
     constants = dict(graph.constants)
     outputs = set(graph.outputs.values())
     taken = set(graph.types)
     nodes: list[Node] = []
     for node in graph.nodes:
-        results = _folded(graph, node, constants, max_growth)
+        results = _folded(graph, node, constants, max_growth, small_bytes, largest_bytes)
         if results is None:
             nodes.append(node)
             continue
@@ -45,7 +48,14 @@ def fold_constants(graph: Graph, *, max_growth: int = 8) -> Graph:
     return _without_unused(graph, constants, nodes)
 
 
-def _folded(graph: Graph, node: Node, constants: dict[str, Constant], max_growth: int) -> tuple[Array, ...] | None:
+def _folded(
+    graph: Graph,
+    node: Node,
+    constants: dict[str, Constant],
+    max_growth: int,
+    small_bytes: int,
+    largest_bytes: int | None,
+) -> tuple[Array, ...] | None:
     """The results of a node that can be computed now and are worth keeping."""
     if node.op == "identity" and node.outputs[0] in graph.outputs.values():
         return None
@@ -58,7 +68,9 @@ def _folded(graph: Graph, node: Node, constants: dict[str, Constant], max_growth
         return None
     operands = [constants[value].values if value is not None else None for value in node.inputs]
     size = sum(int(np.prod(kind.static_shape, dtype=np.int64)) * kind.dtype.numpy.itemsize for kind in kinds)
-    if size > max(_SMALL_BYTES, max_growth * sum(operand.nbytes for operand in operands if operand is not None)):
+    if largest_bytes is not None and size > largest_bytes:
+        return None
+    if size > max(small_bytes, max_growth * sum(operand.nbytes for operand in operands if operand is not None)):
         return None
     return evaluate(node, operands, {}, kinds)
 
