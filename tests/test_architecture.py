@@ -80,7 +80,9 @@ LAYERS: Final = {
     ),
     "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.
-    "webnn_translator.bundling": layer(FORMAT, PASSES, TRANSLATOR, "webnn_translator.sources", "webnn_translator.verify"),
+    "webnn_translator.bundling": layer(
+        FORMAT, PASSES, TRANSLATOR, "webnn_translator.sources", "webnn_translator.verify"
+    ),
     "webnn_translator.cli": layer(everything=True),
 }
 ONLY_INSIDE_FUNCTIONS: Final = frozenset(

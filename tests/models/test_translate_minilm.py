@@ -9,12 +9,15 @@ import onnx
 import pytest
 
 from webnn_runtime.backends import get_backend
+from webnn_runtime.passes.simplify import simplify
 from webnn_translator.translate import translate
 
 pytestmark = pytest.mark.torch
 
 # Nodes per variant: a change here is a change of what every backend has to recognise.
 NODES = {"ts-eager": 214, "ts-sdpa": 232, "dynamo": 250, "int8": 290}
+# The same after the clean-ups.
+SIMPLIFIED = {"ts-eager": 190, "ts-sdpa": 208, "dynamo": 226, "int8": 266}
 
 
 @pytest.fixture(scope="module", params=NODES)
@@ -45,6 +48,17 @@ def test_every_shape_ladder_is_gone_and_both_dimensions_stay_free(translated) ->
     batch, length = translation.dims
     assert batch.max_size is None
     assert length.max_size == 512
+
+
+def test_clean_ups_leave_one_operator_for_each_activation(translated) -> None:
+    variant, _, translation = translated
+    graph, _ = simplify(translation.graph)
+    counts = Counter(node.op for node in graph.nodes)
+    assert sum(counts.values()) == SIMPLIFIED[variant]
+    assert (counts["gelu"], counts["erf"]) == (6, 0)
+    feeds = feed(translation, 2, 9)[1]
+    before, after = (get_backend("numpy").compile(each).run(feeds) for each in (translation.graph, graph))
+    np.testing.assert_allclose(after["last_hidden_state"], before["last_hidden_state"], rtol=0, atol=1e-5)
 
 
 def test_quantised_weights_stay_in_the_file_as_they_are(translated) -> None:
