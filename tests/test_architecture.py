@@ -53,6 +53,7 @@ BASE: Final = "webnn_runtime.backends.base"
 HUB: Final = "webnn_runtime.hub"
 EMBED: Final = "webnn_runtime.embed"
 CLASSIFY: Final = "webnn_runtime.classify"
+EVALUATION: Final = "webnn_runtime.evaluation"
 API: Final = "webnn_runtime.api"
 
 # Importing `webnn_runtime.backends` is how a backend is asked for by name: it loads none of them by itself.
@@ -69,6 +70,7 @@ LAYERS: Final = {
     HUB: layer(FORMAT, libraries="huggingface_hub"),
     EMBED: layer(FORMAT, BACKENDS, BASE, HUB, RUNTIME, libraries="tokenizers tqdm"),
     CLASSIFY: layer(FORMAT, HUB, EMBED, RUNTIME),
+    EVALUATION: layer(FORMAT, HUB, EMBED, CLASSIFY, RUNTIME),
     "webnn_runtime.conformance": layer(FORMAT, API, BASE),
     "webnn_runtime.cli": layer(everything=True),
     # The top of the package: the short way in.
