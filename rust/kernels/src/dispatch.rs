@@ -72,6 +72,7 @@ pub struct Kernels {
     pub(crate) reduce_columns: fn(Reduction, Rows<'_>, &mut [f32]),
     pub(crate) mean_pool: fn(&MeanPool<'_>, &mut [f32]),
     pub(crate) normalize_rows: fn(f32, RowsMut<'_>),
+    pub(crate) multiply_adds: fn(usize) -> (usize, f32),
 }
 
 impl Kernels {
@@ -171,6 +172,12 @@ impl Kernels {
     #[inline]
     pub fn normalize_rows(&self, least: f32, rows: RowsMut<'_>) {
         (self.normalize_rows)(least, rows);
+    }
+
+    /// Does independent multiply-adds in registers, a few a round: their number, sixteen lanes each, and something that
+    /// depends on all of them. How fast this goes is the roof of every product.
+    pub fn multiply_adds(&self, rounds: usize) -> (usize, f32) {
+        (self.multiply_adds)(rounds)
     }
 }
 

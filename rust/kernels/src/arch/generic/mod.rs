@@ -10,6 +10,7 @@ pub(super) mod functions;
 pub(super) mod matmul;
 pub(super) mod normalization;
 pub(super) mod pack;
+pub(super) mod probe;
 pub(super) mod reduction;
 pub(super) mod softmax;
 pub(super) mod table;

@@ -39,6 +39,7 @@ macro_rules! table {
             reduce_columns: reduction::reduce_columns(reduction: Reduction, x: Rows<'_>, out: &mut [f32]);
             mean_pool: reduction::mean_pool(task: &MeanPool<'_>, out: &mut [f32]);
             normalize_rows: reduction::normalize_rows(least: f32, rows: RowsMut<'_>);
+            multiply_adds: probe::multiply_adds(rounds: usize) -> (usize, f32);
         );
     };
     (@entries $simd:ident, $isa:expr, $features:literal; $(
@@ -46,7 +47,7 @@ macro_rules! table {
     )*) => {
         mod entries {
             use super::$simd;
-            use crate::arch::generic::{activation, attention, functions, matmul, normalization, reduction, softmax};
+            use crate::arch::generic::{activation, attention, functions, matmul, normalization, probe, reduction, softmax};
             use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch};
             use crate::{Activation, Function, Rows, RowsMut};
 
