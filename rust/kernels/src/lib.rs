@@ -23,6 +23,7 @@ mod rows;
 mod task;
 
 pub use activation::{Activation, Function};
+pub use arch::pages::Lines;
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use packed::{Line, PackedMatrix, Panels};

@@ -1,6 +1,7 @@
 //! Right-hand matrices in the order in which the kernels read them.
 
 use crate::Rows;
+use crate::arch::pages::Lines;
 use crate::dispatch::Kernels;
 
 /// Sixteen elements on one cache line: a vector load from it never crosses two.
@@ -107,7 +108,7 @@ impl<'a> Panels<'a> {
 /// A right-hand matrix that is packed once and multiplied by often: the weights of a linear layer.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
-    lines: Vec<Line>,
+    lines: Lines,
     k: usize,
     n: usize,
     width: usize,
@@ -117,7 +118,7 @@ impl PackedMatrix {
     /// Packs for one table of kernels; `strides` are those of the rows and of the columns, in elements.
     pub fn new(kernels: &Kernels, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> Self {
         let width = kernels.panel_width;
-        let mut lines = vec![Line::default(); Panels::lines_for(shape[0], shape[1], width)];
+        let mut lines = Lines::zeroed(Panels::lines_for(shape[0], shape[1], width));
         Panels::pack(&mut lines, data, shape, strides, width);
         Self { lines, k: shape[0], n: shape[1], width }
     }

@@ -7,6 +7,7 @@
 pub mod aarch64;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod generic;
+pub mod pages;
 pub mod rows_mut;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]

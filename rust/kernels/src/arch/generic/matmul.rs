@@ -1,20 +1,21 @@
 //! Matrix product: register tiles over a packed right-hand side.
 //!
 //! Tiles are 13 x 32 (AVX-512: 26 sums, two right-hand vectors, the left-hand element as a memory operand) and 6 x 16
-//! (AVX2: 12 sums, two right-hand vectors, one broadcast). GFLOP/s on one thread of an AMD EPYC (family 25, model 17)
-//! whose multiply-add units do 118, best of 60, with the right-hand side in cache, and with 20 of them in turn, streamed
-//! from memory (that half depends on the machine's other users):
+//! (AVX2: 12 sums, two right-hand vectors, one broadcast; NEON: 24 sums, four and one). Fraction of the multiply-add
+//! units' peak on one thread of an AMD EPYC (family 25, model 17; 118 GFLOP/s), median of 31, with the right-hand side in
+//! cache, and with more of them in turn than a cache holds, from `examples/roof.rs`:
 //!
-//! | product | AVX-512 cached | streamed | AVX2 cached | streamed |
-//! |---|---|---|---|---|
-//! | [10, 384] x [384, 384] | 104 | 99 to 103 | 98 | 54 to 87 |
-//! | [16, 384] x [384, 1536] | 110 | 78 to 104 | 108 | 73 to 76 |
-//! | [104, 384] x [384, 1536] | 111 | 104 to 109 | 108 | 101 |
-//! | [104, 1536] x [1536, 384] | 105 | 99 to 103 | 103 | 97 |
+//! | product, AVX-512 | cached | streamed |
+//! |---|---|---|
+//! | 1 row, k and n of 384 to 1536 | 58 to 77 GB/s | 19 to 25 GB/s of 31 to 36 |
+//! | 7 rows | 0.84 to 0.94 | 0.70 to 0.87 |
+//! | 10 and 16 rows | 0.89 to 0.95 | 0.87 to 0.93 |
+//! | 80 and 160 rows | 0.85 to 0.95 | 0.85 to 0.95 |
 //!
-//! Prefetching the right-hand side 64 rows ahead inside the tile is worth 5 to 15% of streamed products with AVX-512
-//! (1% is lost on cached ones); AVX2 has no spare slots and loses 8%, so it does not. Prefetching the next panel in one
-//! burst before each tile costs 7% on cached and up to 30% on streamed products. GELU in the epilogue costs 6% at k = 384 (AVX2 9%).
+//! Prefetching the right-hand side 64 rows ahead inside the tile: at 10 streamed rows 18.5 GB/s of weights, none 15, 32
+//! rows ahead 17.5, 256 rows 18.5; into the first-level cache instead of the second 10 to 20% less than without. AVX2 has
+//! no spare slots and loses 8%, so it does not. Prefetching the next panel in one burst before each tile costs 7% on
+//! cached and up to 30% on streamed products.
 
 use super::activation::apply;
 use super::pack::{floats_mut, left_lines, pack_left};

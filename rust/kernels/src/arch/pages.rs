@@ -1,0 +1,202 @@
+//! Memory for packed weights, on huge pages where the system has them.
+//!
+//! A short text reads every weight once. On pages of 4 KiB that is bound by address translation, not by memory: one
+//! core of an AMD EPYC (25/17) reads 18.4 GB/s through them and 31 to 36 GB/s through pages of 2 MiB. Linux gives these
+//! only to whole aligned 2 MiB, and most matrices are smaller: they share chunks. [10, 384] x [384, 1536] with the
+//! matrices streamed runs at 19.8 instead of 12.8 GB/s, with 7 rows at 24 instead of 14.5, with 1 row at 21 instead of 16.5.
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, Weak};
+
+use crate::packed::Line;
+
+const HUGE_PAGE: usize = 2 << 20;
+/// Bytes of a chunk, unless one matrix needs more. What is not used of it is never touched, and so not resident.
+const CHUNK: usize = 16 << 20;
+
+/// Lines that begin as zeros and that nobody else has.
+#[derive(Debug)]
+pub struct Lines {
+    start: NonNull<Line>,
+    count: usize,
+    /// Keeps the memory mapped.
+    _chunk: Arc<Chunk>,
+}
+
+// SAFETY: the lines are reached through this value only, as those of a Vec are, and its chunk is never written otherwise.
+unsafe impl Send for Lines {}
+// SAFETY: as above; a shared reference only reads.
+unsafe impl Sync for Lines {}
+
+/// The chunk that the next lines come from, while any are left of it, and how many of its bytes are given away.
+static CURRENT: Mutex<(Weak<Chunk>, usize)> = Mutex::new((Weak::new(), 0));
+
+impl Lines {
+    /// `count` lines of zeros.
+    pub fn zeroed(count: usize) -> Self {
+        let bytes = count.checked_mul(size_of::<Line>()).expect("more lines than there is memory");
+        // In use by another thread, or for good in a child that was forked just then: lines from a chunk of their own.
+        let mut current = CURRENT.try_lock().ok();
+        let open = current.as_ref().and_then(|current| Some((current.0.upgrade()?, current.1)));
+        let (chunk, offset) = match open {
+            Some((chunk, used)) if chunk.bytes - used >= bytes => (chunk, used),
+            _ => (Arc::new(Chunk::new(CHUNK.max(bytes.next_multiple_of(HUGE_PAGE)))), 0),
+        };
+        if let Some(current) = &mut current {
+            **current = (Arc::downgrade(&chunk), offset + bytes);
+        }
+        // SAFETY: `offset + bytes` is at most the size of the chunk.
+        let start = unsafe { chunk.start.add(offset) }.cast();
+        Self { start, count, _chunk: chunk }
+    }
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        // SAFETY: the lines lie in the chunk, which is mapped as long as `self` is; they began as zeros, which are
+        // floats; offsets are multiples of a line's size in a chunk that begins on a page, so they are aligned.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [Line] {
+        // SAFETY: as in `deref`, and no other Lines has any of these bytes: each was given away once.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl Clone for Lines {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeroed(self.count);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+/// Memory of zeros from the system.
+#[derive(Debug)]
+struct Chunk {
+    start: NonNull<u8>,
+    bytes: usize,
+    mapping: Mapping,
+}
+
+// SAFETY: a chunk itself touches its memory only when it is made and when it is dropped.
+unsafe impl Send for Chunk {}
+// SAFETY: as above.
+unsafe impl Sync for Chunk {}
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod system {
+    use std::ffi::{c_int, c_void};
+    use std::ptr::{NonNull, null_mut};
+
+    use super::{Chunk, HUGE_PAGE};
+
+    // As in the headers of Linux, the same on every 64-bit architecture that Rust has a table for.
+    const PROT_READ_WRITE: c_int = 3;
+    const MAP_PRIVATE_ANONYMOUS: c_int = 0x22;
+    const MADV_HUGEPAGE: c_int = 14;
+
+    // The standard library links the C library that has these.
+    unsafe extern "C" {
+        fn mmap(
+            at: *mut c_void,
+            bytes: usize,
+            protection: c_int,
+            flags: c_int,
+            file: c_int,
+            offset: i64,
+        ) -> *mut c_void;
+        fn munmap(at: *mut c_void, bytes: usize) -> c_int;
+        fn madvise(at: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+    }
+
+    /// What was mapped, of which the chunk is the part that begins on a huge page.
+    #[derive(Debug)]
+    pub(super) struct Mapping {
+        at: *mut c_void,
+        bytes: usize,
+    }
+
+    impl Chunk {
+        /// At least `bytes` bytes of zeros, a multiple of a huge page.
+        pub(super) fn new(bytes: usize) -> Self {
+            let mapped = bytes + HUGE_PAGE;
+            // SAFETY: a new anonymous mapping at an address of the system's choice touches nothing that exists.
+            let at = unsafe { mmap(null_mut(), mapped, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) };
+            assert!(at.addr() != usize::MAX, "no memory for {bytes} bytes of weights");
+            let skip = at.addr().next_multiple_of(HUGE_PAGE) - at.addr();
+            // SAFETY: less than a huge page is skipped, and the mapping is `bytes` and one of these.
+            let start = unsafe { at.add(skip) };
+            // SAFETY: the range lies in the mapping. It is advice: a system that has no huge pages may refuse it.
+            unsafe { madvise(start, bytes, MADV_HUGEPAGE) };
+            let start = NonNull::new(start.cast()).expect("mappings are not at address zero");
+            Self { start, bytes, mapping: Mapping { at, bytes: mapped } }
+        }
+    }
+
+    impl Drop for Chunk {
+        fn drop(&mut self) {
+            // SAFETY: exactly what `new` mapped, and all the Lines in it are gone: each held the chunk.
+            unsafe { munmap(self.mapping.at, self.mapping.bytes) };
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+mod system {
+    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+    use std::ptr::NonNull;
+
+    use super::Chunk;
+
+    pub(super) type Mapping = Layout;
+
+    impl Chunk {
+        /// `bytes` bytes of zeros, more than none.
+        pub(super) fn new(bytes: usize) -> Self {
+            let mapping = Layout::from_size_align(bytes, 4096).expect("a chunk of weights that fits into memory");
+            // SAFETY: the layout has a size.
+            let start = NonNull::new(unsafe { alloc_zeroed(mapping) }).unwrap_or_else(|| handle_alloc_error(mapping));
+            Self { start, bytes, mapping }
+        }
+    }
+
+    impl Drop for Chunk {
+        fn drop(&mut self) {
+            // SAFETY: allocated by `new` with this layout, and all the Lines in it are gone: each held the chunk.
+            unsafe { dealloc(self.start.as_ptr(), self.mapping) }
+        }
+    }
+}
+
+use system::Mapping;
+
+#[cfg(test)]
+mod tests {
+    use super::{CHUNK, Lines};
+    use crate::packed::Line;
+
+    #[test]
+    fn lines_are_zeros_of_their_own_and_aligned() {
+        let sizes = [0, 1, 1000, 3, CHUNK / 64 - 5, 77, CHUNK / 64 + 1, 0, 5];
+        let mut all: Vec<Lines> = sizes.iter().map(|count| Lines::zeroed(*count)).collect();
+        for (number, lines) in all.iter_mut().enumerate() {
+            assert_eq!(lines.len(), sizes[number]);
+            assert!(lines.as_ptr().is_aligned());
+            assert!(lines.iter().all(|line| *line == Line::default()), "lines {number}");
+            lines.fill(Line([number as f32 + 1.0; 16]));
+        }
+        let copy = all[6].clone();
+        for (number, lines) in all.iter().enumerate() {
+            assert!(lines.iter().all(|line| line.0 == [number as f32 + 1.0; 16]), "lines {number}");
+        }
+        drop(all);
+        assert!(copy.iter().all(|line| line.0 == [7.0; 16]));
+    }
+}
