@@ -129,6 +129,9 @@ def _fitted(
             total = span.stride * (size - 1) + more + span.reach - wanted[axis]
         else:
             total = more + span.reach - span.stride
+            if total < 0:
+                # ONNX counts zeros behind it in, ONNX Runtime leaves them out.
+                raise Refused(f"auto_pad {mode} with a stride above the filter's {span.reach} is read in two ways")
         # What is short is made up for behind.
         extras.append(more + max(0, -total))
         total = max(0, total)

@@ -85,7 +85,6 @@ def resize_before_11(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _resize_before_11(ctx: Context, node: OnnxNode, scales: Array, rounding: str) -> Tensor:
     x = node.input(0)
-    # Before version 9 the linear mode was called bilinear too, by some.
     rule = _Rule(node.choice("mode", "nearest", "nearest", "linear"), "asymmetric", rounding)
     return _resized(ctx, x, _by_scales(ctx, x, range(x.rank), scales), rule)
 
@@ -209,7 +208,7 @@ def _native(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Ten
     is_plain = rule.mode == "linear" and not (rule.antialias or rule.exclude_outside) and is_half_pixel
     # WebNN takes the ratio of the sizes for the scale.
     exact = all(
-        change.whole_factor or (isinstance(change.size, int) and change.wanted == change.size * change.scale)
+        change.whole_factor or (isinstance(change.size, int) and _is_whole(change.wanted, change.size * change.scale))
         for change in plan.values()
     )
     if not is_plain or not exact or x.rank != 4 or len(plan) > 2 or not plan:
@@ -220,6 +219,11 @@ def _native(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Ten
             axes = sorted([*axes, axis])
     sizes = tuple(plan[axis].wanted if axis in plan else x.shape[axis] for axis in axes)
     return ctx.computed(x.elem, "resample2d", ctx.full(x), mode="linear", sizes=sizes, axes=tuple(axes))
+
+
+def _is_whole(wanted: Dim, scaled: float) -> bool:
+    """Whether a size is what the scale makes it; scales come as float32, so but for the last digit."""
+    return isinstance(wanted, int) and abs(wanted - scaled) <= 1e-6 * wanted
 
 
 def _above_one(dim: Dim) -> bool:
@@ -269,8 +273,8 @@ def _sampled(ctx: Context, x: Tensor, axis: int, size: int, change: _Axis, rule:
 def _sources(kind: Any, size: int, wanted: int, scale: float, rule: _Rule, axis: int) -> Any:
     """For each position of the result, the position in the data; computed in `kind` as runtimes do."""
     at = np.arange(wanted).astype(kind)
+    is_exact = _is_whole(wanted, size * scale)
     scale, one, half = kind(scale), kind(1), kind(0.5)
-    is_exact = wanted == size * float(scale)
     if rule.coordinates in ("align_corners", "tf_crop_and_resize", "pytorch_half_pixel") and not is_exact:
         # ONNX takes the size before rounding here, ONNX Runtime the one after it.
         raise Refused(
