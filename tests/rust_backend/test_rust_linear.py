@@ -12,6 +12,7 @@ from webnn_runtime.backends.numpy import BACKEND as REFERENCE
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.passes.linear import find_linear
 
 pytestmark = pytest.mark.native
@@ -281,3 +282,15 @@ def test_a_layer_normalisation_whose_deviation_is_a_result_stays_apart(rust):
     graph = builder.build({"y": normal, "deviation": deviation})
     facts = compare(rust, None, graph, {"x": RANDOM.standard_normal((3, 7, 20)).astype(np.float32)})
     assert facts["fused"] == {}
+
+
+def test_rows_of_a_size_that_only_the_run_knows_are_no_layer(rust):
+    builder = GraphBuilder("rows", dims=[DynamicDim("size", 64)])
+    x = builder.input("x", F32, (3, symbol("size")))
+    product = builder.op("matmul", x, builder.constant(W))
+    turned = builder.op("gemm", x, builder.constant(WT), None, b_transpose=True)
+    graph = builder.build({"product": product, "turned": turned})
+    assert list(find_linear(graph)) == []
+    compare(rust, CompileOptions(), graph, {"x": RANDOM.standard_normal((3, 12)).astype(np.float32)})
+    with pytest.raises(ShapeError, match="inner"):
+        rust.compile(graph).run({"x": RANDOM.standard_normal((3, 11)).astype(np.float32)})

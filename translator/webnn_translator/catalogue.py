@@ -67,6 +67,8 @@ def _registered(domain: str, op_type: str) -> Entry:
     if not domain:
         introduced, last = _lifetimes().get(op_type, (1, NEWEST_OPSET))
         first = max(first, OLDEST_OPSET, introduced)
+    elif domain == "ai.onnx.ml":
+        last = onnx.defs.onnx_ml_opset_version()
     changes = tuple(entry.since for entry in entries[1:] if entry.since > first)
     return Entry(DOMAINS[domain], op_type, first, last, changes, _first_line(entries[-1].rule))
 

@@ -26,7 +26,7 @@ Rule: TypeAlias = "Callable[[Context, OnnxNode], Results]"
 _R = TypeVar("_R", bound="Rule")
 
 # "" is the operator set of ONNX itself.
-DOMAINS: Final = {"": "ai.onnx", "com.microsoft": "com.microsoft"}
+DOMAINS: Final = {"": "ai.onnx", "ai.onnx.ml": "ai.onnx.ml", "com.microsoft": "com.microsoft"}
 FAMILIES: Final = (
     "elementwise",
     "bits",
@@ -66,6 +66,7 @@ FAMILIES: Final = (
     "quantized_elementwise",
     "quantized_blocks",
     "fusions",
+    "tabular",
 )
 
 

@@ -80,11 +80,15 @@ def _product(uses: Uses, node: Node) -> tuple[str, Array, Array | None] | None:
     weights = uses.constant(node.inputs[1])
     if weights is None or weights.ndim != 2:
         return None
+    if node.op == "gemm":
+        if node.options["aTranspose"] or node.options["alpha"] != 1.0:
+            return None
+        weights = weights.T if node.options["bTranspose"] else weights
+    if uses.graph.types[source].shape[-1] != weights.shape[0]:
+        # A named dimension, which only the run can find to be equal.
+        return None
     if node.op == "matmul":
         return source, weights, None
-    if node.options["aTranspose"] or node.options["alpha"] != 1.0:
-        return None
-    weights = weights.T if node.options["bTranspose"] else weights
     if node.inputs[2] is None:
         return source, weights, None
     bias = _vector(uses.constant(node.inputs[2]), weights.shape[1])

@@ -137,3 +137,22 @@ def test_pad(build, agree, mode, dtype) -> None:
     model = build([helper.make_node("Pad", names, ["y"], mode=mode)], inputs, opset=19, constants=constants)
     feed = {"x": x, "v": np.array(7, dtype)}
     agree(model, feed if mode == "constant" else {"x": x, "v": feed["v"]})
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "align_corners", "pytorch_half_pixel"])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_scales_that_were_computed_from_whole_sizes_are_exact(build, agree, coordinates, mode) -> None:
+    """3 / 7 and 11 / 5 are no float32, and 7 * float32(3 / 7) is not 3 but for the last digit."""
+    x = data(np.random.default_rng(2), 1, 2, 7, 5)
+    scales = {"s": np.array([1, 1, 3 / 7, 11 / 5], np.float32)}
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode=mode, coordinate_transformation_mode=coordinates)
+    agree(build([node], {"x": (np.float32, x.shape)}, constants=scales), {"x": x}, tolerance=1e-4)
+
+
+def test_automatic_padding_of_a_transposed_convolution(build, agree) -> None:
+    x, w = data(np.random.default_rng(6), 1, 2, 4, 5), data(np.random.default_rng(7), 2, 3, 3, 2)
+    for mode in ("SAME_UPPER", "SAME_LOWER"):
+        node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], auto_pad=mode, strides=[2, 2])
+        agree(build([node], {"x": (np.float32, x.shape)}, constants={"w": w}), {"x": x})
+        wide = helper.make_node("ConvTranspose", ["x", "w"], ["y"], auto_pad=mode, strides=[2, 3])
+        assert "two ways" in refusal(build([wide], {"x": (np.float32, x.shape)}, constants={"w": w}))

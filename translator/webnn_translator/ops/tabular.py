@@ -19,6 +19,7 @@ from webnn_translator.tensor import Tensor
 __all__: list[str] = []
 
 _DOMAIN = "ai.onnx.ml"
+_SIZES = {"MAX": "reduceMax", "L1": "reduceL1", "L2": "reduceL2"}
 
 
 @onnx_op("Binarizer", domain=_DOMAIN, attributes=("threshold",))
@@ -52,9 +53,9 @@ def _columns(ctx: Context, x: Tensor, numbers: Array, what: str) -> Tensor:
 def normalizer(ctx: Context, node: OnnxNode) -> Tensor:
     """Each row divided by its sum of sizes or its length; a row of zeros stays one."""
     x = convert(ctx, node.input(0), Elem.FLOAT)
-    norm = node.choice("norm", "MAX", "L1", "L2")
+    norm = node.choice("norm", "MAX", "MAX", "L1", "L2")
     f = Formula(ctx, Elem.FLOAT)
-    size = f.reduce(f"reduce{norm}", x, (x.rank - 1,), keep=True)
+    size = f.reduce(_SIZES[norm], x, (x.rank - 1,), keep=True)
     return f("div", x, f("where", f("equal", size, 0), 1, size))
 
 
