@@ -15,6 +15,8 @@ from onnx_coverage import TARGET, claimed, measure, render
 
 # So many were equal when this was written, as they are and with inputs bound; fewer means that something was lost.
 AT_LEAST = 1404
+# Float16 whose two last units decide, where onnx's own numbers are rounded at every step and further off.
+NEARER = {"test_attention_4d_causal_fp16", "test_attention_4d_causal_fp16_expanded"}
 AT_LEAST_BOUND = 264
 
 
@@ -24,8 +26,9 @@ def test_no_node_test_of_onnx_is_wrong() -> None:
     plain, bound = (Counter(one.what for one in outcomes.values()) for outcomes in (found.plain, found.bound))
     wrong = [name for outcomes in (found.plain, found.bound) for name, one in outcomes.items() if one.what == "wrong"]
     assert wrong == []
-    assert [name for name, one in found.plain.items() if one.what != "equal" and not one.reason] == []
+    assert [name for name, one in found.plain.items() if one.what.startswith("refused") and not one.reason] == []
     assert plain["equal"] >= AT_LEAST, plain
+    assert {name for name, one in found.plain.items() if one.what == "nearer"} == NEARER
     assert bound["equal"] >= AT_LEAST_BOUND, bound
 
 
@@ -38,5 +41,5 @@ def test_the_page_of_coverage_claims_nothing_that_is_not_so() -> None:
     # More may be equal by now than the page says, until `make docs` writes it again; less may not. A case that was
     # equal when bound may be equal as it is.
     assert {op for op, (equal, _) in stated.items() if equal > counts[op][1]} == set()
-    assert {op for op, (equal, bound) in stated.items() if equal + bound > counts[op][1] + counts[op][2]} == set()
+    assert {op for op, (equal, bound) in stated.items() if equal + bound > counts[op][1] + counts[op][3]} == set()
     assert claimed(render(measure())).keys() == counts.keys()
