@@ -37,7 +37,7 @@ NATIVE = {
     "transpose": ANY,
 }
 # Kinds that are no operators: what patterns become.
-PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "silu", "truth"}
+PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "rmsNorm", "rotary", "silu", "truth"}
 
 
 def _cases():

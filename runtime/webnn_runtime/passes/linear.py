@@ -1,32 +1,30 @@
-"""Linear layers: a product with a constant matrix, and the bias, activation and residual that follow it."""
+"""Linear layers: a product with a constant matrix, and the bias, activation, factor and residual that follow it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
-from webnn_runtime.passes.gelu import match_gelu
+from webnn_runtime.passes.activations import match_activation
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["LinearMatch", "find_linear"]
 
-_ACTIVATIONS: Final = ("relu", "tanh")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearMatch:
-    """`activation(source @ weights + bias) + residual`.
+    """`activation(source @ weights + bias) * factor + residual`.
 
     Attributes:
         source: value with the inner dimension last.
         weights: constant float32 matrix [inner, columns], possibly a transposed view.
         bias: constant float32 vector [columns].
-        activation: "identity", "relu", "gelu" or "tanh".
+        activation: "identity", or one that `match_activation` names.
+        factor: value of the result's type, multiplied after the activation.
         residual: value of the result's type, added last.
         result: value that holds the result.
         nodes: names of the nodes it replaces.
@@ -36,6 +34,7 @@ class LinearMatch:
     weights: Array
     bias: Array | None
     activation: str
+    factor: str | None
     residual: str | None
     result: str
     nodes: frozenset[str]
@@ -43,7 +42,7 @@ class LinearMatch:
     @property
     def operands(self) -> tuple[str, ...]:
         """Values it reads, constants apart."""
-        return (self.source,) if self.residual is None else (self.source, self.residual)
+        return tuple(value for value in (self.source, self.factor, self.residual) if value is not None)
 
     @property
     def label(self) -> str:
@@ -53,6 +52,8 @@ class LinearMatch:
             parts.append("bias")
         if self.activation != "identity":
             parts.append(self.activation)
+        if self.factor is not None:
+            parts.append("factor")
         if self.residual is not None:
             parts.append("residual")
         return "+".join(parts)
@@ -105,25 +106,30 @@ def _extend(uses: Uses, node: Node, source: str, weights: Array, bias: Array | N
             bias, result = found, following.name
             nodes.add(result)
     activation = "identity"
-    gelu = match_gelu(uses, result)
+    function = match_activation(uses, result)
+    if function is not None:
+        activation, result = function.name, function.result
+        nodes |= function.nodes
+    factor, result = _joined(uses, "mul", result, nodes, taken)
+    residual, result = _joined(uses, "add", result, nodes, taken)
+    return LinearMatch(source, weights, bias, activation, factor, residual, result, frozenset(nodes))
+
+
+def _joined(uses: Uses, op: str, result: str, nodes: set[str], taken: set[str]) -> tuple[str | None, str]:
+    """A computed value of the same type that is all that `result` is joined with, and the value that this makes.
+
+    Of two layers that are joined with each other, the first one takes the other's result.
+    """
     following = uses.only_reader(result)
-    # Written out, GELU reads its argument twice; the layer may take it over if nobody else reads it.
-    if gelu is not None and uses.is_private(result, gelu.nodes):
-        activation, result = "gelu", gelu.result
-        nodes |= gelu.nodes
-    elif following is not None and following.op in _ACTIVATIONS:
-        activation, result = following.op, following.name
-        nodes.add(result)
-    residual = None
-    following = uses.only_reader(result)
-    # Of two layers that are added to each other, the first one takes the other as its residual.
-    if following is not None and following.op == "add" and following.name not in taken:
-        other = _other(following, result)
-        kinds = uses.graph.types
-        if other not in (None, result) and uses.constant(other) is None and kinds[str(other)] == kinds[result]:
-            residual, result = other, following.name
-            nodes.add(result)
-    return LinearMatch(source, weights, bias, activation, residual, result, frozenset(nodes))
+    if following is None or following.op != op or following.name in taken:
+        return None, result
+    other, kinds = _other(following, result), uses.graph.types
+    if other in (None, result) or uses.constant(other) is not None:
+        return None, result
+    if not kinds[str(other)] == kinds[result] == kinds[following.name]:
+        return None, result
+    nodes.add(following.name)
+    return other, following.name
 
 
 def _other(node: Node, value: str) -> str | None:

@@ -131,7 +131,7 @@ impl PyEngine {
         let bias = bias.as_ref().map(|bias| arrays::elements("bias", bias)).transpose()?;
         let residual = residual.as_ref().map(|residual| arrays::elements("residual", residual)).transpose()?;
         let residual = residual.map(|data| rows(data, n)).transpose()?;
-        let layer = Layer { weights: &weights.matrix, bias, activation, residual };
+        let layer = Layer { weights: &weights.matrix, bias, activation, factor: None, residual };
         into_array(py, out, &shape, |out| self.engine.linear(input, layer, out))
     }
 

@@ -21,7 +21,7 @@ pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};
 pub use cores::default_threads;
 pub use heads::Heads;
-pub use kernels::{Activation, Function, Isa, Kernels, LayerNorm, PackedMatrix, Rows};
+pub use kernels::{Activation, Function, Isa, Kernels, LayerNorm, PackedMatrix, RmsNorm, Rows};
 pub use matmul::{Batch, Layer};
 pub use pool::{Pool, Split};
 

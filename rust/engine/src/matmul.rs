@@ -25,6 +25,8 @@ pub struct Layer<'a> {
     pub bias: Option<&'a [f32]>,
     /// Applied after the bias.
     pub activation: Activation,
+    /// Multiplied after the activation, `[m, n]`.
+    pub factor: Option<Rows<'a>>,
     /// Added last, `[m, n]`.
     pub residual: Option<Rows<'a>>,
 }
@@ -50,7 +52,7 @@ impl Engine {
         if flops < SHARED_FLOPS || self.threads() == 1 { 1 } else { 3 * self.threads() }
     }
 
-    /// `activation(x @ weights + bias) + residual`, row by row.
+    /// `activation(x @ weights + bias) * factor + residual`, row by row.
     ///
     /// # Panics
     ///
@@ -58,8 +60,8 @@ impl Engine {
     pub fn linear(&self, x: Rows<'_>, layer: Layer<'_>, out: &mut [f32]) {
         let panels = layer.weights.panels();
         let out = RowsMut::new(out, x.count(), panels.n(), panels.n()).expect("output");
-        let Layer { bias, activation, residual, .. } = layer;
-        let task = Matmul { bias, activation, residual, ..Matmul::new(x, panels) };
+        let Layer { bias, activation, factor, residual, .. } = layer;
+        let task = Matmul { bias, activation, factor, residual, ..Matmul::new(x, panels) };
         let wanted = self.pieces(2 * x.count() * x.cols() * panels.n());
         let pieces = self.cut(task, out, wanted);
         self.pool.for_each(pieces, |(task, out)| {

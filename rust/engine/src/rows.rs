@@ -1,6 +1,6 @@
 //! Operators that treat each row, or each element, by itself.
 
-use kernels::{Activation, LayerNorm, RowsMut};
+use kernels::{Activation, LayerNorm, RmsNorm, RowsMut};
 
 use crate::Engine;
 
@@ -25,6 +25,25 @@ impl Engine {
             pieces.push((LayerNorm { x: task.x.range(first, rows), ..task }, own));
         }
         self.pool.for_each(pieces, |(task, out)| self.kernels.layer_norm(&task, out));
+    }
+
+    /// Normalises each row by its root mean square: `x / sqrt(mean(x^2) + epsilon) * scale`.
+    ///
+    /// # Panics
+    ///
+    /// The shapes do not fit together.
+    pub fn rms_norm(&self, task: RmsNorm<'_>, out: &mut [f32]) {
+        let (count, cols) = (task.x.count(), task.x.cols());
+        let mut rest = RowsMut::new(out, count, cols, cols).expect("output");
+        let height = count.div_ceil(self.pieces(count * cols * FLOPS_PER_ELEMENT)).max(1);
+        let mut pieces = Vec::new();
+        for first in (0..count).step_by(height) {
+            let rows = height.min(count - first);
+            let (own, after) = rest.split_at_row(rows);
+            rest = after;
+            pieces.push((RmsNorm { x: task.x.range(first, rows), ..task }, own));
+        }
+        self.pool.for_each(pieces, |(task, out)| self.kernels.rms_norm(&task, out));
     }
 
     /// Applies an activation to every element of `x`.

@@ -53,6 +53,7 @@ fn linear_layers_do_not_depend_on_threads() {
                     weights: &weights,
                     bias: Some(&bias),
                     activation: Activation::Gelu,
+                    factor: None,
                     residual: Some(Rows::contiguous(&residual, n)),
                 };
                 engine.linear(Rows::contiguous(&x, k), layer, &mut out);
@@ -71,7 +72,8 @@ fn a_row_has_the_same_bits_in_any_batch() {
         let weights = engine.pack(&w, [k, n], [n, 1]);
         let run = |first: usize, count: usize| {
             let mut out = vec![0.0; count * n];
-            let layer = Layer { weights: &weights, bias: None, activation: Activation::Identity, residual: None };
+            let layer =
+                Layer { weights: &weights, bias: None, activation: Activation::Identity, factor: None, residual: None };
             engine.linear(Rows::contiguous(&x, k).range(first, count), layer, &mut out);
             out
         };

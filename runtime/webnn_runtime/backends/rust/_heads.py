@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from webnn_runtime.backends.rust._calls import Attribute
@@ -10,6 +11,7 @@ from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.passes.attention import AttentionMatch
+from webnn_runtime.passes.rotary import RotaryMatch
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["SWAPPED", "Heads", "projection"]
@@ -22,14 +24,19 @@ _KEYS: Final = (0, 2, 3, 1)
 Place: TypeAlias = "tuple[str, tuple[int, ...]]"
 
 
-def projection(uses: Uses, value: str) -> str:
-    """The value whose rows hold the heads of `value`: past transposes that set heads apart, and reshapes."""
+def projection(uses: Uses, value: str, turned_from: Mapping[str, str] | None = None) -> str:
+    """The value whose rows hold the heads of `value`: past transposes that set heads apart, and reshapes.
+
+    `turned_from` has the results of rotary positions and what they were before.
+    """
+    before = turned_from or {}
+    value = before.get(value, value)
     node = uses.maker(value)
     while node is not None and node.inputs and node.inputs[0] is not None:
         turned = node.op == "transpose" and node.options["permutation"] in (SWAPPED, _KEYS, (0, 1, 3, 2))
         if not turned and node.op not in ("reshape", "expand"):
             break
-        value = node.inputs[0]
+        value = before.get(node.inputs[0], node.inputs[0])
         node = uses.maker(value)
     return value
 
@@ -39,7 +46,7 @@ class Heads:
 
     Attributes:
         columns: values that are some columns of a wider one -> that one, and the first column.
-        merged: results of attentions as [batch, rows, heads, depth], by the value that has the heads first.
+        merged: results as [batch, rows, heads, depth], by the value that has the heads first.
     """
 
     def __init__(self, uses: Uses, values: Values) -> None:
@@ -79,8 +86,21 @@ class Heads:
         permutation: Attribute = ("ints", SWAPPED)
         self._values.add("transpose", (self.merged[match.result],), match.result, {"permutation": permutation})
 
+    def rotary(self, match: RotaryMatch) -> None:
+        """Add rotary positions: rows of heads side by side, whatever they were before."""
+        source, place = self._find(match.source)
+        kind = self._values.types[match.result]
+        batch, heads, rows, depth = kind.shape
+        turned = self._values.fresh(match.result, kind.with_shape((batch, rows, heads * depth)))
+        self._values.add("rotary", (source, match.cos, match.sin), turned, {"x": ("ints", place)}, "rotary")
+        self.merged[match.result] = self._values.view(turned, (batch, rows, heads, depth))
+        permutation: Attribute = ("ints", SWAPPED)
+        self._values.add("transpose", (self.merged[match.result],), match.result, {"permutation": permutation})
+
     def _find(self, value: str) -> Place:
         """Where the heads of queries or values are."""
+        if value in self.merged:
+            return self._in_rows(self.merged[value]) or (value, ())
         node = self._uses.maker(value, "transpose")
         if node is not None and node.options["permutation"] == SWAPPED and node.inputs[0] is not None:
             return self._in_rows(node.inputs[0]) or (value, ())
@@ -103,7 +123,9 @@ class Heads:
         batch, rows, heads, depth = types[value].shape
         if not isinstance(heads, int) or not isinstance(depth, int) or heads * depth == 0:
             return None
-        source = projection(self._uses, value)
+        source = value
+        while source not in self.columns and (node := self._uses.maker(source, "reshape")) and node.inputs[0]:
+            source = node.inputs[0]
         if source in self.columns and types[source].shape[-1] == heads * depth:
             wide, offset = self.columns[source]
             return self._values.view(wide, (batch, rows, types[wide].shape[-1])), (offset, heads, depth)

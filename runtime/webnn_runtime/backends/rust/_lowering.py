@@ -6,7 +6,8 @@ packed once, and the attention reads its heads where they are in the wide rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -18,11 +19,14 @@ from webnn_runtime.passes.attention import AttentionMatch, find_attention
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
+from webnn_runtime.passes.rms_norm import RmsNormMatch, find_rms_norm
+from webnn_runtime.passes.rotary import RotaryMatch, find_rotary
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["lower"]
 
-Match = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch
+Match = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
+_FINDERS: Final = (find_attention, find_linear, find_gelu, find_layer_norm, find_rms_norm, find_rotary)
 
 
 def lower(graph: Graph) -> Values:
@@ -37,7 +41,7 @@ def lower(graph: Graph) -> Values:
 class _Lowering:
     def __init__(self, graph: Graph) -> None:
         uses = Uses(graph)
-        matches = _disjoint((*find_attention(graph), *find_linear(graph), *find_gelu(graph), *find_layer_norm(graph)))
+        matches = _disjoint(match for find in _FINDERS for match in find(graph))
         self.values = Values(graph)
         self._swallowed = {name: match for match in matches for name in match.nodes}
         self._heads = Heads(uses, self.values)
@@ -73,8 +77,20 @@ class _Lowering:
             self.values.add("layerNorm", operands, match.result, attributes, "layerNormalization")
         elif isinstance(match, GeluMatch):
             self.values.add("gelu", (match.source,), match.result, {}, "gelu")
+        elif isinstance(match, RmsNormMatch):
+            self._rms_norm(match)
+        elif isinstance(match, RotaryMatch):
+            self._heads.rotary(match)
         else:
             self._heads.attention(match)
+
+    def _rms_norm(self, match: RmsNormMatch) -> None:
+        scale = match.scale
+        if scale is None:
+            width = self.values.types[match.source].shape[-1]
+            scale = self.values.constant(f"{match.result}.scale", np.ones(int(str(width)), np.float32))
+        attributes: dict[str, Attribute] = {"epsilon": ("float", match.epsilon)}
+        self.values.add("rmsNorm", (match.source, scale), match.result, attributes, "rmsNormalization")
 
     def _linear(self, match: LinearMatch) -> None:
         weights, transposed = match.weights, False
@@ -85,6 +101,7 @@ class _Lowering:
             self.values.constant(f"{match.result}.weights", weights),
             None if match.bias is None else self.values.constant(f"{match.result}.bias", match.bias),
             match.residual,
+            match.factor,
         )
         attributes: dict[str, Attribute] = {
             "activation": ("text", match.activation),
@@ -118,15 +135,16 @@ class _Lowering:
         return self.values.constant(f"{wide}.bias", np.concatenate(parts))
 
 
-def _side_by_side(uses: Uses, matches: Iterable[Match]) -> dict[str, list[LinearMatch]]:
+def _side_by_side(uses: Uses, matches: Sequence[Match]) -> dict[str, list[LinearMatch]]:
     """Layers of one source that feed attentions, by the result of each: at least two, in the order of the graph."""
     layers = {match.result: match for match in matches if isinstance(match, LinearMatch)}
+    turned_from = {match.result: match.source for match in matches if isinstance(match, RotaryMatch)}
     found: dict[str, list[LinearMatch]] = {}
     for match in matches:
         if isinstance(match, AttentionMatch):
             for value in (match.q, match.k, match.v):
-                layer = layers.get(projection(uses, value))
-                if layer is not None and layer.activation == "identity" and layer.residual is None:
+                layer = layers.get(projection(uses, value, turned_from))
+                if layer is not None and layer.operands == (layer.source,) and layer.activation == "identity":
                     group = found.setdefault(layer.source, [])
                     if layer not in group:
                         group.append(layer)

@@ -6,6 +6,7 @@ use crate::{Heads, HeadsMask, Scores};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind { name: "attention", types: Types::of(&[DataType::Float32]), make: attention },
+    Kind { name: "rotary", types: Types::of(&[DataType::Float32]), make: rotary },
     Kind { name: "truth", types: Types::of(&[DataType::Uint8]), make: truth },
 ];
 
@@ -173,5 +174,103 @@ impl Op for Truth {
             *out = if (*x != 0) != self.inverted { 1.0 } else { 0.0 };
         }
         Ok(())
+    }
+}
+
+/// `x * cos + rotated(x) * sin`, written as `[batch, rows, heads * depth]`; `rotated` swaps the halves of the depth and
+/// negates the one that comes first then.
+///
+/// Operands: x, cos, sin; the last two broadcast to `[batch, heads, rows, depth]`. The attribute `x` is a [`Place`].
+struct Rotary {
+    place: Place,
+}
+
+fn rotary(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let dtype = request.operand(0)?.dtype;
+    if [request.operand(1)?.dtype, request.operand(2)?.dtype, request.result()?.dtype] != [dtype; 3] {
+        return Err(BuildError::Value("rotary: operands of several types".into()));
+    }
+    Ok(Box::new(Rotary { place: Place::read(request, "x")? }))
+}
+
+/// Operations an element of rotary positions costs, roughly.
+const ROTARY_OPERATIONS: usize = 8;
+
+impl Op for Rotary {
+    fn label(&self) -> String {
+        "rotary".into()
+    }
+
+    fn run(
+        &self,
+        operands: &[Tensor<'_>],
+        results: &mut [TensorMut<'_>],
+        cx: &mut Context<'_>,
+    ) -> Result<(), RunError> {
+        let x = self.place.view(&operands[0])?;
+        let shape @ [batch, heads, rows, depth] = x.shape();
+        let (cos, sin) = (stretched(&operands[1], shape)?, stretched(&operands[2], shape)?);
+        let out = results[0].elements::<f32>();
+        if out.len() != batch * heads * rows * depth || !depth.is_multiple_of(2) {
+            return Err(RunError::Operand(format!("{} results of heads {shape:?}", out.len())));
+        }
+        if out.is_empty() {
+            return Ok(());
+        }
+        let token = heads * depth;
+        let count = (batch * rows).div_ceil(cx.pieces(out.len() * ROTARY_OPERATIONS));
+        let pieces = out.chunks_mut(count * token).enumerate().collect();
+        cx.for_each(pieces, |(number, piece): (usize, &mut [f32])| {
+            for (index, out) in piece.chunks_exact_mut(token).enumerate() {
+                let (batch, row) = ((number * count + index) / rows, (number * count + index) % rows);
+                for (head, out) in out.chunks_exact_mut(depth).enumerate() {
+                    let [x, cos, sin] = [x, cos, sin].map(|view| view.head(batch, head).row(row));
+                    let (first, second) = x.split_at(depth / 2);
+                    let (low, high) = out.split_at_mut(depth / 2);
+                    for (at, out) in low.iter_mut().enumerate() {
+                        *out = first[at] * cos[at] + -second[at] * sin[at];
+                    }
+                    for (at, out) in high.iter_mut().enumerate() {
+                        *out = second[at] * cos[depth / 2 + at] + first[at] * sin[depth / 2 + at];
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::Attribute;
+    use crate::ops::testing::{Given, run};
+    use crate::plan::DataType::Float32;
+
+    #[test]
+    fn rotary_positions_turn_halves_wherever_the_heads_are() {
+        let (batch, heads, rows, depth, offset, cols) = (2, 3, 5, 4, 2, 17);
+        let numbers = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        let (x, cos, sin) = (numbers(batch * rows * cols, 0.3), numbers(rows * depth, 0.7), numbers(rows * depth, 1.1));
+        let mut want = Vec::new();
+        for token in 0..batch * rows {
+            for at in 0..heads * depth {
+                let (head, d, row) = (at / depth, at % depth, token % rows);
+                let x = |d: usize| x[token * cols + offset + head * depth + d];
+                let rotated = if d < depth / 2 { -x(d + depth / 2) } else { x(d - depth / 2) };
+                want.push(x(d) * cos[row * depth + d] + rotated * sin[row * depth + d]);
+            }
+        }
+        let given = [
+            Given::new(Float32, &[batch, rows, cols], &x),
+            Given::new(Float32, &[1, 1, rows, depth], &cos),
+            Given::new(Float32, &[rows, depth], &sin),
+        ];
+        let place = [offset, heads, depth].map(|n| n as i64).to_vec();
+        let result = [batch, rows, heads * depth];
+        for threads in [1, 2] {
+            let attributes = [("x", Attribute::Ints(place.clone()))];
+            let found = run("rotary", &given, &attributes, &[(Float32, &result)], threads).unwrap();
+            assert_eq!(found[0].elements::<f32>(), want);
+        }
     }
 }

@@ -6,9 +6,9 @@ use crate::{Activation, Layer, PackedMatrix, Rows};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "linearLayer", types: Types::of(&[DataType::Float32]), make: linear }];
 
-/// `activation(x @ weights + bias) + residual`.
+/// `activation(x @ weights + bias) * factor + residual`.
 ///
-/// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), bias `[n]`, residual.
+/// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), bias `[n]`, residual, factor.
 struct Linear {
     weights: PackedMatrix,
     activation: Activation,
@@ -30,7 +30,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     if request.optional(2).is_some_and(|bias| bias.fixed_shape().as_deref() != Some(&[shape[1]])) {
         return refuse("a bias of another size than the weights'");
     }
-    let all = [Some(weights), request.optional(2), request.optional(3)];
+    let all = [Some(weights), request.optional(2), request.optional(3), request.optional(4)];
     if all.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != x.dtype) {
         return refuse("operands of several types");
     }
@@ -40,6 +40,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     for (part, is_there) in [
         ("bias", request.optional(2).is_some()),
         (name, activation != Activation::Identity),
+        ("factor", request.optional(4).is_some()),
         ("residual", request.optional(3).is_some()),
     ] {
         if is_there {
@@ -78,9 +79,12 @@ impl Op for Linear {
             return Err(RunError::Operand(format!("a result of {} elements; must be {count} x {n}", out.len())));
         }
         let bias = operands.get(2).filter(|bias| bias.is_present()).map(Tensor::elements);
-        let residual = operands.get(3).filter(|residual| residual.is_present());
-        let residual = residual.map(|residual| rows(residual.elements(), n)).transpose()?;
-        let layer = Layer { weights: &self.weights, bias, activation: self.activation, residual };
+        let joined = |position: usize| {
+            let operand = operands.get(position).filter(|operand| operand.is_present());
+            operand.map(|operand| rows(operand.elements(), n)).transpose()
+        };
+        let (residual, factor) = (joined(3)?, joined(4)?);
+        let layer = Layer { weights: &self.weights, bias, activation: self.activation, factor, residual };
         cx.engine.linear(x, layer, out);
         Ok(())
     }

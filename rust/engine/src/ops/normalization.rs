@@ -2,10 +2,14 @@
 
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
-use crate::{LayerNorm, Rows};
+use crate::{LayerNorm, RmsNorm, Rows};
 
-pub(super) const KINDS: &[Kind] =
-    &[Kind { name: "layerNorm", types: Types::of(&[DataType::Float32]), make: layer_norm }];
+pub(super) const KINDS: &[Kind] = &[
+    Kind { name: "layerNorm", types: FLOAT32, make: layer_norm },
+    Kind { name: "rmsNorm", types: FLOAT32, make: rms_norm },
+];
+
+const FLOAT32: Types = Types::of(&[DataType::Float32]);
 
 /// `(x - mean) / sqrt(variance + epsilon) * scale + bias` over the last axes.
 ///
@@ -61,6 +65,46 @@ impl Op for LastAxes {
     }
 }
 
+/// `x / sqrt(mean(x^2) + epsilon) * scale` over the last axis.
+struct RootMeanSquare {
+    epsilon: f32,
+}
+
+fn rms_norm(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let (x, scale) = (request.operand(0)?, request.operand(1)?);
+    if x.rank() == 0 || [scale.dtype, request.result()?.dtype] != [x.dtype; 2] {
+        return Err(BuildError::Value(format!("rmsNorm: {x:?} and {scale:?}")));
+    }
+    Ok(Box::new(RootMeanSquare { epsilon: *request.attributes.float("epsilon")? as f32 }))
+}
+
+impl Op for RootMeanSquare {
+    fn label(&self) -> String {
+        "rmsNormalization".into()
+    }
+
+    fn run(
+        &self,
+        operands: &[Tensor<'_>],
+        results: &mut [TensorMut<'_>],
+        cx: &mut Context<'_>,
+    ) -> Result<(), RunError> {
+        let (x, scale) = (&operands[0], operands[1].elements::<f32>());
+        let cols = x.shape.last().copied().unwrap_or_default();
+        let count = x.shape.iter().rev().skip(1).product();
+        let out = results[0].elements::<f32>();
+        let rows = Rows::new(x.elements(), count, cols, cols);
+        let rows = rows.filter(|_| out.len() == count * cols && scale.len() == cols);
+        let refuse =
+            || RunError::Operand(format!("{} results and {} factors of {:?}", out.len(), scale.len(), x.shape));
+        let rows = rows.ok_or_else(refuse)?;
+        if count > 0 && cols > 0 {
+            cx.engine.rms_norm(RmsNorm { x: rows, scale, epsilon: self.epsilon }, out);
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::ops::Attribute;
@@ -90,6 +134,23 @@ mod tests {
         let found = run("layerNorm", &given, &attributes, &[(Float32, &[count, 3, 11])], 2).unwrap();
         for (got, want) in found[0].elements::<f32>().iter().zip(want) {
             assert!((f64::from(*got) - want).abs() < 1e-5, "{got}, not {want}");
+        }
+    }
+
+    #[test]
+    fn rows_are_divided_by_their_root_mean_square() {
+        let (count, cols) = (6, 19);
+        let x: Vec<f32> = (0..count * cols).map(|i| (i as f32 * 0.37).sin() * 3.0).collect();
+        let scale: Vec<f32> = (0..cols).map(|i| i as f32 * 0.1 - 1.0).collect();
+        let given = [Given::new(Float32, &[2, 3, cols], &x), Given::new(Float32, &[cols], &scale)];
+        let found = run("rmsNorm", &given, &[("epsilon", Attribute::Float(1e-3))], &[(Float32, &[2, 3, cols])], 2);
+        let found = found.unwrap();
+        for (row, (got, x)) in found[0].elements::<f32>().chunks(cols).zip(x.chunks(cols)).enumerate() {
+            let mean = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / cols as f64;
+            for (col, got) in got.iter().enumerate() {
+                let want = f64::from(x[col]) / (mean + 1e-3).sqrt() * f64::from(scale[col]);
+                assert!((f64::from(*got) - want).abs() < 1e-5, "row {row}: {got}, not {want}");
+            }
         }
     }
 }
