@@ -14,6 +14,8 @@ pub mod arch;
 #[deny(unsafe_code)]
 mod dispatch;
 #[deny(unsafe_code)]
+pub mod integers;
+#[deny(unsafe_code)]
 pub mod knobs;
 #[deny(unsafe_code)]
 mod packed;
@@ -26,6 +28,7 @@ pub use activation::{Activation, Function};
 pub use arch::pages::Lines;
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
+pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
 pub use packed::{Line, PackedMatrix, Panels};
 pub use rows::Rows;
 pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch};

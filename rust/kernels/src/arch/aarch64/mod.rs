@@ -1,3 +1,4 @@
 //! The lanes and the table of AArch64.
 
+pub(crate) mod integers;
 pub mod neon;

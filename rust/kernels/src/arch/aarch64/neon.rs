@@ -22,11 +22,11 @@ table!(Neon, Isa::Neon, "neon");
 
 /// Evidence of NEON: made only inside the table's entries.
 #[derive(Clone, Copy)]
-struct Neon(());
+pub(super) struct Neon(pub(super) ());
 
 /// Four lanes each, ascending.
 #[derive(Clone, Copy)]
-struct V([float32x4_t; 4]);
+pub(super) struct V([float32x4_t; 4]);
 
 /// Applies an intrinsic to each quarter.
 macro_rules! quarters {

@@ -7,6 +7,7 @@
 pub(super) mod activation;
 pub(super) mod attention;
 pub(super) mod functions;
+pub(super) mod integers;
 pub(super) mod matmul;
 pub(super) mod normalization;
 pub(super) mod pack;

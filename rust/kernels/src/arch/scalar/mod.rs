@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod functions;
+pub(crate) mod integers;
 mod matmul;
 mod normalization;
 mod reduction;

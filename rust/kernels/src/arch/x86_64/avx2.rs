@@ -25,11 +25,11 @@ table!(Avx2, Isa::Avx2, "avx2,fma");
 
 /// Evidence of AVX2 and FMA: made only inside the table's entries.
 #[derive(Clone, Copy)]
-struct Avx2(());
+pub(super) struct Avx2(pub(super) ());
 
 /// Lanes 0 to 7, and 8 to 15.
 #[derive(Clone, Copy)]
-struct V([__m256; 2]);
+pub(super) struct V(pub(super) [__m256; 2]);
 
 impl Simd for Avx2 {
     type V = V;

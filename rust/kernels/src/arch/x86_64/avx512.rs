@@ -25,10 +25,10 @@ table!(Avx512, Isa::Avx512, "avx512f");
 
 /// Evidence of AVX-512 F: made only inside the table's entries.
 #[derive(Clone, Copy)]
-struct Avx512(());
+pub(super) struct Avx512(pub(super) ());
 
 #[derive(Clone, Copy)]
-struct V(__m512);
+pub(super) struct V(pub(super) __m512);
 
 impl Simd for Avx512 {
     type V = V;

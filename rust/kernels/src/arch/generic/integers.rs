@@ -1,0 +1,355 @@
+//! Products in integers, over sixteen columns at a time; the instruction that sums is a type that implements [`Dots`].
+//!
+//! The left-hand groups are packed as float rows are, and tiles are cut alike. An element's sum is exact whatever the
+//! instruction, so that only the epilogue, in floats, needs an order; it is that of the float kernel.
+
+use super::activation::apply;
+use super::matmul::{balanced, load_part, store_part};
+use super::pack::{floats_mut, left_lines, pack_left};
+use super::reduction::total;
+use super::{Simd, Vector};
+use crate::arch::scalar::integers::steps;
+use crate::integers::{GROUP, IntegerMatmul, Range, RowScale};
+use crate::packed::{LANES, Line};
+use crate::task::{Scratch, lines};
+use crate::{Rows, RowsMut};
+
+/// Evidence of the instructions that sum products of bytes, beside those that `S` has.
+pub(in crate::arch) trait Dots<S: Simd>: Copy {
+    /// Sixteen 32-bit integers.
+    type Sums: Copy;
+    /// Four weights for each of sixteen columns.
+    type Weights: Copy;
+    /// Four elements of one row, for every column.
+    type Left: Copy;
+    /// Rows of the largest tile.
+    const ROWS: usize;
+
+    fn zeros(self) -> Self::Sums;
+    fn load(self, from: &Line) -> Self::Sums;
+    fn store(self, sums: Self::Sums, to: &mut Line);
+    fn weights(self, line: &Line) -> Self::Weights;
+    fn left(self, group: &f32) -> Self::Left;
+    /// `sums + left * weights`, the four products of each column summed without rounding or saturation.
+    fn dot(self, sums: Self::Sums, left: Self::Left, weights: Self::Weights) -> Self::Sums;
+    /// `sums - factors * by`, modulo 2^32.
+    fn less(self, sums: Self::Sums, factors: &[i32; LANES], by: i32) -> Self::Sums;
+    /// The nearest floats, ties to even.
+    fn floats(self, s: S, sums: Self::Sums) -> S::V;
+    /// Whole numbers from 0 to 255 as bytes, in order.
+    fn bytes(self, x: S::V, to: &mut [f32; LANES / GROUP]);
+    /// Runs the register tile of `rows` rows: see [`tile`].
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]);
+}
+
+/// Sums `a[group][row] . b[group][col]` over the groups for a tile that stays in registers, and writes it row by row.
+#[inline(always)]
+pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTORS: usize>(
+    s: S,
+    d: D,
+    a: &[f32],
+    b: &[Line],
+    to: &mut [Line],
+) {
+    let (a, _) = a.as_chunks::<ROWS>();
+    let (b, _) = b.as_chunks::<VECTORS>();
+    let (to, _) = to.as_chunks_mut::<VECTORS>();
+    let mut sums = [[d.zeros(); VECTORS]; ROWS];
+    for (group, (column, lines)) in a.iter().zip(b).enumerate() {
+        if S::PREFETCH_AHEAD > 0
+            && let Some(ahead) = b.get(group + S::PREFETCH_AHEAD)
+        {
+            for line in ahead {
+                s.prefetch(line);
+            }
+        }
+        let mut right = [d.weights(&lines[0]); VECTORS];
+        for j in 1..VECTORS {
+            right[j] = d.weights(&lines[j]);
+        }
+        for i in 0..ROWS {
+            let left = d.left(&column[i]);
+            for j in 0..VECTORS {
+                sums[i][j] = d.dot(sums[i][j], left, right[j]);
+            }
+        }
+    }
+    for i in 0..ROWS {
+        for j in 0..VECTORS {
+            d.store(sums[i][j], &mut to[i][j]);
+        }
+    }
+}
+
+#[inline(always)]
+pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
+    s: S,
+    d: D,
+    task: &IntegerMatmul<'_>,
+    scratch: &mut Scratch,
+    mut out: RowsMut<'_>,
+) {
+    let (rows, groups) = (out.count(), task.a.cols());
+    if rows == 0 || out.cols() == 0 {
+        return;
+    }
+    let height = balanced(rows, D::ROWS);
+    let left = floats_mut(lines(&mut scratch.left, left_lines(rows, groups)));
+    for first in (0..rows).step_by(height) {
+        pack_left(s, task.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
+    }
+    let sums = lines(&mut scratch.tile, D::ROWS * S::TILE_VECTORS);
+    for panel in 0..task.b.groups.count() {
+        for first in (0..rows).step_by(height) {
+            let count = height.min(rows - first);
+            let own = &left[first * groups..(first + count) * groups];
+            d.tile(s, count, own, task.b.groups.onward(panel), sums);
+            finish(s, d, task, [first, count], panel * S::TILE_VECTORS * LANES, sums, &mut out);
+        }
+    }
+}
+
+/// The epilogue: what the zeros add, scales, bias, activation and residual on a tile that has just been written.
+#[inline(always)]
+fn finish<S: Simd, D: Dots<S>>(
+    s: S,
+    d: D,
+    task: &IntegerMatmul<'_>,
+    [first_row, rows]: [usize; 2],
+    first_col: usize,
+    sums: &[Line],
+    out: &mut RowsMut<'_>,
+) {
+    let cols = out.cols();
+    for (row, sums) in sums.chunks_exact(S::TILE_VECTORS).take(rows).enumerate() {
+        let row = first_row + row;
+        let RowScale { scale, zero, excess } = task.rows[row];
+        let scale = s.splat(scale);
+        let dest = &mut out.row(row)[first_col..];
+        for (vector, line) in sums.iter().enumerate() {
+            let start = vector * LANES;
+            if start >= dest.len() {
+                break;
+            }
+            let part = first_col + start..cols.min(first_col + start + LANES);
+            let mut sum = d.less(d.load(line), sixteen(task.b.sums, part.start), zero);
+            if let Some(zeros) = task.b.zeros {
+                sum = d.less(sum, sixteen(zeros, part.start), excess);
+            }
+            let step = scale * s.load(sixteen(task.b.scales, part.start));
+            let mut x = d.floats(s, sum) * step;
+            if let Some(bias) = task.bias {
+                x = x + load_part(s, &bias[part.clone()]);
+            }
+            x = apply(s, task.activation, x);
+            if let Some(factor) = task.factor {
+                x = x * load_part(s, &factor.row(row)[part.clone()]);
+            }
+            if let Some(residual) = task.residual {
+                x = x + load_part(s, &residual.row(row)[part.clone()]);
+            }
+            store_part(x, &mut dest[start..part.end - first_col]);
+        }
+    }
+}
+
+#[inline(always)]
+fn sixteen<T>(from: &[T], start: usize) -> &[T; LANES] {
+    from[start..].first_chunk().expect("numbers of columns up to the end of a panel")
+}
+
+#[inline(always)]
+pub(in crate::arch) fn quantise<S: Simd, D: Dots<S>>(
+    s: S,
+    d: D,
+    x: Rows<'_>,
+    range: Range,
+    rows: &mut [RowScale],
+    groups: &mut [f32],
+) {
+    let width = x.cols().div_ceil(GROUP);
+    for (index, to) in rows.iter_mut().enumerate() {
+        let row = x.row(index);
+        let groups = &mut groups[index * width..(index + 1) * width];
+        let (scale, factor, zero) = match range {
+            Range::OfRow => range_of(s, row),
+            Range::Fixed { scale, zero } => fixed(s, row, scale, zero),
+        };
+        let is_number = !scale.is_nan();
+        let shift = s.splat(zero);
+        let (least, most) = (s.splat(0.0), s.splat(255.0));
+        let mut sums = s.splat(0.0);
+        for (part, to) in row.chunks(LANES).zip(groups.chunks_mut(LANES / GROUP)) {
+            let x = load_part(s, part);
+            let x = match range {
+                _ if !is_number => s.splat(0.0),
+                Range::OfRow => x.mul_add(s.splat(factor), shift).round(),
+                Range::Fixed { .. } => (x / s.splat(scale)).round() + shift,
+            };
+            let mut x = x.max(least).min(most);
+            if part.len() < LANES {
+                let mut padded = [0.0; LANES];
+                x.store(&mut padded);
+                padded[part.len()..].fill(0.0);
+                x = s.load(&padded);
+            }
+            // Sums of bytes are exact as long as they are below 2^24, in any order.
+            sums = sums + x;
+            match to.first_chunk_mut() {
+                Some(whole) => d.bytes(x, whole),
+                None => {
+                    let mut padded = [0.0; LANES / GROUP];
+                    d.bytes(x, &mut padded);
+                    to.copy_from_slice(&padded[..to.len()]);
+                }
+            }
+        }
+        let zero = zero as i32;
+        *to = RowScale { scale, zero, excess: total(sums) as i32 - zero * row.len() as i32 };
+    }
+}
+
+/// Scale, factor and zero of a row by its own range; a scale of NaN where it has a NaN or an infinity.
+#[inline(always)]
+fn range_of<S: Simd>(s: S, row: &[f32]) -> (f32, f32, f32) {
+    let zero = s.splat(0.0);
+    let (mut least, mut most, mut rest) = (zero, zero, zero);
+    for part in row.chunks(LANES) {
+        let x = load_part(s, part);
+        least = x.min(least);
+        most = x.max(most);
+        // NaN and infinity times zero are NaN, and stay.
+        rest = x.mul_add(zero, rest);
+    }
+    if total(rest).is_nan() {
+        return (f32::NAN, 0.0, 0.0);
+    }
+    let (mut lows, mut highs) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+    least.store(&mut lows);
+    most.store(&mut highs);
+    steps(lows.into_iter().fold(0.0, f32::min), highs.into_iter().fold(0.0, f32::max))
+}
+
+/// The given scale and zero, and a scale of NaN for a row that has a NaN.
+#[inline(always)]
+fn fixed<S: Simd>(s: S, row: &[f32], scale: f32, zero: u8) -> (f32, f32, f32) {
+    let mut rest = s.splat(0.0);
+    for part in row.chunks(LANES) {
+        rest = load_part(s, part).where_nan(s.splat(f32::NAN), rest);
+    }
+    if total(rest).is_nan() { (f32::NAN, 0.0, 0.0) } else { (scale, 0.0, f32::from(zero)) }
+}
+
+/// Calls the register tile compiled for a number of rows known only at run time.
+macro_rules! rows_of_tile {
+    ($s:ident, $d:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $to:ident; $($n:literal)*) => {
+        match $rows {
+            $($n => tile::<_, _, $n, $vectors>($s, $d, $a, $b, $to),)*
+            _ => unreachable!("a tile of {} rows", $rows),
+        }
+    };
+}
+
+/// Sixteen integers in plain loops, for CPUs whose vector instructions have no kernel of their own here.
+#[derive(Clone, Copy)]
+pub(in crate::arch) struct Plain;
+
+impl<S: Simd> Dots<S> for Plain {
+    type Sums = [i32; LANES];
+    type Weights = [f32; LANES];
+    type Left = [u8; GROUP];
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    fn zeros(self) -> [i32; LANES] {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Line) -> [i32; LANES] {
+        from.0.map(|x| x.to_bits() as i32)
+    }
+
+    #[inline(always)]
+    fn store(self, sums: [i32; LANES], to: &mut Line) {
+        to.0 = sums.map(|x| f32::from_bits(x as u32));
+    }
+
+    #[inline(always)]
+    fn weights(self, line: &Line) -> [f32; LANES] {
+        line.0
+    }
+
+    #[inline(always)]
+    fn left(self, group: &f32) -> [u8; GROUP] {
+        group.to_bits().to_ne_bytes()
+    }
+
+    #[inline(always)]
+    fn dot(self, mut sums: [i32; LANES], left: [u8; GROUP], weights: [f32; LANES]) -> [i32; LANES] {
+        for (sum, group) in sums.iter_mut().zip(weights) {
+            for (a, b) in left.into_iter().zip(group.to_bits().to_ne_bytes()) {
+                *sum = sum.wrapping_add(i32::from(a) * i32::from(b as i8));
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn less(self, mut sums: [i32; LANES], factors: &[i32; LANES], by: i32) -> [i32; LANES] {
+        for (sum, factor) in sums.iter_mut().zip(factors) {
+            *sum = sum.wrapping_sub(factor.wrapping_mul(by));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn floats(self, s: S, sums: [i32; LANES]) -> S::V {
+        s.load(&sums.map(|sum| sum as f32))
+    }
+
+    #[inline(always)]
+    fn bytes(self, x: S::V, to: &mut [f32; LANES / GROUP]) {
+        let mut floats = [0.0; LANES];
+        x.store(&mut floats);
+        for (to, four) in to.iter_mut().zip(floats.as_chunks::<GROUP>().0) {
+            *to = f32::from_bits(u32::from_ne_bytes(four.map(|x| x as u8)));
+        }
+    }
+
+    #[inline(always)]
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        if S::TILE_VECTORS == 1 {
+            rows_of_tile!(s, self, rows, 1, a, b, to; 1 2 3 4);
+        } else {
+            rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4);
+        }
+    }
+}
+
+/// Makes the kernels of one instruction, each compiled for the features it is made of.
+macro_rules! integer_kernels {
+    ($name:literal, $features:literal, $simd:expr, $dots:expr) => {{
+        fn matmul(task: &IntegerMatmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
+            #[target_feature(enable = $features)]
+            fn inner(task: &IntegerMatmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
+                integers::matmul($simd, $dots, task, scratch, out);
+            }
+            // SAFETY: reached only through kernels that are handed out after detecting the features.
+            unsafe { inner(task, scratch, out) }
+        }
+        fn quantise(x: Rows<'_>, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
+            #[target_feature(enable = $features)]
+            fn inner(x: Rows<'_>, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
+                integers::quantise($simd, $dots, x, range, rows, groups);
+            }
+            // SAFETY: as above.
+            unsafe { inner(x, range, rows, groups) }
+        }
+        IntegerKernels::new($name, matmul, quantise)
+    }};
+}
+
+pub(in crate::arch) use integer_kernels;
+#[cfg(target_arch = "x86_64")]
+pub(in crate::arch) use rows_of_tile;

@@ -1,0 +1,273 @@
+//! Products in integers: AVX-512 VNNI, and multiply-adds of 16-bit words where that is missing.
+//!
+//! `vpmaddubsw`, the multiply-add of bytes before VNNI, saturates at 32767: two products of 255 * 127 are over that. So
+//! the bytes of a group are widened to words, the even and the odd ones apart, which is exact for all of them.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm_packus_epi16, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128,
+    _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_mullo_epi32, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_set1_epi32,
+    _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256,
+    _mm256_sub_epi32, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
+    _mm512_cvtusepi32_epi8, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mullo_epi32,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
+    _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi32,
+};
+use std::ptr::{from_mut, from_ref};
+
+use super::avx2::{self, Avx2};
+use super::avx512::{self, Avx512};
+use crate::arch::generic::integers::{self, Dots, Plain, integer_kernels, rows_of_tile, tile};
+use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Range, RowScale};
+use crate::packed::{LANES, Line};
+use crate::task::Scratch;
+use crate::{Rows, RowsMut};
+
+pub(crate) fn avx2() -> Option<IntegerKernels> {
+    let is_there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    is_there.then_some(integer_kernels!("avx2", "avx2,fma", Avx2(()), Words256(())))
+}
+
+/// For AVX-512 F alone, which has no words.
+pub(crate) fn avx512() -> Option<IntegerKernels> {
+    is_x86_feature_detected!("avx512f").then_some(integer_kernels!("avx512", "avx512f", Avx512(()), Plain))
+}
+
+pub(crate) fn avx512_words() -> Option<IntegerKernels> {
+    let is_there = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+    is_there.then_some(integer_kernels!("avx512bw", "avx512f,avx512bw", Avx512(()), Words512(())))
+}
+
+pub(crate) fn avx512_vnni() -> Option<IntegerKernels> {
+    let is_there = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+    is_there.then_some(integer_kernels!("avx512vnni", "avx512f,avx512vnni", Avx512(()), Vnni(())))
+}
+
+/// Evidence of AVX-512 F and VNNI.
+#[derive(Clone, Copy)]
+struct Vnni(());
+
+/// Evidence of AVX-512 F and BW.
+#[derive(Clone, Copy)]
+struct Words512(());
+
+/// Evidence of AVX2 and FMA.
+#[derive(Clone, Copy)]
+struct Words256(());
+
+/// What needs no more than AVX-512 F.
+macro_rules! shared_512 {
+    () => {
+        type Sums = __m512i;
+
+        #[inline(always)]
+        fn zeros(self) -> __m512i {
+            // SAFETY: `self` is evidence of the instruction set.
+            unsafe { _mm512_setzero_si512() }
+        }
+
+        #[inline(always)]
+        fn load(self, from: &Line) -> __m512i {
+            // SAFETY: `self` is evidence of the instruction set, and a line is one vector.
+            unsafe { _mm512_loadu_si512(from_ref(from).cast()) }
+        }
+
+        #[inline(always)]
+        fn store(self, sums: __m512i, to: &mut Line) {
+            // SAFETY: `self` is evidence of the instruction set, and a line is one vector.
+            unsafe { _mm512_storeu_si512(from_mut(to).cast(), sums) }
+        }
+
+        #[inline(always)]
+        fn less(self, sums: __m512i, factors: &[i32; LANES], by: i32) -> __m512i {
+            // SAFETY: `self` is evidence of the instruction set, and the array is one vector, at any alignment.
+            unsafe {
+                let factors = _mm512_loadu_si512(factors.as_ptr().cast());
+                _mm512_sub_epi32(sums, _mm512_mullo_epi32(factors, _mm512_set1_epi32(by)))
+            }
+        }
+
+        #[inline(always)]
+        fn floats(self, _: Avx512, sums: __m512i) -> avx512::V {
+            // SAFETY: `self` is evidence of the instruction set.
+            avx512::V(unsafe { _mm512_cvtepi32_ps(sums) })
+        }
+
+        #[inline(always)]
+        fn bytes(self, x: avx512::V, to: &mut [f32; LANES / GROUP]) {
+            // SAFETY: `self` is evidence of the instruction set, and four floats are sixteen bytes, at any alignment.
+            unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x.0))) }
+        }
+    };
+}
+
+impl Dots<Avx512> for Vnni {
+    shared_512!();
+    type Weights = __m512i;
+    type Left = __m512i;
+    // As the float tile: 26 sums, two vectors of weights, one of the left-hand side.
+    const ROWS: usize = 13;
+
+    #[inline(always)]
+    fn weights(self, line: &Line) -> __m512i {
+        self.load(line)
+    }
+
+    #[inline(always)]
+    fn left(self, group: &f32) -> __m512i {
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe { _mm512_set1_epi32(group.to_bits() as i32) }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: __m512i, left: __m512i, weights: __m512i) -> __m512i {
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe { _mm512_dpbusd_epi32(sums, left, weights) }
+    }
+
+    #[inline(always)]
+    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+    }
+}
+
+impl Dots<Avx512> for Words512 {
+    shared_512!();
+    /// The even and the odd bytes of each column, as words.
+    type Weights = [__m512i; 2];
+    type Left = [__m512i; 2];
+    // 24 sums, four vectors of weights, two of the left-hand side, and a product.
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    fn weights(self, line: &Line) -> [__m512i; 2] {
+        let bytes = self.load(line);
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe { [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(bytes)), _mm512_srai_epi16::<8>(bytes)] }
+    }
+
+    #[inline(always)]
+    fn left(self, group: &f32) -> [__m512i; 2] {
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe {
+            let bytes = _mm512_set1_epi32(group.to_bits() as i32);
+            [_mm512_and_si512(bytes, _mm512_set1_epi16(0xFF)), _mm512_srli_epi16::<8>(bytes)]
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, sums: __m512i, left: [__m512i; 2], weights: [__m512i; 2]) -> __m512i {
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe {
+            let sums = _mm512_add_epi32(sums, _mm512_madd_epi16(left[0], weights[0]));
+            _mm512_add_epi32(sums, _mm512_madd_epi16(left[1], weights[1]))
+        }
+    }
+
+    #[inline(always)]
+    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+}
+
+impl Dots<Avx2> for Words256 {
+    /// Columns 0 to 7, and 8 to 15.
+    type Sums = [__m256i; 2];
+    /// The even and the odd bytes of each of these.
+    type Weights = [[__m256i; 2]; 2];
+    type Left = [__m256i; 2];
+    // 8 sums, four vectors of weights, two of the left-hand side, and a product.
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    fn zeros(self) -> [__m256i; 2] {
+        // SAFETY: `self` is evidence of the instruction set.
+        [unsafe { _mm256_setzero_si256() }; 2]
+    }
+
+    #[inline(always)]
+    fn load(self, from: &Line) -> [__m256i; 2] {
+        let (low, high) = from.0.split_at(8);
+        // SAFETY: `self` is evidence of the instruction set, and half a line is one vector.
+        unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
+    }
+
+    #[inline(always)]
+    fn store(self, sums: [__m256i; 2], to: &mut Line) {
+        let (low, high) = to.0.split_at_mut(8);
+        // SAFETY: `self` is evidence of the instruction set, and half a line is one vector.
+        unsafe {
+            _mm256_storeu_si256(low.as_mut_ptr().cast(), sums[0]);
+            _mm256_storeu_si256(high.as_mut_ptr().cast(), sums[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn weights(self, line: &Line) -> [[__m256i; 2]; 2] {
+        let [low, high] = self.load(line);
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe {
+            [
+                [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(low)), _mm256_srai_epi16::<8>(low)],
+                [_mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(high)), _mm256_srai_epi16::<8>(high)],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn left(self, group: &f32) -> [__m256i; 2] {
+        // SAFETY: `self` is evidence of the instruction set.
+        unsafe {
+            let bytes = _mm256_set1_epi32(group.to_bits() as i32);
+            [_mm256_and_si256(bytes, _mm256_set1_epi16(0xFF)), _mm256_srli_epi16::<8>(bytes)]
+        }
+    }
+
+    #[inline(always)]
+    fn dot(self, mut sums: [__m256i; 2], left: [__m256i; 2], weights: [[__m256i; 2]; 2]) -> [__m256i; 2] {
+        for half in 0..2 {
+            for part in 0..2 {
+                // SAFETY: `self` is evidence of the instruction set.
+                let products = unsafe { _mm256_madd_epi16(left[part], weights[half][part]) };
+                // SAFETY: as above.
+                sums[half] = unsafe { _mm256_add_epi32(sums[half], products) };
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn less(self, sums: [__m256i; 2], factors: &[i32; LANES], by: i32) -> [__m256i; 2] {
+        let (low, high) = factors.split_at(8);
+        // SAFETY: `self` is evidence of the instruction set, and eight integers are one vector, at any alignment.
+        unsafe {
+            let by = _mm256_set1_epi32(by);
+            let low = _mm256_mullo_epi32(_mm256_loadu_si256(low.as_ptr().cast()), by);
+            let high = _mm256_mullo_epi32(_mm256_loadu_si256(high.as_ptr().cast()), by);
+            [_mm256_sub_epi32(sums[0], low), _mm256_sub_epi32(sums[1], high)]
+        }
+    }
+
+    #[inline(always)]
+    fn floats(self, _: Avx2, sums: [__m256i; 2]) -> avx2::V {
+        // SAFETY: `self` is evidence of the instruction set.
+        avx2::V(unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] })
+    }
+
+    #[inline(always)]
+    fn bytes(self, x: avx2::V, to: &mut [f32; LANES / GROUP]) {
+        // SAFETY: `self` is evidence of the instruction set, and four floats are sixteen bytes, at any alignment.
+        unsafe {
+            let (low, high) = (_mm256_cvtps_epi32(x.0[0]), _mm256_cvtps_epi32(x.0[1]));
+            // Packing works within halves of 128 bits; the permutation puts the four quarters in order again.
+            let words = _mm256_permute4x64_epi64::<0xD8>(_mm256_packus_epi32(low, high));
+            let bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
+        }
+    }
+
+    #[inline(always)]
+    fn tile(self, s: Avx2, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+        rows_of_tile!(s, self, rows, 1, a, b, to; 1 2 3 4);
+    }
+}
