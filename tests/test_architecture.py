@@ -80,10 +80,16 @@ LAYERS: Final = {
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),
+    "webnn_translator.quantize": layer(FORMAT, REFERENCE, BACKENDS, BASE, EMBED, EVALUATION, "webnn_translator.verify"),
     "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.
     "webnn_translator.bundling": layer(
-        FORMAT, PASSES, TRANSLATOR, "webnn_translator.sources", "webnn_translator.verify"
+        FORMAT,
+        PASSES,
+        TRANSLATOR,
+        "webnn_translator.sources",
+        "webnn_translator.verify",
+        "webnn_translator.quantize",
     ),
     "webnn_translator.cli": layer(everything=True),
 }

@@ -12,6 +12,7 @@ from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.given_dims import GivenDim, gather_dims
+from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.translate import Translation, translate
@@ -37,6 +38,7 @@ class ConvertOptions:
         revision: of a repository on the Hub.
         task: what to export from a torch model.
         opset: ONNX opset to export with.
+        quantize: how to quantise what was converted; None leaves it in floats.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class ConvertOptions:
     revision: str | None = None
     task: str | None = None
     opset: int | None = None
+    quantize: QuantizeOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Conversion:
         files: what travelled along.
         bound: named dimension -> value it was bound to, and where that was given.
         passes: what each clean-up did to the graph.
+        quantized: what quantising did; None for a bundle in floats.
     """
 
     folder: Path
@@ -74,6 +78,7 @@ class Conversion:
     files: tuple[str, ...]
     bound: Mapping[str, GivenDim] = field(default_factory=dict)
     passes: tuple[PassReport, ...] = ()
+    quantized: QuantizedBundle | None = None
 
     @property
     def unbounded(self) -> list[str]:
@@ -92,8 +97,15 @@ class Conversion:
             "operators": dict(sorted(Counter(node.op for node in self.graph.nodes).items())),
             "passes": [report.record() for report in self.passes],
             "files": list(self.files),
-            "certificate": None if self.certificate is None else self.certificate.record(),
+            "certificate": self._certificate(),
+            **({} if self.quantized is None else {"quantization": self.quantized.record()}),
         }
+
+    def _certificate(self) -> object:
+        """As in the manifest."""
+        if self.quantized is not None:
+            return self.quantized.certificate
+        return None if self.certificate is None else self.certificate.record()
 
 
 def target_folder(model: str, parent: Path | None = None) -> Path:
@@ -126,6 +138,8 @@ def convert_model(
         FormatError: the source is malformed.
         TranslateError: the model cannot be expressed, or dimensions are missing.
         VerificationFailed: the numbers differ; nothing was written.
+        QuantizeMisuse: there is nothing to quantise.
+        QualityGateFailed: quantising costs more than allowed; nothing was written.
     """
     chosen = options or ConvertOptions()
     if folder.exists() and not chosen.is_replacing:
@@ -168,9 +182,25 @@ def convert_model(
             certificate = None
             if chosen.is_verified:
                 certificate = _verify(staged, source.file, chosen.tolerance, tell, progress)
-            written = staged.commit()
+            quantized = None
+            if chosen.quantize is None:
+                written = staged.commit()
+            else:
+                # The float bundle was only made to be checked, and vanishes.
+                quantized = write_quantized(
+                    staged.folder,
+                    folder,
+                    chosen.quantize,
+                    force=chosen.is_replacing,
+                    is_verified=chosen.is_verified,
+                    tolerance=chosen.tolerance,
+                    note=tell,
+                    progress=progress,
+                )
+                written = quantized.folder
         files = tuple(sorted(source.companions))
-        return Conversion(written, load_bundle(written).graph, source.record(), certificate, files, given, passes)
+        graph = load_bundle(written).graph
+        return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
 
 
 def _verify(

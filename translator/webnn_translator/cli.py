@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -11,8 +12,20 @@ import typer
 from webnn_runtime import __version__
 from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.options import DimSizes, MaxDimSizes, MinDimSizes, sizes_of
+from webnn_runtime.cli.quantize_options import (
+    KIND_HELP,
+    BlockSize,
+    Calibrate,
+    Exclude,
+    Include,
+    PerChannel,
+    ReduceRange,
+    TargetCosine,
+    quantize_options,
+)
 from webnn_runtime.cli.report import Report, reporting, run_app
 from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
+from webnn_translator.quantize import KINDS
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
 from webnn_translator.verify import DEFAULT_TOLERANCE
 
@@ -21,15 +34,11 @@ __all__ = ["main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 # Switches of other converters that ours has no answer to yet, or never will; each refusal says what to do.
-_NOT_YET: Final = (
-    "quantising is not in this release; convert in float32, or pass an ONNX file that is quantised already"
-)
+_QUANTIZE: Final = f"the type of the weights is chosen with --quantize {'|'.join(KINDS)}"
 _REFUSED: Final = {
-    "--quantize": _NOT_YET,
-    "--dtype": _NOT_YET,
-    "--modes": _NOT_YET,
-    "--per_channel": _NOT_YET,
-    "--reduce_range": _NOT_YET,
+    "--dtype": _QUANTIZE,
+    "--modes": _QUANTIZE,
+    "--quantize": _QUANTIZE,
     "--inline-weights": "weights are always in model.weights; leave it out",
     "--weights": "the weights are model.weights in the bundle; choose its folder with -o",
     "--manifest": "the manifest is manifest.json in the bundle; choose its folder with -o",
@@ -70,6 +79,14 @@ def convert(
             "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
         ),
     ] = "keep",
+    quantize: Annotated[str | None, typer.Option("--quantize", metavar="KIND", help=KIND_HELP)] = None,
+    per_channel: PerChannel = None,
+    reduce_range: ReduceRange = False,
+    block_size: BlockSize = None,
+    calibrate: Calibrate = None,
+    exclude: Exclude = None,
+    include: Include = None,
+    target_cosine: TargetCosine = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
@@ -140,6 +157,16 @@ def convert(
             revision=revision,
             task=task,
             opset=opset,
+            quantize=quantize_options(
+                quantize,
+                per_channel=per_channel,
+                reduce_range=reduce_range,
+                block_size=block_size,
+                calibrate=calibrate,
+                exclude=exclude,
+                include=include,
+                target_cosine=target_cosine,
+            ),
         )
         if optimize:
             report.note("--optimize: clean-ups always run")
@@ -153,9 +180,11 @@ def convert(
 
 def main() -> None:
     """Entry point."""
-    for argument in sys.argv[1:]:
+    for argument, following in pairwise([*sys.argv[1:], "-"]):
         flag = argument.partition("=")[0]
-        if flag in _REFUSED:
+        # In other converters the bare word means 8 bits.
+        is_bare = argument == "--quantize" and following.startswith("-")
+        if flag in _REFUSED and (flag != "--quantize" or is_bare):
             _refuse(flag)
     sys.exit(run_app(app, "webnn-convert"))
 
@@ -198,7 +227,11 @@ def _tell(report: Report, done: Conversion) -> None:
         report.warn("not verified: the numbers of this bundle were not checked")
     else:
         for verdict in certificate.verdicts:
-            report.detail(str(verdict))
+            report.detail(f"{verdict}, before it was quantised" if done.quantized is not None else str(verdict))
+    if done.quantized is not None:
+        quantized = done.quantized.quantized
+        report.detail(f"{quantized}; {done.quantized.weights_bytes / 1e6:.1f} MB of weights")
+        report.detail(f"{quantized.loss}, {quantized.loss.runs} {quantized.loss.samples}")
     for name in done.unbounded:
         report.note(f"dimension '{name}' has no maximum; --max-dim {name}=VALUE sets one")
     report.result(str(done.folder))

@@ -15,6 +15,7 @@ from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
+from webnn_runtime.cli.quantize import quantize
 from webnn_runtime.cli.report import run_app
 from webnn_runtime.cli.verify import verify
 
@@ -33,6 +34,7 @@ app.command("explain")(explain)
 app.command("embed")(embed)
 app.command("classify")(classify)
 app.command("conformance")(conformance)
+app.command("quantize")(quantize)
 app.command("emit-js")(emit_js)
 app.command("emit-html")(emit_html)
 

@@ -15,6 +15,7 @@ from webnn_runtime.format.errors import (
     WebnnError,
 )
 from webnn_translator._errors import DimensionError, DynamicShape, InvalidModel, TranslateError
+from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
 from webnn_translator.verify import VerificationFailed
 
 __all__ = ["ExitCode", "Misuse", "exit_code_of"]
@@ -47,8 +48,10 @@ class Misuse(WebnnError):
 # The first row whose class fits wins: leaves before their bases.
 _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (Misuse, ExitCode.USAGE),
+    (QuantizeMisuse, ExitCode.USAGE),
     (VerificationFailed, ExitCode.CHECK_FAILED),
     (CasesFailed, ExitCode.QUALITY_GATE),
+    (QualityGateFailed, ExitCode.QUALITY_GATE),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
     (DimensionError, ExitCode.USAGE),
     (InvalidModel, ExitCode.MALFORMED),

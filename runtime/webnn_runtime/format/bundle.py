@@ -6,7 +6,7 @@ Saving is atomic and byte for byte reproducible; loading maps the weights and tr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,6 +130,7 @@ def staged_bundle(
     tool: str | None = None,
     names: Mapping[str, str] | None = None,
     pack_int4: bool = True,
+    remarks: Sequence[str] = (),
 ) -> Iterator[StagedBundle]:
     """Write a bundle beside its target; it appears on `commit`, and vanishes if the block ends without.
 
@@ -142,13 +143,15 @@ def staged_bundle(
         tool: program and version for the manifest; ours by default.
         names: identifier -> original name, for names that were replaced before; added to the manifest.
         pack_int4: store two 4-bit values per byte.
+        remarks: what a reader of the text should know first; each becomes a comment line.
 
     Raises:
         FormatError: the target exists, or something cannot be written.
     """
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
-    text = print_graph(safe).encode("utf-8")
+    head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
+    text = f"{head}{print_graph(safe)}".encode()
     with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
         staged.write(GRAPH_FILE, text)
         tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)

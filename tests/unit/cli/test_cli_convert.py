@@ -185,8 +185,8 @@ def test_a_dimension_that_does_not_fit_the_model_is_a_usage_error(
         (["a.onnx", "--dim", "b=1", "--dim", "b=2"], 2, "usage", "given twice"),
         (["a.onnx", "--device", "cuda"], 2, "usage", "leave --device out"),
         (["a.onnx", "--tolerance", "2"], 2, "usage", "between 0 and 1"),
-        (["a.onnx", "--quantize"], 2, "usage", "quantising is not in this release"),
-        (["a.onnx", "--dtype=q8"], 2, "usage", "quantising is not in this release"),
+        (["a.onnx", "--quantize"], 2, "usage", "--quantize int8|uint8|int4|float16|mixed"),
+        (["a.onnx", "--dtype=q8"], 2, "usage", "chosen with --quantize int8|uint8|int4|float16|mixed"),
         (["a.onnx", "--unheard-of"], 2, "usage", "--unheard-of"),
     ],
 )

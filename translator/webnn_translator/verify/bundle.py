@@ -18,7 +18,7 @@ from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, c
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
 from webnn_translator.verify.reference import OnnxReference
 
-__all__ = ["CanaryResult", "Recheck", "check_bundle", "recheck_bundle"]
+__all__ = ["CanaryResult", "Recheck", "check_bundle", "recheck_bundle", "recorded_source", "tokenizer_beside"]
 
 
 def check_bundle(
@@ -41,7 +41,7 @@ def check_bundle(
         bundle.graph,
         _by_our_names(bundle, reference),
         reference_name=f"onnxruntime {reference.version}",
-        tokenizer=_tokenizer(folder, note),
+        tokenizer=tokenizer_beside(folder, note),
         tolerance=tolerance,
         progress=progress,
     )
@@ -126,7 +126,8 @@ def _by_our_names(bundle: Bundle, reference: OnnxReference) -> Callable[[Mapping
     return run
 
 
-def _tokenizer(folder: Path, note: Callable[[str], None] | None) -> TextTokenizer | None:
+def tokenizer_beside(folder: Path, note: Callable[[str], None] | None) -> TextTokenizer | None:
+    """The tokenizer in a bundle's folder, if there is one that can be read."""
     if not (folder / "tokenizer.json").is_file():
         return None
     try:

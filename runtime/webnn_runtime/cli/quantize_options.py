@@ -1,0 +1,121 @@
+"""The switches of quantising, called and explained alike in `webnn-convert` and `webnn quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from webnn_runtime.cli.exits import Misuse
+from webnn_translator.quantize import BLOCK_SIZES, KINDS, QuantizeOptions
+
+__all__ = [
+    "BlockSize",
+    "Calibrate",
+    "Exclude",
+    "Include",
+    "PerChannel",
+    "ReduceRange",
+    "TargetCosine",
+    "quantize_options",
+]
+
+_PANEL = "Quantising"
+
+PerChannel: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--per-channel/--no-per-channel",
+        "--per_channel/--no-per_channel",
+        help="int8, uint8: a scale for each output channel (default), or one for each weight.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+ReduceRange: TypeAlias = Annotated[
+    bool,
+    typer.Option("--reduce-range", "--reduce_range", help="int8, uint8: weights in 7 bits.", rich_help_panel=_PANEL),
+]
+BlockSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--block-size",
+        metavar="|".join(map(str, BLOCK_SIZES)),
+        help=f"int4, mixed: weights that share a scale; by default {BLOCK_SIZES[0]}.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Calibrate: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--calibrate",
+        metavar="FILE",
+        help="Texts (.txt, one a line, or .jsonl) or inputs (.npz): int8 and uint8 take fixed ranges of activations "
+        "from them, int4 and mixed round by them.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Exclude: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="PATTERN", help="Nodes or weights that stay float32; repeatable.", rich_help_panel=_PANEL
+    ),
+]
+Include: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="PATTERN", help="The only ones to quantise; repeatable.", rich_help_panel=_PANEL),
+]
+TargetCosine: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--target-cosine",
+        metavar="0.999",
+        help="Mean cosine to the float32 vectors to reach: what costs most stays wider until it is.",
+        rich_help_panel=_PANEL,
+    ),
+]
+KIND_HELP = "Fewer bits for weights: " + ", ".join(KINDS) + "."
+
+
+def quantize_options(
+    kind: str | None,
+    *,
+    per_channel: bool | None,
+    reduce_range: bool,
+    block_size: int | None,
+    calibrate: Path | None,
+    exclude: list[str] | None,
+    include: list[str] | None,
+    target_cosine: float | None,
+) -> QuantizeOptions | None:
+    """What the switches say; None where nothing is to be quantised.
+
+    Raises:
+        Misuse: a switch without --quantize.
+        QuantizeMisuse: switches that contradict each other.
+    """
+    if kind is None:
+        given = {
+            "--per-channel": per_channel is not None,
+            "--reduce-range": reduce_range,
+            "--block-size": block_size is not None,
+            "--calibrate": calibrate is not None,
+            "--exclude": bool(exclude),
+            "--include": bool(include),
+            "--target-cosine": target_cosine is not None,
+        }
+        lost = [flag for flag, is_given in given.items() if is_given]
+        if lost:
+            raise Misuse(f"{lost[0]} says how to quantise; pass --quantize {'|'.join(KINDS)} as well")
+        return None
+    return QuantizeOptions(
+        kind,
+        per_channel=per_channel,
+        reduce_range=reduce_range,
+        block_size=block_size,
+        calibrate=calibrate,
+        exclude=tuple(exclude or ()),
+        include=tuple(include or ()),
+        target_cosine=target_cosine,
+    )

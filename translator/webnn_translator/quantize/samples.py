@@ -1,0 +1,243 @@
+"""Inputs that a graph is measured on, and what of its outputs counts.
+
+Sentence vectors where the files beside a graph say how to make them, else every output row by row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from webnn_runtime.backends import available_backends, get_backend
+from webnn_runtime.backends.base import Executable
+from webnn_runtime.embed.feed import Feed
+from webnn_runtime.embed.pipeline import Pipeline
+from webnn_runtime.embed.tokenizer import TextTokenizer
+from webnn_runtime.format.binding import check_inputs
+from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
+from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_translator.quantize.options import QuantizeMisuse
+from webnn_translator.verify.grid import grid
+from webnn_translator.verify.inputs import InputPlan
+
+__all__ = ["Samples", "compiled", "read_samples", "seeded_samples", "text_samples"]
+
+# Longer texts say no more about activations, and take the square of their length.
+_LONGEST: Final = 256
+_MOST_TEXTS: Final = 1000
+_SEEDED: Final = 12
+_SEED: Final = 7_000
+_MAX_FILE: Final = 64 << 20
+
+View = Callable[[Mapping[str, Array], int], dict[str, Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Inputs of a graph.
+
+    Attributes:
+        feeds: input name -> array, one entry for each run.
+        view: outputs of run i -> name and rows [n, features] of what is compared.
+        kind: "texts", "seeded" values or a "file", for the certificate.
+    """
+
+    feeds: Sequence[Mapping[str, Array]]
+    view: View
+    kind: str
+
+
+def compiled(graph: Graph) -> Executable:
+    """The graph on the quickest backend that computes it as it is written."""
+    for name in ("onnxruntime", "rust", "numpy"):
+        if name in available_backends():
+            try:
+                return get_backend(name).compile(graph)
+            except UnsupportedByBackend:
+                continue
+    raise BackendUnavailable("no backend is installed to run the graph on; pip install webnn-runtime", backend="numpy")
+
+
+def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | None:
+    """Texts as a graph's token ids; None where it takes none, or has no tokenizer beside it."""
+    if not (folder / "tokenizer.json").is_file():
+        return None
+    try:
+        feed, tokenizer = Feed.of(graph.inputs, graph.dims), TextTokenizer.load(folder)
+    except EmbedError:
+        return None
+    try:
+        pipeline: Pipeline | None = Pipeline.open(_Encoder(graph), folder)
+    except EmbedError:
+        # No modules, or no token vectors: the outputs are compared as they are.
+        pipeline = None
+    limits = (feed.limit.tokens, _LONGEST, None if pipeline is None else pipeline.limit.tokens)
+    tokens = tokenizer.encode(texts, min(size for size in limits if size is not None))
+    if not feed.can_pad:
+        tokens = [one for one in tokens if len(one) >= feed.length[0]]
+    # A tokenizer of another model would index past the table.
+    if not tokens or max(int(one.ids.max(initial=0)) for one in tokens) >= _vocabulary(graph):
+        return None
+    batches = [feed.build([one], tokenizer.padding) for one in tokens]
+    spans = [batch.spans[0] for batch in batches]
+    view = _token_rows(graph, spans) if pipeline is None else _sentence_vectors(pipeline, spans)
+    return Samples([batch.feeds for batch in batches], view, "texts")
+
+
+def seeded_samples(graph: Graph, *, first: int = 0) -> Samples:
+    """Seeded values at sizes that the graph allows; of another `first` they are others."""
+    plan = InputPlan.of(graph)
+    points = [point for point in grid(graph, has_masks=False) if point.size <= _LONGEST] or grid(graph, has_masks=False)
+    if not points:
+        raise QuantizeMisuse(
+            "no sizes were found that the graph allows, so its loss cannot be measured; bind some with --dim"
+        )
+    feeds = [plan.draw(points[run % len(points)], _SEED + 100 * (first + run)) for run in range(_SEEDED)]
+    return Samples(feeds, _all_rows, "seeded")
+
+
+def read_samples(graph: Graph, folder: Path, path: Path) -> Samples:
+    """The inputs in a file: texts one a line, JSON lines with a text each, or arrays named after the inputs.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        FormatError: it holds no texts, or arrays that do not fit.
+        QuantizeMisuse: texts for a graph without a tokenizer.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such file; --calibrate takes texts (.txt, .jsonl) or arrays (.npz)"
+        )
+    if path.suffix == ".npz":
+        return Samples(_read_arrays(graph, path), _all_rows, "file")
+    texts = _read_texts(path)
+    found = text_samples(graph, folder, texts)
+    if found is None:
+        raise QuantizeMisuse(
+            f"--calibrate {path}: texts need a model that takes token ids and a tokenizer.json beside it; "
+            "for others pass an .npz whose arrays are named after the inputs, with runs along a new first axis"
+        )
+    return Samples(found.feeds, found.view, "file")
+
+
+def _read_texts(path: Path) -> list[str]:
+    if path.stat().st_size > _MAX_FILE:
+        raise FormatError(f"the file has more than {_MAX_FILE >> 20} MiB; a few hundred texts suffice", path=str(path))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as exc:
+        raise FormatError(f"not UTF-8: {exc.reason} at byte {exc.start}", path=str(path)) from exc
+    texts = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            texts.append(_text_of(line, number, path) if path.suffix == ".jsonl" else line)
+    if not texts:
+        raise FormatError("holds no texts; one a line is needed", path=str(path))
+    return texts[:_MOST_TEXTS]
+
+
+def _text_of(line: str, number: int, path: Path) -> str:
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError) as exc:
+        raise FormatError("not a line of JSON", path=str(path), line=number) from exc
+    text = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise FormatError(
+            'a line is a JSON string or an object with a string under "text"', path=str(path), line=number
+        )
+    return text
+
+
+def _read_arrays(graph: Graph, path: Path) -> list[dict[str, Array]]:
+    if path.stat().st_size > 16 * _MAX_FILE:
+        raise FormatError(f"the file has more than {_MAX_FILE >> 16} MiB; a few hundred inputs suffice", path=str(path))
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, KeyError) as exc:
+        raise FormatError("not an .npz of plain arrays", path=str(path)) from exc
+    if set(arrays) != set(graph.inputs):
+        raise FormatError(
+            f"holds {', '.join(sorted(arrays))[:200]}; the inputs are {', '.join(graph.inputs)}", path=str(path)
+        )
+    counts = {len(array) if array.ndim else 0 for array in arrays.values()}
+    if len(counts) != 1 or 0 in counts:
+        raise FormatError("all arrays need the same number of runs along their first axis", path=str(path))
+    feeds = [{name: np.ascontiguousarray(array[run]) for name, array in arrays.items()} for run in range(counts.pop())]
+    for feed in feeds:
+        try:
+            check_inputs(graph, feed)
+        except WebnnError as exc:
+            raise FormatError(f"{exc}; each array has runs along its first axis", path=str(path)) from exc
+    return feeds[:_MOST_TEXTS]
+
+
+def _all_rows(found: Mapping[str, Array], run: int) -> dict[str, Array]:
+    del run
+    return {name: _rows(array) for name, array in found.items() if np.issubdtype(array.dtype, np.floating)}
+
+
+def _token_rows(graph: Graph, spans: Sequence[tuple[int, int]]) -> View:
+    """Every output row by row; of token vectors only those of the text."""
+    tokens = {name for name, kind in graph.output_types.items() if kind.rank == 3}
+
+    def view(found: Mapping[str, Array], run: int) -> dict[str, Array]:
+        part = slice(*spans[run])
+        cut = {name: array[:1, part] if name in tokens else array[:1] for name, array in found.items() if array.ndim}
+        return _all_rows(cut, run)
+
+    return view
+
+
+def _sentence_vectors(pipeline: Pipeline, spans: Sequence[tuple[int, int]]) -> View:
+    """What the model's modules make of a text."""
+    name, modules = pipeline.output.name, pipeline.modules
+
+    def view(found: Mapping[str, Array], run: int) -> dict[str, Array]:
+        rows = found[name][:1].astype(np.float32, copy=False)
+        if modules is not None:
+            rows = modules.pooling(rows, [spans[run]], 0)
+            for stage in modules.stages:
+                rows = stage(rows)
+        return {name: rows}
+
+    return view
+
+
+def _rows(array: Array) -> Array:
+    """Vectors along the last axis; a picture is one vector, and so are numbers that stand alone."""
+    if array.ndim < 2 or array.shape[-1] == 1:
+        return array.reshape(1, -1)
+    return array.reshape(array.shape[0], -1) if array.ndim >= 4 else array.reshape(-1, array.shape[-1])
+
+
+def _vocabulary(graph: Graph) -> int:
+    return InputPlan.of(graph).limits.get("input_ids", 2**31 - 1)
+
+
+class _Encoder:
+    """What `Pipeline.open` reads of a model; nothing runs through it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorType]:
+        return self.graph.output_types
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        del inputs
+        raise NotImplementedError
+
+    def describe(self) -> Mapping[str, object]:
+        return {}
