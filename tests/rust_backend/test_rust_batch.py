@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from webnn_runtime.backends.base import CompileOptions
+from webnn_runtime.backends.rust._plan import rows_of_an_item
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import TensorType
 from webnn_runtime.passes.batch import find_items
 
 F32 = DataType.FLOAT32
@@ -97,6 +99,21 @@ def test_of_two_batches_one_is_found():
 def test_without_names_there_is_no_batch():
     builder = GraphBuilder("fixed")
     assert find_items(builder.build({"y": builder.op("relu", builder.input("x", F32, (4, 3)))})) is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "rows"),
+    [
+        (DataType.INT64, (B, L), (L,)),
+        (F32, (B, L, 384), (L,)),
+        (F32, (B, 784), ()),
+        (F32, (B, 3, 32, 32), (3, 32)),
+        (DataType.INT32, (B,), ()),
+    ],
+)
+def test_a_hidden_state_or_features_are_one_row(dtype, shape, rows):
+    """Chunks are sized by rows: with each number of a hidden state counted, every text would be a chunk by itself."""
+    assert rows_of_an_item(TensorType(dtype, shape)) == rows
 
 
 @pytest.mark.native

@@ -21,7 +21,7 @@ from webnn_runtime.reference import evaluate
 if TYPE_CHECKING:
     from webnn_kernels import Engine, Plan, PlanBuilder
 
-__all__ = ["NativeSegment", "ReferenceSegment", "Segment", "segments"]
+__all__ = ["NativeSegment", "ReferenceSegment", "Segment", "rows_of_an_item", "segments"]
 
 # The signs of the engine's expressions; no dimension has such a name.
 _SIGNS: Final = {"+": "+", "*": "*", "//": "//", "min": "<", "max": ">"}
@@ -163,10 +163,9 @@ class _Cutter:
             return
         if not (items.values | items.free).issuperset(self._reads):
             return
-        # The rows of an item: numbers of it in the largest input, which are tokens where those are its ids.
-        shapes = [self._lowering.types[value].shape[1:] for value in self._reads if value in items.values]
-        if shapes:
-            rows = product(max(shapes, key=len))
+        kinds = [self._lowering.types[value] for value in self._reads if value in items.values]
+        if kinds:
+            rows = product(max((rows_of_an_item(kind) for kind in kinds), key=len))
             self._builder.batch(items.name, [value in items.values for value in self._reads], self._dim(rows))
 
     def _build(self, call: Call) -> None:
@@ -205,6 +204,15 @@ class _Cutter:
         if dim not in self._dims:
             self._dims[dim] = self._builder.dimension(_tokens(dim))
         return self._dims[dim]
+
+
+def rows_of_an_item(kind: TensorType) -> tuple[Dim, ...]:
+    """The dimensions whose product says how many rows an item of a batch brings, for the size of chunks.
+
+    [batch, tokens, hidden] and [batch, tokens] of ids have rows of one token, [batch, features] has one row, and an
+    image as many as its channels have lines.
+    """
+    return kind.shape[1:-1] if kind.dtype.is_float else kind.shape[1:]
 
 
 def _tokens(dim: Dim) -> list[int | str]:
