@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.calibrate import calibrate
 from webnn_runtime.cli.classify import classify
 from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
@@ -32,6 +33,7 @@ app.command("verify")(verify)
 app.command("inspect")(inspect)
 app.command("explain")(explain)
 app.command("embed")(embed)
+app.command("calibrate")(calibrate)
 app.command("classify")(classify)
 app.command("conformance")(conformance)
 app.command("quantize")(quantize)

@@ -10,6 +10,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.format.errors import EmbedError
@@ -33,20 +34,45 @@ def embed(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
     prompt_name: Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")] = None,
     no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
+    truncate_dim: Annotated[
+        int | None, typer.Option("--truncate-dim", min=1, help="Keep only the first so many features.")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, float16, int8, uint8, binary or ubinary.")
+    ] = "float32",
+    ranges: Annotated[
+        Path | None,
+        typer.Option("--ranges", help="What `webnn calibrate -o` wrote, for int8 and uint8; else beside the model."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Embed texts: one JSON array of numbers a line, in the order of the texts."""
     with reporting("embed", as_json=as_json, quiet=quiet) as report:
+        from webnn_runtime.embed.precision import BYTES, PRECISIONS
+
+        if precision not in PRECISIONS:
+            raise Misuse(f"--precision {precision}: one of {', '.join(PRECISIONS)}")
+        if ranges is not None and precision not in BYTES:
+            raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
         given = texts if texts else lines_of_stdin()
         from webnn_runtime.embed import WebNNEmbedder
 
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        if ranges is not None:
+            embedder.load_ranges(ranges)
         info = embedder.backend_info()
         report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, {len(given)} texts")
         vectors = embedder.encode(
-            given, batch_size=batch_size, normalize=not no_normalize, prompt_name=prompt_name, show_progress=False
+            given,
+            batch_size=batch_size,
+            normalize=not no_normalize,
+            prompt_name=prompt_name,
+            show_progress=False,
+            truncate_dim=truncate_dim,
+            precision=precision,
         )
+        report.data["precision"] = precision
         _give(report, vectors, out)
 
 
@@ -70,7 +96,8 @@ def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
         report.result(str(out))
         return
     # Nine digits are what a float32 needs to come back as the same bits.
-    rows = [[float(f"{value:.9g}") for value in row] for row in vectors]
+    is_float = vectors.dtype.kind == "f"
+    rows = [[float(f"{value:.9g}") for value in row] for row in vectors] if is_float else vectors.tolist()
     report.data["vectors"] = rows
     for row in rows:
         report.result(json.dumps(row))

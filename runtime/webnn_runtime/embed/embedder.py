@@ -6,9 +6,9 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.identity import identify
 from webnn_runtime.embed.pipeline import Pipeline
+from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
+from webnn_runtime.embed.progress import progress
+from webnn_runtime.embed.ranges import FEW_TEXTS, RANGES_FILE, Ranges, RangeStore, kind_of, read_ranges
 from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.similarity import compute_similarity
 from webnn_runtime.embed.stages import Normalize
@@ -28,6 +31,7 @@ from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
+Vectors: TypeAlias = "npt.NDArray[Any]"
 
 _log = logging.getLogger(__name__)
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
@@ -105,6 +109,7 @@ class WebNNEmbedder:
             # A folder of the caller's is in the message already; an id of the Hub is not.
             known = str(exc).startswith(f"{found.source}:")
             raise EmbedError(str(exc) if known else f"{found.source}: {exc}") from exc
+        self._ranges: Final = RangeStore(found.path / RANGES_FILE)
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length
@@ -124,7 +129,8 @@ class WebNNEmbedder:
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         precision: str = "float32",
-    ) -> Floats:
+        ranges: Ranges | npt.ArrayLike | None = None,
+    ) -> Vectors:
         """Embed one text or many.
 
         Args:
@@ -141,20 +147,24 @@ class WebNNEmbedder:
             show_progress_bar: sentence-transformers' name of `show_progress`.
             convert_to_numpy: True is the only choice.
             convert_to_tensor: False is the only choice.
-            precision: "float32" is the only choice.
+            precision: "float32", "float16", "int8", "uint8", "binary" or "ubinary"; see
+                `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first.
+            ranges: bounds of each feature for int8 and uint8; None takes those of `calibrate`, `load_ranges` or the
+                file beside the model, and never those of the texts at hand: one text would differ between calls.
 
         Returns:
             float32 [dimension] for a string, [texts, dimension] in their order otherwise; no texts give [0, dimension].
+            Of another type with another `precision`, and an eighth as wide for bits.
 
         Raises:
-            EmbedError: an argument cannot be honoured, a text is too long under `on_truncation="error"`, or a
-                vector is not finite.
+            EmbedError: an argument cannot be honoured, a text is too long under `on_truncation="error"`, a
+                vector is not finite, or int8 is asked for and no bounds are known.
             TypeError: something among the texts is not a string.
         """
         if not convert_to_numpy or convert_to_tensor:
             raise EmbedError("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
-        if precision != "float32":
-            raise EmbedError(f"encode: precision={precision!r} is not supported; expected 'float32'")
+        if precision not in PRECISIONS:
+            raise EmbedError(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
         if batch_size < 1:
             raise EmbedError(f"encode: batch_size={batch_size}; expected at least 1")
         if truncate_dim is not None and not 1 <= truncate_dim <= self._pipeline.dimension:
@@ -162,20 +172,23 @@ class WebNNEmbedder:
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
 
+        if precision in BYTES:
+            # Before anything runs: what is missing may take a while to learn.
+            ranges = self._bounds(ranges, truncate_dim, normalize)
         is_single = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else _strings(texts)
         chosen = self._choose_prompt(prompt, prompt_name)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
-        with _progress(len(given), show_progress) as advance:
+        with progress(len(given), show_progress) as advance:
             vectors = self._pipeline.embed(
                 tokens, batch_size=batch_size, prompt_length=self._prompt_length(chosen), on_progress=advance
             )
-        is_unit = self._pipeline.is_normalized
         if truncate_dim is not None:
-            vectors, is_unit = np.ascontiguousarray(vectors[:, :truncate_dim]), False
-        if normalize and not is_unit:
+            vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
+        if normalize and not self._gives_unit(False, truncate_dim):
             vectors = Normalize()(vectors)
-        return vectors[0] if is_single else vectors
+        results = vectors if precision == "float32" else quantize_embeddings(vectors, precision, ranges)
+        return results[0] if is_single else results
 
     def encode_query(
         self,
@@ -184,7 +197,7 @@ class WebNNEmbedder:
         normalize: bool = True,
         show_progress: bool | None = None,
         **options: Any,
-    ) -> Floats:
+    ) -> Vectors:
         """Embed queries: `encode` with the model's prompt for queries, or no prompt when it has none."""
         options = self._with_role(_QUERY_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **options)
@@ -196,10 +209,57 @@ class WebNNEmbedder:
         normalize: bool = True,
         show_progress: bool | None = None,
         **options: Any,
-    ) -> Floats:
+    ) -> Vectors:
         """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
         options = self._with_role(_DOCUMENT_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **options)
+
+    def calibrate(self, texts: Iterable[str], **options: Any) -> Ranges:
+        """Learn the bounds that `encode(precision="int8")` counts between, and know them from now on.
+
+        Args:
+            texts: typical of what will be embedded; a few hundred, better thousands.
+            options: arguments of `encode`: bounds hold for one `truncate_dim` and one `normalize`.
+
+        Raises:
+            EmbedError: fewer than two texts, or as for `encode`.
+        """
+        if "precision" in options or "ranges" in options:
+            raise EmbedError("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
+        given = [texts] if isinstance(texts, str) else _strings(texts)
+        vectors = self.encode(given, **options)
+        asked = options.get("normalize_embeddings")
+        normalize = options.get("normalize", True) if asked is None else asked
+        ranges = Ranges.of(vectors, is_unit=self._gives_unit(normalize, options.get("truncate_dim")))
+        if len(given) < FEW_TEXTS:
+            _log.warning(
+                "calibrate: bounds of %d texts; vectors of others will lie outside, pass %d or more",
+                len(given),
+                FEW_TEXTS,
+            )
+        self._ranges.add(ranges)
+        return ranges
+
+    def save_ranges(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write all bounds that are known to a file; by default beside the model, where they are found again.
+
+        Raises:
+            EmbedError: nothing was learnt, or the place cannot be written.
+        """
+        if path is None and self._source.revision is not None:
+            raise EmbedError("save_ranges: the model lies in the Hub's cache, which is not ours to change; pass a path")
+        target = self._ranges.path if path is None else Path(path)
+        self._ranges.save(target, self.identity)
+        return target
+
+    def load_ranges(self, path: str | os.PathLike[str]) -> None:
+        """Know the bounds of a file that `save_ranges` wrote.
+
+        Raises:
+            EmbedError: the file is missing, malformed, or belongs to another model.
+        """
+        for ranges in read_ranges(Path(path), self.identity):
+            self._ranges.add(ranges)
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
         """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
@@ -270,6 +330,22 @@ class WebNNEmbedder:
             f"max_seq_length={self.max_seq_length})"
         )
 
+    def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:
+        return normalize or (self._pipeline.is_normalized and truncate_dim is None)
+
+    def _bounds(
+        self, given: Ranges | npt.ArrayLike | None, truncate_dim: int | None, normalize: bool
+    ) -> Ranges | npt.ArrayLike:
+        dimension, is_unit = truncate_dim or self._pipeline.dimension, self._gives_unit(normalize, truncate_dim)
+        if given is None:
+            return self._ranges.find(dimension, is_unit, lambda: self.identity)
+        if isinstance(given, Ranges) and (given.dimension, given.is_unit) != (dimension, is_unit):
+            raise EmbedError(
+                f"encode: ranges= are for {kind_of(given.dimension, given.is_unit)} and these are "
+                f"{kind_of(dimension, is_unit)}; learn others by calibrate with the same arguments"
+            )
+        return given
+
     def _with_role(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
@@ -318,16 +394,3 @@ def _strings(texts: Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"encode: text {index} is {type(text).__name__}; expected str")
     return given
-
-
-@contextmanager
-def _progress(total: int, show: bool | None) -> Iterator[Callable[[int], object] | None]:
-    if show is None:
-        show = _log.getEffectiveLevel() <= logging.INFO
-    if not show:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc="Embedding", unit="text") as bar:
-        yield bar.update

@@ -86,6 +86,11 @@ def compare(a: Vectors, b: Vectors) -> Comparison:
 
 
 def _matrix(values: Vectors, name: str) -> Doubles:
+    if getattr(values, "dtype", None) in (np.dtype(np.int8), np.dtype(np.uint8)):
+        raise EmbedError(
+            f"argument '{name}' holds {np.asarray(values).dtype}, steps or bits and not numbers to multiply; "
+            "search them by semantic_search, or make floats of them by dequantize_embeddings"
+        )
     array = np.asarray(values, dtype=np.float64)
     if array.ndim not in (1, 2):
         raise EmbedError(f"argument '{name}' has {array.ndim} dimensions; expected a vector or a matrix of rows")

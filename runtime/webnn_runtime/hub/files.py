@@ -14,6 +14,7 @@ from webnn_runtime.format.errors import HubError
 
 __all__ = [
     "PIPELINE_FILES",
+    "RANGES_FILE",
     "TOKENIZER_FILES",
     "TRANSFORMER_CONFIG_FILES",
     "is_safe_name",
@@ -35,6 +36,8 @@ TRANSFORMER_CONFIG_FILES: Final = (
     "sentence_xlnet_config.json",
 )
 PIPELINE_FILES: Final = ("config.json", "modules.json", "config_sentence_transformers.json", *TRANSFORMER_CONFIG_FILES)
+# What int8 vectors are counted between; of a bundle, never of the model it was made from.
+RANGES_FILE: Final = "embedding_ranges.json"
 _IN_ROOT: Final = frozenset((*TOKENIZER_FILES, *PIPELINE_FILES))
 _IN_MODULE_FOLDERS: Final = frozenset(("config.json", "model.safetensors", *TOKENIZER_FILES, *TRANSFORMER_CONFIG_FILES))
 # sentence-transformers numbers the folders of its modules: 1_Pooling, 2_Dense ...
@@ -63,7 +66,7 @@ def select_bundle(names: Collection[str]) -> list[str]:
     chosen |= _beside(files, stem, ".weights", "model.weights") or _beside(
         files, stem, ".safetensors", "model.safetensors"
     )
-    return sorted(chosen | select_companions(files))
+    return sorted(chosen | select_companions(files) | ({RANGES_FILE} & files))
 
 
 def select_tokenizer(names: Collection[str]) -> list[str]:

@@ -101,7 +101,7 @@ def test_the_names_of_sentence_transformers_are_understood(make) -> None:
     [
         {"convert_to_tensor": True},
         {"convert_to_numpy": False},
-        {"precision": "int8"},
+        {"precision": "int4"},
         {"batch_size": 0},
         {"truncate_dim": 0},
         {"truncate_dim": 7},

@@ -1,0 +1,60 @@
+"""`webnn calibrate`: learn once what int8 vectors of a model are counted between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.report import reporting
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
+    texts: Annotated[
+        Path, typer.Argument(metavar="TEXTS", help="Typical texts: one a line, or .jsonl with strings or 'text'.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="File to write; by default embedding_ranges.json beside the model."),
+    ] = None,
+    truncate_dim: Annotated[
+        list[int] | None,
+        typer.Option("--truncate-dim", min=1, help="Keep only the first so many features; repeatable."),
+    ] = None,
+    no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
+    backend: BackendName = "auto",
+    threads: Threads = None,
+    tokenizer_id: Annotated[
+        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn the lowest and highest value of each feature, for `embed --precision int8` and `uint8`."""
+    with reporting("calibrate", as_json=as_json, quiet=quiet) as report:
+        from webnn_runtime.embed import WebNNEmbedder
+        from webnn_runtime.evaluation.texts import read_texts
+
+        given = read_texts(texts)
+        embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
+        learnt = [
+            embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)
+            for size in sizes
+        ]
+        path = embedder.save_ranges(out)
+        report.data.update(
+            file=str(path),
+            texts=len(given),
+            ranges=[
+                {"dimension": each.dimension, "normalized": each.is_unit, "sha256": each.sha256} for each in learnt
+            ],
+        )
+        for each in learnt:
+            report.note(f"{each.dimension} features from {each.count} texts, SHA-256 {each.sha256[:12]}")
+        report.result(str(path))

@@ -1,0 +1,61 @@
+"""`webnn calibrate` and `webnn embed --precision`, on a small encoder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from webnn_runtime.embed import WebNNEmbedder
+
+
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    words = ["a", "b", "c", "d", "e", "f", "sun", "rain"]
+    path.write_text("".join(json.dumps({"text": f"{one} {two}"}) + "\n" for one in words for two in words))
+    return path
+
+
+def test_bounds_are_learnt_once_and_used_from_then_on(run, encoder, texts) -> None:
+    ran = run("webnn", "embed", encoder, "a b", "--precision", "int8", "--json")
+    assert ran.code == 4
+    assert "webnn calibrate MODEL texts.txt" in ran.json["errors"][0]["message"]
+
+    ran = run("webnn", "calibrate", encoder, texts, "--truncate-dim", "4", "--truncate-dim", "6", "--json")
+    assert ran.code == 0
+    assert [entry["dimension"] for entry in ran.json["data"]["ranges"]] == [4, 6]
+    assert ran.json["data"]["file"] == str(encoder / "embedding_ranges.json")
+    assert "bounds of 64 texts" in ran.json["warnings"][0]
+
+    ran = run("webnn", "embed", encoder, "a b", "sun", "--precision", "int8", "--truncate-dim", "4", "--quiet")
+    got = [json.loads(line) for line in ran.out.splitlines()]
+    expected = WebNNEmbedder(encoder).encode(["a b", "sun"], precision="int8", truncate_dim=4)
+    assert got == expected.tolist()
+
+
+def test_bounds_may_lie_in_a_file_of_their_own(run, encoder, texts, tmp_path) -> None:
+    assert run("webnn", "calibrate", encoder, texts, "-o", "bounds.json", "--quiet").out == "bounds.json\n"
+    assert not (encoder / "embedding_ranges.json").exists()
+    arguments = ("--precision", "uint8", "--ranges", "bounds.json", "--out", "vectors.npy")
+    assert run("webnn", "embed", encoder, "a b", *arguments).code == 0
+    stored = np.load(tmp_path / "vectors.npy")
+    assert (stored.dtype, stored.shape) == (np.uint8, (1, 6))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--precision", "int4"], 2, "--precision int4: one of float32, float16"),
+        (["--ranges", "x.json"], 2, "--ranges is for int8 and uint8, not for float32"),
+        (["--precision", "int8", "--ranges", "absent.json"], 4, "absent.json: cannot be read"),
+    ],
+)
+def test_switches_that_do_not_fit_are_refused(arguments, code, message, run, encoder) -> None:
+    ran = run("webnn", "embed", encoder, "a", *arguments)
+    assert (ran.code, message in ran.err) == (code, True)
+
+
+def test_a_missing_file_of_texts_is_not_found(run, encoder) -> None:
+    assert run("webnn", "calibrate", encoder, "absent.txt").code == 3
