@@ -1,4 +1,4 @@
-"""Graphs with the patterns that the native backend recognises, and the backend on each instruction set."""
+"""The native backend, on each instruction set, and with a kernel hidden."""
 
 from __future__ import annotations
 
@@ -21,3 +21,27 @@ def on_isa(request, rust, optional):
     if request.param not in optional("webnn_kernels").available_isas():
         pytest.skip(f"this CPU has no {request.param}")
     return CompileOptions(threads=2, session_options={"isa": request.param})
+
+
+@pytest.fixture
+def without(monkeypatch, optional):
+    """Hides the native kernel of an operator, which the backend then runs on the reference."""
+    kernels = optional("webnn_kernels")
+    real = kernels.PlanBuilder
+
+    def hide(hidden):
+        class Builder:
+            def __init__(self, *arguments):
+                self._builder = real(*arguments)
+
+            def __getattr__(self, name):
+                return getattr(self._builder, name)
+
+            def step(self, kind, *arguments):
+                if kind == hidden:
+                    raise NotImplementedError(f"{kind}: hidden by a test")
+                return self._builder.step(kind, *arguments)
+
+        monkeypatch.setattr(kernels, "PlanBuilder", Builder)
+
+    return hide

@@ -21,7 +21,7 @@ F32 = DataType.FLOAT32
 
 
 def layer():
-    """A linear layer behind an operator that has no native kernel."""
+    """A linear layer behind an operator whose native kernel some tests hide."""
     builder = GraphBuilder("layer", dims=[DynamicDim("rows", 4096)])
     x = builder.input("x", F32, (symbol("rows"), 16))
     weights = np.random.default_rng(0).standard_normal((16, 300)).astype(np.float32)
@@ -29,13 +29,15 @@ def layer():
     return builder.build({"y": y, "same": builder.op("identity", x)})
 
 
-def test_strict_refuses_and_names_what_the_reference_would_run(rust):
+def test_strict_refuses_and_names_what_the_reference_would_run(rust, without):
+    without("reverse")
     with pytest.raises(UnsupportedByBackend, match=r"no native kernel for reverse \(1\)"):
         rust.compile(layer(), CompileOptions(strict=True))
 
 
-def test_it_says_what_runs_where(rust, optional):
+def test_it_says_what_runs_where(rust, optional, without):
     kernels = optional("webnn_kernels")
+    without("reverse")
     facts = rust.compile(layer(), CompileOptions(threads=3)).describe()
     assert facts == {
         "backend": "rust",
@@ -71,6 +73,16 @@ def test_without_the_native_package_the_error_says_how_to_install_it(monkeypatch
     monkeypatch.setitem(sys.modules, "webnn_kernels", None)
     with pytest.raises(BackendUnavailable, match=r"pip install \./rust"):
         get_backend("rust")
+
+
+def test_a_step_on_the_reference_gives_what_the_kernel_gives(rust, without):
+    x = np.random.default_rng(2).standard_normal((5, 16)).astype(np.float32)
+    native = rust.compile(layer(), CompileOptions(strict=True)).run({"x": x})
+    without("reverse")
+    mixed = rust.compile(layer()).run({"x": x})
+    assert {name: value.tobytes() for name, value in mixed.items()} == {
+        name: value.tobytes() for name, value in native.items()
+    }
 
 
 def test_results_belong_to_the_caller(rust):

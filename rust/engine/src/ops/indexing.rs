@@ -14,10 +14,8 @@ struct Gather {
 }
 
 fn gather(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
-    let (x, indices) = (request.operand(0)?, request.operand(1)?);
-    if !matches!(indices.dtype, DataType::Int32 | DataType::Uint32 | DataType::Int64) {
-        return Err(request.unsupported(format!("indices of {}", indices.dtype)));
-    }
+    let x = request.operand(0)?;
+    check_indices(request, 1)?;
     if request.result()?.dtype != x.dtype {
         return Err(BuildError::Value("gather: the result has another type".into()));
     }
@@ -64,14 +62,35 @@ impl Op for Gather {
 
 /// Where each index points, along an axis of `size` elements.
 pub(super) fn positions(indices: &Tensor<'_>, size: usize) -> Vec<usize> {
-    let last = size as i64 - 1;
-    let position =
-        |index: i64| (if index < 0 { index.saturating_add(size as i64) } else { index }).min(last).max(0) as usize;
     match indices.dtype {
-        DataType::Int32 => indices.elements::<i32>().iter().map(|index| position(i64::from(*index))).collect(),
-        DataType::Uint32 => indices.elements::<u32>().iter().map(|index| position(i64::from(*index))).collect(),
-        _ => indices.elements::<i64>().iter().map(|index| position(*index)).collect(),
+        DataType::Int32 => indices.elements::<i32>().iter().map(|index| position(i64::from(*index), size)).collect(),
+        DataType::Uint32 => indices.elements::<u32>().iter().map(|index| position(i64::from(*index), size)).collect(),
+        _ => indices.elements::<i64>().iter().map(|index| position(*index, size)).collect(),
     }
+}
+
+/// Where an index points, along an axis of `size` elements; 0 where there are none.
+pub(super) fn position(index: i64, size: usize) -> usize {
+    let last = size as i64 - 1;
+    (if index < 0 { index.saturating_add(size as i64) } else { index }).min(last).max(0) as usize
+}
+
+/// The indices themselves.
+pub(super) fn wide(indices: &Tensor<'_>) -> Vec<i64> {
+    match indices.dtype {
+        DataType::Int32 => indices.elements::<i32>().iter().map(|index| i64::from(*index)).collect(),
+        DataType::Uint32 => indices.elements::<u32>().iter().map(|index| i64::from(*index)).collect(),
+        _ => indices.elements::<i64>().to_vec(),
+    }
+}
+
+/// Refuses what is no type of indices.
+pub(super) fn check_indices(request: &Request<'_>, position: usize) -> Result<(), BuildError> {
+    let dtype = request.operand(position)?.dtype;
+    if matches!(dtype, DataType::Int32 | DataType::Uint32 | DataType::Int64) {
+        return Ok(());
+    }
+    Err(request.unsupported(format!("indices of {dtype}")))
 }
 
 #[cfg(test)]

@@ -27,14 +27,23 @@ mod attention;
 pub(crate) mod broadcast;
 mod cast;
 mod comparison;
+mod coordinates;
 mod elementwise;
+mod fold;
 mod indexing;
 mod layout;
 mod linear;
+mod lookup;
 mod map;
 mod matmul;
+mod movement;
 mod normalization;
 mod numbers;
+mod parts;
+mod reduction;
+mod scan;
+mod softmax;
+mod statistics;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -48,12 +57,19 @@ const FAMILIES: &[&[Kind]] = &[
     attention::KINDS,
     cast::KINDS,
     comparison::KINDS,
+    coordinates::KINDS,
     elementwise::KINDS,
     indexing::KINDS,
     layout::KINDS,
     linear::KINDS,
     matmul::KINDS,
+    movement::KINDS,
     normalization::KINDS,
+    parts::KINDS,
+    reduction::KINDS,
+    scan::KINDS,
+    softmax::KINDS,
+    statistics::KINDS,
     unary::CLAMP,
     unary::EXACT,
     unary::FORMULAS,
