@@ -13,7 +13,7 @@ from webnn_runtime.backends import get_backend
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
 from webnn_translator.verify import Certificate, Difference, OnnxReference, Verdict
-from webnn_translator.verify.check import count_roundings
+from webnn_translator.verify.cuts import roundings
 from webnn_translator.verify.grid import Point
 
 N = helper.make_node
@@ -393,12 +393,12 @@ def test_the_reference_has_the_precision_that_a_model_states(build, optional, tm
 
 def test_a_failed_check_says_where_rounding_makes_steps(build) -> None:
     graph = translate(few_bits(build, 0)).graph
-    assert count_roundings(graph) == 0
+    assert roundings(graph) == []
     constants = {"b": numbers(U8, 7, 5), "s": np.asarray(0.02, F)}
     node = N("DynamicQuantizeMatMul", ["a", "b", "s"], ["y"], **MS)
     graph = translate(build([node], {"a": (F, ("n", 7))}, constants=constants, domains=DOMAINS)).graph
     # The values and their zero point.
-    assert count_roundings(graph) == 2
+    assert len(roundings(graph)) == 2
     failed = Verdict("y", "numpy", Difference(0.2, 1.0, 1.0, 1.0, passed=False), Point({"n": 2}), 1)
     given = {"reference": "onnxruntime", "versions": {}, "tolerance": 1e-4, "inputs": "seeded", "grid": []}
     certificate = Certificate(**given, unchecked_maxima=[], verdicts=[failed], roundings=2)

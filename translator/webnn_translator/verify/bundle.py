@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from webnn_runtime.format.graph import Array
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs
 from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
-from webnn_translator.verify.reference import OnnxReference
+from webnn_translator.verify.cuts import Cut, find_cuts
+from webnn_translator.verify.reference import OnnxReference, value_names
 
 __all__ = ["CanaryResult", "Recheck", "check_bundle", "recheck_bundle", "recorded_source", "tokenizer_beside"]
 
@@ -37,19 +39,40 @@ def check_bundle(
     """
     bundle = load_bundle(folder, verify=True)
     reference = OnnxReference(source)
-    checked = check_graph(
+    check = partial(
+        check_graph,
         bundle.graph,
-        _by_our_names(bundle, reference),
         reference_name=f"onnxruntime {reference.version}",
         tokenizer=tokenizer_beside(folder, note),
         tolerance=tolerance,
         progress=progress,
     )
+    checked = check(_by_our_names(bundle, reference))
+    if not checked.certificate.passed and checked.certificate.roundings:
+        cuts = find_cuts(bundle.graph, value_names(source))
+        if cuts:
+            if note is not None:
+                note("outputs differ; checking from each rounding of data to the next")
+            checked = _between(check, bundle, source, cuts, checked)
     stated = bundle.manifest.extension.more.get("typeMappings")
     if isinstance(stated, Mapping):
         mappings = {str(name): str(what) for name, what in stated.items()}
         return replace(checked, certificate=replace(checked.certificate, mappings=mappings))
     return checked
+
+
+def _between(
+    check: Callable[..., Checked], bundle: Bundle, source: Path, cuts: Sequence[Cut], whole: Checked
+) -> Checked:
+    """The check from one rounding to the next, if it passes; else the one of the whole, which failed."""
+    reference = OnnxReference(source, {cut.source: cut.kind.dtype.numpy for cut in cuts})
+    checked = check(_by_our_names(bundle, reference, cuts), cuts=cuts)
+    between = checked.certificate.between
+    if not checked.certificate.passed or between is None:
+        return whole
+    between = replace(between, whole=whole.certificate.verdicts)
+    # Of the whole graph, as they will be run.
+    return Checked(replace(checked.certificate, between=between), whole.canaries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +136,21 @@ def _run_canaries(bundle: Bundle, canaries: Sequence[Any], backend: str, toleran
     return [CanaryResult(output, backend, worst(differences)) for output, differences in found.items()]
 
 
-def _by_our_names(bundle: Bundle, reference: OnnxReference) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+def _by_our_names(
+    bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut] = ()
+) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """The reference as a function of the graph's names, which are the model's where those are identifiers."""
     original = {name: bundle.names.get(name, name) for name in (*bundle.graph.inputs, *bundle.graph.outputs)}
+    original |= {cut.value: cut.source for cut in cuts}
+    wanted = {
+        name: original[name] for name in original if name not in bundle.graph.inputs or name in bundle.graph.outputs
+    }
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         fed = {original[name]: array for name, array in inputs.items()}
         bindings = bind_inputs(bundle.graph, inputs)
-        results = reference.run(fed, [original[name] for name in bundle.graph.outputs], bindings)
-        return {name: results[original[name]] for name in bundle.graph.outputs}
+        results = reference.run(fed, list(dict.fromkeys(wanted.values())), bindings)
+        return {name: results[source] for name, source in wanted.items()}
 
     return run
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from webnn_runtime.format.errors import WebnnError
-from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, Ties, tick
 from webnn_translator.verify.grid import Point
 
-__all__ = ["Certificate", "Verdict", "VerificationFailed"]
+__all__ = ["Between", "Certificate", "Verdict", "VerificationFailed"]
 
 SCHEMA_VERSION: Final = 1
 
@@ -58,6 +58,31 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Between:
+    """What was checked from one rounding to the next, each of which starts from the steps of the reference.
+
+    Attributes:
+        ties: values that were rounded to either of two steps.
+        steps: one verdict for each rounding and backend.
+        whole: what the outputs differ by when the graph runs in one piece; not judged.
+    """
+
+    ties: Ties
+    steps: Sequence[Verdict]
+    whole: Sequence[Verdict] = ()
+
+    def record(self) -> dict[str, object]:
+        """Its part of the certificate."""
+        return {
+            "roundings": len({verdict.output for verdict in self.steps}),
+            "values": self.ties.values,
+            "ties": self.ties.ties,
+            "farthestFromMiddle": _rounded(self.ties.farthest),
+            "whole": _by_output(self.whole),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """The result of one whole check.
 
@@ -71,6 +96,7 @@ class Certificate:
         verdicts: one for each output and backend.
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         roundings: nodes that round data at run time to whole steps, as quantising does.
+        between: what was checked between those; None where the outputs agree without that.
     """
 
     reference: str
@@ -82,15 +108,20 @@ class Certificate:
     verdicts: Sequence[Verdict]
     mappings: Mapping[str, str] = field(default_factory=dict)
     roundings: int = 0
+    between: Between | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every output agrees on every backend."""
-        return all(verdict.worst.passed for verdict in self.verdicts)
+        """Whether every output agrees on every backend, and between roundings every step as well."""
+        return all(verdict.worst.passed for verdict in self._judged)
+
+    @property
+    def _judged(self) -> Sequence[Verdict]:
+        return self.verdicts if self.between is None else [*self.verdicts, *self.between.steps]
 
     def complaint(self) -> str:
         """What failed, one line for each output and backend."""
-        failed = [verdict for verdict in self.verdicts if not verdict.worst.passed]
+        failed = [verdict for verdict in self._judged if not verdict.worst.passed]
         lines = "; ".join(
             f"output '{one.output}' on {one.backend} at {one.at}: "
             + (one.worst.reason or f"largest difference {one.worst.max_abs:.3g} of {one.worst.largest:.3g}")
@@ -101,9 +132,6 @@ class Certificate:
 
     def record(self) -> dict[str, object]:
         """The `certificate` entry of a manifest: no times, no paths, so that equal checks give equal bytes."""
-        outputs: dict[str, dict[str, object]] = {}
-        for verdict in self.verdicts:
-            outputs.setdefault(verdict.output, {})[verdict.backend] = _line(verdict)
         return {
             "schemaVersion": SCHEMA_VERSION,
             "reference": self.reference,
@@ -113,11 +141,19 @@ class Certificate:
             "inputs": self.inputs,
             "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
             **({"roundings": self.roundings} if self.roundings else {}),
+            **({"betweenRoundings": self.between.record()} if self.between is not None else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
             "notCheckedAtMaximum": list(self.unchecked_maxima),
-            "outputs": outputs,
+            "outputs": _by_output(self.verdicts),
             "verdict": "passed" if self.passed else "failed",
         }
+
+
+def _by_output(verdicts: Sequence[Verdict]) -> dict[str, dict[str, object]]:
+    outputs: dict[str, dict[str, object]] = {}
+    for verdict in verdicts:
+        outputs.setdefault(verdict.output, {})[verdict.backend] = _line(verdict)
+    return outputs
 
 
 def _line(verdict: Verdict) -> dict[str, object]:

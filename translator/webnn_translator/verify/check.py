@@ -14,12 +14,13 @@ from webnn_runtime.backends import available_backends, get_backend
 from webnn_runtime.format.errors import BackendUnavailable
 from webnn_runtime.format.graph import Array, Graph
 from webnn_translator.verify.canaries import MAX_INPUT_VALUES, write_canary
-from webnn_translator.verify.certificate import Certificate, Verdict, VerificationFailed
-from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compare, worst
+from webnn_translator.verify.certificate import Between, Certificate, Verdict, VerificationFailed
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, Ties, compare, compare_rounded, worst
+from webnn_translator.verify.cuts import Cut, cut_graph, roundings
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph", "count_roundings"]
+__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph"]
 
 # The definition is slow: it sees the small points, up to this many tokens in all.
 _NUMPY_BUDGET: Final = 1000
@@ -53,6 +54,7 @@ def check_graph(
     tolerance: float = DEFAULT_TOLERANCE,
     backends: Sequence[str] | None = None,
     progress: Progress | None = None,
+    cuts: Sequence[Cut] = (),
 ) -> Checked:
     """Compare every backend that is installed with the reference.
 
@@ -64,6 +66,7 @@ def check_graph(
         tolerance: largest allowed difference, as a part of the output's largest value.
         backends: names; by default all of numpy, onnxruntime and rust that are installed.
         progress: called before each run with runs done, runs in all, and what comes next.
+        cuts: roundings at which the graph is cut; the reference then gives their values as well.
 
     Raises:
         VerificationFailed: there are no sizes to check it at. Differences are in the certificate.
@@ -79,7 +82,8 @@ def check_graph(
     names = [name for name in CHECKED_BACKENDS if name in available_backends()] if backends is None else list(backends)
     if not names:
         raise BackendUnavailable("no backend is installed to check with; pip install webnn-runtime", backend="numpy")
-    executables = {name: get_backend(name).compile(graph) for name in names}
+    executed = cut_graph(graph, cuts) if cuts else graph
+    executables = {name: get_backend(name).compile(executed) for name in names}
     runs = {name: _share(name, points) for name in names}
     makers = {value: node.op for node in graph.nodes for value in node.outputs}
     scales = {
@@ -89,25 +93,37 @@ def check_graph(
     total = sum(map(len, runs.values())) + len(points)
     found: dict[tuple[str, str], list[tuple[Point, Difference]]] = {}
     canaries: list[Mapping[str, object]] = []
+    cut_values, ties = {cut.value for cut in cuts}, Ties()
+    stepped: dict[tuple[str, str], list[tuple[Point, Difference]]] = {}
     done = 0
     for index, point in enumerate(points):
         inputs = plan.draw(point, _SEED + 100 * index)
         expected = reference(inputs)
+        fed = {cut.fed: expected[cut.value].astype(cut.kind.dtype.numpy) for cut in cuts}
+        is_right = True
         done += 1
         for name in names:
             if point not in runs[name]:
                 continue
             if progress is not None:
                 progress(done, total, f"{name}, {point}")
-            actual = executables[name].run(inputs)
-            for output, array in expected.items():
-                difference = compare(array, actual[output], tolerance, scale=scales[output])
-                found.setdefault((output, name), []).append((point, difference))
+            actual = executables[name].run({**inputs, **fed})
+            for output in graph.outputs:
+                if graph.outputs[output] not in cut_values:
+                    difference = compare(expected[output], actual[output], tolerance, scale=scales[output])
+                    found.setdefault((output, name), []).append((point, difference))
+                    is_right &= difference.passed
+            for cut in cuts:
+                rounded = actual[cut.value], actual[cut.unrounded]
+                difference, here = compare_rounded(expected[cut.value], *rounded, tolerance)
+                stepped.setdefault((cut.source, name), []).append((point, difference))
+                is_right &= difference.passed
+                ties += here
             done += 1
-        if len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
+        if is_right and len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
             canaries.append(write_canary(inputs, expected))
     certificate = Certificate(
-        roundings=count_roundings(graph),
+        roundings=len(roundings(graph)),
         reference=reference_name,
         versions={"webnn-runtime": __version__} | {name: _version(CHECKED_BACKENDS.get(name, name)) for name in names},
         tolerance=tolerance,
@@ -115,14 +131,9 @@ def check_graph(
         grid=points,
         unchecked_maxima=unchecked_maxima(graph, points),
         verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
+        between=Between(ties, [_verdict(*item) for item in stepped.items()]) if cuts else None,
     )
     return Checked(certificate, canaries)
-
-
-def count_roundings(graph: Graph) -> int:
-    """Nodes that round data at run time; they make steps of differences that are too small to matter."""
-    rounding = [node for node in graph.nodes if node.op in ("quantizeLinear", "roundEven")]
-    return sum(node.inputs[0] not in graph.constants for node in rounding)
 
 
 def _share(name: str, points: Sequence[Point]) -> list[Point]:

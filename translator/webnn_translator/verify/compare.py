@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn_runtime.format.graph import Array
 
-__all__ = ["DEFAULT_TOLERANCE", "Difference", "compare", "tick", "worst"]
+__all__ = ["DEFAULT_TOLERANCE", "Difference", "Ties", "compare", "compare_rounded", "tick", "worst"]
 
 # Of the output's largest value.
 DEFAULT_TOLERANCE: Final = 1e-4
@@ -69,6 +69,49 @@ def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 
     mean_cosine, min_cosine = _cosines(left, right)
     limit = tolerance * max(largest, scale, _SMALLEST_SCALE) if is_float else 0.0
     return Difference(max_abs, largest, mean_cosine, min_cosine, passed=max_abs <= limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """Values that two sides round to different steps, each of which is right within the tolerance.
+
+    Attributes:
+        values: how many were compared.
+        ties: how many of them lie between two steps and fell to either side.
+        farthest: the largest distance of one of those from the middle between its steps, in steps.
+    """
+
+    values: int = 0
+    ties: int = 0
+    farthest: float = 0.0
+
+    def __add__(self, other: Ties) -> Ties:
+        return Ties(self.values + other.values, self.ties + other.ties, max(self.farthest, other.farthest))
+
+
+def compare_rounded(expected: Array, actual: Array, unrounded: Array, tolerance: float) -> tuple[Difference, Ties]:
+    """Compare whole steps: where they differ, the value that was rounded has to lie in the middle between them.
+
+    Args:
+        expected: the reference's steps.
+        actual: ours.
+        unrounded: what ours were rounded from.
+        tolerance: how far from the middle it may lie, as a part of the largest value that was rounded.
+    """
+    if expected.shape != actual.shape:
+        return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}"), Ties()
+    left, right, from_ = (array.astype(np.float64) for array in (expected, actual, unrounded))
+    largest = float(np.abs(left).max(initial=0.0))
+    other = left != right
+    if not other.any():
+        return Difference(0.0, largest, 1.0, 1.0, passed=True), Ties(expected.size)
+    steps = float(np.abs(left - right).max())
+    farthest = float(np.abs(from_ - (left + right) / 2)[other].max())
+    is_tie = steps <= 1 and farthest <= tolerance * max(float(np.abs(from_).max()), 1.0)
+    mean, least = _cosines(left, right)
+    reason = "" if is_tie else f"rounds to other steps: {steps:g} apart, {farthest:.3g} from the middle between them"
+    found = Difference(steps, largest, mean, least, passed=is_tie, reason=reason)
+    return found, Ties(expected.size, int(other.sum()), farthest)
 
 
 def worst(differences: list[Difference]) -> Difference:

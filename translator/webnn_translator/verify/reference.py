@@ -11,7 +11,7 @@ import numpy as np
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
 from webnn_runtime.format.graph import Array
 
-__all__ = ["OnnxReference"]
+__all__ = ["OnnxReference", "value_names"]
 
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
@@ -32,13 +32,17 @@ _NUMPY_TYPES: Final = {
 class OnnxReference:
     """A session on the original file.
 
+    Args:
+        file: the model.
+        watched: values inside of it that are given out as well, by name, with their types.
+
     Attributes:
         version: of ONNX Runtime.
         inputs: names in the file's order.
         outputs: names in the file's order.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, watched: Mapping[str, np.dtype[np.generic]] | None = None) -> None:
         try:
             import onnxruntime
         except ImportError as exc:
@@ -54,7 +58,7 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = _in_full_precision(file)
+            source = _as_meant(file, watched or {})
             if isinstance(source, bytes):
                 folder = "session.model_external_initializers_file_folder_path"
                 options.add_session_config_entry(folder, str(file.parent.resolve()))
@@ -94,8 +98,16 @@ class OnnxReference:
         return np.zeros(shape)
 
 
-def _in_full_precision(file: Path) -> str | bytes:
-    """The file, or a copy without permissions to compute with less precision than the model states.
+def value_names(file: Path) -> list[str]:
+    """Names of the values that nodes of the main graph make."""
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    return [name for node in model.graph.node for name in node.output if name]
+
+
+def _as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | bytes:
+    """The file, or a copy that gives out more and has no permission to compute with less precision than it states.
 
     `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
     """
@@ -115,7 +127,14 @@ def _in_full_precision(file: Path) -> str | bytes:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
-    return model.SerializeToString() if permissions else str(file)
+    given = {output.name for output in model.graph.output}
+    more = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(kind), None)
+        for name, kind in watched.items()
+        if name not in given
+    ]
+    model.graph.output.extend(more)
+    return model.SerializeToString() if permissions or more else str(file)
 
 
 def _as_declared(array: Array, declared: str) -> Array:

@@ -1,0 +1,130 @@
+"""Cuts a graph where it rounds data at run time, so that a check can go from one rounding to the next.
+
+Rounding turns a difference in the last bit into a whole step wherever a value lies between two steps, and a model
+that quantises its data does so at every layer. Behind a cut the graph reads what the reference rounded to; what it
+would have rounded itself, and from what, become outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Graph, Node, TensorType
+from webnn_translator.naming import identifier
+
+__all__ = ["Cut", "cut_graph", "find_cuts", "roundings"]
+
+_ROUNDING: Final = frozenset({"quantizeLinear", "roundEven"})
+# What may stand between a rounding and the value of the model that holds its result.
+_FOLLOWING: Final = frozenset({"cast", "clamp", "reshape"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One rounding of data.
+
+    Attributes:
+        value: the graph's value that holds the result.
+        source: the model's name of it.
+        kind: type of the value.
+        chain: nodes from the one that rounds to the one that makes the value.
+    """
+
+    value: str
+    source: str
+    kind: TensorType
+    chain: tuple[Node, ...]
+
+    @property
+    def fed(self) -> str:
+        """Input of the cut graph that stands for the value."""
+        return f"{self.value}__fed"
+
+    @property
+    def unrounded(self) -> str:
+        """Output of the cut graph: what is rounded."""
+        return f"{self.value}__unrounded"
+
+
+def roundings(graph: Graph) -> list[Node]:
+    """Nodes that round data at run time; they make steps of differences that are too small to matter."""
+    return [node for node in graph.nodes if node.op in _ROUNDING and node.inputs[0] not in graph.constants]
+
+
+def find_cuts(graph: Graph, names: Iterable[str]) -> list[Cut] | None:
+    """A cut for every rounding, by the model's names of values; None where one rounds to a value without a name."""
+    known: dict[str, str | None] = {}
+    for name in names:
+        stem = identifier(name)
+        known[stem] = None if stem in known else name
+    readers = graph.consumers()
+    found: dict[str, Cut] = {}
+    for node in roundings(graph):
+        if any(graph.types[value].dtype is not DataType.FLOAT32 for value in node.inputs[:1] if value is not None):
+            return None
+        if node.op == "quantizeLinear" and not _is_plain(graph, node):
+            return None
+        chain = [node]
+        while (source := known.get(chain[-1].name)) is None:
+            following = readers[chain[-1].name]
+            if len(following) != 1 or following[0].op not in _FOLLOWING or chain[-1].name in graph.outputs.values():
+                return None
+            chain.append(following[0])
+        value = chain[-1].name
+        found[value] = Cut(value, source, graph.types[value], tuple(chain))
+    return list(found.values())
+
+
+def _is_plain(graph: Graph, node: Node) -> bool:
+    """Whether scales broadcast as in a division: blocks of them do not."""
+    shape, scale = (graph.types[str(value)].shape for value in node.inputs[:2])
+    return all(part in (1, whole) for part, whole in zip(scale[::-1], shape[::-1], strict=False))
+
+
+def cut_graph(graph: Graph, cuts: Sequence[Cut]) -> Graph:
+    """The graph with each cut's value as an input, and what would be rounded, and to what, as outputs as well."""
+    fed = {cut.value: cut.fed for cut in cuts}
+    within = {node.name for cut in cuts for node in cut.chain}
+    free: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        inputs = tuple(fed.get(value, value) if value is not None else None for value in node.inputs)
+        nodes.append(replace(node, inputs=inputs))
+        if node.name in within:
+            nodes.extend(_unrounded(graph, replace(node, inputs=inputs), free))
+    outputs = {name: value for name, value in graph.outputs.items() if value not in fed}
+    return Graph.create(
+        graph.name,
+        dims=graph.dims,
+        inputs={**graph.inputs, **{cut.fed: cut.kind for cut in cuts}},
+        constants=graph.constants,
+        nodes=tuple(nodes),
+        outputs={
+            **outputs,
+            **{cut.value: cut.value for cut in cuts},
+            **{cut.unrounded: free[cut.value] for cut in cuts},
+        },
+    )
+
+
+def _unrounded(graph: Graph, node: Node, free: dict[str, str]) -> Iterable[Node]:
+    """The node in float32 and without rounding; `free` says where the value in place of each result is."""
+    x, name = str(node.inputs[0]), f"{node.name}__free"
+    x = free.get(x, x)
+    if node.op in ("roundEven", "cast"):
+        free[node.name] = x
+        return []
+    free[node.name] = name
+    if node.op != "quantizeLinear":
+        return [replace(node, inputs=(x, *node.inputs[1:]), outputs=(name,))]
+    steps, zero = Node("div", (x, node.inputs[1]), {}, (f"{name}_steps",)), node.inputs[2]
+    low, high = graph.types[node.name].dtype.bounds
+    clamp = {"minValue": float(low), "maxValue": float(high)}
+    if zero is None:
+        return [steps, Node("clamp", (steps.name,), clamp, (name,))]
+    wide = Node("cast", (zero,), {"dataType": DataType.FLOAT32}, (f"{name}_zero",))
+    moved = Node("add", (steps.name, wide.name), {}, (f"{name}_moved",))
+    return [steps, wide, moved, Node("clamp", (moved.name,), clamp, (name,))]
