@@ -11,7 +11,9 @@ import onnx
 import pytest
 
 from webnn_runtime.backends import get_backend
+from webnn_translator.bundling import ConvertOptions, convert_model
 from webnn_translator.translate import translate
+from webnn_translator.verify.cuts import find_cuts
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
 
@@ -116,3 +118,13 @@ def check(name, folder, backend, runtime) -> None:
     found = backend.compile(translation.graph).run({translation.input_names[key]: feed[key] for key in feed})
     wanted = session.run(None, feed)[0]
     np.testing.assert_allclose(found[translation.output_names["hidden"]], wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert-dynamic", "bert-QDQ", "bert-QOperator"])
+def test_quantised_files_pass_the_check_that_every_model_has_to_pass(name, folder, tmp_path) -> None:
+    # Ties and all: those of a file that quantises its data are told from differences.
+    done = convert_model(str(folder / f"{name}.onnx"), tmp_path / "out", ConvertOptions(max_dims={"length": 16}))
+    assert done.certificate is not None
+    assert done.certificate.roundings > 10
+    names = [made for node in onnx.load(folder / f"{name}.onnx").graph.node for made in node.output]
+    assert find_cuts(done.graph, names) is not None

@@ -246,6 +246,15 @@ def test_a_product_with_quantised_weights_does_not_quantise_the_activations(
     np.testing.assert_allclose(BACKEND.compile(graph).run(given)["y"], want, atol=1e-5 * np.abs(want).max())
 
 
+def test_a_quantised_softmax_of_one_element_is_one() -> None:
+    builder = GraphBuilder("softmax")
+    scale, zero = builder.constant(np.full((1, 1), 1 / 256, np.float32)), builder.constant(np.zeros((1, 1), np.uint8))
+    x = builder.op("dequantizeLinear", builder.input("x", DataType.UINT8, (3, 1)), scale, zero)
+    y = builder.op("quantizeLinear", builder.op("softmax", x, axis=1), scale, zero)
+    found = BACKEND.compile(builder.build({"y": y})).run({"x": np.array([[0], [7], [200]], np.uint8)})
+    np.testing.assert_array_equal(found["y"], 255)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="private memory is read from /proc")
 def test_a_table_of_embeddings_is_not_copied() -> None:
     table = np.random.default_rng(0).normal(size=(16384, 512)).astype(np.float32)

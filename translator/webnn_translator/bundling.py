@@ -16,7 +16,7 @@ from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_qu
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.translate import Translation, translate
-from webnn_translator.verify import DEFAULT_TOLERANCE, Certificate, VerificationFailed, check_bundle
+from webnn_translator.verify import Certificate, VerificationFailed, check_bundle
 
 __all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
 
@@ -33,7 +33,7 @@ class ConvertOptions:
         int64: "keep", or "int32" where a browser or a device has no int64.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
-        tolerance: largest difference, as a part of the output's largest value.
+        tolerance: largest difference, as a part of the output's largest value; None for the usual one of its types.
         is_replacing: whether an existing folder may be replaced.
         revision: of a repository on the Hub.
         task: what to export from a torch model.
@@ -48,7 +48,7 @@ class ConvertOptions:
     int64: str = "keep"
     name: str | None = None
     is_verified: bool = True
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float | None = None
     is_replacing: bool = False
     revision: str | None = None
     task: str | None = None
@@ -206,7 +206,7 @@ def convert_model(
 def _verify(
     staged: StagedBundle,
     source: Path,
-    tolerance: float,
+    tolerance: float | None,
     note: Callable[[str], None],
     progress: Callable[[int, int, str], None] | None,
 ) -> Certificate:

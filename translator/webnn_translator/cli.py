@@ -27,7 +27,7 @@ from webnn_runtime.cli.report import Report, reporting, run_app
 from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
 from webnn_translator.quantize import KINDS
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
-from webnn_translator.verify import DEFAULT_TOLERANCE
+from webnn_translator.verify import DEFAULT_TOLERANCE, HALF_TOLERANCE
 
 __all__ = ["main"]
 
@@ -92,8 +92,13 @@ def convert(
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
     ] = False,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="Largest difference, as a part of the output's largest value.")
-    ] = DEFAULT_TOLERANCE,
+        float | None,
+        typer.Option(
+            "--tolerance",
+            help=f"Largest difference, as a part of the output's largest value; by default {DEFAULT_TOLERANCE:g}, and "
+            f"{HALF_TOLERANCE:g} where the graph computes in float16.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")] = None,
     task: Annotated[
@@ -139,7 +144,7 @@ def convert(
             _misuse("-o and --output_parent_dir both say where to write; pass one of them")
         if device != "cpu":
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
-        if not 0 < tolerance < 1:
+        if tolerance is not None and not 0 < tolerance < 1:
             _misuse(f"--tolerance {tolerance} is not between 0 and 1")
         if int64 not in ("keep", "int32"):
             _misuse(f"--int64 {int64}: keep or int32")
@@ -228,6 +233,8 @@ def _tell(report: Report, done: Conversion) -> None:
     else:
         for verdict in certificate.verdicts:
             report.detail(f"{verdict}, before it was quantised" if done.quantized is not None else str(verdict))
+        if certificate.between is not None:
+            report.detail(str(certificate.between))
     if done.quantized is not None:
         quantized = done.quantized.quantized
         report.detail(f"{quantized}; {done.quantized.weights_bytes / 1e6:.1f} MB of weights")

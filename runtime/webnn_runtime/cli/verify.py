@@ -66,7 +66,7 @@ def _alone(report: Report, folder: Path) -> None:
 
 def _against(report: Report, folder: Path, model: str, tolerance: float | None) -> None:
     from webnn_translator.sources import open_source
-    from webnn_translator.verify import DEFAULT_TOLERANCE, VerificationFailed, check_bundle, recorded_source
+    from webnn_translator.verify import VerificationFailed, check_bundle, recorded_source
 
     with open_source(model) as source, report.progress("verifying") as progress:
         recorded = recorded_source(folder)
@@ -75,7 +75,7 @@ def _against(report: Report, folder: Path, model: str, tolerance: float | None) 
         checked = check_bundle(
             folder,
             source.file,
-            tolerance=DEFAULT_TOLERANCE if tolerance is None else tolerance,
+            tolerance=tolerance,
             note=report.note,
             progress=progress,
         )
@@ -83,6 +83,8 @@ def _against(report: Report, folder: Path, model: str, tolerance: float | None) 
     report.data.update(method="source", certificate=certificate.record(), verdict=certificate.record()["verdict"])
     for verdict in certificate.verdicts:
         report.detail(str(verdict))
+    if certificate.between is not None:
+        report.detail(str(certificate.between))
     if not certificate.passed:
         raise VerificationFailed(f"{folder}: {certificate.complaint()}", certificate)
     report.result(f"{folder}: equal to {model} on {len(certificate.grid)} sizes")

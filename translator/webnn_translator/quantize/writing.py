@@ -14,7 +14,7 @@ from webnn_runtime.format.graph import Graph
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.quantise import Quantized, quantize_graph
 from webnn_translator.quantize.samples import compiled
-from webnn_translator.verify import DEFAULT_TOLERANCE, Checked, VerificationFailed, check_graph
+from webnn_translator.verify import Checked, VerificationFailed, check_graph
 from webnn_translator.verify.bundle import tokenizer_beside
 from webnn_translator.verify.check import CHECKED_BACKENDS, Progress
 
@@ -59,7 +59,7 @@ def write_quantized(
     *,
     force: bool = False,
     is_verified: bool = True,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> QuantizedBundle:
@@ -71,7 +71,8 @@ def write_quantized(
         options: how to quantise.
         force: whether an older folder may be replaced.
         is_verified: whether the backends are compared on the result.
-        tolerance: largest difference between two backends, as a part of an output's largest value.
+        tolerance: largest difference between two backends, as a part of an output's largest value; by default that of
+            the type that the graph computes in.
         note: told what is going on.
         progress: called during the comparison.
 
@@ -117,7 +118,7 @@ def quantize_bundle(folder: Path, target: Path, options: QuantizeOptions, **more
 
 
 def _agreement(
-    folder: Path, tolerance: float, note: Callable[[str], None] | None, progress: Progress | None
+    folder: Path, tolerance: float | None, note: Callable[[str], None] | None, progress: Progress | None
 ) -> Checked:
     """The written graph on every backend against one of them: what is packed has to mean the same everywhere.
 

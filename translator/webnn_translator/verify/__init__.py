@@ -3,11 +3,12 @@
 from webnn_translator.verify.bundle import CanaryResult, Recheck, check_bundle, recheck_bundle, recorded_source
 from webnn_translator.verify.certificate import Certificate, Verdict, VerificationFailed
 from webnn_translator.verify.check import Checked, check_graph
-from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, compare
+from webnn_translator.verify.compare import DEFAULT_TOLERANCE, HALF_TOLERANCE, Difference, compare
 from webnn_translator.verify.reference import OnnxReference
 
 __all__ = [
     "DEFAULT_TOLERANCE",
+    "HALF_TOLERANCE",
     "CanaryResult",
     "Certificate",
     "Checked",

@@ -27,7 +27,7 @@ def check_bundle(
     folder: Path,
     source: Path,
     *,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Checked:

@@ -71,6 +71,15 @@ class Between:
     steps: Sequence[Verdict]
     whole: Sequence[Verdict] = ()
 
+    def __str__(self) -> str:
+        count = len({verdict.output for verdict in self.steps})
+        furthest = max((verdict.worst.max_abs / (verdict.worst.largest or 1) for verdict in self.whole), default=0.0)
+        return (
+            f"✓ checked between {count} roundings of data, each fed with the reference's steps: {self.ties.ties} of "
+            f"{self.ties.values} values lie on a tie and fell to the other side; run in one piece, those make the "
+            f"outputs differ by up to {furthest:.2g} of the largest value"
+        )
+
     def record(self) -> dict[str, object]:
         """Its part of the certificate."""
         return {
@@ -97,6 +106,7 @@ class Certificate:
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         roundings: nodes that round data at run time to whole steps, as quantising does.
         between: what was checked between those; None where the outputs agree without that.
+        usual_tolerance: the default for the type that the graph computes in.
     """
 
     reference: str
@@ -109,6 +119,7 @@ class Certificate:
     mappings: Mapping[str, str] = field(default_factory=dict)
     roundings: int = 0
     between: Between | None = None
+    usual_tolerance: float = DEFAULT_TOLERANCE
 
     @property
     def passed(self) -> bool:
@@ -137,7 +148,8 @@ class Certificate:
             "reference": self.reference,
             "versions": dict(self.versions),
             "tolerance": self.tolerance,
-            "toleranceLoosened": self.tolerance > DEFAULT_TOLERANCE,
+            "toleranceLoosened": self.tolerance > self.usual_tolerance,
+            **({"computesIn": "float16"} if self.usual_tolerance > DEFAULT_TOLERANCE else {}),
             "inputs": self.inputs,
             "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
             **({"roundings": self.roundings} if self.roundings else {}),

@@ -11,16 +11,25 @@ import numpy as np
 
 from webnn_runtime import __version__
 from webnn_runtime.backends import available_backends, get_backend
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable
 from webnn_runtime.format.graph import Array, Graph
 from webnn_translator.verify.canaries import MAX_INPUT_VALUES, write_canary
 from webnn_translator.verify.certificate import Between, Certificate, Verdict, VerificationFailed
-from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, Ties, compare, compare_rounded, worst
+from webnn_translator.verify.compare import (
+    DEFAULT_TOLERANCE,
+    HALF_TOLERANCE,
+    Difference,
+    Ties,
+    compare,
+    compare_rounded,
+    worst,
+)
 from webnn_translator.verify.cuts import Cut, cut_graph, roundings
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph"]
+__all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph", "usual_tolerance"]
 
 # The definition is slow: it sees the small points, up to this many tokens in all.
 _NUMPY_BUDGET: Final = 1000
@@ -30,6 +39,8 @@ _SEED: Final = 20260
 # should give 1e-6. So they are compared on a scale of at least 0.01, which is 1e-6 at the usual tolerance.
 _PROBABILITIES: Final = frozenset({"sigmoid", "softmax"})
 _PROBABILITY_SCALE: Final = 0.01
+# Operators that round nothing.
+_MOVES: Final = frozenset({"gather", "reshape", "transpose", "slice", "concat", "split", "expand", "identity", "where"})
 CHECKED_BACKENDS: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -51,7 +62,7 @@ def check_graph(
     *,
     reference_name: str,
     tokenizer: object = None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     backends: Sequence[str] | None = None,
     progress: Progress | None = None,
     cuts: Sequence[Cut] = (),
@@ -63,7 +74,7 @@ def check_graph(
         reference: the source model.
         reference_name: its name and version, for the certificate.
         tokenizer: an `embed.TextTokenizer` for real token ids, where the bundle has one.
-        tolerance: largest allowed difference, as a part of the output's largest value.
+        tolerance: largest allowed difference, as a part of the output's largest value; by default `usual_tolerance`.
         backends: names; by default all of numpy, onnxruntime and rust that are installed.
         progress: called before each run with runs done, runs in all, and what comes next.
         cuts: roundings at which the graph is cut; the reference then gives their values as well.
@@ -71,6 +82,8 @@ def check_graph(
     Raises:
         VerificationFailed: there are no sizes to check it at. Differences are in the certificate.
     """
+    usual = usual_tolerance(graph)
+    tolerance = usual if tolerance is None else tolerance
     plan = InputPlan.of(graph, tokenizer)
     points = grid(graph, has_masks=bool(plan.masks))
     if not points:
@@ -127,6 +140,7 @@ def check_graph(
         reference=reference_name,
         versions={"webnn-runtime": __version__} | {name: _version(CHECKED_BACKENDS.get(name, name)) for name in names},
         tolerance=tolerance,
+        usual_tolerance=usual,
         inputs=plan.kind,
         grid=points,
         unchecked_maxima=unchecked_maxima(graph, points),
@@ -134,6 +148,12 @@ def check_graph(
         between=Between(ties, [_verdict(*item) for item in stepped.items()]) if cuts else None,
     )
     return Checked(certificate, canaries)
+
+
+def usual_tolerance(graph: Graph) -> float:
+    """By the type that the graph computes in; weights that are only stored in float16 do not count."""
+    half = any(graph.types[node.name].dtype is DataType.FLOAT16 and node.op not in _MOVES for node in graph.nodes)
+    return HALF_TOLERANCE if half else DEFAULT_TOLERANCE
 
 
 def _share(name: str, points: Sequence[Point]) -> list[Point]:

@@ -19,7 +19,7 @@ __all__ = ["Cut", "cut_graph", "find_cuts", "roundings"]
 
 _ROUNDING: Final = frozenset({"quantizeLinear", "roundEven"})
 # What may stand between a rounding and the value of the model that holds its result.
-_FOLLOWING: Final = frozenset({"cast", "clamp", "reshape"})
+_FOLLOWING: Final = frozenset({"add", "cast", "clamp", "reshape"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,18 @@ def find_cuts(graph: Graph, names: Iterable[str]) -> list[Cut] | None:
         chain = [node]
         while (source := known.get(chain[-1].name)) is None:
             following = readers[chain[-1].name]
-            if len(following) != 1 or following[0].op not in _FOLLOWING or chain[-1].name in graph.outputs.values():
+            is_result = chain[-1].name in graph.outputs.values()
+            if is_result or len(following) != 1 or not _follows(graph, following[0], chain[-1].name):
                 return None
             chain.append(following[0])
         value = chain[-1].name
         found[value] = Cut(value, source, graph.types[value], tuple(chain))
     return list(found.values())
+
+
+def _follows(graph: Graph, node: Node, value: str) -> bool:
+    others = (other for other in node.inputs if other not in (None, value))
+    return node.op in _FOLLOWING and all(other in graph.constants for other in others)
 
 
 def _is_plain(graph: Graph, node: Node) -> bool:
@@ -112,14 +118,14 @@ def cut_graph(graph: Graph, cuts: Sequence[Cut]) -> Graph:
 
 def _unrounded(graph: Graph, node: Node, free: dict[str, str]) -> Iterable[Node]:
     """The node in float32 and without rounding; `free` says where the value in place of each result is."""
-    x, name = str(node.inputs[0]), f"{node.name}__free"
-    x = free.get(x, x)
+    inputs = tuple(value if value is None else free.get(value, value) for value in node.inputs)
+    x, name = str(inputs[0]), f"{node.name}__free"
     if node.op in ("roundEven", "cast"):
         free[node.name] = x
         return []
     free[node.name] = name
     if node.op != "quantizeLinear":
-        return [replace(node, inputs=(x, *node.inputs[1:]), outputs=(name,))]
+        return [replace(node, inputs=inputs, outputs=(name,))]
     steps, zero = Node("div", (x, node.inputs[1]), {}, (f"{name}_steps",)), node.inputs[2]
     low, high = graph.types[node.name].dtype.bounds
     clamp = {"minValue": float(low), "maxValue": float(high)}

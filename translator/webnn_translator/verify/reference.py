@@ -107,8 +107,9 @@ def value_names(file: Path) -> list[str]:
 
 
 def _as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | bytes:
-    """The file, or a copy that gives out more and has no permission to compute with less precision than it states.
+    """The file, or a copy that gives out more, and in which operators compute what they mean.
 
+    QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
     `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
     """
     import onnx
@@ -127,6 +128,7 @@ def _as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | 
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
+    written_out = _softmax_written_out(model)
     given = {output.name for output in model.graph.output}
     more = [
         onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(kind), None)
@@ -134,7 +136,34 @@ def _as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | 
         if name not in given
     ]
     model.graph.output.extend(more)
-    return model.SerializeToString() if permissions or more else str(file)
+    return model.SerializeToString() if permissions or more or written_out else str(file)
+
+
+def _softmax_written_out(model: Any) -> bool:
+    """Put dequantising, Softmax and quantising for every QLinearSoftmax; returns whether there was one."""
+    import onnx
+
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        settings = {one.name: one.i for one in node.attribute}
+        # Before opset 13, Softmax is one of whole rows.
+        is_same = (settings.get("opset", 0) < 13) == (opset < 13)
+        if node.op_type != "QLinearSoftmax" or node.domain != "com.microsoft" or len(node.input) < 4 or not is_same:
+            nodes.append(node)
+            continue
+        (made,), (x, scale, zero, *out) = node.output, node.input
+        axis = settings.get("axis", 1 if opset < 13 else -1)
+        nodes += [
+            onnx.helper.make_node("DequantizeLinear", [x, scale, zero], [f"{made}//x"]),
+            onnx.helper.make_node("Softmax", [f"{made}//x"], [f"{made}//y"], axis=axis),
+            onnx.helper.make_node("QuantizeLinear", [f"{made}//y", *out], [made]),
+        ]
+    changed = len(nodes) != len(model.graph.node)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return changed
 
 
 def _as_declared(array: Array, declared: str) -> Array:

@@ -31,7 +31,6 @@ class OnnxModel:
         weights: initializers that the session is given as arrays.
         tables: those of them that are only gathered from.
         nodes: number of ONNX nodes.
-        quantizes: whether values are quantised at run.
     """
 
     data: bytes
@@ -41,7 +40,6 @@ class OnnxModel:
     weights: Mapping[str, Array]
     tables: frozenset[str]
     nodes: int
-    quantizes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,6 @@ def serialize(
         weights,
         frozenset(key for key in weights if _is_table(key, kept)),
         len(kept),
-        any(call.op_type == "QuantizeLinear" for call in kept),
     )
 
 

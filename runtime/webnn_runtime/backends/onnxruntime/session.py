@@ -48,10 +48,9 @@ _QUIET: Final = 3  # errors only: warnings about fusions are no concern of who r
 _SHORT_WAIT: Final = {"session.intra_op.spin_duration_us": "20"}
 # A product with dequantised weights would otherwise be fused into one that also quantises the activations, which
 # nobody asked for: 2% of the largest output on an int8 sentence encoder. Unfolded at load, such weights are as
-# exact and as fast as float32 ones.
-_UNFOLDED_WEIGHTS: Final = {"session.disable_quant_qdq": "1"}
-# A graph that does quantise its activations keeps the fusions into integer kernels, without that one.
-_EXACT_QDQ: Final = {"session.qdq_matmulnbits_accuracy_level": "1"}
+# exact and as fast as float32 ones. Nor are the integer kernels exact where a graph quantises its activations: that of
+# softmax makes 0 of a row of one element, and products of unsigned and signed bytes saturate on some processors.
+_AS_WRITTEN: Final = {"session.disable_quant_qdq": "1"}
 
 _T = TypeVar("_T")
 
@@ -97,7 +96,7 @@ def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[
     settings.intra_op_num_threads = threads_of(options)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = _QUIET
-    for key, value in (_SHORT_WAIT | (_EXACT_QDQ if model.quantizes else _UNFOLDED_WEIGHTS)).items():
+    for key, value in (_SHORT_WAIT | _AS_WRITTEN).items():
         settings.add_session_config_entry(key, value)
     requested = dict(options.session_options)
     providers = requested.pop("providers", None) or _providers(ort, options.device)

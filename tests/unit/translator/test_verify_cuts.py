@@ -1,0 +1,146 @@
+"""Checking from one rounding to the next: what is a tie, and what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from webnn_runtime.backends import get_backend
+from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.dtypes import DataType
+from webnn_translator.translate import translate
+from webnn_translator.verify import HALF_TOLERANCE, check_graph
+from webnn_translator.verify.check import usual_tolerance
+from webnn_translator.verify.compare import compare_rounded
+from webnn_translator.verify.cuts import cut_graph, find_cuts, roundings
+
+F32, F16 = DataType.FLOAT32, DataType.FLOAT16
+
+
+def steps(at: float):
+    """Ten times `at` rounded, whatever x is."""
+    builder = GraphBuilder("steps")
+    x = builder.input("x", F32, (2, 3))
+    where = builder.op("add", builder.op("mul", x, builder.constant(0.0, F32)), builder.constant(at, F32))
+    rounded = builder.op("roundEven", where)
+    return builder.build({"y": builder.op("mul", rounded, builder.constant(10.0, F32))}), rounded.name
+
+
+@pytest.mark.parametrize(
+    ("at", "step", "scale", "passes"),
+    [
+        (2.5, 2, 10, True),
+        (2.5, 3, 10, True),
+        (2.5002, 2, 10, True),
+        (2.5, 4, 10, False),
+        (2.5, 1, 10, False),
+        (2.49, 3, 10, False),
+        # What follows the rounding is judged as ever.
+        (2.5, 3, 10.01, False),
+    ],
+)
+def test_a_step_may_differ_only_on_a_tie(at, step, scale, passes) -> None:
+    graph, name = steps(at)
+    cuts = find_cuts(graph, [name])
+    assert cuts is not None
+
+    def reference(inputs):
+        rounded = np.full_like(inputs["x"], step)
+        return {name: rounded, "y": rounded * np.float32(scale)}
+
+    checked = check_graph(graph, reference, reference_name="by hand", backends=["numpy"], cuts=cuts)
+    assert checked.certificate.passed is passes
+    record = checked.certificate.record()["betweenRoundings"]
+    assert record["values"] == 6
+    assert record["ties"] == (0 if step == round(at) else 6)
+    if not passes:
+        assert "of the largest value is allowed" in checked.certificate.complaint()
+
+
+def test_a_rounding_whose_result_has_no_name_in_the_model_cannot_be_cut() -> None:
+    graph, name = steps(2.5)
+    assert find_cuts(graph, ["something"]) is None
+    # Two names of the model for one of ours: neither is certain.
+    assert find_cuts(graph, [name, f"/{name}"]) is None
+
+
+def test_steps_of_other_shapes_and_numbers_that_are_none_are_no_ties() -> None:
+    one, two = np.ones((2,), np.uint8), np.full((2,), 2, np.uint8)
+    assert not compare_rounded(one, two[:1], two[:1], 1e-4)[0].passed
+    assert not compare_rounded(one, two, np.full((2,), np.nan), 1e-4)[0].passed
+    assert compare_rounded(one, two, np.full((2,), 1.5), 1e-4)[0].passed
+
+
+ROWS = {"x": (np.float32, ["n", 4])}
+WEIGHTS = {
+    "w": np.random.default_rng(5).integers(0, 255, (4, 3)).astype(np.uint8),
+    "wz": np.uint8(120),
+    "s": np.float32(0.02),
+    "z": np.uint8(100),
+}
+MODELS = {
+    "dynamic": [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["/q_out", "qs", "qz"]),
+        helper.make_node("MatMulInteger", ["/q_out", "w", "qz", "wz"], ["m"]),
+        helper.make_node("Cast", ["m"], ["c"], to=1),
+        helper.make_node("Mul", ["c", "qs"], ["y"]),
+    ],
+    "static": [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("QLinearMatMul", ["q", "s", "z", "w", "s", "wz", "s", "z"], ["m"]),
+        helper.make_node("DequantizeLinear", ["m", "s", "z"], ["y"]),
+    ],
+    "signed, without a zero point": [
+        helper.make_node("QuantizeLinear", ["x", "s", "minus"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "minus"], ["d"]),
+        helper.make_node("Round", ["d"], ["y"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_graph_that_is_fed_its_own_steps_gives_its_own_results(build, name) -> None:
+    model = build(MODELS[name], ROWS, constants={**WEIGHTS, "minus": np.int8(0)})
+    graph = translate(model).graph
+    cuts = find_cuts(graph, [made for node in model.graph.node for made in node.output])
+    assert cuts is not None
+    assert len(cuts) == len(roundings(graph))
+    x = {"x": np.random.default_rng(8).normal(size=(5, 4)).astype(np.float32)}
+    numpy = get_backend("numpy")
+    watched = type(graph).create(
+        graph.name,
+        dims=graph.dims,
+        inputs=graph.inputs,
+        constants=graph.constants,
+        nodes=graph.nodes,
+        outputs={**graph.outputs, **{cut.value: cut.value for cut in cuts}},
+    )
+    whole = numpy.compile(watched).run(x)
+    found = numpy.compile(cut_graph(graph, cuts)).run({**x, **{cut.fed: whole[cut.value] for cut in cuts}})
+    for key, array in whole.items():
+        np.testing.assert_array_equal(found[key], array)
+    for cut in cuts:
+        assert found[cut.unrounded].dtype == np.float32
+        assert np.abs(found[cut.unrounded] - whole[cut.value]).max() <= 0.5
+
+
+def test_float16_has_a_tolerance_of_its_own_where_it_is_computed_in() -> None:
+    def graph(op: str):
+        builder = GraphBuilder()
+        x = builder.input("x", F16, (4, 3))
+        if op == "stored":
+            x = builder.op("cast", builder.op("reshape", x, newShape=[3, 4]), type="float32")
+        return builder.build({"y": builder.op("relu", x)})
+
+    assert usual_tolerance(graph("computed")) == HALF_TOLERANCE
+    assert usual_tolerance(graph("stored")) == 1e-4
+
+    def reference(inputs):
+        return {"y": np.maximum(inputs["x"], 0) * np.float16(1.005)}
+
+    record = check_graph(graph("computed"), reference, reference_name="r", backends=["numpy"]).certificate.record()
+    assert (record["verdict"], record["tolerance"], record["computesIn"]) == ("passed", HALF_TOLERANCE, "float16")
+    assert record["toleranceLoosened"] is False
+    tight = check_graph(graph("computed"), reference, reference_name="r", backends=["numpy"], tolerance=1e-3)
+    assert not tight.certificate.passed
