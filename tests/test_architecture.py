@@ -55,6 +55,7 @@ EMBED: Final = "webnn_runtime.embed"
 CLASSIFY: Final = "webnn_runtime.classify"
 EVALUATION: Final = "webnn_runtime.evaluation"
 API: Final = "webnn_runtime.api"
+BENCH: Final = "webnn_runtime.bench"
 
 # Importing `webnn_runtime.backends` is how a backend is asked for by name: it loads none of them by itself.
 LAYERS: Final = {
@@ -72,6 +73,8 @@ LAYERS: Final = {
     CLASSIFY: layer(FORMAT, HUB, EMBED, RUNTIME),
     EVALUATION: layer(FORMAT, HUB, EMBED, CLASSIFY, RUNTIME),
     "webnn_runtime.conformance": layer(FORMAT, API, BASE),
+    # Rivals are other libraries, each loaded in a process of its own.
+    BENCH: layer(everything=True),
     "webnn_runtime.cli": layer(everything=True),
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED, CLASSIFY),

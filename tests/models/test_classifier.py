@@ -203,3 +203,32 @@ def test_labels_that_do_not_fit_are_refused(config, message, tmp_path) -> None:
         (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(EmbedError, match=message):
         read_labels([tmp_path], 2)
+
+
+# Four processes, one of which loads torch.
+@pytest.mark.timeout(600)
+def test_bench_holds_it_against_transformers_and_onnxruntime(made, bundle) -> None:
+    command = [sys.executable, "-m", "webnn_runtime.cli", "bench", str(bundle), "--model-folder", str(made[0])]
+    options = [
+        "--against",
+        "transformers,onnxruntime",
+        "--cases",
+        "a,c",
+        "--rounds",
+        "2",
+        "--pause",
+        "0",
+        "--cold",
+        "0",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([*command, *options, "--json"], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)["data"]
+    assert data["task"] == "classification"
+    assert list(data["contenders"]) == ["webnn", "transformers", "onnxruntime"]
+    for case in data["cases"]:
+        assert case["unit"] == "tokens"
+        for each in case["contenders"].values():
+            assert each["agreement"]["max_abs"] < 1e-5
+            assert len(each["round_seconds"]) == 2

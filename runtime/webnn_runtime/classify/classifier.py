@@ -22,7 +22,7 @@ from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.hub import resolve, select_tokenizer
 
-__all__ = ["WebNNClassifier"]
+__all__ = ["WebNNClassifier", "choose_logits"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 # {"text": ..., "text_pair": ...} is a pair, as is a tuple of two.
@@ -91,7 +91,7 @@ class WebNNClassifier:
         settings = read_transformer(folders)
         self._tokenizer: Final = TextTokenizer.load(_with_tokenizer(folders), do_lower_case=settings.do_lower_case)
         self._feed: Final = Feed.of(self._model.inputs, self._model.graph.dims, model_type=settings.model_type)
-        self._output: Final = _logits(self._model.outputs, output_name)
+        self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
         bound = self._feed.limit.bounded_by(settings.table)
         self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length)
@@ -242,7 +242,12 @@ def _with_tokenizer(folders: Sequence[Path]) -> Path:
     )
 
 
-def _logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
+def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
+    """The output that holds the logits: the one called `name`, or `logits`, or the only float one of rank 2.
+
+    Raises:
+        EmbedError: there is none, or it is not clear which.
+    """
     floats = [
         key for key, kind in outputs.items() if kind.dtype in (DataType.FLOAT32, DataType.FLOAT16) and kind.rank == 2
     ]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webnn_runtime import __version__
+from webnn_runtime.cli.bench import bench
 from webnn_runtime.cli.calibrate import calibrate
 from webnn_runtime.cli.classify import classify
 from webnn_runtime.cli.conformance import conformance
@@ -35,6 +36,7 @@ app.command("explain")(explain)
 app.command("embed")(embed)
 app.command("calibrate")(calibrate)
 app.command("classify")(classify)
+app.command("bench")(bench)
 app.command("conformance")(conformance)
 app.command("quantize")(quantize)
 app.command("emit-js")(emit_js)

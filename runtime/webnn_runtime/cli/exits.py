@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from webnn_runtime.bench.errors import BenchError, WrongAnswer
 from webnn_runtime.conformance import CasesFailed
 from webnn_runtime.format.errors import (
     BackendError,
@@ -49,6 +50,8 @@ class Misuse(WebnnError):
 _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (Misuse, ExitCode.USAGE),
     (QuantizeMisuse, ExitCode.USAGE),
+    (BenchError, ExitCode.USAGE),
+    (WrongAnswer, ExitCode.CHECK_FAILED),
     (VerificationFailed, ExitCode.CHECK_FAILED),
     (CasesFailed, ExitCode.QUALITY_GATE),
     (QualityGateFailed, ExitCode.QUALITY_GATE),

@@ -1,0 +1,1 @@
+"""The contenders: each opens a model once and runs token ids through it."""

@@ -1,0 +1,52 @@
+"""From an engine's result to the answer that contenders are compared by: unit vectors, scores, or the result itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, Spec
+from webnn_runtime.bench.errors import BenchError
+
+__all__ = ["Finish", "Floats", "open_finish"]
+
+Floats = npt.NDArray[np.float32]
+Finish = Callable[[Floats, Sequence[tuple[int, int]]], Floats]
+
+
+def open_finish(spec: Spec, gives: str) -> Finish:
+    """What makes the answer; timed with the engine, and the same code for every engine that does not do it itself.
+
+    Takes a result with one row per text, and for each text where its tokens lie in its row.
+
+    Raises:
+        BenchError: nothing says how the model's token vectors become one.
+        EmbedError: the files that say it are malformed.
+    """
+    if gives == "answer" or spec.kind not in (EMBEDDING, CLASSIFICATION):
+        return lambda raw, _: raw
+    if spec.kind == CLASSIFICATION:
+        from webnn_runtime.classify.labels import read_labels
+
+        labels = read_labels([Path(spec.bundle)], spec.labels)
+        return lambda raw, spans: labels.scores(raw[: len(spans)].astype(np.float32, copy=False))
+    from webnn_runtime.embed.modules import read_modules
+    from webnn_runtime.embed.stages import Normalize
+
+    normalize = Normalize()
+    if gives == "output" and spec.is_pooled:
+        return lambda raw, spans: normalize(raw[: len(spans)].astype(np.float32, copy=False))
+    modules = read_modules(Path(spec.bundle))
+    if modules is None:
+        raise BenchError(f"{spec.bundle}: has no modules.json, so nothing says how token vectors become one vector")
+
+    def pooled(raw: Floats, spans: Sequence[tuple[int, int]]) -> Floats:
+        vectors: Floats = modules.pooling(raw[: len(spans)].astype(np.float32, copy=False), spans)
+        for stage in modules.stages:
+            vectors = stage(vectors)
+        return vectors if modules.is_normalized else normalize(vectors)
+
+    return pooled

@@ -1,0 +1,118 @@
+"""A benchmark's record as lines and tables for people."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+__all__ = ["header", "tables", "verdicts"]
+
+
+def header(record: dict[str, Any]) -> Iterator[str]:
+    """What was measured on what."""
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    yield f"{machine['cpu']}, {machine['instruction_set'] or 'unknown instruction set'}, {machine['cpus']} CPUs"
+    yield f"{record['threads']} threads for everybody; load before the run {machine['load']}"
+    yield f"{machine['system']}, Python {machine['python']}, {versions}"
+    yield f"webnn-runtime {machine['webnn_runtime']}{', ' + machine['commit'] if machine['commit'] else ''}"
+    yield f"{record['command']}"
+    for name, note in record["contenders"].items():
+        yield f"{name}: {note}"
+
+
+def tables(record: dict[str, Any]) -> Iterator[Table]:
+    """Rates and ratios, latency, start, scaling."""
+    yield _rates(record)
+    if len(record["contenders"]) > 1:
+        yield _ratios(record)
+    yield _latency(record)
+    if "cold_start" in record:
+        yield _cold(record)
+    for over in dict.fromkeys(entry["over"] for entry in record["scaling"]):
+        yield _scaling(record, over)
+
+
+def verdicts(record: dict[str, Any]) -> Iterator[str]:
+    """One line a case: the bundle against its best rival."""
+    for case in record["cases"]:
+        ours, best, ratio = next(iter(case["contenders"].values())), case["best_rival"], case["ratio"]
+        rate = f"{case['name']}: {ours['per_second']:,.0f} {case['unit']}/s"
+        if best is None:
+            yield rate
+        else:
+            yield f"{rate}, {ratio['median']:.2f} times {best} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold"
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
+
+
+def _rates(record: dict[str, Any]) -> Table:
+    unit = record["cases"][0]["unit"]
+    table = _table(f"{unit} in a second, median of {record['rounds']} rounds", "case", *record["contenders"])
+    for case in record["cases"]:
+        rates = [case["contenders"][name]["per_second"] for name in record["contenders"]]
+        table.add_row(f"{case['name']}  {case['title']}", *(f"{rate:,.0f}" for rate in rates))
+    return table
+
+
+def _ratios(record: dict[str, Any]) -> Table:
+    rivals = [name for name, each in record["cases"][0]["contenders"].items() if each["ratio"] is not None]
+    table = _table(
+        "a rival's time over the bundle's, median of the rounds' ratios (worst to best round)", "case", *rivals
+    )
+    for case in record["cases"]:
+        ratios = [case["contenders"][name]["ratio"] for name in rivals]
+        table.add_row(
+            case["name"], *(f"{each['median']:.2f} ({each['low']:.2f} to {each['high']:.2f})" for each in ratios)
+        )
+    return table
+
+
+def _latency(record: dict[str, Any]) -> Table:
+    table = _table("milliseconds of one run: half, 95%, 99% of the runs end within", "case", *record["contenders"])
+    for case in record["cases"]:
+        runs = [case["contenders"][name]["run_ms"] for name in record["contenders"]]
+        table.add_row(case["name"], *(" / ".join(f"{value:.2f}" for value in run.values()) for run in runs))
+    return table
+
+
+def _cold(record: dict[str, Any]) -> Table:
+    table = _table(
+        "a fresh process: seconds from its start to the first answer, MB of memory then, and after all cases (peak)",
+        "contender",
+        "first answer",
+        "memory",
+        "after all (peak)",
+    )
+    for name, each in record["cold_start"].items():
+        after = record["memory_after"][name]
+        table.add_row(
+            name,
+            f"{statistics.median(each['seconds']):.2f}",
+            _megabytes(each["memory"].get("resident")),
+            f"{_megabytes(after.get('resident'))} ({_megabytes(after.get('peak'))})",
+        )
+    return table
+
+
+def _scaling(record: dict[str, Any], over: str) -> Table:
+    entries = [entry for entry in record["scaling"] if entry["over"] == over]
+    table = _table(f"tokens in a second by {over}: {entries[-1]['title']} at the largest", over, *record["contenders"])
+    for entry in entries:
+        rates = [entry["contenders"][name]["per_second"] for name in record["contenders"]]
+        table.add_row(str(entry["size"]), *(f"{rate:,.0f}" for rate in rates))
+    return table
+
+
+def _megabytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:,.0f}"
