@@ -128,6 +128,17 @@ class OnnxNode:
         assert isinstance(value, int)
         return value
 
+    def flag(self, name: str, default: int) -> bool:
+        """An integer attribute that is 0 or 1: runtimes read other numbers in two ways.
+
+        Raises:
+            Refused: another number.
+        """
+        value = self.integer(name, default)
+        if value not in (0, 1):
+            raise Refused(f"attribute {name} is {value}; it has to be 0 or 1")
+        return value == 1
+
     def number(self, name: str, default: float | None = None) -> float:
         """A float attribute; required when there is no default."""
         value = self._get(name, float, default)

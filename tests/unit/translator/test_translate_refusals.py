@@ -250,3 +250,17 @@ def test_names_of_inputs_and_initializers_are_there_and_occur_once(build) -> Non
     model.graph.input[1].name = ""
     with pytest.raises(InvalidModel, match="an input has no name"):
         translate(model)
+
+
+@pytest.mark.parametrize(
+    ("op_type", "flag", "opset"),
+    [("ArgMin", "keepdims", 13), ("MaxPool", "ceil_mode", 12), ("CumSum", "reverse", 14), ("Gemm", "transA", 13)],
+)
+def test_a_flag_is_0_or_1(build, op_type, flag, opset) -> None:
+    more = {"kernel_shape": [2]} if op_type == "MaxPool" else {}
+    names = {"CumSum": ["x", "axis"], "Gemm": ["x", "x"]}.get(op_type, ["x"])
+    node = helper.make_node(op_type, names, ["y"], **{flag: -3, **more})
+    shape = [1, 2, 5] if op_type == "MaxPool" else [3, 3]
+    model = build([node], {"x": (np.float32, shape)}, opset=opset, constants={"axis": np.array(0)})
+    with pytest.raises(UnsupportedOp, match=f"attribute {flag} is -3; it has to be 0 or 1"):
+        translate(model)

@@ -286,3 +286,12 @@ def test_a_damaged_canary_is_a_manifest_error(damaged: dict[str, Any]) -> None:
         read_canary_inputs(damaged)
     with pytest.raises(ManifestError, match="canary"):
         compare_canary({"outputs": {"y": {"shape": [1], "values": [[]]}}, **damaged}, {"y": np.ones(1)}, 1e-4)
+
+
+def test_a_mask_of_the_lowest_number_is_one_of_minus_infinity() -> None:
+    lowest = np.finfo(np.float32).min
+    left, right = np.array([1, lowest, 2], np.float32), np.array([1, -np.inf, 2], np.float32)
+    for first, second in ((left, right), (right, left)):
+        assert compare(first, second, 1e-6).passed
+    assert not compare(left, -right, 1e-6).passed
+    assert not compare(left, np.array([1, lowest / 2, 2], np.float32), 1e-6).passed

@@ -52,7 +52,7 @@ _LOW: Final = -10000.0
 def attention(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Self-attention with one weight for query, key and value; a cache holds keys and values."""
     node.ignore("rotary_embedding_dim")
-    if node.integer("do_rotary", 0):
+    if node.flag("do_rotary", 0):
         # Its positions are those of a table inside ONNX Runtime, which no input states.
         raise Refused("do_rotary is not supported; RotaryEmbedding beside it is")
     _refuse_shared_buffer(node, 6)
@@ -122,7 +122,7 @@ def _stacked(ctx: Context, key: Tensor, value: Tensor) -> Tensor:
 )
 def decoder_masked_self_attention(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Attention of one new token on a cache; without the buffers of ONNX Runtime's own beam search."""
-    if node.integer("do_rotary", 0):
+    if node.flag("do_rotary", 0):
         raise Refused("do_rotary is not supported")
     _refuse_shared_buffer(node, 6, 7, 8)
     x, weights = node.input(0), node.input(1)
@@ -190,7 +190,7 @@ def _unpacked(ctx: Context, packed: Tensor, index: int) -> Tensor:
 
 
 def _refuse_shared_buffer(node: OnnxNode, *indices: int) -> None:
-    if node.integer("past_present_share_buffer", 0) or any(node.optional(index) is not None for index in indices):
+    if node.flag("past_present_share_buffer", 0) or any(node.optional(index) is not None for index in indices):
         raise Refused("a cache whose buffer is shared, and its beams, are not supported; use growing past states")
 
 
@@ -212,7 +212,7 @@ def _biases(
     # One sum of all masks: the scores get a bias and a mask, which is what backends look for.
     masks = [] if mask is None else [_padding(ctx, mask, key, query.elem, low)]
     rows, columns = query.shape[2], key.shape[2]
-    if node.integer("unidirectional", 0):
+    if node.flag("unidirectional", 0):
         if not ctx.same(past + rows, columns):
             # ONNX Runtime lets the last query see all keys then, and the others only as many as came before them.
             raise Refused(f"unidirectional attention needs as many new keys as queries, {rows}")

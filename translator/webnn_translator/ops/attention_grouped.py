@@ -75,7 +75,7 @@ def group_query_attention(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     batch, length = query.shape[0], query.shape[2]
     lengths = _lengths(ctx, node.input(5), batch, length)
     query, key = _normalised(ctx, node, query, key)
-    if node.integer("do_rotary", 0):
+    if node.flag("do_rotary", 0):
         query, key = _rotated(ctx, node, query, key, lengths)
     past_key, past_value = node.optional(3), node.optional(4)
     if (past_key is None) != (past_value is None):
@@ -167,7 +167,7 @@ def _rotated(ctx: Context, node: OnnxNode, query: Tensor, key: Tensor, lengths: 
         ids = ctx.elementwise("add", lengths.past, positions(query.shape[2], 2, 1))
     cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
     width = 2 * ctx.size(cos.shape[2], "the width of the table")
-    interleaved = node.integer("rotary_interleaved", 0) == 1
+    interleaved = node.flag("rotary_interleaved", 0)
     return (
         rotated(ctx, query, cos, sin, width, interleaved=interleaved),
         rotated(ctx, key, cos, sin, width, interleaved=interleaved),
@@ -198,7 +198,7 @@ def _ragged(ctx: Context, past: Tensor | None, fresh: Tensor, lengths: _Lengths,
 
 
 def _biases(ctx: Context, node: OnnxNode, query: Tensor, lengths: _Lengths, places: Tensor) -> list[Tensor]:
-    is_causal, window = node.integer("causal", 1), node.integer("local_window_size", -1)
+    is_causal, window = node.flag("causal", 1), node.integer("local_window_size", -1)
     rows = query.shape[2]
     batch = query.shape[0]
     places = reshape_to(ctx, places, (1, 1, 1, places.shape[1]))

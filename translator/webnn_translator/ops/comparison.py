@@ -125,7 +125,7 @@ def is_nan(ctx: Context, node: OnnxNode) -> Tensor:
 def is_inf(ctx: Context, node: OnnxNode) -> Tensor:
     """Infinite or not; each sign can be left out."""
     x = node.input(0)
-    positive, negative = node.integer("detect_positive", 1), node.integer("detect_negative", 1)
+    positive, negative = node.flag("detect_positive", 1), node.flag("detect_negative", 1)
     if positive and negative:
         return ctx.elementwise("isInfinite", x, elem=Elem.BOOL)
     if not positive and not negative:

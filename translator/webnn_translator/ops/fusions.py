@@ -161,7 +161,7 @@ def group_norm_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
 def skip_group_norm(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The same of x + skip + bias, which is the second result."""
     x, skip, bias = node.input(0), node.input(3), node.optional(4)
-    is_last = node.integer("channels_last", 1) == 1
+    is_last = node.flag("channels_last", 1)
     if skip.rank == 2:
         batch, channels = skip.shape
         shape: tuple[Dim, ...] = (batch, 1, 1, channels) if is_last else (batch, channels, 1, 1)
@@ -175,7 +175,7 @@ def skip_group_norm(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 
 def _group_norm(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     gamma, beta, epsilon = node.input(1), node.input(2), node.number("epsilon", 1e-5)
-    groups, is_last = node.integer("groups"), node.integer("channels_last", 1) == 1
+    groups, is_last = node.integer("groups"), node.flag("channels_last", 1)
 
     def normalised(data: Tensor) -> Tensor:
         return group_norm(ctx, data, gamma, beta, groups, epsilon)

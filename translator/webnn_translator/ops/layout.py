@@ -113,7 +113,7 @@ def reshape(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Reshape", since=14)
 def reshape_since_14(ctx: Context, node: OnnxNode) -> Tensor:
     """With allowzero=1, 0 means no elements instead."""
-    return _reshape(ctx, node, allow_zero=node.integer("allowzero", 0) == 1)
+    return _reshape(ctx, node, allow_zero=node.flag("allowzero", 0))
 
 
 def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:

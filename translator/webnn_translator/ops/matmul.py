@@ -64,7 +64,7 @@ def gemm(ctx: Context, node: OnnxNode) -> Tensor:
     if a.rank != 2 or b.rank != 2:
         raise Refused(f"operands are {a} and {b}; the model is not valid")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
-    flip_a, flip_b = node.integer("transA", 0) != 0, node.integer("transB", 0) != 0
+    flip_a, flip_b = node.flag("transA", 0), node.flag("transB", 0)
     if alpha == 1.0 and (c is None or beta == 1.0):
         # The plain form is what backends know best, and constant weights are turned here once.
         product = matmul_of(

@@ -26,7 +26,7 @@ _MOST_ROWS: Final = 32
 def trilu(ctx: Context, node: OnnxNode) -> Tensor:
     """Upper or lower triangle, counted from diagonal k."""
     x, diagonal = node.input(0), node.optional(1)
-    upper = node.integer("upper", 1) == 1
+    upper = node.flag("upper", 1)
     if diagonal is None or ctx.array(diagonal) is not None:
         k = 0 if diagonal is None else ctx.integer(diagonal, "k")
         # Beyond the matrix every diagonal is the same; WebNN takes 32 bits.

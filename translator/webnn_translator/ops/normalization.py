@@ -101,7 +101,7 @@ def _skipped(ctx: Context, node: OnnxNode, bias: Tensor | None) -> Tensor:
 @onnx_op("BatchNormalization", since=7)
 def batch_normalization_before_14(ctx: Context, node: OnnxNode) -> Tensor:
     """Inference: per channel, by stored mean and variance."""
-    is_spatial = node.integer("spatial", 1) == 1
+    is_spatial = node.flag("spatial", 1)
     if any(node.wants(index) for index in range(1, len(node.outputs))) or not is_spatial:
         raise Refused("training outputs and spatial=0 are not supported")
     return _batch_normalization(ctx, node)
@@ -110,7 +110,7 @@ def batch_normalization_before_14(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("BatchNormalization", since=14)
 def batch_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The same; with `training_mode` by the data's own mean and variance, which also move the stored ones."""
-    if node.integer("training_mode", 0) == 0:
+    if not node.flag("training_mode", 0):
         return [_batch_normalization(ctx, node)]
     x, scale, bias, *stored = (node.input(index) for index in range(5))
     axis = 1 if x.rank > 1 else 0

@@ -31,8 +31,8 @@ def max_pool(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The largest element of each window, and its place in the whole tensor."""
     x = node.input(0)
     spans = _spans(ctx, node, x)
-    order = node.integer("storage_order", 0)
-    indices = _max_indices(ctx, x, spans, by_column=order == 1) if node.wants(1) else None
+    by_column = node.flag("storage_order", 0)
+    indices = _max_indices(ctx, x, spans, by_column=by_column) if node.wants(1) else None
     return [pooled(ctx, "maxPool2d", x, spans), indices]
 
 
@@ -106,7 +106,7 @@ def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
 def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """AveragePool with the attributes of a node that may be of another kind."""
     spans = _spans(ctx, node, x)
-    if node.integer("count_include_pad", 0) != 0:
+    if node.flag("count_include_pad", 0):
         given = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
         # Padding counts: zeros become data. What rounding up adds behind them does not count.
         x = padded(ctx, x, {2 + k: (span.begin, span.end) for k, span in enumerate(given)})
@@ -145,7 +145,7 @@ def _spans(ctx: Context, node: OnnxNode, x: Tensor) -> Sequence[Span]:
     if x.rank < 3:
         raise Refused(f"the input is {x}; it has no spatial axes")
     spans = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
-    if node.integer("ceil_mode", 0) == 0:
+    if not node.flag("ceil_mode", 0):
         return spans
     sizes = [ctx.size(dim, "a spatial dimension with ceil_mode") for dim in x.shape[2:]]
     return [rounded_up(span, size) for span, size in zip(spans, sizes, strict=True)]

@@ -32,7 +32,7 @@ def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
     node.ignore("accuracy_level")  # permits less precision, asks for none
     columns, inner, block = (node.integer(name) for name in ("N", "K", "block_size"))
     bits = _bits(node.integer("bits", 4))
-    if node.optional(4) is not None or node.integer("weight_prepacked", 0):
+    if node.optional(4) is not None or node.flag("weight_prepacked", 0):
         raise Refused("a group index and prepacked weights are not supported")
     blocks = -(-inner // block)
     packed = _bytes(ctx, node.input(1), "the weights")

@@ -75,7 +75,7 @@ def reduce_mean(ctx: Context, node: OnnxNode) -> Tensor:
     """Mean along axes."""
     x = _float(ctx, node, 0)
     axes = ctx.axes(node.integers("axes", tuple(range(x.rank))) or tuple(range(x.rank)), x.rank)
-    keeps = node.integer("keepdims", 1) == 1
+    keeps = node.flag("keepdims", 1)
     return _back(ctx, node, ctx.computed(x.elem, "reduceMean", ctx.full(x), axes=axes, keepDimensions=keeps), 3)
 
 
@@ -83,7 +83,7 @@ def reduce_mean(ctx: Context, node: OnnxNode) -> Tensor:
 def global_average_pool(ctx: Context, node: OnnxNode) -> Tensor:
     """Mean over all spatial axes."""
     x = _float(ctx, node, 0)
-    axes = tuple(range(1, x.rank - 1)) if node.integer("channels_last", 0) else tuple(range(2, x.rank))
+    axes = tuple(range(1, x.rank - 1)) if node.flag("channels_last", 0) else tuple(range(2, x.rank))
     return _back(ctx, node, ctx.computed(x.elem, "reduceMean", ctx.full(x), axes=axes, keepDimensions=True), 3)
 
 
@@ -99,7 +99,7 @@ def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _maybe_last(ctx: Context, node: OnnxNode, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A function of data with channels on axis 1, of data that may have them on the last."""
-    if not node.integer("channels_last", 0):
+    if not node.flag("channels_last", 0):
         return function(x)
     made = function(transposed(ctx, x, (0, x.rank - 1, *range(1, x.rank - 1))))
     return transposed(ctx, made, (0, *range(2, x.rank), 1))

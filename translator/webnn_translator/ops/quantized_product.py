@@ -96,7 +96,7 @@ _QGEMM: Final = ((0, "transA"), (3, "transB"))
 )
 def qattention(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Self-attention whose projection is an exact product of integers."""
-    if node.integer("do_rotary", 0) or node.integer("past_present_share_buffer", 0):
+    if node.flag("do_rotary", 0) or node.flag("past_present_share_buffer", 0):
         raise Refused("do_rotary and past_present_share_buffer are not supported")
     x, weights = node.input(0), node.input(1)
     zero = node.optional(6)
@@ -127,7 +127,7 @@ def qlinear_conv(ctx: Context, node: OnnxNode) -> Tensor:
 )
 def qlinear_conv_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
     """The same, perhaps with channels on the last axis."""
-    return _qlinear_conv(ctx, node, channels_last=node.integer("channels_last", 0) == 1)
+    return _qlinear_conv(ctx, node, channels_last=node.flag("channels_last", 0))
 
 
 def _qlinear_conv(ctx: Context, node: OnnxNode, *, channels_last: bool) -> Tensor:

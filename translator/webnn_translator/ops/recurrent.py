@@ -98,7 +98,7 @@ def recurrent(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
         sequence, *states = _direct(ctx, layer, wants_sequence=wants_sequence)
     else:
         sequence, *states = _written_out(ctx, layer, wants_sequence=wants_sequence)
-    if node.integer("layout", 0) == 1:
+    if node.flag("layout", 0):
         sequence = None if sequence is None else transposed(ctx, sequence, (2, 0, 1, 3))
         states = [None if state is None else transposed(ctx, state, (1, 0, 2)) for state in states]
     return [sequence, *states]
@@ -116,7 +116,7 @@ def _layer(ctx: Context, node: OnnxNode) -> _Layer:
     backward = _BACKWARD[node.choice("direction", "forward", *_BACKWARD)]
     is_lstm = node.op_type == "LSTM"
     initial = [node.optional(5), node.optional(6)] if is_lstm else [node.optional(5)]
-    if node.integer("layout", 0) == 1:
+    if node.flag("layout", 0):
         x = transposed(ctx, x, (1, 0, 2))
         initial = [None if state is None else transposed(ctx, state, (1, 0, 2)) for state in initial]
     biases = None
@@ -128,8 +128,8 @@ def _layer(ctx: Context, node: OnnxNode) -> _Layer:
         node.op_type,
         hidden,
         None if clip is None or clip <= 0 else clip,
-        is_coupled=is_lstm and node.integer("input_forget", 0) == 1,
-        resets_after=node.op_type == "GRU" and node.integer("linear_before_reset", 0) == 1,
+        is_coupled=is_lstm and node.flag("input_forget", 0),
+        resets_after=node.op_type == "GRU" and node.flag("linear_before_reset", 0),
     )
     return _Layer(
         cell,

@@ -47,7 +47,7 @@ def reduction(ctx: Context, node: OnnxNode) -> Tensor:
     """Axes are an input; none means all, or nothing with noop_with_empty_axes."""
     given = node.optional(1)
     axes = None if given is None else ctx.ints(given, "axes")
-    is_noop = node.integer("noop_with_empty_axes", 0) == 1
+    is_noop = node.flag("noop_with_empty_axes", 0)
     if not axes and is_noop:
         node.ignore("keepdims")
         if node.op_type not in _IDENTITIES:
@@ -58,7 +58,7 @@ def reduction(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _reduce(ctx: Context, node: OnnxNode, axes: Sequence[int] | None) -> Tensor:
     x = node.input(0)
-    keep = node.integer("keepdims", 1) != 0
+    keep = node.flag("keepdims", 1)
     over = tuple(range(x.rank)) if axes is None else tuple(sorted(ctx.axes(axes, x.rank)))
     items = ctx.items(x)
     if items is not None and node.op_type in _EXACT and items.size:
@@ -94,13 +94,13 @@ def arg_extreme_before_12(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("ArgMax", "ArgMin", since=12)
 def arg_extreme(ctx: Context, node: OnnxNode) -> Tensor:
     """The first one, or the last with select_last_index."""
-    return _arg_extreme(ctx, node, last=node.integer("select_last_index", 0) != 0)
+    return _arg_extreme(ctx, node, last=node.flag("select_last_index", 0))
 
 
 def _arg_extreme(ctx: Context, node: OnnxNode, *, last: bool) -> Tensor:
     x = node.input(0)
     axis = ctx.axis(node.integer("axis", 0), x.rank)
-    options = {"axis": axis, "keepDimensions": node.integer("keepdims", 1) != 0, "outputDataType": "int64"}
+    options = {"axis": axis, "keepDimensions": node.flag("keepdims", 1), "outputDataType": "int64"}
     op = "argMax" if node.op_type == "ArgMax" else "argMin"
     if not last:
         return ctx.computed(Elem.INT64, op, ctx.full(x), **options)

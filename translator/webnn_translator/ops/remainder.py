@@ -33,7 +33,7 @@ def mod(ctx: Context, node: OnnxNode) -> Tensor:
     a, b = node.input(0), node.input(1)
     if a.elem is not b.elem or a.elem is Elem.BOOL:
         raise Refused(f"operands are {a} and {b}; the model is not valid")
-    is_fmod = node.integer("fmod", 0) == 1
+    is_fmod = node.flag("fmod", 0)
     if a.elem.is_float:
         f = Formula(ctx, Elem.FLOAT)
         # Exact in float32 for every narrower type too.

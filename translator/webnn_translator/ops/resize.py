@@ -111,8 +111,8 @@ def resize(ctx: Context, node: OnnxNode) -> Tensor:
         coordinates,
         node.choice("nearest_mode", "round_prefer_floor", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
         node.number("cubic_coeff_a", -0.75),
-        node.integer("antialias", 0) != 0,
-        node.integer("exclude_outside", 0) != 0,
+        node.flag("antialias", 0),
+        node.flag("exclude_outside", 0),
         node.number("extrapolation_value", 0.0),
         crops,
     )

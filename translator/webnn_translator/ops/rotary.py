@@ -26,7 +26,7 @@ def rotary_embedding(ctx: Context, node: OnnxNode) -> Tensor:
         cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
     elif cos.rank != 3 or sin.rank != 3:
         raise Refused(f"without position ids the angles are {cos}; [batch, length, pairs] is needed")
-    return _turned(ctx, x, cos, sin, heads, width, interleaved=node.integer("interleaved", 0) == 1)
+    return _turned(ctx, x, cos, sin, heads, width, interleaved=node.flag("interleaved", 0))
 
 
 @onnx_op(
@@ -50,7 +50,7 @@ def rotary_embedding_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
         length = x.shape[1] if x.rank == 3 else x.shape[2]
         ids = ctx.elementwise("add", reshape_to(ctx, ids, (1, 1)), _counted(ids, length))
     cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
-    return _turned(ctx, x, cos, sin, heads, width, interleaved=node.integer("interleaved", 0) == 1)
+    return _turned(ctx, x, cos, sin, heads, width, interleaved=node.flag("interleaved", 0))
 
 
 def _counted(ids: Tensor, length: object) -> Tensor:

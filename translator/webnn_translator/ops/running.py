@@ -22,7 +22,7 @@ _MOST_FACTORS: Final = 256
 @onnx_op("CumSum", since=11)
 def cum_sum(ctx: Context, node: OnnxNode) -> Tensor:
     """Sum of the elements up to each one."""
-    exclusive, backwards = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
+    exclusive, backwards = node.flag("exclusive", 0), node.flag("reverse", 0)
 
     def along(x: Tensor, axis: int) -> Tensor:
         options = {"axis": axis, "exclusive": exclusive, "reversed": backwards}
@@ -34,7 +34,7 @@ def cum_sum(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("CumProd", since=26)
 def cum_prod(ctx: Context, node: OnnxNode) -> Tensor:
     """Product of the elements up to each one."""
-    exclusive, backwards = node.integer("exclusive", 0) == 1, node.integer("reverse", 0) == 1
+    exclusive, backwards = node.flag("exclusive", 0), node.flag("reverse", 0)
     return _along_chosen(ctx, node, lambda x, axis: _products(ctx, x, axis, exclusive, backwards))
 
 

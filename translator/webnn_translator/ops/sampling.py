@@ -96,7 +96,7 @@ def grid_sample(ctx: Context, node: OnnxNode) -> Tensor:
     x, grid = node.input(0), node.input(1)
     mode = node.choice("mode", "linear", "linear", "bilinear", "nearest", "cubic", "bicubic").removeprefix("bi")
     padding = node.choice("padding_mode", "zeros", "zeros", "border", "reflection")
-    is_aligned = node.integer("align_corners", 0) != 0
+    is_aligned = node.flag("align_corners", 0)
     spatial = x.rank - 2
     if spatial < 1 or grid.rank != x.rank or grid.shape[-1] != spatial or not ctx.same(grid.shape[0], x.shape[0]):
         raise Refused(f"the input is {x} and the grid {grid}; the model is not valid")

@@ -95,7 +95,7 @@ def split_to_sequence(ctx: Context, node: OnnxNode) -> TensorList:
     starts = accumulate(sizes, initial=0)
     parts = [slice_of(ctx, x, {axis: (start, size, 1)}) for start, size in zip(starts, sizes, strict=False)]
     # Only parts of size 1 that nobody asked the size of may lose their dimension.
-    keeps = node.integer("keepdims", 1) == 1 or split is not None
+    keeps = node.flag("keepdims", 1) or split is not None
     shape = x.shape[:axis] + x.shape[axis + 1 :]
     return TensorList(x.elem, tuple(part if keeps else reshape_to(ctx, part, shape) for part in parts))
 
@@ -106,7 +106,7 @@ def concat_from_sequence(ctx: Context, node: OnnxNode) -> Tensor:
     items = node.sequence(0).items
     if not items:
         raise Refused("the sequence it joins has no members; the model is not valid")
-    is_new = node.integer("new_axis", 0) == 1
+    is_new = node.flag("new_axis", 0)
     axis = ctx.axis(node.integer("axis"), items[0].rank + is_new)
     if is_new:
         items = tuple(reshape_to(ctx, item, (*item.shape[:axis], 1, *item.shape[axis:])) for item in items)

@@ -42,7 +42,7 @@ def _dft(ctx: Context, node: OnnxNode, axis: int) -> Tensor:
     """[..., samples, ..., 1 or 2], the last axis holding real and imaginary parts."""
     x, length = node.input(0), node.optional(1)
     axis = ctx.axis(axis, x.rank)
-    inverse, one_sided = node.integer("inverse", 0) != 0, node.integer("onesided", 0) != 0
+    inverse, one_sided = node.flag("inverse", 0), node.flag("onesided", 0)
     if axis == x.rank - 1 or x.shape[-1] not in (1, 2):
         raise Refused(f"axis {axis} of {x}; the model is not valid")
     size = ctx.size(x.shape[axis], "the dimension that is transformed")
@@ -131,7 +131,7 @@ def stft(ctx: Context, node: OnnxNode) -> Tensor:
     frames = (samples - count) // step + 1
     if frames < 1:
         raise Refused(f"{samples} samples are less than a frame of {count}; WebNN has no empty tensors")
-    one_sided = node.integer("onesided", 1) != 0
+    one_sided = node.flag("onesided", 1)
     places = np.arange(frames)[:, None] * step + np.arange(count)
     picks = ctx.emit.constant(places, ctx.carrier(Elem.INT64), "frames")
     framed = ctx.computed(signal.elem, "gather", ctx.full(signal), picks, axis=1)

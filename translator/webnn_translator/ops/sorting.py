@@ -45,7 +45,7 @@ def top_k_before_11(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 def top_k(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The largest or the smallest; where any order is allowed they are sorted too."""
     node.ignore("sorted")
-    return _top_k(ctx, node, ctx.dims(node.input(1), "k")[0], largest=node.integer("largest", 1) != 0)
+    return _top_k(ctx, node, ctx.dims(node.input(1), "k")[0], largest=node.flag("largest", 1))
 
 
 def _top_k(ctx: Context, node: OnnxNode, k: Dim, *, largest: bool) -> list[Tensor | None]:
@@ -184,7 +184,7 @@ def unique(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     axis = ctx.axis(node.integer("axis"), array.ndim) if node.has("axis") else None
     made, first, inverse, counts = np.unique(array, True, True, True, axis=axis)
     inverse = inverse.reshape(-1)
-    if node.integer("sorted", 1) == 0:
+    if not node.flag("sorted", 1):
         order = np.argsort(first)
         made, first, counts = np.take(made, order, axis or 0), first[order], counts[order]
         inverse = np.argsort(order)[inverse]

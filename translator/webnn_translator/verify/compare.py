@@ -62,7 +62,7 @@ def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 
     is_float = np.issubdtype(expected.dtype, np.floating)
     if is_float != np.issubdtype(actual.dtype, np.floating):
         return _hopeless(f"type {actual.dtype}, expected {expected.dtype}")
-    left, right = expected.astype(np.float64), actual.astype(np.float64)
+    left, right = _unlimited(expected), _unlimited(actual)
     finite = np.isfinite(left)
     if not np.array_equal(left[~finite], right[~finite], equal_nan=True) or not np.isfinite(right[finite]).all():
         return _hopeless("values that are not finite are in other places")
@@ -114,6 +114,14 @@ def compare_rounded(expected: Array, actual: Array, unrounded: Array, tolerance:
     reason = "" if is_tie else f"rounds to other steps: {steps:g} apart, {farthest:.3g} from the middle between them"
     found = Difference(steps, largest, mean, least, passed=is_tie, reason=reason)
     return found, Ties(expected.size, int(other.sum()), farthest)
+
+
+def _unlimited(array: Array) -> Array:
+    """In double, with the largest numbers of a float type as infinities: runtimes mask with either."""
+    wide = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        return wide
+    return np.where(np.abs(wide) >= float(np.finfo(array.dtype).max), np.copysign(np.inf, wide), wide)
 
 
 def worst(differences: list[Difference]) -> Difference:
