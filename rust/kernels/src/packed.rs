@@ -65,6 +65,13 @@ impl<'a> Panels<'a> {
         Self { lines, k, n, width }
     }
 
+    /// A matrix that is in panels already: [`Panels::lines_for`] lines, for each panel its rows one after the other.
+    pub fn packed(lines: &'a [Line], [k, n]: [usize; 2], width: usize) -> Self {
+        assert!(width > 0 && width.is_multiple_of(LANES), "panels of {width} columns");
+        assert_eq!(lines.len(), Self::lines_for(k, n, width), "lines for a packed [{k}, {n}]");
+        Self { lines, k, n, width }
+    }
+
     /// Rows of the matrix, the dimension that is summed over.
     pub fn k(&self) -> usize {
         self.k

@@ -1,10 +1,11 @@
 //! Products of two computed matrices.
 
+use super::gemm::{round, widened};
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 use crate::{Batch, broadcast, starts};
 
-pub(super) const KINDS: &[Kind] = &[Kind { name: "matmul", types: Types::of(&[DataType::Float32]), make: matmul }];
+pub(super) const KINDS: &[Kind] = &[Kind { name: "matmul", types: Types::FLOATS, make: matmul }];
 
 /// `a @ b`, the leading dimensions stretched to one another.
 struct Matmul;
@@ -37,14 +38,15 @@ impl Op for Matmul {
         if out.count() != outer.iter().product::<usize>() * m * n {
             return Err(RunError::Operand(format!("a result of shape {:?}", out.shape)));
         }
-        let batch = Batch {
-            a: a.elements(),
-            b: b.elements(),
-            shape: [*m, *k, *n],
-            b_strides: [*n, 1],
-            starts: &starts(&outer, [(a_outer, &strides(a.shape)), (b_outer, &strides(b.shape))]),
-        };
-        cx.engine.matmul(batch, out.elements());
+        let starts = starts(&outer, [(a_outer, &strides(a.shape)), (b_outer, &strides(b.shape))]);
+        let batch = |a, b| Batch { a, b, shape: [*m, *k, *n], b_strides: [*n, 1], starts: &starts };
+        if a.dtype == DataType::Float32 {
+            cx.engine.matmul(batch(a.elements(), b.elements()), out.elements());
+        } else {
+            let (a, b, mut sums) = (widened(a), widened(b), vec![0.0; out.count()]);
+            cx.engine.matmul(batch(&a, &b), &mut sums);
+            round(&sums, out);
+        }
         Ok(())
     }
 }

@@ -27,9 +27,14 @@ mod attention;
 pub(crate) mod broadcast;
 mod cast;
 mod comparison;
+mod conv;
+mod conv_transpose;
 mod coordinates;
 mod elementwise;
+mod filter;
+mod float;
 mod fold;
+mod gemm;
 mod indexing;
 mod layout;
 mod linear;
@@ -40,7 +45,10 @@ mod movement;
 mod normalization;
 mod numbers;
 mod parts;
+mod pooling;
+mod quantization;
 mod reduction;
+mod resample;
 mod scan;
 mod softmax;
 mod statistics;
@@ -48,6 +56,7 @@ mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unary;
+mod windows;
 
 pub use numbers::Element;
 pub use tensor::{Tensor, TensorMut};
@@ -57,8 +66,11 @@ const FAMILIES: &[&[Kind]] = &[
     attention::KINDS,
     cast::KINDS,
     comparison::KINDS,
+    conv::KINDS,
+    conv_transpose::KINDS,
     coordinates::KINDS,
     elementwise::KINDS,
+    gemm::KINDS,
     indexing::KINDS,
     layout::KINDS,
     linear::KINDS,
@@ -66,7 +78,10 @@ const FAMILIES: &[&[Kind]] = &[
     movement::KINDS,
     normalization::KINDS,
     parts::KINDS,
+    pooling::KINDS,
+    quantization::KINDS,
     reduction::KINDS,
+    resample::KINDS,
     scan::KINDS,
     softmax::KINDS,
     statistics::KINDS,

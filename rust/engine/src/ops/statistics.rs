@@ -1,6 +1,7 @@
 //! Normalisation by given statistics, or by those of any axes; in float64, rounded once.
 
-use super::numbers::{Element, narrow_once, widen};
+use super::float::Float;
+use super::numbers::{narrow_once, widen};
 use super::scan::around;
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
@@ -13,32 +14,6 @@ pub(super) const KINDS: &[Kind] = &[
 
 /// Numbers that are worth a thread of their own.
 const PIECE: usize = 1 << 13;
-
-/// A float type, as float64.
-trait Float: Element {
-    fn wide(self) -> f64;
-    fn narrow(x: f64) -> Self;
-}
-
-impl Float for f32 {
-    fn wide(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn narrow(x: f64) -> Self {
-        x as f32
-    }
-}
-
-impl Float for u16 {
-    fn wide(self) -> f64 {
-        f64::from(widen(self))
-    }
-
-    fn narrow(x: f64) -> Self {
-        narrow_once(x)
-    }
-}
 
 /// The option `epsilon`, rounded to the operand's type.
 fn epsilon(request: &Request<'_>) -> Result<f64, BuildError> {

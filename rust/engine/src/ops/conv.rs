@@ -1,0 +1,293 @@
+//! Convolution: for each group the product of its filters with a matrix of what the windows see, of which only the
+//! columns of one piece of work exist at a time; for filters of one channel each, sums of scaled rows.
+
+use super::filter::Filter;
+use super::float::Float;
+use super::windows::{Field, Options, Planes, image_axes};
+use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
+use crate::plan::{BuildError, DataType, RunError};
+use crate::{Activation, Rows, scratch};
+use kernels::{Line, Matmul, Panels, RowsMut};
+
+pub(super) const KINDS: &[Kind] = &[Kind { name: "conv2d", types: Types::FLOATS, make: conv2d }];
+
+/// Bytes of packed columns that a piece has at a time: they and a block of filters share a second-level cache.
+const PACKED_BYTES: usize = 1 << 19;
+/// Filters that are multiplied at a time, in tiles.
+const BLOCK_TILES: usize = 8;
+/// Sums that a row of a depthwise convolution has in registers.
+const LANES: usize = 16;
+
+/// `activation(filter * x + bias)`; the optional attribute `activation` names the function.
+struct Conv {
+    options: Options,
+    filter: Filter,
+    groups: usize,
+    image: [usize; 4],
+    activation: Activation,
+}
+
+fn conv2d(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let image = image_axes(request, "inputLayout")?;
+    let filter = Filter::new(request, "oihw", true)?;
+    let groups = usize::try_from(*request.attributes.int("groups")?).ok().filter(|groups| *groups > 0);
+    let groups = groups.ok_or_else(|| BuildError::Attribute("conv2d: no groups".into()))?;
+    let name = request.attributes.optional_text("activation")?.unwrap_or("identity");
+    let activation = Activation::from_name(name).ok_or_else(|| request.unsupported(name))?;
+    Ok(Box::new(Conv { options: Options::new(request)?, filter, groups, image, activation }))
+}
+
+impl Op for Conv {
+    fn label(&self) -> String {
+        match Activation::NAMES.iter().find(|(_, known)| *known == self.activation) {
+            Some((name, activation)) if *activation != Activation::Identity => format!("conv2d+{name}"),
+            _ => "conv2d".into(),
+        }
+    }
+
+    fn taken(&self) -> &[usize] {
+        self.filter.taken()
+    }
+
+    fn run(
+        &self,
+        operands: &[Tensor<'_>],
+        results: &mut [TensorMut<'_>],
+        cx: &mut Context<'_>,
+    ) -> Result<(), RunError> {
+        match operands[0].dtype {
+            DataType::Float32 => self.compute::<f32>(operands, &mut results[0], cx),
+            _ => self.compute::<u16>(operands, &mut results[0], cx),
+        }
+    }
+}
+
+/// Everything about one convolution but the numbers.
+struct Shapes {
+    /// Channels that a group reads, and that it makes.
+    channels: [usize; 2],
+    window: [usize; 2],
+    out: [usize; 2],
+    field: Field,
+}
+
+impl Conv {
+    fn compute<T: Float>(
+        &self,
+        operands: &[Tensor<'_>],
+        result: &mut TensorMut<'_>,
+        cx: &Context<'_>,
+    ) -> Result<(), RunError> {
+        let (x, made) = (Planes::new(operands[0].shape, self.image)?, Planes::new(result.shape, self.image)?);
+        let [o, i, window @ ..] = self.filter.sizes(operands[1].shape)?;
+        let ([images, channels, image @ ..], [out_images, out_channels, out @ ..]) = (x.sizes, made.sizes);
+        let geometry = self.options.geometry(cx)?;
+        let count = |axis: usize| {
+            let reach = window[axis].checked_sub(1)?.checked_mul(geometry.dilations[axis])?.checked_add(1)?;
+            let free = (image[axis] + geometry.begin[axis] + geometry.end[axis]).checked_sub(reach)?;
+            Some(free / geometry.strides[axis] + 1)
+        };
+        let sizes_fit = (0..2).all(|axis| count(axis) == Some(out[axis]));
+        if images != out_images
+            || channels != i * self.groups
+            || o != out_channels
+            || o % self.groups != 0
+            || !sizes_fit
+        {
+            return Err(RunError::Operand(format!(
+                "{:?} by {:?} as {:?}",
+                x.sizes,
+                [o, i, window[0], window[1]],
+                made.sizes
+            )));
+        }
+        if result.data.is_empty() {
+            return Ok(());
+        }
+        let field = Field::new(geometry, image, window, out);
+        let is_plain = T::holds(DataType::Float32) && x.is_plain();
+        let direct = field.direct().filter(|_| is_plain);
+        let mut bordered = Vec::new();
+        let field = direct.unwrap_or(field);
+        let data: &[f32] = match direct {
+            Some(_) => operands[0].elements(),
+            None => {
+                let area = field.area();
+                bordered.resize(images * channels * area, 0.0);
+                let data = operands[0].elements::<T>();
+                cx.for_each(
+                    bordered.chunks_mut(area.max(1)).enumerate().collect(),
+                    |(plane, to): (usize, &mut [f32])| {
+                        let from = &data[x.start(plane / channels, plane % channels)..];
+                        field.write((from, x.step()), 0.0, Float::single, to);
+                    },
+                );
+                &bordered
+            }
+        };
+        let shapes = Shapes { channels: [i, o / self.groups], window, out, field };
+        let filter = self.filter.rows::<T>(operands)?;
+        if T::holds(DataType::Float32) && made.is_plain() {
+            self.convolve(data, &filter, &shapes, result.elements::<f32>(), cx);
+            return Ok(());
+        }
+        let mut sums = vec![0.0; made.sizes.iter().product()];
+        self.convolve(data, &filter, &shapes, &mut sums, cx);
+        made.store(&sums, result.elements::<T>(), cx);
+        Ok(())
+    }
+
+    /// All planes of all images.
+    fn convolve(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+        if shapes.channels[0] == 1 {
+            self.scaled_rows(data, filter, shapes, out, cx);
+        } else {
+            self.products(data, filter, shapes, out, cx);
+        }
+    }
+
+    /// Filters of one channel.
+    fn scaled_rows(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+        let Shapes { channels: [_, filters], window, out: [height, width], field, .. } = *shapes;
+        let all = filters * self.groups;
+        let taps = field.taps(window);
+        let steps = filter.len() / all;
+        cx.for_each(out.chunks_mut(height * width).enumerate().collect(), |(number, out): (usize, &mut [f32])| {
+            let (image, made) = (number / all, number % all);
+            let plane = &data[(image * self.groups + made / filters) * field.area()..];
+            let weights = &filter[made * steps..][..steps];
+            // The bias, where there is one, comes behind the weights.
+            let (weights, bias) = weights.split_at(taps.len());
+            let bias = bias.first().copied().unwrap_or_default();
+            for (y, out) in out.chunks_exact_mut(width).enumerate() {
+                scaled_row(&plane[field.line(y)..], &taps, weights, bias, out);
+            }
+            cx.engine.kernels().activate(self.activation, out);
+        });
+    }
+
+    fn products(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+        let Shapes { channels: [read, made], window, out: [height, width], field } = *shapes;
+        let (area, all) = (height * width, made * self.groups);
+        let k = filter.len() / all;
+        let taps = field.taps(window);
+        let kernels = cx.engine.kernels();
+        let panels = area.div_ceil(kernels.panel_width);
+        let images = out.len() / (all * area);
+        let wanted = cx.pieces(2 * out.len() * k);
+        // As many panels at a time as fit; fewer where that gives too few pieces, then fewer filters.
+        let fitting = (PACKED_BYTES / (k * kernels.panel_width * 4).max(1)).max(1);
+        let together = (images * self.groups * panels / wanted).clamp(1, fitting);
+        let pieces = images * self.groups * panels.div_ceil(together);
+        let parts = wanted.div_ceil(pieces).min(made.div_ceil(kernels.tile_rows)).max(1);
+        let filters = made.div_ceil(parts);
+        let mut pieces = Vec::with_capacity(pieces * parts);
+        for (group, out) in out.chunks_exact_mut(made * area).enumerate() {
+            let mut rest = RowsMut::new(out, made, area, area).expect("a plane for each filter");
+            for first in (0..made).step_by(filters) {
+                let (mut block, after) = rest.split_at_row(filters.min(made - first));
+                rest = after;
+                for column in (0..area).step_by(together * kernels.panel_width) {
+                    let (own, others) = block.split_at_col((together * kernels.panel_width).min(area - column));
+                    block = others;
+                    pieces.push((group, first, column, own));
+                }
+            }
+        }
+        cx.for_each(pieces, |(group, first, column, mut rest): (usize, usize, usize, RowsMut<'_>)| {
+            let planes = &data[group * read * field.area()..][..read * field.area()];
+            let columns = Columns { field: &field, width, taps: &taps, rows: k };
+            let filter = &filter[(group % self.groups * made + first) * k..];
+            scratch::with(|scratch| {
+                let (count, panel_width) = (rest.cols(), kernels.panel_width);
+                let needed = Panels::lines_for(k, count, panel_width);
+                if scratch.packed.len() < needed {
+                    scratch.packed.resize(needed, Line::default());
+                }
+                let lines = &mut scratch.packed[..needed];
+                columns.pack(planes, [column, count], panel_width / 16, lines);
+                let b = Panels::packed(lines, [k, count], panel_width);
+                let mut done = 0;
+                while rest.count() > 0 {
+                    let rows = (BLOCK_TILES * kernels.tile_rows).min(rest.count());
+                    let (own, after) = rest.split_at_row(rows);
+                    rest = after;
+                    let a = Rows::new(&filter[done * k..], rows, k, k).expect("filters");
+                    let task = Matmul { activation: self.activation, ..Matmul::new(a, b) };
+                    kernels.matmul(&task, &mut scratch.kernels, own);
+                    done += rows;
+                }
+            });
+        });
+    }
+}
+
+/// One row of results: the sum of rows of the field, each times its weight.
+fn scaled_row(x: &[f32], taps: &[usize], weights: &[f32], bias: f32, out: &mut [f32]) {
+    let (whole, rest) = out.as_chunks_mut::<LANES>();
+    let done = whole.len() * LANES;
+    for (index, out) in whole.iter_mut().enumerate() {
+        let mut sums = [bias; LANES];
+        for (tap, weight) in taps.iter().zip(weights) {
+            let from = x[tap + index * LANES..].first_chunk::<LANES>().expect("a window in the field");
+            for (sum, x) in sums.iter_mut().zip(from) {
+                *sum += weight * x;
+            }
+        }
+        *out = sums;
+    }
+    rest.fill(bias);
+    for (tap, weight) in taps.iter().zip(weights) {
+        for (sum, x) in rest.iter_mut().zip(&x[tap + done..]) {
+            *sum += weight * x;
+        }
+    }
+}
+
+fn is_adjacent(places: &[usize; 16]) -> bool {
+    places.windows(2).all(|pair| pair[1] == pair[0] + 1)
+}
+
+/// The matrix of what windows see: a row for each channel and tap, a column for each window.
+struct Columns<'a> {
+    field: &'a Field,
+    /// Windows in a row.
+    width: usize,
+    taps: &'a [usize],
+    /// One for each channel and tap, and a last one of ones where there is a bias.
+    rows: usize,
+}
+
+impl Columns<'_> {
+    /// Writes `count` columns from `first` on, in panels of `lines` lines.
+    fn pack(&self, planes: &[f32], [first, count]: [usize; 2], lines: usize, to: &mut [Line]) {
+        let (area, panel) = (self.field.area(), lines * 16);
+        let place = |window: usize| self.field.line(window / self.width) + window % self.width;
+        let size = self.rows * lines;
+        for (number, to) in to.chunks_exact_mut(size.max(1)).enumerate() {
+            // Columns behind the last one repeat it; what is computed for them is cut off.
+            let columns = (number * panel..).map(|column| place(first + column.min(count - 1)));
+            let places: Vec<usize> = columns.take(panel).collect();
+            let (places, _) = places.as_chunks::<16>();
+            let places: Vec<_> = places.iter().map(|places| (is_adjacent(places), places)).collect();
+            let mut dest = to.chunks_exact_mut(lines);
+            for plane in planes.chunks_exact(area.max(1)) {
+                for tap in self.taps {
+                    let x = &plane[*tap..];
+                    for (line, (adjacent, places)) in dest.next().expect("a row for each tap").iter_mut().zip(&places) {
+                        if *adjacent {
+                            line.0.copy_from_slice(&x[places[0]..][..16]);
+                        } else {
+                            for (lane, place) in line.0.iter_mut().zip(*places) {
+                                *lane = x[*place];
+                            }
+                        }
+                    }
+                }
+            }
+            if let Some(ones) = dest.next() {
+                ones.fill(Line([1.0; 16]));
+            }
+        }
+    }
+}
