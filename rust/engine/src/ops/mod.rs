@@ -26,6 +26,7 @@ use crate::plan::{BuildError, DataType, DimId, RunError, ValueType};
 mod attention;
 pub(crate) mod broadcast;
 mod cast;
+mod cells;
 mod comparison;
 mod conv;
 mod conv_transpose;
@@ -47,6 +48,7 @@ mod numbers;
 mod parts;
 mod pooling;
 mod quantization;
+mod recurrent;
 mod reduction;
 mod resample;
 mod scan;
@@ -80,6 +82,7 @@ const FAMILIES: &[&[Kind]] = &[
     parts::KINDS,
     pooling::KINDS,
     quantization::KINDS,
+    recurrent::KINDS,
     reduction::KINDS,
     resample::KINDS,
     scan::KINDS,
