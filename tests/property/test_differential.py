@@ -28,6 +28,8 @@ for_each_operator = settings(max_examples=max(4, EXAMPLES // 10))
 chains = settings(max_examples=4 * EXAMPLES)
 # Starting a second thread takes longer than any of these graphs.
 ONE_THREAD = CompileOptions(threads=1)
+# The rust backend has kernels for everything: nothing may fall back to the definition that it is compared with.
+NATIVE = CompileOptions(threads=1, strict=True)
 
 
 LIBRARIES = {"onnxruntime": "onnxruntime", "rust": "webnn_kernels"}
@@ -43,7 +45,7 @@ def peer(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> Back
 def check(made: Made, backend: Backend) -> None:
     note(str(made))
     try:
-        results = backend.compile(made.graph, ONE_THREAD).run(made.feeds)
+        results = backend.compile(made.graph, NATIVE if backend.name == "rust" else ONE_THREAD).run(made.feeds)
     except UnsupportedByBackend as exc:
         gap = exc.reason
     else:

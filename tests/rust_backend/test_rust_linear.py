@@ -181,13 +181,14 @@ def test_a_match_names_what_it_replaces():
     assert match.weights.shape == (12, 12)
 
 
-def test_other_types_stay_on_the_reference(rust):
+def test_products_of_other_types_are_native_and_not_fused(rust):
     builder = GraphBuilder("halves")
     x = builder.input("x", DataType.FLOAT16, (3, 12))
     graph = builder.build({"y": builder.op("matmul", x, builder.constant(W.astype(np.float16)))})
     facts = compare(rust, None, graph, {"x": RANDOM.standard_normal((3, 12)).astype(np.float16)}, atol=1e-2)
     assert facts["fused"] == {}
-    assert facts["on_reference"] == {"matmul": 1}
+    assert facts["native"] == {"matmul": 1}
+    assert facts["on_reference"] == {}
 
 
 def test_quantised_weights_are_folded_and_packed(rust):

@@ -129,7 +129,9 @@ impl Planes {
 
     /// Whether planes are adjacent rows of adjacent elements.
     pub(super) fn is_plain(&self) -> bool {
-        self.sizes[3] <= 1 || self.step() == 1
+        let [_, _, height, width] = self.sizes;
+        let plain = [0, height * width, width, 1];
+        (1..4).all(|axis| self.sizes[axis] <= 1 || self.strides[axis] == plain[axis])
     }
 }
 
