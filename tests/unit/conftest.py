@@ -76,9 +76,8 @@ def make_encoder(tmp_path: Path) -> Callable[..., Path]:
             "tokenizer_config.json": _bytes({"pad_token": "[PAD]", "model_max_length": 16}),
         }
         if labels:
-            first = builder.op("slice", hidden, starts=[0, 0, 0], sizes=[rows, 1, HIDDEN])
-            flat = builder.op("reshape", first, new_shape=[rows, HIDDEN])
-            outputs = {"logits": builder.op("matmul", flat, builder.constant(head, name="head"))}
+            mean = builder.op("reduceMean", hidden, axes=[1], keep_dimensions=False)
+            outputs = {"logits": builder.op("matmul", mean, builder.constant(head, name="head"))}
             files["config.json"] = _bytes({"id2label": dict(enumerate(labels))})
         else:
             outputs = {"last_hidden_state": hidden}

@@ -11,9 +11,11 @@ from webnn_runtime import __version__
 from webnn_runtime.cli.bench import bench
 from webnn_runtime.cli.calibrate import calibrate
 from webnn_runtime.cli.classify import classify
+from webnn_runtime.cli.compare import compare
 from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
 from webnn_runtime.cli.emit import emit_html, emit_js
+from webnn_runtime.cli.evaluate import evaluate
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
@@ -37,6 +39,8 @@ app.command("embed")(embed)
 app.command("calibrate")(calibrate)
 app.command("classify")(classify)
 app.command("bench")(bench)
+app.command("eval")(evaluate)
+app.command("compare")(compare)
 app.command("conformance")(conformance)
 app.command("quantize")(quantize)
 app.command("emit-js")(emit_js)

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from webnn_runtime.bench.errors import BenchError, WrongAnswer
 from webnn_runtime.conformance import CasesFailed
+from webnn_runtime.evaluation import GateFailed, GateMisuse
 from webnn_runtime.format.errors import (
     BackendError,
     BackendUnavailable,
@@ -52,9 +53,11 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (QuantizeMisuse, ExitCode.USAGE),
     (BenchError, ExitCode.USAGE),
     (WrongAnswer, ExitCode.CHECK_FAILED),
+    (GateMisuse, ExitCode.USAGE),
     (VerificationFailed, ExitCode.CHECK_FAILED),
     (CasesFailed, ExitCode.QUALITY_GATE),
     (QualityGateFailed, ExitCode.QUALITY_GATE),
+    (GateFailed, ExitCode.QUALITY_GATE),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
     (DimensionError, ExitCode.USAGE),
     (InvalidModel, ExitCode.MALFORMED),

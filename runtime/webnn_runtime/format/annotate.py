@@ -1,0 +1,53 @@
+"""Adding to the manifest of a bundle that exists: in one step, and nothing else of it changes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from webnn_runtime.format.companions import find_companions, find_graph
+from webnn_runtime.format.errors import ManifestError
+from webnn_runtime.format.manifest import MAX_MANIFEST, read_manifest
+
+__all__ = ["annotate_bundle"]
+
+
+def annotate_bundle(path: str | Path, extra: Mapping[str, Any]) -> Path:
+    """Add to our key of a bundle's manifest, or replace there.
+
+    Args:
+        path: a bundle's folder, or its graph file.
+        extra: key -> value.
+
+    Returns:
+        The manifest file.
+
+    Raises:
+        ManifestError: there is no manifest, it is not one of ours, or it cannot be written.
+        FormatError: a key that the format defines, or a value that JSON cannot hold.
+    """
+    graph = find_graph(Path(path))
+    file = find_companions(graph).manifest
+    if file is None:
+        raise ManifestError("there is no manifest to write to", path=str(path))
+    with file.open("rb") as stream:
+        manifest = read_manifest(stream.read(MAX_MANIFEST + 1), path=str(file))
+    if not manifest.extension.tool:
+        # Writing it again would lose what other tools keep there.
+        raise ManifestError("the manifest was written by another tool; only our own are added to", path=str(file))
+    extension = replace(manifest.extension, more={**manifest.extension.more, **extra})
+    content = replace(manifest, extension=extension).to_bytes()
+    staged = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    try:
+        staged.write_bytes(content)
+        os.replace(staged, file)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            staged.unlink()
+        raise ManifestError(f"cannot be written: {exc.strerror or exc}", path=str(file)) from exc
+    return file
