@@ -111,3 +111,29 @@ def test_a_failed_gate_writes_nothing(run: Callable[..., Any], wide: Path) -> No
     assert ran.code == 8
     assert ran.json["errors"][0]["code"] == "quality-gate"
     assert [path.name for path in wide.parent.iterdir()] == ["wide.onnx"]
+
+
+def test_fixed_ranges_are_checked_from_one_rounding_to_the_next(run: Callable[..., Any], wide: Path) -> None:
+    np.savez(wide.parent / "inputs.npz", x=np.random.default_rng(1).standard_normal((8, 4, 64)).astype(np.float32))
+    ran = run("webnn-convert", wide, "--quantize", "int8", "--calibrate", "inputs.npz", "--json")
+    assert ran.code == 0
+    assert ran.json["data"]["quantization"]["fixedRanges"] == 2
+    found = extension(wide.parent / "wide-webnn")
+    assert found["quantization"]["options"]["activations"] == "fixed ranges"
+    assert "inputs.npz" not in json.dumps(found)
+    assert found["certificate"]["agreement"]["roundings"] == 2
+    assert run("webnn", "verify", "wide-webnn").code == 0
+
+
+def test_a_quantised_bundle_is_verified_by_its_loss(run: Callable[..., Any], wide: Path) -> None:
+    assert run("webnn-convert", wide, "--quantize", "int4", "--quiet").code == 0
+    ran = run("webnn", "verify", "wide-webnn", "--source", wide)
+    assert ran.code == 0
+    assert "loses against wide.onnx what its certificate states" in ran.out.replace(str(wide.parent) + "/", "")
+    assert "--tolerance" in run("webnn", "verify", "wide-webnn", "--source", wide, "--tolerance", "0.1").err
+    text = (wide.parent / "wide-webnn" / "manifest.json").read_text()
+    mean = extension(wide.parent / "wide-webnn")["certificate"]["loss"]["outputs"]["y"]["mean"]
+    (wide.parent / "wide-webnn" / "manifest.json").write_text(text.replace(f'"mean": {mean}', '"mean": 0.99999'))
+    worse = run("webnn", "verify", "wide-webnn", "--source", wide)
+    assert worse.code == 7
+    assert "the certificate states 0.999990" in worse.err

@@ -18,6 +18,7 @@ KINDS: Final = {
     "mixed": "for each weight the fewest bits, 4 to 32, with which the target cosine is reached",
 }
 BLOCK_SIZES: Final = (32, 128)
+_MIXED_TARGET: Final = 0.99
 _INTEGER_KINDS: Final = ("int8", "uint8")
 _BLOCK_KINDS: Final = ("int4", "mixed")
 
@@ -72,8 +73,6 @@ class QuantizeOptions:
                 raise QuantizeMisuse(f"--block-size {self.block_size}: one of {', '.join(map(str, BLOCK_SIZES))}")
         if self.calibrate is not None and kind == "float16":
             raise QuantizeMisuse("--quantize float16: nothing is rounded to a range, so --calibrate means nothing")
-        if self.calibrate is not None:
-            raise QuantizeMisuse("--calibrate: fixed ranges of activations are not in this version; leave it out")
         if self.target_cosine is not None and not 0 < self.target_cosine < 1:
             raise QuantizeMisuse(f"--target-cosine {self.target_cosine}: a number between 0 and 1, such as 0.999")
 
@@ -86,6 +85,11 @@ class QuantizeOptions:
     def has_fixed_ranges(self) -> bool:
         """Whether activations are quantised in the graph, to ranges that sample inputs gave."""
         return self.calibrate is not None and self.kind in _INTEGER_KINDS
+
+    @property
+    def target(self) -> float | None:
+        """The mean cosine to reach: what was asked for, and for mixed weights 0.99 where nobody asked."""
+        return _MIXED_TARGET if self.target_cosine is None and self.kind == "mixed" else self.target_cosine
 
     @property
     def block(self) -> int:
@@ -104,6 +108,6 @@ class QuantizeOptions:
             found["exclude"] = list(self.exclude)
         if self.include:
             found["include"] = list(self.include)
-        if self.target_cosine is not None:
-            found["targetCosine"] = self.target_cosine
+        if self.target is not None:
+            found["targetCosine"] = self.target
         return found

@@ -6,18 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from webnn_runtime.format.graph import Array, Graph
-from webnn_translator.quantize.loss import Loss, measure, vectors_of
-from webnn_translator.quantize.options import QualityGateFailed, QuantizeMisuse, QuantizeOptions
-from webnn_translator.quantize.rewrite import rewrite
-from webnn_translator.quantize.rounding import Packed
-from webnn_translator.quantize.samples import Samples, compiled, seeded_samples, text_samples
+from webnn_runtime.format.graph import Graph
+from webnn_translator.quantize.loss import Loss, Vectors, measure, vectors_of
+from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
+from webnn_translator.quantize.ranges import activation_ranges, products_of
+from webnn_translator.quantize.rewrite import Range, rewrite
+from webnn_translator.quantize.samples import Samples, compiled, fitting_samples, measuring_samples
+from webnn_translator.quantize.search import widened
 from webnn_translator.quantize.sites import Site, chosen_sites
-from webnn_translator.quantize.texts import MEASURING
-from webnn_translator.quantize.weights import first_width, pack
+from webnn_translator.quantize.weights import Made, first_width, packed_weights
 
-__all__ = ["Quantized", "measuring_samples", "quantize_graph"]
+__all__ = ["Quantized", "quantize_graph"]
+
+# Samples that tell weights that cost much from those that cost little.
+_FEW: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,13 @@ class Quantized:
             "compute": self.options.compute,
             "options": self.options.record(),
             "weights": dict(sorted(Counter(self.widths.values()).items())),
+            **({"fixedRanges": self.ranges} if self.ranges else {}),
         }
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} weights {width}" for width, count in sorted(Counter(self.widths.values()).items()))
         ranges = f"; {self.ranges} activations in fixed ranges" if self.ranges else ""
         return f"quantised ({self.options.kind}): {counts}{ranges}"
-
-
-def measuring_samples(graph: Graph, folder: Path) -> Samples:
-    """The built-in inputs that a loss is measured on."""
-    return text_samples(graph, folder, MEASURING) or seeded_samples(graph)
 
 
 def quantize_graph(
@@ -78,30 +78,77 @@ def quantize_graph(
         QualityGateFailed: the result is not finite, or further off than allowed.
     """
     tell = note or _ignore
-    sites = chosen_sites(graph, options)
-    packed: dict[Site, Packed | Array] = {}
-    widths: dict[str, str] = {}
-    for site in sites:
-        width = first_width(site, options)
-        made = pack(graph, site, width, options)
-        widths[site.weight] = width if made is not None else "float32"
-        if made is None:
-            tell(f"{site.weight}: stays float32, its values do not fit {width}")
-        else:
-            packed[site] = made
-    if not packed:
+    first = {site: first_width(site, options) for site in chosen_sites(graph, options)}
+    work = _prepared(graph, options, folder, first, tell)
+    widths = {site: width if (site, width) in work.made else "float32" for site, width in first.items()}
+    for site in first:
+        if widths[site] == "float32":
+            tell(f"{site.weight}: stays float32, its values do not fit {first[site]}")
+    if set(widths.values()) == {"float32"}:
         raise QuantizeMisuse(f"--quantize {options.kind}: no weight holds values that it can hold; convert without it")
+    if options.target is None:
+        loss = work.measured(widths, False)
+    else:
+        widths, loss = widened(widths, options.target, work.measured, tell)
+    made, ranges = work.rewritten(widths)
+    return Quantized(made, options, {site.weight: width for site, width in widths.items()}, loss, len(ranges))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What does not depend on how wide each weight is in the end.
+
+    Attributes:
+        graph: in floats.
+        made: each weight in each of its widths.
+        ranges: value -> range, where activations get fixed ones.
+        samples: what is measured on.
+        reference: vectors of the float graph for them.
+    """
+
+    graph: Graph
+    made: Made
+    ranges: Mapping[str, Range]
+    samples: Samples
+    reference: Vectors
+
+    def rewritten(self, widths: Mapping[Site, str]) -> tuple[Graph, dict[str, Range]]:
+        """The graph with these widths, and the ranges that it has."""
+        packed = {site: self.made[site, width] for site, width in widths.items() if width != "float32"}
+        read = products_of(self.graph, packed)
+        ranges = {value: self.ranges[value] for value in read if value in self.ranges}
+        return rewrite(self.graph, packed, ranges), ranges
+
+    def measured(self, widths: Mapping[Site, str], is_rough: bool) -> Loss:
+        """What these widths cost, on all samples or on a few."""
+        some = self.samples
+        if is_rough:
+            some = Samples(some.feeds[:_FEW], some.view, some.kind)
+        running = compiled(self.rewritten(widths)[0])
+        name = str(running.describe()["backend"])
+        return measure(self.reference[: len(some.feeds)], vectors_of(running, some), some, f"{name}, exact")
+
+
+def _prepared(
+    graph: Graph, options: QuantizeOptions, folder: Path, first: Mapping[Site, str], tell: Callable[[str], None]
+) -> _Work:
     samples = measuring_samples(graph, folder)
     reference = vectors_of(compiled(graph), samples)
-    result = rewrite(graph, packed)
-    running = compiled(result)
-    loss = measure(reference, vectors_of(running, samples), samples, f"{running.describe()['backend']}, exact")
-    if options.target_cosine is not None and loss.mean < options.target_cosine:
-        raise QualityGateFailed(
-            f"the mean cosine to the float vectors is {loss.mean:.6f}; --target-cosine asks for "
-            f"{options.target_cosine}, which fewer weights (--exclude) or more bits may reach; nothing was written"
-        )
-    return Quantized(result, options, widths, loss)
+    # Where a target has to be reached, weights of 4 bits may end up with 8.
+    wanted = {
+        site: (width, "int8") if width == "int4" and options.target is not None else (width,)
+        for site, width in first.items()
+    }
+    fitting: Samples | None = None
+    if options.kind != "float16":
+        fitting = fitting_samples(graph, folder, options.calibrate)
+        tell(f"rounding {len(first)} weights by {len(fitting.feeds)} sample inputs ({fitting.kind})")
+    feeds = fitting.feeds if fitting is not None else ()
+    made = packed_weights(graph, wanted, options, feeds)
+    ranges: dict[str, Range] = {}
+    if options.has_fixed_ranges:
+        ranges = activation_ranges(graph, products_of(graph, first), feeds)
+    return _Work(graph, made, ranges, samples, reference)
 
 
 def _ignore(message: str) -> None:

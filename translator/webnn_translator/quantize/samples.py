@@ -18,19 +18,22 @@ from webnn_runtime.backends.base import Executable
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.tokenizer import TextTokenizer
-from webnn_runtime.format.binding import check_inputs
+from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_translator.quantize.options import QuantizeMisuse
+from webnn_translator.quantize.texts import FITTING, MEASURING
 from webnn_translator.verify.grid import grid
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["Samples", "compiled", "read_samples", "seeded_samples", "text_samples"]
+__all__ = ["Samples", "compiled", "fitting_samples", "measuring_samples", "read_samples", "text_samples"]
 
 # Longer texts say no more about activations, and take the square of their length.
 _LONGEST: Final = 256
 _MOST_TEXTS: Final = 1000
 _SEEDED: Final = 12
+# Places between the two texts of a pair.
+_APART: Final = 7
 _SEED: Final = 7_000
 _MAX_FILE: Final = 64 << 20
 
@@ -87,6 +90,22 @@ def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | 
     spans = [batch.spans[0] for batch in batches]
     view = _token_rows(graph, spans) if pipeline is None else _sentence_vectors(pipeline, spans)
     return Samples([batch.feeds for batch in batches], view, "texts")
+
+
+def measuring_samples(graph: Graph, folder: Path) -> Samples:
+    """The built-in inputs that a loss is measured on."""
+    return text_samples(graph, folder, MEASURING) or seeded_samples(graph)
+
+
+def fitting_samples(graph: Graph, folder: Path, path: Path | None) -> Samples:
+    """The inputs that weights are rounded by: those of a file, else built-in ones that are not measured on.
+
+    Single texts are short; pairs of them show the model longer ones, and words in other company.
+    """
+    if path is not None:
+        return read_samples(graph, folder, path)
+    pairs = [f"{FITTING[index - _APART]} {text}" for index, text in enumerate(FITTING)]
+    return text_samples(graph, folder, (*FITTING, *pairs)) or seeded_samples(graph, first=_SEEDED)
 
 
 def seeded_samples(graph: Graph, *, first: int = 0) -> Samples:
@@ -172,7 +191,7 @@ def _read_arrays(graph: Graph, path: Path) -> list[dict[str, Array]]:
     feeds = [{name: np.ascontiguousarray(array[run]) for name, array in arrays.items()} for run in range(counts.pop())]
     for feed in feeds:
         try:
-            check_inputs(graph, feed)
+            bind_inputs(graph, feed)
         except WebnnError as exc:
             raise FormatError(f"{exc}; each array has runs along its first axis", path=str(path)) from exc
     return feeds[:_MOST_TEXTS]

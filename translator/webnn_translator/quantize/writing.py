@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,12 +12,14 @@ from webnn_runtime.backends import available_backends
 from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from webnn_runtime.format.graph import Graph
+from webnn_translator.quantize.moments import watched
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.quantise import Quantized, quantize_graph
 from webnn_translator.quantize.samples import compiled
 from webnn_translator.verify import Checked, VerificationFailed, check_graph
 from webnn_translator.verify.bundle import tokenizer_beside
 from webnn_translator.verify.check import CHECKED_BACKENDS, Progress
+from webnn_translator.verify.cuts import find_cuts
 
 __all__ = ["QuantizedBundle", "quantize_bundle", "write_quantized"]
 
@@ -122,6 +125,9 @@ def _agreement(
 ) -> Checked:
     """The written graph on every backend against one of them: what is packed has to mean the same everywhere.
 
+    Fixed ranges round activations, and the last bit of a sum decides between two steps: where outputs differ for
+    that, the backends are compared from each rounding to the next.
+
     Raises:
         VerificationFailed: two backends differ.
     """
@@ -129,15 +135,24 @@ def _agreement(
     running = compiled(graph)
     name = str(running.describe()["backend"])
     others = [other for other in CHECKED_BACKENDS if other in available_backends() and other != name]
-    checked = check_graph(
+    check = partial(
+        check_graph,
         graph,
-        running.run,
         reference_name=f"{name} on the quantised graph",
         tokenizer=tokenizer_beside(folder, note),
         tolerance=tolerance,
         backends=others or [name],
         progress=progress,
     )
+    checked = check(running.run)
+    cuts = find_cuts(graph, graph.types) if not checked.certificate.passed else None
+    if cuts:
+        steps = check(
+            compiled(watched(graph, (*graph.outputs, *(cut.value for cut in cuts)))).run, cuts=cuts
+        ).certificate
+        if steps.between is not None:
+            steps = replace(steps, between=replace(steps.between, whole=checked.certificate.verdicts))
+        checked = Checked(steps, checked.canaries)
     if not checked.certificate.passed:
         raise VerificationFailed(
             f"backends differ on the quantised graph: {checked.certificate.complaint()}; nothing was written",

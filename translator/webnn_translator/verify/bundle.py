@@ -20,7 +20,15 @@ from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick,
 from webnn_translator.verify.cuts import Cut, find_cuts
 from webnn_translator.verify.reference import OnnxReference, value_names
 
-__all__ = ["CanaryResult", "Recheck", "check_bundle", "recheck_bundle", "recorded_source", "tokenizer_beside"]
+__all__ = [
+    "CanaryResult",
+    "Recheck",
+    "by_our_names",
+    "check_bundle",
+    "recheck_bundle",
+    "recorded_source",
+    "tokenizer_beside",
+]
 
 
 def check_bundle(
@@ -47,7 +55,7 @@ def check_bundle(
         tolerance=tolerance,
         progress=progress,
     )
-    checked = check(_by_our_names(bundle, reference))
+    checked = check(by_our_names(bundle, reference))
     if not checked.certificate.passed and checked.certificate.roundings:
         cuts = find_cuts(bundle.graph, value_names(source))
         if cuts:
@@ -66,7 +74,7 @@ def _between(
 ) -> Checked:
     """The check from one rounding to the next, if it passes; else the one of the whole, which failed."""
     reference = OnnxReference(source, {cut.source: cut.kind.dtype.numpy for cut in cuts})
-    checked = check(_by_our_names(bundle, reference, cuts), cuts=cuts)
+    checked = check(by_our_names(bundle, reference, cuts), cuts=cuts)
     between = checked.certificate.between
     if not checked.certificate.passed or between is None:
         return whole
@@ -136,7 +144,7 @@ def _run_canaries(bundle: Bundle, canaries: Sequence[Any], backend: str, toleran
     return [CanaryResult(output, backend, worst(differences)) for output, differences in found.items()]
 
 
-def _by_our_names(
+def by_our_names(
     bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut] = ()
 ) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """The reference as a function of the graph's names, which are the model's where those are identifiers."""

@@ -1,0 +1,147 @@
+"""Whole models, quantised: encoders that pool by their first token or want prompts, a network of pictures, MiniLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import string
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from webnn_runtime import WebNNEmbedder, load
+from webnn_runtime.evaluation import cosine_statistics
+from webnn_translator.bundling import ConvertOptions, convert_model
+from webnn_translator.quantize import QuantizeOptions, quantize_bundle
+
+pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
+
+TEXTS = [
+    "The cat sits on the mat, and outside it rains.",
+    "Interest rates rose by a quarter of a point on Tuesday.",
+    "how do i reset my password",
+    "A proof by induction has two parts: the first case, and the step from one case to the next.",
+    "rain",
+]
+# In a process of its own: torch stays out of the tests' memory and of their warning filters.
+MAKE = """
+import json, logging, sys, torch
+from pathlib import Path
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+logging.disable(logging.WARNING)
+root, vocabulary = Path(sys.argv[1]), json.loads(sys.argv[2])
+torch.manual_seed(5)
+files = {
+    "bge": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False},
+    "e5": {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True},
+}
+
+
+class Hidden(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, attention_mask):
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+
+
+for name, pooling in files.items():
+    folder = root / name
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "onnx").mkdir()
+    (folder / "vocab.txt").write_text("\\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=96).save_pretrained(folder)
+    kinds = ["Transformer", "Pooling", "Normalize"]
+    (folder / "modules.json").write_text(json.dumps([
+        {"idx": i, "name": str(i), "path": "" if i == 0 else f"{i}_{kind}",
+         "type": f"sentence_transformers.models.{kind}"}
+        for i, kind in enumerate(kinds)]))
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 64, **pooling}))
+    if name == "e5":
+        prompts = {"prompts": {"query": "query: ", "document": "passage: "}, "default_prompt_name": "query"}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    config = BertConfig(vocab_size=len(vocabulary), hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+                        intermediate_size=128, max_position_embeddings=96, initializer_range=0.1,
+                        attn_implementation="sdpa" if name == "bge" else "eager")
+    config.save_pretrained(folder)
+    model = Hidden(BertModel(config, add_pooling_layer=False).eval())
+    ids, mask = torch.arange(5, 17).reshape(2, 6), torch.ones(2, 6, dtype=torch.long)
+    mask[1, 4:] = 0
+    names = ["input_ids", "attention_mask"]
+    axes = dict.fromkeys([*names, "last_hidden_state"], {0: "batch", 1: "length"})
+    torch.onnx.export(model, (ids, mask), str(folder / "onnx" / "model.onnx"), input_names=names, dynamo=False,
+                      output_names=["last_hidden_state"], dynamic_axes=axes, opset_version=14)
+
+pictures = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 32, 3, stride=2, padding=1), torch.nn.ReLU(),
+    torch.nn.Conv2d(32, 32, 3, padding=1, groups=32), torch.nn.Conv2d(32, 48, 1), torch.nn.ReLU(),
+    torch.nn.ConvTranspose2d(48, 40, 2, stride=2), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+    torch.nn.Linear(40, 64)).eval()
+torch.onnx.export(pictures, (torch.randn(2, 3, 16, 16),), str(root / "pictures.onnx"), input_names=["x"],
+                  output_names=["y"], dynamic_axes={"x": {0: "batch"}}, dynamo=False, opset_version=17)
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, optional):
+    optional("torch")
+    optional("transformers")
+    folder = tmp_path_factory.mktemp("quantised")
+    letters = [*string.ascii_lowercase, *string.digits, *".,:;!?'"]
+    words = ["the", "and", "of", "rain", "cat", "query", "passage", "how"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{each}" for each in letters)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(folder), json.dumps(vocabulary)]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+    return folder
+
+
+# Of a wrong scale or table next to nothing would be left.
+@pytest.mark.parametrize(
+    ("model", "kind", "target", "least"), [("bge", "int8", 0.999, 0.998), ("e5", "int4", 0.99, 0.97)]
+)
+def test_encoders_keep_their_vectors(made, tmp_path, model, kind, target, least) -> None:
+    plain = convert_model(str(made / model), tmp_path / "plain", ConvertOptions(is_verified=False))
+    done = convert_model(
+        str(made / model), tmp_path / "made", ConvertOptions(quantize=QuantizeOptions(kind, target_cosine=target))
+    )
+    assert done.quantized is not None
+    loss = done.quantized.quantized.loss
+    assert (loss.samples, loss.runs) == ("texts", 32)
+    assert loss.mean >= (target or least)
+    wanted = WebNNEmbedder(plain.folder).encode(TEXTS)
+    vectors = [WebNNEmbedder(done.folder, backend=name).encode(TEXTS) for name in ("numpy", "onnxruntime")]
+    assert cosine_statistics(wanted, vectors[0]).minimum >= least
+    assert np.abs(vectors[0] - vectors[1]).max() <= 1e-5
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "float16"])
+def test_a_network_of_pictures_keeps_its_scores(made, tmp_path, kind) -> None:
+    rng = np.random.default_rng(4)
+    plain = convert_model(str(made / "pictures.onnx"), tmp_path / "plain", ConvertOptions(is_verified=False))
+    options = QuantizeOptions(kind)
+    if kind == "uint8":
+        np.savez(tmp_path / "inputs.npz", x=rng.standard_normal((8, 2, 3, 16, 16)).astype(np.float32))
+        options = QuantizeOptions(kind, calibrate=tmp_path / "inputs.npz")
+    done = quantize_bundle(plain.folder, tmp_path / "made", options)
+    assert done.quantized.ranges == (3 if kind == "uint8" else 0)
+    x = rng.standard_normal((5, 3, 16, 16)).astype(np.float32)
+    wanted = load(plain.folder, "numpy").run({"x": x})["y"]
+    for name in ("numpy", "onnxruntime", "rust"):
+        found = load(done.folder, name).run({"x": x})["y"]
+        assert cosine_statistics(wanted, found).minimum >= (0.999999 if kind == "float16" else 0.999)
+
+
+def test_minilm_in_eight_bits_has_a_quarter_of_the_size_and_nearly_its_vectors(
+    minilm_bundle, tmp_path, original
+) -> None:
+    done = quantize_bundle(minilm_bundle, tmp_path / "made", QuantizeOptions("int8"), is_verified=False)
+    assert 22.5e6 < done.weights_bytes < 23.5e6
+    # The nearest integers would have 0.99954.
+    assert done.quantized.loss.mean >= 0.9997
+    found = WebNNEmbedder(done.folder, backend="onnxruntime").encode(TEXTS)
+    assert cosine_statistics(original.encode(TEXTS), found).minimum >= 0.999
