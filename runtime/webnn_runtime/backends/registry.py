@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from webnn_runtime.backends.base import Backend, CompileOptions, Executable
 from webnn_runtime.format.errors import BackendUnavailable
 from webnn_runtime.format.graph import Graph
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["available_backends", "backend_names", "compile_graph", "get_backend"]
 
@@ -23,7 +25,7 @@ _GROUP: Final = "webnn_runtime.backends"
 
 def backend_names() -> tuple[str, ...]:
     """All names `get_backend` knows, whether their libraries are installed or not."""
-    return (*_BUILTIN, *sorted(point.name for point in entry_points(group=_GROUP) if point.name not in _BUILTIN))
+    return (*_BUILTIN, *sorted(point.name for point in _third_parties() if point.name not in _BUILTIN))
 
 
 def get_backend(name: str) -> Backend:
@@ -74,11 +76,18 @@ def _find(name: str) -> Backend:
     if name in _BUILTIN:
         backend: Backend = import_module(_BUILTIN[name]).BACKEND
         return backend
-    for point in entry_points(group=_GROUP):
+    for point in _third_parties():
         if point.name == name:
             found: Backend = point.load()()
             return found
     raise BackendUnavailable(f"there is no such backend; one of {', '.join(('auto', *backend_names()))}", backend=name)
+
+
+def _third_parties() -> EntryPoints:
+    # What reads packages' metadata brings mail and zip archives along: a fifth of all that an embedder would import.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=_GROUP)
 
 
 def _usable(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import warnings
@@ -33,7 +32,6 @@ __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
 
-_log = logging.getLogger(__name__)
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
 _QUERY_PROMPTS: Final = ("query",)
 _DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
@@ -232,7 +230,9 @@ class WebNNEmbedder:
         normalize = options.get("normalize", True) if asked is None else asked
         ranges = Ranges.of(vectors, is_unit=self._gives_unit(normalize, options.get("truncate_dim")))
         if len(given) < FEW_TEXTS:
-            _log.warning(
+            import logging
+
+            logging.getLogger(__name__).warning(
                 "calibrate: bounds of %d texts; vectors of others will lie outside, pass %d or more",
                 len(given),
                 FEW_TEXTS,
@@ -355,7 +355,9 @@ class WebNNEmbedder:
 
     def _choose_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
         if prompt is not None and prompt_name is not None:
-            _log.warning("encode: prompt and prompt_name are both given; prompt is used")
+            import logging
+
+            logging.getLogger(__name__).warning("encode: prompt and prompt_name are both given; prompt is used")
         prompts = self._pipeline.prompts
         if prompt is None and prompt_name is None and prompts.is_asymmetric and not self._has_warned_of_prompts:
             self._has_warned_of_prompts = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ def identify(pipeline: Pipeline, max_length: int | None) -> str:
 
     Backends and threads are left out: they may change the last bits of a vector, not what it means.
     """
+    import hashlib
+
     digest = hashlib.sha256()
     _add_graph(digest, pipeline.model.graph)
     modules = pipeline.modules

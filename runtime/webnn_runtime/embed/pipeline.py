@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +18,6 @@ from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
 from webnn_runtime.format.errors import EmbedError
 
 __all__ = ["Pipeline"]
-
-_log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
@@ -177,7 +174,11 @@ def _modules(folder: Path, pooling: str | Iterable[str] | None) -> Modules | Non
         chosen = Pooling(parse_modes(pooling, where="pooling="))
         if stated is None:
             return Modules(chosen, ())
-        _log.warning("%s: pooling %s by argument, not %s", folder, chosen.modes, stated.pooling.modes)
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "%s: pooling %s by argument, not %s", folder, chosen.modes, stated.pooling.modes
+        )
         return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
     if stated is None:
         raise EmbedError(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 __all__ = ["progress"]
-
-# The log level that speaks for the embedder; sentence-transformers goes by its own in the same way.
-_log = logging.getLogger("webnn_runtime.embed.embedder")
 
 
 @contextmanager
 def progress(total: int, show: bool | None) -> Iterator[Callable[[int], object] | None]:
     """Give what counts texts done, or None without a bar; `show=None` shows it at log level INFO or DEBUG."""
     if show is None:
-        show = _log.getEffectiveLevel() <= logging.INFO
+        show = _is_verbose()
     if not show:
         yield None
         return
@@ -24,3 +21,13 @@ def progress(total: int, show: bool | None) -> Iterator[Callable[[int], object] 
 
     with tqdm(total=total, desc="Embedding", unit="text") as bar:
         yield bar.update
+
+
+def _is_verbose() -> bool:
+    """Whether the embedder's log level is INFO or DEBUG; sentence-transformers goes by its own in the same way."""
+    # A program that never loaded logging never set a level.
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return False
+    level: int = logging.getLogger("webnn_runtime.embed.embedder").getEffectiveLevel()
+    return level <= int(logging.INFO)

@@ -7,10 +7,8 @@ other bounds, or with another model's, look like any others and compare as nonse
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +81,8 @@ class Ranges:
     @property
     def sha256(self) -> str:
         """Names these bounds; bytes of equal hashes, made by one model, are comparable."""
+        import hashlib
+
         return hashlib.sha256(self.array.astype("<f4").tobytes()).hexdigest()
 
 
@@ -174,6 +174,8 @@ def write_ranges(path: Path, ranges: Iterable[Ranges], identity: str) -> None:
         for each in ranges
     ]
     content = {"schemaVersion": _SCHEMA_VERSION, "model": identity, "ranges": entries}
+    import secrets
+
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         staged.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")

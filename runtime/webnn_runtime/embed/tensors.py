@@ -14,7 +14,6 @@ import numpy.typing as npt
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import TensorType
-from webnn_runtime.format.safetensors import open_safetensors
 
 __all__ = ["read_tensors"]
 
@@ -39,6 +38,8 @@ def read_tensors(folder: Path, *, module: str) -> dict[str, Floats]:
                 f"run code; save the model again with sentence-transformers, which writes {_FILE}"
             )
         raise EmbedError(f"{path}: missing; module '{module}' needs its weights in safetensors")
+    from webnn_runtime.format.safetensors import open_safetensors
+
     source = open_safetensors(path)
     tensors: dict[str, Floats] = {}
     for name, entry in source.entries.items():

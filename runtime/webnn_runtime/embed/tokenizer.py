@@ -7,10 +7,10 @@ file happens to hold (128 tokens for a model made for 256, say) is not the model
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,9 +66,10 @@ class Padding:
 class TextTokenizer:
     """A tokenizer that never changes after it is made; safe to share between threads."""
 
-    def __init__(self, backend: Any, padding: Padding, truncation_side: str, digest: str) -> None:
+    def __init__(self, backend: Any, padding: Padding, truncation_side: str, text: str) -> None:
         self._backend = backend
-        self.digest: Final = digest
+        # Small beside what the library makes of it; hashing it at once would cost every start.
+        self._text: Final = text
         self.padding: Final = padding
         self.truncation_side: Final = truncation_side
         self.special_count: Final[int] = backend.num_special_tokens_to_add(False)
@@ -101,7 +102,14 @@ class TextTokenizer:
         backend.no_padding()
         if do_lower_case:
             _lower(backend)
-        return cls(backend, padding, truncation_side, hashlib.sha256(text.encode()).hexdigest())
+        return cls(backend, padding, truncation_side, text)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of `tokenizer.json`, in hexadecimal."""
+        import hashlib
+
+        return hashlib.sha256(self._text.encode()).hexdigest()
 
     def encode(self, texts: Sequence[str], max_length: int | None) -> list[Tokens]:
         """Tokens of each text, at most `max_length` of them.

@@ -5,13 +5,12 @@ Saving is atomic and byte for byte reproducible; loading maps the weights and tr
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from webnn_runtime.format.companions import (
     GRAPH_FILE,
@@ -24,15 +23,15 @@ from webnn_runtime.format.companions import (
 from webnn_runtime.format.document import attach, reorder
 from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
 from webnn_runtime.format.graph import Array, Graph, TensorType
-from webnn_runtime.format.json_graph import MAX_JSON, parse_json_graph
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
 from webnn_runtime.format.names import by_sanitised_form, safe_graph, same_when_sanitised
-from webnn_runtime.format.printer import print_graph
-from webnn_runtime.format.safetensors import open_safetensors
-from webnn_runtime.format.staging import StagedFolder, write_files
+from webnn_runtime.format.strict_json import MAX_JSON
 from webnn_runtime.format.text import parse_graph
 from webnn_runtime.format.version import VERSION
 from webnn_runtime.format.weights import Weights, open_weights, write_weights
+
+if TYPE_CHECKING:
+    from webnn_runtime.format.staging import StagedFolder
 
 __all__ = ["Bundle", "StagedBundle", "load_bundle", "read_graph_file", "save_bundle", "staged_bundle"]
 
@@ -82,6 +81,8 @@ class Bundle:
         extension = self.manifest.extension
         if extension.graph_sha256 is None or (self.manifest.tensors and extension.weights_sha256 is None):
             raise ManifestError("holds no hashes to compare with", path=str(self.folder))
+        import hashlib
+
         if hashlib.sha256(_read(self.graph_path, MAX_JSON)).hexdigest() != extension.graph_sha256:
             raise FormatError("the file does not have the SHA-256 of the manifest", path=str(self.graph_path))
         if self._weights is not None:
@@ -148,6 +149,12 @@ def staged_bundle(
     Raises:
         FormatError: the target exists, or something cannot be written.
     """
+    # Whoever reads a bundle needs none of what writes one.
+    import hashlib
+
+    from webnn_runtime.format.printer import print_graph
+    from webnn_runtime.format.staging import StagedFolder, write_files
+
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
     head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
@@ -253,6 +260,8 @@ def read_graph_file(path: Path) -> Graph:
     """
     data = _read(path, MAX_JSON)
     if data.lstrip(b" \t\r\n").startswith(b"{"):
+        from webnn_runtime.format.json_graph import parse_json_graph
+
         return parse_json_graph(data, path=str(path))
     return parse_graph(data, path=str(path))
 
@@ -262,6 +271,8 @@ def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tup
     if weights is not None and found.weights is not None:
         return weights, found.weights
     if len(found.safetensors) == 1:
+        from webnn_runtime.format.safetensors import open_safetensors
+
         return open_safetensors(found.safetensors[0]), found.safetensors[0]
     if found.safetensors:
         listed = ", ".join(path.name for path in found.safetensors[:5])

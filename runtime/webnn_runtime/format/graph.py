@@ -236,7 +236,7 @@ class Graph:
         Raises:
             GraphError: with the node that is wrong.
         """
-        from webnn_runtime.format.ops.node import infer_node  # the table depends on this module's types
+        from webnn_runtime.format.ops.node import Known, infer_node  # the table depends on this module's types
 
         types: dict[str, TensorType] = {}
         for value, kind in inputs.items():
@@ -249,8 +249,9 @@ class Graph:
             types[value] = constant.type
         complete: list[Node] = []
         checks: list[DimCheck] = []
+        known: Known = {}
         for node in nodes:
-            whole, results = infer_node(node, types, dims, checks, older=True)
+            whole, results = infer_node(node, types, dims, checks, older=True, known=known)
             for value, kind in zip(whole.outputs, results, strict=True):
                 if value in types:
                     raise GraphError(f"value '{value}' is assigned twice", node=node.name, op=node.op)

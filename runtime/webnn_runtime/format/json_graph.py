@@ -33,13 +33,11 @@ from webnn_runtime.format.printer import (
     scalar_of,
     upper_bound,
 )
-from webnn_runtime.format.strict_json import read_json, write_json
+from webnn_runtime.format.strict_json import MAX_JSON, read_json, write_json
 
-__all__ = ["MAX_JSON", "parse_json_graph", "print_json_graph"]
+__all__ = ["parse_json_graph", "print_json_graph"]
 
 FORMAT: Final = "webnn-graph-json"
-# Some writers put all constants inline, as decimal numbers.
-MAX_JSON: Final = 512 << 20
 
 
 def parse_json_graph(data: bytes, *, path: str | None = None) -> Graph:

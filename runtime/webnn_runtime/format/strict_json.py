@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, Final
 
 from webnn_runtime.format.errors import FormatError
 
-__all__ = ["read_json", "write_json"]
+__all__ = ["MAX_JSON", "read_json", "write_json"]
+
+# Some writers put all constants of a graph inline, as decimal numbers.
+MAX_JSON: Final = 512 << 20
 
 
 def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:

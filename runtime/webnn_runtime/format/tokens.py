@@ -15,10 +15,12 @@ __all__ = ["Source", "Tokens"]
 _MAX_NUMBER: Final = 400
 _MAX_INTEGER: Final = 40
 
-# On its own, so that a token that does not match cannot make a comment give back characters.
+# On its own, so that a token that does not match cannot make a comment give back characters; blanks alone can be
+# given back, as nothing begins with one.
 _BLANK: Final = re.compile(r"[ \t\r\n]*(?:#[^\n]*(?:\n[ \t\r\n]*|\Z))*")
 _TOKEN: Final = re.compile(
-    r"""(?: (?P<identifier>[A-Za-z_/$][A-Za-z0-9_./]*)
+    r"""[ \t\r\n]*
+    (?: (?P<identifier>[A-Za-z_/$][A-Za-z0-9_./]*)
       | (?P<punctuation>[{}\[\]();:,=])
       | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
       | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
@@ -59,15 +61,20 @@ class Tokens:
         self.advance()
 
     def advance(self) -> None:
-        blank = _BLANK.match(self.source.text, self._end)
-        self.offset = blank.end() if blank else self._end
-        match = _TOKEN.match(self.source.text, self.offset)
+        text = self.source.text
+        match = _TOKEN.match(text, self._end)
         if match is None:
-            self.refuse_character()
+            # A comment, or nothing that may stand here.
+            blank = _BLANK.match(text, self._end)
+            self.offset = blank.end() if blank else self._end
+            match = _TOKEN.match(text, self.offset)
+            if match is None:
+                self.refuse_character()
         kind = match.lastgroup
         assert kind is not None  # every alternative is a named group
         self.kind = kind
         self.text = match[kind]
+        self.offset = match.start(kind)
         self._end = match.end()
         if kind == "identifier" and self.text.startswith("//"):
             raise self.error("'//' does not start a comment; write '#'")
@@ -90,18 +97,19 @@ class Tokens:
         return f"'{shown}'"
 
     def at(self, mark: str) -> bool:
-        """Whether the token is this mark or word."""
-        return self.text == mark and self.kind in ("punctuation", "identifier")
+        """Whether the token is this mark or word; strings and annotations keep their own marks in their text."""
+        return self.text == mark
 
     def skip(self, mark: str) -> bool:
-        if self.at(mark):
+        if self.text == mark:
             self.advance()
             return True
         return False
 
     def expect(self, mark: str, where: str) -> None:
-        if not self.skip(mark):
+        if self.text != mark:
             raise self.error(f"found {self.found} {where}; '{mark}' is needed")
+        self.advance()
 
     def take(self, kind: str, what: str) -> str:
         if self.kind != kind:

@@ -6,7 +6,6 @@ padding. Files without the header (they start at offset 0) are read too. Offsets
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import stat
@@ -56,6 +55,8 @@ def write_weights(
         pack_int4: two 4-bit values per byte, low nibble first; otherwise one byte each, as the older
             tools store them.
     """
+    import hashlib
+
     entries: dict[str, TensorEntry] = {}
     hashes: dict[str, str] = {}
     whole = hashlib.sha256()
@@ -175,6 +176,8 @@ class Weights:
         Raises:
             WeightsError: with the first tensor that differs.
         """
+        import hashlib
+
         extension = self.manifest.extension
         for key, wanted in extension.tensor_sha256.items():
             if hashlib.sha256(self.bytes_of(key)).hexdigest() != wanted:

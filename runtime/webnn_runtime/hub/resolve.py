@@ -7,7 +7,6 @@ tokens, `HF_ENDPOINT` and `HF_HUB_OFFLINE`; its errors are translated here and n
 from __future__ import annotations
 
 import glob
-import logging
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -22,7 +21,6 @@ __all__ = ["ModelFolder", "Select", "resolve"]
 
 Select = Callable[[Collection[str]], Sequence[str]]
 
-_log = logging.getLogger(__name__)
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 # Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
 _NO_FILE: Final = "\x00"
@@ -148,7 +146,11 @@ class _Repository:
             f"{constants.ENDPOINT} cannot be reached ({text}), and it is not in the cache; "
             "check the network or HF_ENDPOINT, or pass a local folder",
         )
-        _log.warning("%s: %s cannot be reached (%s); using the cached copy", self.name, constants.ENDPOINT, text)
+        import logging
+
+        logging.getLogger(__name__).warning(
+            "%s: %s cannot be reached (%s); using the cached copy", self.name, constants.ENDPOINT, text
+        )
         return folder
 
     def _from_cache(self, select: Select, missing: str) -> ModelFolder:

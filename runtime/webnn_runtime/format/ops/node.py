@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
 from webnn_runtime.format.dims import DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.errors import OperandError, OptionError, ShapeError, UnknownOp
@@ -14,7 +14,9 @@ from webnn_runtime.format.ops.kinds import Dims
 from webnn_runtime.format.ops.limits import MAX_TENSORS
 from webnn_runtime.format.ops.spec import Operand, OpSpec, keywords
 
-__all__ = ["complete_options", "find_spec", "infer_node"]
+__all__ = ["Known", "complete_options", "find_spec", "infer_node"]
+
+Known: TypeAlias = "dict[tuple[object, ...], tuple[Mapping[str, OptionValue], tuple[TensorType, ...]]]"
 
 
 def find_spec(op: str, *, node: str | None = None) -> OpSpec:
@@ -38,17 +40,42 @@ def infer_node(
     checks: list[DimCheck],
     *,
     older: bool = False,
+    known: Known | None = None,
 ) -> tuple[Node, tuple[TensorType, ...]]:
     """The node with complete options, and the types of its outputs.
 
     With `older`, what files of older writers say is read for what it means: negative axes, options that
-    repeat the result's shape, defaults that were others.
+    repeat the result's shape, defaults that were others. `known` is what calls with the same `dims`, `checks` and
+    `older` found before: models repeat their layers, and an equal call has an equal result.
 
     Raises:
         GraphError: the leaf that says what is wrong.
     """
     spec = find_spec(node.op, node=node.name)
     operands = _operand_types(spec, node, types)
+    # By its text, since 1, 1.0 and true are equal and mean different things.
+    key = (node.op, operands, len(node.outputs), repr(node.options))
+    found = None if known is None else known.get(key)
+    if found is None:
+        found = _infer(spec, node, operands, dims, checks, older=older)
+        if known is not None:
+            known[key] = found
+    options, results = found
+    slots = len(spec.operands)
+    inputs = node.inputs if spec.is_variadic else node.inputs + (None,) * (slots - len(node.inputs))
+    return Node(node.op, inputs, options, node.outputs, node.label), results
+
+
+def _infer(
+    spec: OpSpec,
+    node: Node,
+    operands: tuple[TensorType | None, ...],
+    dims: Mapping[str, DynamicDim],
+    checks: list[DimCheck],
+    *,
+    older: bool,
+) -> tuple[Mapping[str, OptionValue], tuple[TensorType, ...]]:
+    """Complete options and types of the outputs: all of a node that its names do not change."""
     _check_operands(spec, node, operands)
     options = complete_options(spec, node.options, operands, dims, node=node.name, older=older)
     context = Inference(node.name, node.op, dims, checks)
@@ -63,10 +90,7 @@ def infer_node(
         context.valid(kind.shape)
     for name in spec.restated & node.options.keys():
         _check_restated(context, name, node.options[name], results[0])
-    slots = len(spec.operands)
-    inputs = node.inputs if spec.is_variadic else node.inputs + (None,) * (slots - len(node.inputs))
-    whole = Node(node.op, inputs, MappingProxyType(options), node.outputs, node.label)
-    return whole, results
+    return MappingProxyType(options), results
 
 
 def complete_options(
@@ -204,5 +228,7 @@ def _check_restated(context: Inference, name: str, raw: object, kind: TensorType
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 from webnn_runtime.format.dims import Dim, is_equal
 from webnn_runtime.format.dtypes import DataType
@@ -88,6 +87,8 @@ def _scaled(context: Inference, dim: Dim, scale: float) -> Dim:
     """floor(dim * scale), where a symbolic dimension needs a scale that is a simple fraction."""
     if isinstance(dim, int):
         return math.floor(dim * scale)
+    from fractions import Fraction
+
     exact = Fraction(scale)
     # Up to 2**22 parts the product with any dimension is exact in a double: both ways of computing it agree.
     if exact.numerator > 2**22 or exact.denominator > 2**22:
