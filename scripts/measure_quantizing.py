@@ -31,6 +31,7 @@ def paragraphs() -> list[str]:
 
 
 def main() -> None:
+    """Print the table, row by row as it is measured."""
     bundle, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     every = paragraphs()
