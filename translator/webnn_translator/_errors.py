@@ -63,6 +63,10 @@ class DimensionError(TranslateError):
     """A value for a dimension that the model does not have, or that does not fit it: the caller's mistake."""
 
 
+class InputError(TranslateError):
+    """A value for an input that the model does not have, or that cannot hold it: the caller's mistake."""
+
+
 class UnsupportedOpset(TranslateError):
     """An operator set version outside the range whose semantics are implemented."""
 

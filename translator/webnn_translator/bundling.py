@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.given_dims import GivenDim, gather_dims
+from webnn_translator.given_inputs import bind_inputs
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
@@ -30,6 +31,7 @@ class ConvertOptions:
         dims_file: JSON file with more of them.
         max_dims: named dimension -> largest value.
         min_dims: named dimension -> smallest value, where it is not 1.
+        inputs: input -> elements of the value that it is bound to.
         int64: "keep", or "int32" where a browser or a device has no int64.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
@@ -45,6 +47,7 @@ class ConvertOptions:
     dims_file: Path | None = None
     max_dims: Mapping[str, int] = field(default_factory=dict)
     min_dims: Mapping[str, int] = field(default_factory=dict)
+    inputs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     int64: str = "keep"
     name: str | None = None
     is_verified: bool = True
@@ -151,6 +154,7 @@ def convert_model(
         given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
         for dim, value in given.items():
             tell(f"dimension {dim} = {value.size}, from {value.origin}")
+        bound_inputs = bind_inputs(source.model, chosen.inputs)
         tell(f"translating {source.file_name}")
         translation = translate(
             source.model,
@@ -174,6 +178,7 @@ def convert_model(
                 "source": source.record(),
                 **_type_record(translation),
                 **({"boundDimensions": _bound_record(given)} if given else {}),
+                **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
             },
             files=dict(source.companions),
             force=chosen.is_replacing,

@@ -11,7 +11,17 @@ import typer
 
 from webnn_runtime import __version__
 from webnn_runtime.cli.exits import ExitCode, Misuse
-from webnn_runtime.cli.options import DimSizes, MaxDimSizes, MinDimSizes, sizes_of
+from webnn_runtime.cli.options import (
+    BoundInputs,
+    DimsFile,
+    DimSizes,
+    Int64Policy,
+    MaxDimSizes,
+    MinDimSizes,
+    int64_policy,
+    sizes_of,
+    values_of,
+)
 from webnn_runtime.cli.quantize_options import (
     KIND_HELP,
     BlockSize,
@@ -63,22 +73,11 @@ def convert(
         ),
     ] = None,
     dim: DimSizes = None,
-    dims_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--dims-file",
-            "--override-dims-file",
-            help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
-        ),
-    ] = None,
+    dims_file: DimsFile = None,
     max_dim: MaxDimSizes = None,
     min_dim: MinDimSizes = None,
-    int64: Annotated[
-        str,
-        typer.Option(
-            "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
-        ),
-    ] = "keep",
+    bind: BoundInputs = None,
+    int64: Int64Policy = "keep",
     quantize: Annotated[str | None, typer.Option("--quantize", metavar="KIND", help=KIND_HELP)] = None,
     per_channel: PerChannel = None,
     reduce_range: ReduceRange = False,
@@ -146,15 +145,14 @@ def convert(
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
         if tolerance is not None and not 0 < tolerance < 1:
             _misuse(f"--tolerance {tolerance} is not between 0 and 1")
-        if int64 not in ("keep", "int32"):
-            _misuse(f"--int64 {int64}: keep or int32")
         named = model_id if model_id is not None else model
         options = ConvertOptions(
             dims=sizes_of("--dim", dim),
             dims_file=dims_file,
             max_dims=sizes_of("--max-dim", max_dim),
             min_dims=sizes_of("--min-dim", min_dim),
-            int64=int64,
+            inputs=values_of("--bind", bind),
+            int64=int64_policy(int64),
             name=name,
             is_verified=not no_verify,
             tolerance=tolerance,

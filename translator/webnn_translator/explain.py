@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from webnn_translator._errors import DynamicShape, Refusal, UnsupportedOp
@@ -110,15 +111,17 @@ def explain(
     dims: Mapping[str, int] | None = None,
     max_dims: Mapping[str, int] | None = None,
     min_dims: Mapping[str, int] | None = None,
+    file: Path | None = None,
+    int64: str = "keep",
 ) -> Explanation:
-    """Try to translate a model, and group what stands in the way.
+    """Try to translate a model, and group what stands in the way; see `translate` for the options.
 
     Raises:
         TranslateError: a refusal of the whole model, not of nodes: its opset, its form, a wrong dimension.
     """
     count = len(model.graph.node)
     try:
-        translation = translate(model, dims=dims, max_dims=max_dims, min_dims=min_dims)
+        translation = translate(model, file=file, dims=dims, max_dims=max_dims, min_dims=min_dims, int64=int64)
     except (UnsupportedOp, DynamicShape) as exc:
         return Explanation(None, exc, _grouped(exc.refusals), exc.unexamined, count)
     return Explanation(translation, None, (), (), count)

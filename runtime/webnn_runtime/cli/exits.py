@@ -16,7 +16,7 @@ from webnn_runtime.format.errors import (
     HubError,
     WebnnError,
 )
-from webnn_translator._errors import DimensionError, DynamicShape, InvalidModel, TranslateError
+from webnn_translator._errors import DimensionError, DynamicShape, InputError, InvalidModel, TranslateError
 from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
 from webnn_translator.verify import VerificationFailed
 
@@ -60,6 +60,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (GateFailed, ExitCode.QUALITY_GATE),
     (DynamicShape, ExitCode.DIMENSIONS_MISSING),
     (DimensionError, ExitCode.USAGE),
+    (InputError, ExitCode.USAGE),
     (InvalidModel, ExitCode.MALFORMED),
     (TranslateError, ExitCode.NOT_EXPRESSIBLE),
     (FormatError, ExitCode.MALFORMED),

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from webnn_runtime.cli.options import AsJson, DimSizes, MaxDimSizes, MinDimSizes, Quiet, sizes_of
+from webnn_runtime.cli.options import (
+    AsJson,
+    BoundInputs,
+    DimsFile,
+    DimSizes,
+    Int64Policy,
+    MaxDimSizes,
+    MinDimSizes,
+    Quiet,
+    int64_policy,
+    sizes_of,
+    values_of,
+)
 from webnn_runtime.cli.report import Report, reporting
 
 if TYPE_CHECKING:
@@ -23,6 +35,9 @@ def explain(
     dim: DimSizes = None,
     max_dim: MaxDimSizes = None,
     min_dim: MinDimSizes = None,
+    dims_file: DimsFile = None,
+    bind: BoundInputs = None,
+    int64: Int64Policy = "keep",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,16 +47,21 @@ def explain(
     """
     with reporting("explain", as_json=as_json, quiet=quiet) as report:
         dims, low, high = sizes_of("--dim", dim), sizes_of("--min-dim", min_dim), sizes_of("--max-dim", max_dim)
+        values = values_of("--bind", bind)
         from webnn_translator._errors import DynamicShape, TranslateError
         from webnn_translator.explain import explain as explain_model
         from webnn_translator.given_dims import gather_dims
+        from webnn_translator.given_inputs import bind_inputs
         from webnn_translator.sources import open_source
 
         report.note(f"reading {model}")
         with open_source(model) as source:
             # What files and metadata say of dimensions counts here as it does for a conversion.
-            given = {name: one.size for name, one in gather_dims(source.model, source.file, dims, None).items()}
-            found = explain_model(source.model, dims=given, max_dims=high, min_dims=low)
+            given = {name: one.size for name, one in gather_dims(source.model, source.file, dims, dims_file).items()}
+            bind_inputs(source.model, values)
+            found = explain_model(
+                source.model, dims=given, max_dims=high, min_dims=low, file=source.file, int64=int64_policy(int64)
+            )
             report.data.update(model=source.file_name, **found.record())
         _show(report, found)
         if isinstance(found.error, DynamicShape):

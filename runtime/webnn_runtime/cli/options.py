@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -11,13 +12,18 @@ from webnn_runtime.cli.exits import Misuse
 __all__ = [
     "AsJson",
     "BackendName",
+    "BoundInputs",
     "BundlePath",
     "DimSizes",
+    "DimsFile",
+    "Int64Policy",
     "MaxDimSizes",
     "MinDimSizes",
     "Quiet",
     "Threads",
+    "int64_policy",
     "sizes_of",
+    "values_of",
 ]
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -31,6 +37,28 @@ DimSizes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
 ]
+DimsFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--dims-file",
+        "--override-dims-file",
+        help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
+    ),
+]
+BoundInputs: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--bind",
+        metavar="INPUT=VALUE",
+        help="Make a constant of an input, as in sr=16000 or size=224,224; repeatable.",
+    ),
+]
+Int64Policy: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
+    ),
+]
 MaxDimSizes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
@@ -43,6 +71,17 @@ MinDimSizes: TypeAlias = Annotated[
         help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
     ),
 ]
+
+
+def int64_policy(given: str) -> str:
+    """What `--int64` says.
+
+    Raises:
+        Misuse: another word.
+    """
+    if given not in ("keep", "int32"):
+        raise Misuse(f"--int64 {given}: keep or int32")
+    return given
 
 
 def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
@@ -59,3 +98,24 @@ def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
         if sizes.setdefault(name, int(value)) != int(value):
             raise Misuse(f"{flag} {name} is given twice, as {sizes[name]} and {value}; pass it once")
     return sizes
+
+
+def values_of(flag: str, given: list[str] | None) -> dict[str, tuple[float, ...]]:
+    """What `--bind INPUT=VALUE[,VALUE...]` says; true and false are 1 and 0.
+
+    Raises:
+        Misuse: one that is not of this form, or an input that is given twice.
+    """
+    found: dict[str, tuple[float, ...]] = {}
+    for text in given or []:
+        name, _, listed = text.rpartition("=")
+        try:
+            values = tuple(float({"true": "1", "false": "0"}.get(one.lower(), one)) for one in listed.split(","))
+        except ValueError:
+            name, values = "", ()
+        if not name:
+            raise Misuse(f"{flag} {text}: write it as {flag} INPUT=VALUE, for example {flag} sr=16000")
+        if name in found:
+            raise Misuse(f"{flag} {name} is given twice; pass it once")
+        found[name] = values
+    return found

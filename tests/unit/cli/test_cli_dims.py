@@ -84,3 +84,18 @@ def test_dimensions_without_a_name_are_called_after_their_place(run: Callable[..
     onnx.save(model, path)
     done = run("webnn-convert", path, "--json", "--dim", "x_dim_1=4").json["data"]
     assert done["inputs"] == {"x": "f32[x_dim_0, 4, 2]"}
+
+
+def test_explain_takes_what_convert_takes(run: Callable[..., Any], tmp_path: Path) -> None:
+    model = saved(tmp_path / "m.onnx")
+    file = tmp_path / "dims.json"
+    file.write_text('{"length": 4}')
+    told = run("webnn", "explain", model, "--dims-file", file, "--int64", "int32")
+    assert "free dimensions: batch" in told.out
+    assert "length" not in told.out
+    told = run("webnn", "explain", model, "--bind", "x=1,2,3,4", "--dim", "batch=1")
+    assert told.code == 2
+    assert "has the shape [?, ?, 2], which 4 values do not fill" in told.err
+    for wrong in ("x", "=1", "x=one", "x="):
+        assert "write it as --bind INPUT=VALUE" in run("webnn-convert", model, "--bind", wrong).err
+    assert "given twice" in run("webnn-convert", model, "--bind", "x=1", "--bind", "x=true").err

@@ -14,6 +14,7 @@ from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.bundle import Bundle, load_bundle
 from webnn_runtime.format.errors import EmbedError, ManifestError
 from webnn_runtime.format.graph import Array
+from webnn_translator.given_inputs import read_given
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs
 from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
@@ -46,7 +47,8 @@ def check_bundle(
         BackendError: a backend cannot run the graph, or ONNX Runtime not the source.
     """
     bundle = load_bundle(folder, verify=True)
-    reference = OnnxReference(source)
+    bound = read_given(bundle.manifest.extension.more.get("boundInputs"))
+    reference = OnnxReference(source, bound=bound)
     check = partial(
         check_graph,
         bundle.graph,
@@ -61,7 +63,8 @@ def check_bundle(
         if cuts:
             if note is not None:
                 note("outputs differ; checking from each rounding of data to the next")
-            checked = _between(check, bundle, source, cuts, checked)
+            watching = OnnxReference(source, {cut.source: cut.kind.dtype.numpy for cut in cuts}, bound)
+            checked = _between(check, bundle, watching, cuts, checked)
     stated = bundle.manifest.extension.more.get("typeMappings")
     if isinstance(stated, Mapping):
         mappings = {str(name): str(what) for name, what in stated.items()}
@@ -70,10 +73,9 @@ def check_bundle(
 
 
 def _between(
-    check: Callable[..., Checked], bundle: Bundle, source: Path, cuts: Sequence[Cut], whole: Checked
+    check: Callable[..., Checked], bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut], whole: Checked
 ) -> Checked:
     """The check from one rounding to the next, if it passes; else the one of the whole, which failed."""
-    reference = OnnxReference(source, {cut.source: cut.kind.dtype.numpy for cut in cuts})
     checked = check(by_our_names(bundle, reference, cuts), cuts=cuts)
     between = checked.certificate.between
     if not checked.certificate.passed or between is None:

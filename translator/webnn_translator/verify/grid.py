@@ -73,7 +73,8 @@ class Point:
 def grid(graph: Graph, *, has_masks: bool) -> list[Point]:
     """The points to check, smallest first; each satisfies the conditions that the graph leaves to the run."""
     points = []
-    allowed = [one for one in _bindings(graph) if satisfies(graph, one)] or _searched(graph)
+    drawn = [fitting for one in _bindings(graph) for fitting in (one, _reconciled(graph, one))]
+    allowed = [one for one in drawn if satisfies(graph, one)] or _searched(graph)
     for bindings in _distinct(iter(allowed)):
         points.append(Point(bindings))
         # A row of one token cannot be padded; of a static graph the shapes are not known here.
@@ -96,6 +97,19 @@ def satisfies(graph: Graph, bindings: Mapping[str, int]) -> bool:
 def _holds(check: DimCheck, bindings: Mapping[str, int]) -> bool:
     left, right = evaluate(check.left, bindings), evaluate(check.right, bindings)
     return left == right if check.relation == "==" else left >= right
+
+
+def _reconciled(graph: Graph, bindings: Mapping[str, int]) -> dict[str, int]:
+    """The same where names that have to equal something do: the batch of one input is that of the others."""
+    found = dict(bindings)
+    for check in graph.checks:
+        for name, other in ((str(check.left), check.right), (str(check.right), check.left)):
+            if check.relation == "==" and name in graph.dims and name not in names_of(other):
+                size = evaluate(other, found)
+                if graph.dims[name].min_size <= size <= graph.dims[name].max_size:
+                    found[name] = size
+                    break
+    return found
 
 
 def _searched(graph: Graph) -> list[dict[str, int]]:

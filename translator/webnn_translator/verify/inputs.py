@@ -7,7 +7,7 @@ tokenizer's own names say which indices are tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -120,14 +120,12 @@ def _limits(graph: Graph) -> tuple[dict[str, int], dict[str, frozenset[SymbolicD
     limits: dict[str, int] = {}
     free: dict[str, frozenset[SymbolicDim]] = {}
     for node in graph.nodes:
-        limit = _table_rows(graph, node)
-        if limit is None:
-            continue
-        for name in _sources(graph, producers, node.inputs[1]):
-            if isinstance(limit, int):
-                limits[name] = min(limit, limits.get(name, limit))
-            else:
-                free[name] = free.get(name, frozenset()) | {limit}
+        for limit in _table_rows(graph, node):
+            for name in _sources(graph, producers, node.inputs[1]):
+                if isinstance(limit, int):
+                    limits[name] = min(limit, limits.get(name, limit))
+                else:
+                    free[name] = free.get(name, frozenset()) | {limit}
     return limits, free
 
 
@@ -148,13 +146,16 @@ def _choices(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
     return found
 
 
-def _table_rows(graph: Graph, node: Node) -> Dim | None:
-    """How many entries the indices of a node can reach along one axis."""
-    table = node.inputs[0]
-    axis = node.options.get("axis")
-    if node.op not in _INDEXING or table is None or not isinstance(axis, int):
-        return None
-    return graph.types[table].shape[axis]
+def _table_rows(graph: Graph, node: Node) -> Sequence[Dim]:
+    """How many entries the indices of a node can reach, along every axis that they are for."""
+    table, axis = node.inputs[0] if node.inputs else None, node.options.get("axis")
+    if table is None:
+        return ()
+    shape = graph.types[table].shape
+    if node.op in ("gatherND", "scatterND"):
+        depth = graph.types[str(node.inputs[1])].shape[-1]
+        return shape[:depth] if isinstance(depth, int) else ()
+    return (shape[axis],) if node.op in _INDEXING and isinstance(axis, int) else ()
 
 
 def _sources(graph: Graph, producers: Mapping[str, Node], value: str | None) -> set[str]:

@@ -35,6 +35,7 @@ class OnnxReference:
     Args:
         file: the model.
         watched: values inside of it that are given out as well, by name, with their types.
+        bound: inputs that the translation made constants of -> their values.
 
     Attributes:
         version: of ONNX Runtime.
@@ -42,7 +43,13 @@ class OnnxReference:
         outputs: names in the file's order.
     """
 
-    def __init__(self, file: Path, watched: Mapping[str, np.dtype[np.generic]] | None = None) -> None:
+    def __init__(
+        self,
+        file: Path,
+        watched: Mapping[str, np.dtype[np.generic]] | None = None,
+        bound: Mapping[str, Array] | None = None,
+    ) -> None:
+        self._bound = dict(bound or {})
         try:
             import onnxruntime
         except ImportError as exc:
@@ -94,6 +101,8 @@ class OnnxReference:
         return dict(zip(outputs, results, strict=True))
 
     def _without_effect(self, name: str, bindings: Mapping[str, int]) -> Array:
+        if name in self._bound:
+            return self._bound[name]
         shape = [dim if isinstance(dim, int) else bindings.get(str(dim), 1) for dim in self._shapes[name]]
         return np.zeros(shape)
 
