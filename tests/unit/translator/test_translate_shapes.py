@@ -378,3 +378,18 @@ def test_what_is_missing_to_a_multiple_is_a_remainder(build, agree) -> None:
     constants = {"one": np.asarray(1), "four": np.asarray(4), "axes": ints(0), "c": np.ones(1, F)}
     model = build(nodes, {"x": (F, (2, "h"))}, constants=constants)
     agree(model, {"x": x_of(2, 8)}, {"x": x_of(2, 5)}, {"x": x_of(2, 7)}, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_the_number_of_elements_is_a_product_of_dimensions(build, agree, keepdims) -> None:
+    """torch counts the elements that a standard deviation is of, also those of one axis."""
+    for shape_of in ([], [helper.make_node("Gather", ["all", "last"], ["shape"], axis=0)]):
+        nodes = [
+            helper.make_node("Shape", ["x"], ["all" if shape_of else "shape"]),
+            *shape_of,
+            helper.make_node("ReduceProd", ["shape"], ["count"], keepdims=keepdims),
+            helper.make_node("Cast", ["count"], ["c"], to=1),
+            helper.make_node("Div", ["x", "c"], ["y"]),
+        ]
+        model = build(nodes, {"x": (np.float32, ["n", 4])}, constants={"last": np.array(1)})
+        agree(model, {"x": np.arange(12, dtype=np.float32).reshape(3, 4)})

@@ -156,3 +156,27 @@ def test_automatic_padding_of_a_transposed_convolution(build, agree) -> None:
         agree(build([node], {"x": (np.float32, x.shape)}, constants={"w": w}), {"x": x})
         wide = helper.make_node("ConvTranspose", ["x", "w"], ["y"], auto_pad=mode, strides=[2, 3])
         assert "two ways" in refusal(build([wide], {"x": (np.float32, x.shape)}, constants={"w": w}))
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel"])
+def test_an_image_is_resized_to_the_size_of_another_one(build, agree, coordinates) -> None:
+    """As the way up of a U-Net does it: the ratio is known when it runs, and WebNN takes it from the sizes."""
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["small"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node(
+            "Resize", ["small", "", "", "shape"], ["y"], mode="linear", coordinate_transformation_mode=coordinates
+        ),
+    ]
+    rng = np.random.default_rng(9)
+    model = build(nodes, {"x": (np.float32, [1, 2, "h", "w"])})
+    translation = agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 6), (5, 7), (9, 2))), tolerance=1e-4)
+    # A result of one pixel would be another one, so there is none.
+    least = 2 if coordinates == "pytorch_half_pixel" else 1
+    assert {dim.min_size for dim in translation.graph.dims.values()} == {least}
+    fixed = helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode="linear")
+    model = build([fixed], {"x": (np.float32, [1, 2, "h", "w"])}, constants={"s": np.array([1, 2, 5, 3])})
+    agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 6), (5, 3), (1, 9))), tolerance=1e-4)
+    nearest = build([helper.make_node("Resize", ["x", "", "", "s"], ["y"])], {"x": (np.float32, [1, 2, "h", "w"])},
+                    constants={"s": np.array([1, 2, 5, 3])})  # fmt: skip
+    assert "its value is needed" in str(refusal(nearest))

@@ -61,6 +61,8 @@ def _reduce(ctx: Context, node: OnnxNode, axes: Sequence[int] | None) -> Tensor:
     keep = node.flag("keepdims", 1)
     over = tuple(range(x.rank)) if axes is None else tuple(sorted(ctx.axes(axes, x.rank)))
     items = ctx.items(x)
+    if items is not None and node.op_type in _EXACT and items.ndim == 0:
+        return x
     if items is not None and node.op_type in _EXACT and items.size:
         return ctx.symbols(_reduced(ctx, items, over, keep, _EXACT[node.op_type]), x.elem)
     return ctx.computed(x.elem, _OPS[node.op_type], ctx.full(x), axes=over, keepDimensions=keep)
@@ -78,9 +80,11 @@ _EXACT: Final[dict[str, _Step]] = {
 def _reduced(ctx: Context, items: Items, axes: Sequence[int], keep: bool, step: _Step) -> Items:
     for axis in reversed(axes):
         columns = np.moveaxis(items, axis, 0)
-        result = np.empty(columns.shape[1:], object)
-        for index in np.ndindex(result.shape):
-            result[index] = reduce(lambda a, b: step(ctx, a, b), (column[index] for column in columns))
+        flat = columns.reshape(len(columns), -1)
+        result = np.empty(flat.shape[1], object)
+        for index in range(result.size):
+            result[index] = reduce(lambda a, b: step(ctx, a, b), flat[:, index])
+        result = result.reshape(columns.shape[1:])
         items = np.expand_dims(result, axis) if keep else result
     return items
 

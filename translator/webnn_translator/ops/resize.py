@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
@@ -50,6 +50,10 @@ class _Rule:
     crops: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
+# Stands for a scale that is the ratio of two sizes which the run decides.
+_RATIO: Final = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Axis:
     """One axis that changes: its size, the new size, and the scale, which need not be their ratio."""
@@ -62,7 +66,7 @@ class _Axis:
     def whole_factor(self) -> int:
         """The scale where it multiplies the size exactly, else 0."""
         factor = int(self.scale)
-        return factor if factor == self.scale and self.wanted == self.size * factor else 0
+        return factor if factor and factor == self.scale and self.wanted == self.size * factor else 0
 
 
 @onnx_op("Upsample", since=7)
@@ -156,8 +160,8 @@ def _by_sizes(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim]
         if isinstance(factor, int) and factor and dim * factor == wanted:
             plan[axis] = _Axis(dim, wanted, float(factor))
             continue
-        size, goal = ctx.size(dim, "a resized dimension"), ctx.size(wanted, "a size")
-        plan[axis] = _Axis(size, goal, goal / size)
+        scale = wanted / dim if isinstance(dim, int) and isinstance(wanted, int) else _RATIO
+        plan[axis] = _Axis(dim, wanted, scale)
     return plan
 
 
@@ -201,17 +205,19 @@ def _resized(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Te
 
 def _native(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Tensor | None:
     """WebNN's own resampling: linear between the centres of pixels, along two axes."""
-    is_half_pixel = rule.coordinates == "half_pixel" or (
-        # The same but for a result of size 1.
-        rule.coordinates == "pytorch_half_pixel" and all(_above_one(change.wanted) for change in plan.values())
-    )
+    is_half_pixel = rule.coordinates in ("half_pixel", "pytorch_half_pixel")
     is_plain = rule.mode == "linear" and not (rule.antialias or rule.exclude_outside) and is_half_pixel
     # WebNN takes the ratio of the sizes for the scale.
     exact = all(
-        change.whole_factor or (isinstance(change.size, int) and _is_whole(change.wanted, change.size * change.scale))
+        change.whole_factor
+        or change.scale == _RATIO
+        or (isinstance(change.size, int) and _is_whole(change.wanted, change.size * change.scale))
         for change in plan.values()
     )
     if not is_plain or not exact or x.rank != 4 or len(plan) > 2 or not plan:
+        return None
+    # The two are the same but for a result of size 1.
+    if rule.coordinates == "pytorch_half_pixel" and not all(_above_one(ctx, one.wanted) for one in plan.values()):
         return None
     axes = sorted(plan)
     for axis in (3, 2):
@@ -226,8 +232,9 @@ def _is_whole(wanted: Dim, scaled: float) -> bool:
     return isinstance(wanted, int) and abs(wanted - scaled) <= 1e-6 * wanted
 
 
-def _above_one(dim: Dim) -> bool:
-    return isinstance(dim, int) and dim > 1
+def _above_one(ctx: Context, dim: Dim) -> bool:
+    why = "Resize to a single pixel takes another position in pytorch_half_pixel"
+    return dim > 1 if isinstance(dim, int) else bounds(dim, ctx.ranges)[0] > 1 or ctx.demand(dim, 2, why)
 
 
 def _rounds_down(rule: _Rule) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from webnn_runtime.format.bundle import load_bundle
 from webnn_runtime.format.errors import ManifestError
+from webnn_translator.given_inputs import read_given
 from webnn_translator.quantize.loss import Loss, measure, vectors_of
 from webnn_translator.quantize.samples import compiled, measuring_samples
 from webnn_translator.verify import OnnxReference, VerificationFailed
@@ -32,9 +33,10 @@ def recheck_loss(folder: Path, source: Path) -> tuple[Loss, float]:
         VerificationFailed: it is larger than stated.
     """
     bundle = load_bundle(folder, verify=True)
+    bound = read_given(bundle.manifest.extension.more.get("boundInputs"))
     stated = _stated(bundle.manifest.extension.more.get("certificate"), str(folder))
     samples = measuring_samples(bundle.graph, folder)
-    right = by_our_names(bundle, OnnxReference(source))
+    right = by_our_names(bundle, OnnxReference(source, bound=bound))
     reference = [samples.view(right(feed), run) for run, feed in enumerate(samples.feeds)]
     running = compiled(bundle.graph)
     loss = measure(reference, vectors_of(running, samples), samples, f"{running.describe()['backend']}, exact")
