@@ -84,8 +84,8 @@ def _reduced(ctx: Context, items: Items, axes: Sequence[int], keep: bool, step: 
         result = np.empty(flat.shape[1], object)
         for index in range(result.size):
             result[index] = reduce(lambda a, b: step(ctx, a, b), flat[:, index])
-        result = result.reshape(columns.shape[1:])
-        items = np.expand_dims(result, axis) if keep else result
+        rest: Items = result.reshape(columns.shape[1:])
+        items = np.expand_dims(rest, axis) if keep else rest
     return items
 
 
