@@ -7,7 +7,7 @@ use std::arch::aarch64::{
     vshlq_n_s32, vshrq_n_s32, vst1q_f32, vsubq_f32, vsubq_s32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
 };
 
-use crate::arch::generic::matmul::tile;
+use crate::arch::generic::matmul::{Place, tile};
 use crate::arch::generic::table::{operator, table, tile_of_rows};
 use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector};
 use crate::dispatch::{Isa, Kernels};
@@ -67,7 +67,10 @@ impl Simd for Neon {
     fn prefetch(self, _: &Line) {}
 
     #[inline(always)]
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line], start: Start) {
+    fn prefetch_first(self, _: &f32) {}
+
+    #[inline(always)]
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start) {
         assert_eq!(vectors, 1, "vectors of a tile");
         tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6);
     }

@@ -10,7 +10,7 @@
 //! same order, so the size of a block changes no bit.
 
 use super::functions::exp_of_negative;
-use super::matmul::{balanced, store_part};
+use super::matmul::{Place, balanced, store_part};
 use super::pack::{floats_mut, left_lines, pack_lanes, pack_left};
 use super::{Simd, Start, Vector};
 use crate::packed::{LANES, Line};
@@ -73,7 +73,7 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                         vectors,
                         &left[(from + first) * depth..],
                         right,
-                        &mut scores[first * vectors..],
+                        Place::Lines(&mut scores[first * vectors..]),
                         Start::Zero,
                     );
                 }
@@ -100,7 +100,7 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                     for first in (0..width).step_by(value_height) {
                         let rows = value_height.min(width - first);
                         let packed = &values[first * keys + from * rows..][..count_here * rows];
-                        s.tile(rows, vectors, packed, scores, &mut tile[first * vectors..], sums);
+                        s.tile(rows, vectors, packed, scores, Place::Lines(&mut tile[first * vectors..]), sums);
                     }
                 }
             }

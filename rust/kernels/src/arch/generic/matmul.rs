@@ -20,55 +20,109 @@
 use super::activation::apply;
 use super::pack::{floats_mut, left_lines, pack_left};
 use super::{Simd, Start, Vector};
-use crate::RowsMut;
 use crate::packed::{LANES, Line};
 use crate::task::{Matmul, Scratch, lines};
+use crate::{Activation, RowsMut};
 
-/// Sums `a[k][row] * b[k][col]` over `k` for a tile that stays in registers, and writes it row by row.
+/// Where a tile goes.
+pub(in crate::arch) enum Place<'a, 'b> {
+    /// Row by row, from the first line on.
+    Lines(&'a mut [Line]),
+    /// To the result itself, from a row and a column on: whole vectors of it, after the bias and the residual.
+    ///
+    /// Without the way through lines in memory, six layers of [80, 384] x [384, 1152] run at 0.87 of the peak, not 0.77.
+    /// The residual's lines are asked for before the sums begin: [80, 384] x [384, 384] at 0.86, not 0.84.
+    Result(&'a Matmul<'a>, [usize; 2], &'a mut RowsMut<'b>),
+}
+
+/// Sums `a[k][row] * b[k][col]` over `k` for a tile that stays in registers, and puts it into its place.
 ///
 /// `k` ascends, one fused multiply-add each, whatever the tile's size: an element's bits do not depend on the rows
 /// and columns that happen to be computed with it. `b` may go on behind the tile's panel: that is only prefetched.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // the standard library's iterators become calls, as below
 pub(in crate::arch) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     s: S,
     a: &[f32],
     b: &[Line],
-    to: &mut [Line],
+    to: Place<'_, '_>,
     start: Start,
 ) {
     let (a, _) = a.as_chunks::<ROWS>();
     let (b, _) = b.as_chunks::<VECTORS>();
-    let (to, _) = to.as_chunks_mut::<VECTORS>();
     let mut sums = [[s.splat(0.0); VECTORS]; ROWS];
-    if start == Start::Sums {
+    if start == Start::Sums
+        && let Place::Lines(from) = &to
+    {
+        let (from, _) = from.as_chunks::<VECTORS>();
         for i in 0..ROWS {
             for j in 0..VECTORS {
-                sums[i][j] = s.load(&to[i][j].0);
+                sums[i][j] = s.load(&from[i][j].0);
             }
         }
     }
-    for (k, (column, lines)) in a.iter().zip(b).enumerate() {
-        if S::PREFETCH_AHEAD > 0
-            && let Some(ahead) = b.get(k + S::PREFETCH_AHEAD)
-        {
-            for line in ahead {
-                s.prefetch(line);
+    if let Place::Result(Matmul { residual: Some(residual), .. }, [first_row, first_col], _) = &to {
+        for i in 0..ROWS {
+            let row = &residual.row(first_row + i)[*first_col..];
+            for j in 0..VECTORS {
+                s.prefetch_first(&row[j * LANES]);
+            }
+        }
+    }
+    // By index: the standard library's zip becomes a call, around which no vector stays in a register.
+    for k in 0..a.len().min(b.len()) {
+        if S::PREFETCH_AHEAD > 0 && k + S::PREFETCH_AHEAD < b.len() {
+            for j in 0..VECTORS {
+                s.prefetch(&b[k + S::PREFETCH_AHEAD][j]);
             }
         }
         let mut right = [s.splat(0.0); VECTORS];
         for j in 0..VECTORS {
-            right[j] = s.load(&lines[j].0);
+            right[j] = s.load(&b[k][j].0);
         }
         for i in 0..ROWS {
-            let left = s.splat(column[i]);
+            let left = s.splat(a[k][i]);
             for j in 0..VECTORS {
                 sums[i][j] = left.mul_add(right[j], sums[i][j]);
             }
         }
     }
-    for i in 0..ROWS {
-        for j in 0..VECTORS {
-            sums[i][j].store(&mut to[i][j].0);
+    match to {
+        Place::Lines(to) => {
+            let to = to.as_chunks_mut::<VECTORS>().0.first_chunk_mut::<ROWS>().expect("room for the tile");
+            for i in 0..ROWS {
+                for j in 0..VECTORS {
+                    sums[i][j].store(&mut to[i][j].0);
+                }
+            }
+        }
+        Place::Result(task, [first_row, first_col], out) => {
+            if let Some(bias) = task.bias {
+                let (bias, _) = bias[first_col..].as_chunks::<LANES>();
+                let bias = bias.first_chunk::<VECTORS>().expect("whole vectors of bias");
+                for j in 0..VECTORS {
+                    let bias = s.load(&bias[j]);
+                    for i in 0..ROWS {
+                        sums[i][j] = sums[i][j] + bias;
+                    }
+                }
+            }
+            if let Some(residual) = task.residual {
+                for i in 0..ROWS {
+                    let (row, _) = residual.row(first_row + i)[first_col..].as_chunks::<LANES>();
+                    let row = row.first_chunk::<VECTORS>().expect("whole vectors of the residual");
+                    for j in 0..VECTORS {
+                        sums[i][j] = sums[i][j] + s.load(&row[j]);
+                    }
+                }
+            }
+            for i in 0..ROWS {
+                let (row, _) = out.row(first_row + i)[first_col..].as_chunks_mut::<LANES>();
+                let row = row.first_chunk_mut::<VECTORS>().expect("whole vectors of the result");
+                for j in 0..VECTORS {
+                    sums[i][j].store(&mut row[j]);
+                }
+            }
         }
     }
 }
@@ -91,55 +145,70 @@ pub(in crate::arch) fn matmul<S: Simd>(s: S, task: &Matmul<'_>, scratch: &mut Sc
         pack_left(s, task.a.range(first, height.min(rows - first)), &mut left[first * k..]);
     }
     let sums = lines(&mut scratch.tile, S::TILE_ROWS * S::TILE_VECTORS);
+    let is_plain = task.activation == Activation::Identity && task.factor.is_none();
+    let width = S::TILE_VECTORS * LANES;
     for panel in 0..task.b.count() {
+        let column = panel * width;
         for first in (0..rows).step_by(height) {
             let count = height.min(rows - first);
-            s.tile(
-                count,
-                S::TILE_VECTORS,
-                &left[first * k..(first + count) * k],
-                task.b.onward(panel),
-                sums,
-                Start::Zero,
-            );
-            finish(s, task, [first, count], panel * S::TILE_VECTORS * LANES, sums, &mut out);
+            let (a, b) = (&left[first * k..(first + count) * k], task.b.onward(panel));
+            if is_plain && column + width <= out.cols() {
+                s.tile(count, S::TILE_VECTORS, a, b, Place::Result(task, [first, column], &mut out), Start::Zero);
+            } else {
+                s.tile(count, S::TILE_VECTORS, a, b, Place::Lines(&mut *sums), Start::Zero);
+                finish(s, task, [first, count], column, sums, &mut out);
+            }
         }
     }
 }
 
 /// The epilogue: bias, activation and residual on a tile that has just been written, while it is in the first-level cache.
+///
+/// One loop for each activation: decided at every vector, [80, 384] x [384, 1536] with GELU runs at 0.77 of the peak, not 0.85.
 #[inline(always)]
-fn finish<S: Simd>(
+fn finish<S: Simd>(s: S, task: &Matmul<'_>, place: [usize; 2], first_col: usize, sums: &[Line], out: &mut RowsMut<'_>) {
+    macro_rules! cases {
+        ($($name:ident)*) => {
+            match task.activation {
+                $(Activation::$name => finish_with(s, task, Activation::$name, place, first_col, sums, out),)*
+            }
+        };
+    }
+    cases!(Identity Relu Gelu GeluTanh Sigmoid Silu Tanh);
+}
+
+#[inline(always)]
+fn finish_with<S: Simd>(
     s: S,
     task: &Matmul<'_>,
+    activation: Activation,
     [first_row, rows]: [usize; 2],
     first_col: usize,
     sums: &[Line],
     out: &mut RowsMut<'_>,
 ) {
     let cols = out.cols();
-    for (row, sums) in sums.chunks_exact(S::TILE_VECTORS).take(rows).enumerate() {
-        let row = first_row + row;
-        let dest = &mut out.row(row)[first_col..];
-        for (vector, line) in sums.iter().enumerate() {
-            let start = vector * LANES;
-            if start >= dest.len() {
+    for index in 0..rows {
+        let row = first_row + index;
+        let dest = out.row(row);
+        for vector in 0..S::TILE_VECTORS {
+            let start = first_col + vector * LANES;
+            if start >= cols {
                 break;
             }
-            let end = cols.min(first_col + start + LANES);
-            let part = first_col + start..end;
-            let mut x = s.load(&line.0);
+            let end = cols.min(start + LANES);
+            let mut x = s.load(&sums[index * S::TILE_VECTORS + vector].0);
             if let Some(bias) = task.bias {
-                x = x + load_part(s, &bias[part.clone()]);
+                x = x + load_part(s, &bias[start..end]);
             }
-            x = apply(s, task.activation, x);
+            x = apply(s, activation, x);
             if let Some(factor) = task.factor {
-                x = x * load_part(s, &factor.row(row)[part.clone()]);
+                x = x * load_part(s, &factor.row(row)[start..end]);
             }
             if let Some(residual) = task.residual {
-                x = x + load_part(s, &residual.row(row)[part]);
+                x = x + load_part(s, &residual.row(row)[start..end]);
             }
-            store_part(x, &mut dest[start..end - first_col]);
+            store_part(x, &mut dest[start..end]);
         }
     }
 }

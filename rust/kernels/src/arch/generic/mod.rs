@@ -19,6 +19,7 @@ pub(super) mod table;
 use std::ops::{Add, Div, Mul, Sub};
 
 use crate::packed::{LANES, Line};
+use matmul::Place;
 
 /// The bits of `sqrt(1/2)`: where the fractions of [`Vector::exponent_and_fraction`] begin.
 pub(super) const SQRT_HALF_BITS: i32 = 0x3F35_04F3;
@@ -38,8 +39,10 @@ pub(super) trait Simd: Copy {
     fn load(self, from: &[f32; LANES]) -> Self::V;
     /// Asks for a line to be brought into the second-level cache.
     fn prefetch(self, line: &Line);
+    /// Asks for the line of a number to be brought into the first-level cache.
+    fn prefetch_first(self, number: &f32);
     /// Runs the register tile of `rows` rows and `vectors` vectors: see [`matmul::tile`].
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: &mut [Line], start: Start);
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start);
     /// Swaps the two indices of a square: lane `j` of vector `i` becomes lane `i` of vector `j`.
     fn transpose(self, square: &mut [Self::V; LANES]);
 }
