@@ -52,6 +52,7 @@ def libraries(optional) -> SimpleNamespace:
         transformers=optional("transformers"),
         st=optional("sentence_transformers.models"),
         SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
+        quantize=optional("sentence_transformers").quantize_embeddings,
     )
 
 
@@ -161,3 +162,23 @@ def test_similarity_is_that_of_sentence_transformers(pair) -> None:
     np.testing.assert_allclose(
         ours.compute_similarity(vectors, vectors), theirs.similarity(vectors, vectors).numpy(), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("truncate_dim", [None, 11])
+def test_shortened_vectors_and_bits_are_those_of_sentence_transformers(truncate_dim, pair, libraries) -> None:
+    theirs, ours = pair("normalized")
+    options = {"prompt": "", "truncate_dim": truncate_dim}
+    expected = theirs.encode(TEXTS, normalize_embeddings=True, **options)
+    np.testing.assert_allclose(ours.encode(TEXTS, **options), expected, rtol=1e-5, atol=1e-6)
+    # So far from 0 that rounding decides no sign; it may decide a step of bytes, and no more than one.
+    assert np.abs(expected).min() > 1e-5
+    for precision in ("binary", "ubinary"):
+        bits = theirs.encode(TEXTS, normalize_embeddings=True, precision=precision, **options)
+        got = ours.encode(TEXTS, precision=precision, **options)
+        assert (got.dtype, got.tolist()) == (bits.dtype, bits.tolist())
+    ranges = ours.calibrate(TEXTS * 13, **options).array
+    for precision in ("int8", "uint8"):
+        steps = libraries.quantize(expected, precision, ranges=ranges)
+        got = ours.encode(TEXTS, precision=precision, **options)
+        assert got.dtype == steps.dtype
+        assert np.abs(got.astype(int) - steps).max() <= 1

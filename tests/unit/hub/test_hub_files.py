@@ -25,6 +25,7 @@ OTHER = ["pytorch_model.bin", "model.onnx", "onnx/model.onnx", "modeling.py", "R
         (["model.webnn", "model.weights", "model.safetensors"], ["model.weights", "model.webnn"]),
         (["model.webnn", "draft.webnn", "draft.weights", "model.weights"], ["model.weights", "model.webnn"]),
         (["only.webnn"], ["only.webnn"]),
+        (["model.webnn", "embedding_ranges.json"], ["embedding_ranges.json", "model.webnn"]),
         (["x.webnn", "y.weights", "z.manifest.json"], ["x.webnn", "y.weights", "z.manifest.json"]),
     ],
 )
