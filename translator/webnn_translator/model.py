@@ -127,7 +127,7 @@ def ordered(nodes: Iterable[onnx.NodeProto], available: set[str]) -> list[onnx.N
     followers: dict[int, list[int]] = {}
     for position, node in enumerate(listed):
         needed = {name for name in reads(node) if name not in available}
-        missing = sorted(needed - maker.keys())
+        missing = sorted(name for name in needed if name not in maker)
         if missing:
             raise InvalidModel(
                 f"reads '{missing[0]}', which is no input, no initializer and no node's output",

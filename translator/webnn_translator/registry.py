@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -130,6 +131,7 @@ def operators() -> Mapping[tuple[str, str], tuple[Lowering, ...]]:
     return {key: tuple(_TABLE[key]) for key in sorted(_TABLE)}
 
 
+@cache
 def _load() -> None:
     for family in FAMILIES:
         import_module(f"webnn_translator.ops.{family}")
