@@ -83,7 +83,9 @@ LAYERS: Final = {
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),
-    "webnn_translator.quantize": layer(FORMAT, REFERENCE, BACKENDS, BASE, EMBED, EVALUATION, "webnn_translator.verify"),
+    "webnn_translator.quantize": layer(
+        FORMAT, REFERENCE, BACKENDS, BASE, EMBED, EVALUATION, TRANSLATOR, "webnn_translator.verify"
+    ),
     "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.
     "webnn_translator.bundling": layer(
