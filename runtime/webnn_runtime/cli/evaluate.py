@@ -69,6 +69,7 @@ def evaluate(
     with reporting("eval", as_json=as_json, quiet=quiet) as report, ExitStack() as stack:
         from webnn_runtime.cli.references import opened_reference
         from webnn_runtime.evaluation import Gate, GateFailed, builtin_texts, read_pairs, read_texts
+        from webnn_runtime.hub import resolve
 
         gate = Gate(min_cosine, min_mean_cosine, max_loss)
         _check(gate, reference, pairs, record, model)
@@ -80,7 +81,8 @@ def evaluate(
             "tokenizer_id": tokenizer_id,
             "on_truncation": "ignore" if texts is None else "warn",
         }
-        right = None if reference is None else stack.enter_context(opened_reference(reference, report.note))
+        opened = None if reference is None else opened_reference(reference, report.note, resolve(model).path)
+        right = None if opened is None else stack.enter_context(opened)
         own, kind = _opened(model, backend, options)
         other, other_kind = (None, kind) if right is None else _opened(right, reference_backend or backend, options)
         if kind != other_kind:

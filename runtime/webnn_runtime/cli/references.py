@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,13 @@ __all__ = ["opened_reference"]
 
 
 @contextmanager
-def opened_reference(model: str, note: Callable[[str], None]) -> Iterator[str]:
+def opened_reference(model: str, note: Callable[[str], None], beside: Path | None = None) -> Iterator[str]:
     """A bundle to compare with: `model` itself where it is or holds one, else its conversion in a temporary folder.
 
     Args:
         model: a bundle, an ONNX file, a model's folder, or a Hub id.
         note: told what is going on.
+        beside: folder whose tokenizer and modules a converted model gets where it has none, as a lone ONNX file.
 
     Raises:
         HubError: the model cannot be found or fetched.
@@ -34,7 +36,21 @@ def opened_reference(model: str, note: Callable[[str], None]) -> Iterator[str]:
         target = Path(folder) / "reference"
         note(f"{model} holds no WebNN graph; converting it")
         convert_model(model, target, ConvertOptions(is_verified=False), note=note)
+        if beside is not None and not (target / "tokenizer.json").is_file():
+            _lend_files(beside, target)
         yield str(target)
+
+
+def _lend_files(folder: Path, target: Path) -> None:
+    from webnn_runtime.hub.files import select_companions
+
+    # What makes an embedder lies in the folder or in those of its modules, and never deeper.
+    found = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in found]
+    for name in select_companions(names):
+        if not (target / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, target / name)
 
 
 def _is_bundle(model: str) -> bool:

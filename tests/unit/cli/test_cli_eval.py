@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime.classify import WebNNClassifier
 from webnn_runtime.embed import WebNNEmbedder
@@ -209,3 +210,26 @@ def test_a_model_that_is_no_bundle_yet_is_converted_to_compare_with(run, bundle,
     assert "holds no WebNN graph; converting it" in notes[0]
     with opened_reference(str(bundle), notes.append) as folder:
         assert folder == str(bundle)
+
+
+def test_a_lone_onnx_file_is_read_with_the_tokenizer_of_the_bundle(run, make_encoder, tmp_path, texts) -> None:
+    table = np.random.default_rng(0).standard_normal((20, 6)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])],
+        "lone",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", 6])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "lone.onnx"
+    path.write_bytes(model.SerializeToString())
+    bundle = make_encoder("bundle")
+    assert run("webnn-convert", path, "-o", "lone", "--quiet").code == 0
+    for name in ("model.webnn", "model.weights", "manifest.json"):
+        shutil.copy(tmp_path / "lone" / name, bundle / name)
+    data = run(
+        *("webnn", "eval", bundle, "--reference", path, "--texts", texts, "--rounds", "0", "--json", "--quiet"),
+    ).json["data"]
+    assert data["cosine"]["minimum"] == pytest.approx(1, abs=1e-12)
+    assert data["reference"]["model"] == str(path)
