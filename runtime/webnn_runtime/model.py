@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from webnn_runtime.backends.base import CompileOptions, Executable
+from webnn_runtime.backends.base import CompileOptions, Executable, TextRunner
 from webnn_runtime.format.bundle import Bundle, load_bundle
 from webnn_runtime.format.errors import OperandError
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -63,6 +63,14 @@ class Model:
             given[known] = array
         results = self._executable.run(given)
         return {name: results[name] for name in self.graph.outputs}
+
+    def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
+        """What runs texts of different lengths without padding, or None where they have to be padded.
+
+        Args:
+            outputs: the outputs to compute; None for all.
+        """
+        return self._executable.texts(outputs)
 
     def describe(self) -> dict[str, object]:
         """What runs where, as the backend says it."""

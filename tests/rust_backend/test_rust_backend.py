@@ -49,6 +49,7 @@ def test_it_says_what_runs_where(rust, optional, without):
         "on_reference": {"reverse": 1},
         "all_native": False,
         "segments": 2,
+        "unpadded": "the inputs are not all [batch, length] with both free",
         "webnn_kernels": kernels.__version__,
         "build_profile": kernels.build_profile,
     }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.native
 # Types of the first operand that the operator table has and the engine has no kernel for.
 GAPS: dict[str, frozenset[DataType]] = {}
 # Kinds that are no operators: what patterns become.
-PATTERNS = {"attention", "columns", "layerNorm", "linearLayer", "rmsNorm", "rotary", "silu", "truth"}
+PATTERNS = {"attention", "columns", "eachText", "layerNorm", "linearLayer", "rmsNorm", "rotary", "silu", "truth"}
 
 
 def _cases():

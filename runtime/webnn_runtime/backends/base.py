@@ -7,7 +7,7 @@ entry-point group `webnn_runtime.backends` (a callable without arguments that re
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
-__all__ = ["Backend", "CompileOptions", "Executable", "Unsupported", "refuse_unsupported"]
+__all__ = ["Backend", "CompileOptions", "Executable", "TextRunner", "Unsupported", "refuse_unsupported"]
 
 # Batches and lengths of a text encoder come again and again; a server sees a few hundred pairs of them.
 _MAX_SOLVED: Final = 1024
@@ -41,6 +41,33 @@ class CompileOptions:
     device: str = "cpu"
     strict: bool = False
     session_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TextRunner(ABC):
+    """A compiled graph of texts, run over texts of different lengths without padding.
+
+    Attributes:
+        inputs: inputs that hold a number for each token, and their types; the attention mask is not among them.
+    """
+
+    inputs: Mapping[str, DataType]
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Array], lengths: Sequence[int]) -> dict[str, Array]:
+        """Compute texts, each as if it were alone.
+
+        Args:
+            inputs: [tokens] each, the texts' tokens one after another.
+            lengths: tokens of each text.
+
+        Returns:
+            for an output [batch, length, ...] of the graph [tokens, ...], for an output [batch, ...] [texts, ...].
+
+        Raises:
+            OperandError: an input is missing, unknown, or of another type or size.
+            ShapeError: a text is shorter or longer than the graph takes.
+            ExecutionError: the library behind the backend failed.
+        """
 
 
 class Executable(ABC):
@@ -86,6 +113,15 @@ class Executable(ABC):
     @abstractmethod
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         """Run on checked inputs; `bindings` has every named dimension."""
+
+    def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
+        """What runs texts of different lengths without padding, where the backend can prove that no text then changes.
+
+        Args:
+            outputs: the outputs to compute; None for all.
+        """
+        del outputs
+        return None
 
     @abstractmethod
     def describe(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import Graph, TensorType
 
-__all__ = ["Batch", "EncoderModel", "Feed", "Output", "choose_output"]
+__all__ = ["Batch", "EncoderModel", "Feed", "Output", "TextRunner", "choose_output"]
 
 _IDS: Final = "input_ids"
 _MASK: Final = "attention_mask"
@@ -52,8 +52,22 @@ class EncoderModel(Protocol):
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         """Compute every output."""
 
+    def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
+        """What runs texts of different lengths without padding, where that is proven to change nothing."""
+
     def describe(self) -> Mapping[str, object]:
         """What runs it, and where."""
+
+
+class TextRunner(Protocol):
+    """The part of `webnn_runtime.backends.base.TextRunner` that embedding needs."""
+
+    @property
+    def inputs(self) -> Mapping[str, DataType]:
+        """Inputs that hold a number for each token, and their types."""
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]], lengths: Sequence[int]) -> Mapping[str, npt.NDArray[Any]]:
+        """Compute texts that lie one after another, each as if it were alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,24 @@ class Feed:
         arrays = {_IDS: ids, _MASK: mask, _TYPES: types, _POSITIONS: positions}
         feeds = {name: arrays[name].astype(kind.dtype.numpy) for name, kind in self.types.items()}
         return Batch(feeds, spans[: len(texts)], length)
+
+    def build_texts(
+        self, texts: Sequence[Tokens], padding: Padding, types: Mapping[str, DataType]
+    ) -> tuple[dict[str, npt.NDArray[Any]], list[int]]:
+        """Arrays [tokens] for `texts`, one after another, and how many tokens each has there.
+
+        A text without tokens has one of padding, as in `build`.
+        """
+        blank = 0 if padding.id is None else padding.id
+        offset = blank + 1 if self.position_offset is None else self.position_offset
+        lengths = [max(len(text), 1) for text in texts]
+        arrays: dict[str, list[npt.ArrayLike]] = {
+            _IDS: [text.ids if len(text) else [blank] for text in texts],
+            _TYPES: [text.types if len(text) else [padding.type] for text in texts],
+            _MASK: [np.ones(length) for length in lengths],
+            _POSITIONS: [np.arange(offset, offset + length) for length in lengths],
+        }
+        return {name: np.concatenate(arrays[name]).astype(kind.numpy) for name, kind in types.items()}, lengths
 
     def _require_padding(self, padding: Padding) -> None:
         if not self.can_pad:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from webnn_runtime.embed.batches import plan
-from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, choose_output
+from webnn_runtime.embed.batches import plan, plan_unpadded
+from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
 from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.settings import LengthLimit, Prompts, TransformerSettings, read_prompts, read_transformer
@@ -35,6 +35,7 @@ class Pipeline:
         settings: lengths and the like.
         prompts: texts to put before texts.
         dimension: size of a vector.
+        runner: runs texts without padding; None where they have to be padded.
     """
 
     model: EncoderModel
@@ -45,6 +46,7 @@ class Pipeline:
     settings: TransformerSettings
     prompts: Prompts
     dimension: int
+    runner: TextRunner | None = None
 
     @classmethod
     def open(
@@ -83,7 +85,9 @@ class Pipeline:
         if output.is_pooled and pooling is not None:
             raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
         dimension = output.features if modules is None else modules.dimension(output.features)
-        return cls(model, tokenizer, feed, output, modules, settings, read_prompts([folder]), dimension)
+        # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
+        runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
+        return cls(model, tokenizer, feed, output, modules, settings, read_prompts([folder]), dimension, runner)
 
     @property
     def bound(self) -> LengthLimit:
@@ -112,7 +116,7 @@ class Pipeline:
 
         Args:
             texts: tokens, each within the graph's limits.
-            batch_size: most texts in one run.
+            batch_size: most texts in one run, where they have to be padded.
             prompt_length: leading tokens that belong to the prompt.
             on_progress: called with the number of texts done since the last call.
 
@@ -122,21 +126,21 @@ class Pipeline:
         result = np.empty((len(texts), self.dimension), dtype=np.float32)
         rows = min(batch_size, self.feed.batch[1])
         lengths = [max(len(text), self.feed.length[0]) for text in texts]
-        for indices in plan(lengths, rows=rows, is_uniform=not self.feed.can_pad):
+        if self.runner is None:
+            batches = plan(lengths, rows=rows, is_uniform=not self.feed.can_pad)
+        else:
+            batches = plan_unpadded(lengths)
+        for indices in batches:
             result[indices] = self._run(indices, [texts[index] for index in indices], prompt_length)
             if on_progress is not None:
                 on_progress(len(indices))
         return result
 
     def _run(self, indices: Sequence[int], texts: Sequence[Tokens], prompt_length: int) -> Floats:
-        batch = self.feed.build(texts, self.tokenizer.padding)
-        found = self.model.run(batch.feeds)[self.output.name]
-        self._check_shape(found, batch)
-        vectors: Floats = found[: len(texts)].astype(np.float32, copy=False)
-        if self.modules is not None:
-            vectors = self.modules.pooling(vectors, batch.spans, prompt_length)
-            for stage in self.modules.stages:
-                vectors = stage(vectors)
+        run = self._padded if self.runner is None else self._unpadded
+        vectors = run(texts, prompt_length)
+        for stage in () if self.modules is None else self.modules.stages:
+            vectors = stage(vectors)
         broken = [index for index, vector in zip(indices, vectors, strict=True) if not np.isfinite(vector).all()]
         if broken:
             raise EmbedError(
@@ -144,6 +148,23 @@ class Pipeline:
                 "float16 graphs overflow on some texts, a float32 one does not"
             )
         return vectors
+
+    def _padded(self, texts: Sequence[Tokens], prompt_length: int) -> Floats:
+        batch = self.feed.build(texts, self.tokenizer.padding)
+        found = self.model.run(batch.feeds)[self.output.name]
+        self._check_shape(found, batch)
+        vectors: Floats = found[: len(texts)].astype(np.float32, copy=False)
+        return vectors if self.modules is None else self.modules.pooling(vectors, batch.spans, prompt_length)
+
+    def _unpadded(self, texts: Sequence[Tokens], prompt_length: int) -> Floats:
+        assert self.runner is not None
+        feeds, lengths = self.feed.build_texts(texts, self.tokenizer.padding, self.runner.inputs)
+        found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
+        if self.modules is None:
+            return found
+        ends = np.cumsum(lengths).tolist()
+        own = [found[end - length :][: len(text)] for text, length, end in zip(texts, lengths, ends, strict=True)]
+        return self.modules.pooling.of_texts(own, self.output.features, prompt_length)
 
     def _check_shape(self, found: npt.NDArray[np.generic], batch: Batch) -> None:
         rows = next(iter(batch.feeds.values())).shape[0]

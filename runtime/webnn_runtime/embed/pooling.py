@@ -99,10 +99,19 @@ class Pooling:
         Raises:
             EmbedError: a text has no tokens and a mode needs at least one.
         """
+        texts = [vectors[start:stop] for (start, stop), vectors in zip(spans, tokens, strict=True)]
+        return self.of_texts(texts, tokens.shape[2], prompt_length)
+
+    def of_texts(self, texts: Sequence[Floats], features: int, prompt_length: int = 0) -> Floats:
+        """Pool each text's own tokens, [tokens, features].
+
+        Raises:
+            EmbedError: a text has no tokens and a mode needs at least one.
+        """
         skipped = 0 if self.include_prompt else prompt_length
-        rows = np.empty((len(spans), len(self.modes) * tokens.shape[2]), dtype=np.float32)
-        for row, (start, stop), vectors in zip(rows, spans, tokens, strict=True):
-            own = vectors[min(start + skipped, stop) : stop]
+        rows = np.empty((len(texts), len(self.modes) * features), dtype=np.float32)
+        for row, vectors in zip(rows, texts, strict=True):
+            own = vectors[skipped:]
             if not len(own) and not _DEFINED_ON_NOTHING.issuperset(self.modes):
                 raise EmbedError(
                     f"pooling '{'+'.join(self.modes)}' needs at least one token, and a text has none"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use engine::ops::{self, Attribute, Attributes};
-use engine::plan::{Batch, BuildError, DataType, DimId, Plan, PlanBuilder, RunError, Token, ValueId};
+use engine::plan::{Batch, BuildError, DataType, DimId, Plan, PlanBuilder, RunError, TextInput, Texts, Token, ValueId};
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -69,26 +69,50 @@ impl PyPlanBuilder {
         attributes: &Bound<'_, PyDict>,
         results: Vec<(String, Vec<usize>)>,
     ) -> PyResult<Vec<usize>> {
-        let operands: Vec<Option<ValueId>> = operands
-            .into_iter()
-            .map(|value| value.map(|value| self.value(value)).transpose())
-            .collect::<PyResult<_>>()?;
+        let operands = self.optional_values(operands)?;
         let mut named_attributes = Attributes::default();
         for (name, value) in attributes {
             let (tag, value): (String, Bound<'_, PyAny>) = value.extract()?;
             named_attributes.insert(&name.extract::<String>()?, self.attribute(&tag, &value)?);
         }
-        let results: Vec<(DataType, Vec<DimId>)> =
-            results.iter().map(|(dtype, shape)| Ok((named(dtype)?, self.shape(shape)?))).collect::<PyResult<_>>()?;
+        let results = self.kinds(&results)?;
         let kinds: Vec<(DataType, &[DimId])> = results.iter().map(|(dtype, shape)| (*dtype, &shape[..])).collect();
         let made = self.builder()?.step(kind, &operands, &named_attributes, &kinds).map_err(refused)?;
         Ok(made.into_iter().map(|value| self.keep(value)).collect())
     }
 
+    /// A step of another plan on other values, sharing the constants that it has taken over.
+    fn again(
+        &mut self,
+        plan: &PyPlan,
+        step: usize,
+        operands: Vec<Option<usize>>,
+        results: Vec<(String, Vec<usize>)>,
+    ) -> PyResult<Vec<usize>> {
+        let (operands, results) = (self.optional_values(operands)?, self.kinds(&results)?);
+        let kinds: Vec<(DataType, &[DimId])> = results.iter().map(|(dtype, shape)| (*dtype, &shape[..])).collect();
+        let made = self.builder()?.again(&plan.plan, step, &operands, &kinds).map_err(refused)?;
+        Ok(made.into_iter().map(|value| self.keep(value)).collect())
+    }
+
+    /// Makes this a plan for `run_texts`: three names, what each input holds (`tokens`, `starts` or `places`), and
+    /// whether each result has parts for all tokens.
+    fn texts(&mut self, names: [String; 3], inputs: Vec<String>, per_token: Vec<bool>) -> PyResult<()> {
+        let [tokens, texts, longest] = names.map(|name| self.name(&name));
+        let input = |word: &String| match word.as_str() {
+            "tokens" => Ok(TextInput::Tokens),
+            "starts" => Ok(TextInput::Starts),
+            "places" => Ok(TextInput::Places),
+            other => Err(PyValueError::new_err(format!("an input of '{other}'; must be tokens, starts or places"))),
+        };
+        let inputs = inputs.iter().map(input).collect::<PyResult<_>>()?;
+        let texts = Texts { tokens: tokens?, texts: texts?, longest: longest?, inputs, per_token };
+        self.builder()?.texts(texts).map_err(refused)
+    }
+
     /// Lets runs be cut along a name: which inputs have items, and the dimension that is the rows of one item.
     fn batch(&mut self, name: &str, inputs: Vec<bool>, rows: usize) -> PyResult<()> {
-        let found = self.names.iter().position(|known| known == name);
-        let name = found.ok_or_else(|| PyValueError::new_err(format!("dimension '{name}' is not a name")))?;
+        let name = self.name(name)?;
         let rows = self.shape(&[rows])?[0];
         self.builder()?.batch(Batch { name, inputs, rows }).map_err(refused)
     }
@@ -118,6 +142,19 @@ impl PyPlanBuilder {
         self.values.get(index).copied().ok_or_else(missing)
     }
 
+    fn name(&self, name: &str) -> PyResult<usize> {
+        let found = self.names.iter().position(|known| known == name);
+        found.ok_or_else(|| PyValueError::new_err(format!("dimension '{name}' is not a name")))
+    }
+
+    fn optional_values(&self, values: Vec<Option<usize>>) -> PyResult<Vec<Option<ValueId>>> {
+        values.into_iter().map(|value| value.map(|value| self.value(value)).transpose()).collect()
+    }
+
+    fn kinds(&self, kinds: &[(String, Vec<usize>)]) -> PyResult<Vec<(DataType, Vec<DimId>)>> {
+        kinds.iter().map(|(dtype, shape)| Ok((named(dtype)?, self.shape(shape)?))).collect()
+    }
+
     fn shape(&self, dims: &[usize]) -> PyResult<Vec<DimId>> {
         let missing = |index| PyValueError::new_err(format!("dimension {index}; there are {}", self.dims.len()));
         dims.iter().map(|index| self.dims.get(*index).copied().ok_or_else(|| missing(index))).collect()
@@ -134,10 +171,7 @@ impl PyPlanBuilder {
             "//" => Token::Divide,
             "<" => Token::Min,
             ">" => Token::Max,
-            name => {
-                let found = self.names.iter().position(|known| known == name);
-                Token::Name(found.ok_or_else(|| PyValueError::new_err(format!("dimension '{name}' is not a name")))?)
-            }
+            name => Token::Name(self.name(name)?),
         })
     }
 
@@ -170,6 +204,11 @@ impl PyPlan {
         self.plan.labels()
     }
 
+    /// The constant operands whose numbers a step has taken over, by their position.
+    fn taken(&self, step: usize) -> Vec<usize> {
+        self.plan.taken(step).to_vec()
+    }
+
     /// Bytes for values that a run with these values of the names takes, apart from inputs, results and constants.
     fn arena_bytes(&self, names: Vec<i64>) -> PyResult<usize> {
         self.plan.arena_bytes(&names).map_err(failed)
@@ -185,18 +224,39 @@ impl PyPlan {
         inputs: Vec<PyReadonlyArray1<'_, u8>>,
         mut outputs: Vec<PyReadwriteArray1<'_, u8>>,
     ) -> PyResult<()> {
-        let mut copies: Vec<(Vec<u128>, usize)> = Vec::with_capacity(inputs.len());
-        for input in &inputs {
-            let bytes = input.as_slice().map_err(|error| PyValueError::new_err(format!("inputs: {error}")))?;
-            copies.push((aligned(bytes), bytes.len()));
-        }
-        drop(inputs);
+        let (copies, mut outputs) = (copies(inputs)?, slices(&mut outputs)?);
         let inputs: Vec<&[u8]> = copies.iter().map(|(words, size)| &engine::plan::bytes_of(words)[..*size]).collect();
-        let mut outputs: Vec<&mut [u8]> = (outputs.iter_mut())
-            .map(|output| output.as_slice_mut().map_err(|error| PyValueError::new_err(format!("outputs: {error}"))))
-            .collect::<PyResult<_>>()?;
         py.detach(|| self.plan.run(&names, &inputs, &mut outputs)).map_err(failed)
     }
+
+    /// The same for texts of these lengths, whose tokens lie one after another in the inputs.
+    fn run_texts(
+        &self,
+        py: Python<'_>,
+        names: Vec<i64>,
+        lengths: Vec<usize>,
+        inputs: Vec<PyReadonlyArray1<'_, u8>>,
+        mut outputs: Vec<PyReadwriteArray1<'_, u8>>,
+    ) -> PyResult<()> {
+        let (copies, mut outputs) = (copies(inputs)?, slices(&mut outputs)?);
+        let inputs: Vec<&[u8]> = copies.iter().map(|(words, size)| &engine::plan::bytes_of(words)[..*size]).collect();
+        py.detach(|| self.plan.run_texts(&names, &lengths, &inputs, &mut outputs)).map_err(failed)
+    }
+}
+
+/// Copies of inputs, and the bytes in each.
+fn copies(inputs: Vec<PyReadonlyArray1<'_, u8>>) -> PyResult<Vec<(Vec<u128>, usize)>> {
+    let copy = |input: &PyReadonlyArray1<'_, u8>| {
+        let bytes = input.as_slice().map_err(|error| PyValueError::new_err(format!("inputs: {error}")))?;
+        Ok((aligned(bytes), bytes.len()))
+    };
+    inputs.iter().map(copy).collect()
+}
+
+/// The bytes of results.
+fn slices<'a>(outputs: &'a mut [PyReadwriteArray1<'_, u8>]) -> PyResult<Vec<&'a mut [u8]>> {
+    let refuse = |error| PyValueError::new_err(format!("outputs: {error}"));
+    outputs.iter_mut().map(|output| output.as_slice_mut().map_err(refuse)).collect()
 }
 
 /// A copy on words that every element type is aligned on.

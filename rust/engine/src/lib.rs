@@ -16,6 +16,7 @@ pub mod plan;
 mod pool;
 mod rows;
 mod scratch;
+mod texts;
 
 pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};

@@ -92,6 +92,9 @@ class TorchEncoder:
             found = self.model(**{name: self.torch.from_numpy(array) for name, array in inputs.items()})
         return {name: found[name].numpy() for name in self.outputs}
 
+    def texts(self, outputs=None):
+        del outputs
+
     def describe(self):
         return {"backend": "torch"}
 

@@ -6,7 +6,7 @@ Sentence vectors where the files beside a graph say how to make them, else every
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -257,6 +257,9 @@ class _Encoder:
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         del inputs
         raise NotImplementedError
+
+    def texts(self, outputs: Iterable[str] | None = None) -> None:
+        del outputs
 
     def describe(self) -> Mapping[str, object]:
         return {}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported
+from webnn_runtime.backends.base import Backend, CompileOptions, Executable, TextRunner, Unsupported
+from webnn_runtime.backends.rust._lowering import lower
+from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
+from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.fold import fold_constants
@@ -32,9 +36,18 @@ class RustExecutable(Executable):
         super().__init__(graph)
         folded = fold_constants(graph)
         self._engine = engine
-        found, plain, constants = segments(folded, engine)
-        # Weights live in the plans, packed; of the arrays they came from, only what the reference reads is kept.
+        self._folded = folded
+        self._lowered = lower(folded)
+        found, plain = segments(folded, self._lowered, engine)
+        # Weights live in the plans, packed; of the arrays they came from, only what is read elsewhere is kept.
+        constants = self._lowered.constants
         self._constants = {name: constants[name] for name in plain}
+        for segment in found:
+            if isinstance(segment, NativeSegment):
+                for name in segment.taken.difference(plain):
+                    constants.pop(name, None)
+        self._texts: dict[tuple[str, ...], TextPlan | NotPacked] = {}
+        self._lock = threading.Lock()
         self._results = folded.outputs
         self._segments = _with_last_uses(found, set(folded.outputs.values()))
 
@@ -54,11 +67,27 @@ class RustExecutable(Executable):
                 values.pop(name, None)
         return _owned({output: values[value] for output, value in self._results.items()}, shared)
 
+    def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
+        found = self._text_plan(tuple(self._results if outputs is None else outputs))
+        return found if isinstance(found, TextPlan) else None
+
+    def _text_plan(self, outputs: tuple[str, ...]) -> TextPlan | NotPacked:
+        with self._lock:
+            if outputs not in self._texts:
+                plans = (segment for segment, _ in self._segments if isinstance(segment, NativeSegment))
+                shared = {value: (plan.plan, step) for plan in plans for value, step in plan.steps.items()}
+                try:
+                    self._texts[outputs] = text_plan(self._folded, self._lowered, self._engine, outputs, shared)
+                except NotPacked as exc:
+                    self._texts[outputs] = exc
+            return self._texts[outputs]
+
     def describe(self) -> dict[str, object]:
         import webnn_kernels
 
         native = [segment for segment, _ in self._segments if isinstance(segment, NativeSegment)]
         reference = self.on_reference()
+        texts = self._text_plan(tuple(self._results))
         return {
             "backend": _NAME,
             "device": "cpu",
@@ -69,6 +98,7 @@ class RustExecutable(Executable):
             "on_reference": dict(sorted(reference.items())),
             "all_native": not reference,
             "segments": len(self._segments),
+            "unpadded": True if isinstance(texts, TextPlan) else str(texts),
             "webnn_kernels": webnn_kernels.__version__,
             "build_profile": webnn_kernels.build_profile,
         }

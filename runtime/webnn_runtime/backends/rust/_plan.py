@@ -9,22 +9,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
 from webnn_runtime.backends.rust._calls import Call
-from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.binding import concrete_shape
-from webnn_runtime.format.dims import Dim, product, rebuild
+from webnn_runtime.format.dims import Dim, product
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_runtime.passes.batch import find_items
 from webnn_runtime.reference import evaluate
 
 if TYPE_CHECKING:
-    from webnn_kernels import Engine, Plan, PlanBuilder
+    from webnn_kernels import Engine, Plan
 
 __all__ = ["NativeSegment", "ReferenceSegment", "Segment", "rows_of_an_item", "segments"]
 
-# The signs of the engine's expressions; no dimension has such a name.
-_SIGNS: Final = {"+": "+", "*": "*", "//": "//", "min": "<", "max": ">"}
 # Shapes of results are kept for as many sets of dimensions.
 _MAX_SHAPES: Final = 1024
 
@@ -65,6 +63,9 @@ class NativeSegment(Segment):
     """A plan of the engine.
 
     Attributes:
+        plan: the plan.
+        steps: number of the step that makes a value.
+        taken: constants that the plan has taken over, packed.
         patterns: what was fused, and how often.
         operators: operators by themselves, and how often.
     """
@@ -73,18 +74,24 @@ class NativeSegment(Segment):
         self,
         plan: Plan,
         names: tuple[str, ...],
-        reads: tuple[str, ...],
+        own: Assembly,
         makes: Mapping[str, TensorType],
-        calls: list[Call],
     ) -> None:
-        self._plan = plan
+        self.plan = plan
+        self.steps = own.steps
         self._names = names
         self._kinds = tuple(makes.values())
         self._shapes: dict[tuple[int, ...], list[tuple[tuple[int, ...], np.dtype[np.generic]]]] = {}
-        self.reads = reads
+        self.reads = tuple(own.reads)
         self.makes = tuple(makes)
-        self.patterns = Counter(call.pattern for call in calls if call.pattern is not None)
-        self.operators = Counter(call.kind for call in calls if call.pattern is None and call.kind != "view")
+        self.patterns = Counter(call.pattern for call in own.calls if call.pattern is not None)
+        self.operators = Counter(call.kind for call in own.calls if call.pattern is None and call.kind != "view")
+        self.taken = {
+            str(call.operands[position])
+            for call in own.calls
+            if call.kind != "view"
+            for position in plan.taken(own.steps[call.results[0]])
+        }
 
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
         values = tuple(bindings[name] for name in self._names)
@@ -95,13 +102,12 @@ class NativeSegment(Segment):
                 self._shapes.clear()
             self._shapes[values] = shapes
         results = tuple(np.empty(shape, dtype) for shape, dtype in shapes)
-        self._plan.run(values, [_bytes(array) for array in operands], [_bytes(array) for array in results])
+        self.plan.run(values, [bytes_of(array) for array in operands], [bytes_of(array) for array in results])
         return results
 
 
-def segments(graph: Graph, engine: Engine) -> tuple[list[Segment], set[str], Mapping[str, Array]]:
-    """The segments of a graph in order, the constants that reference steps or results read, and all constants."""
-    lowering = lower(graph)
+def segments(graph: Graph, lowering: Values, engine: Engine) -> tuple[list[Segment], set[str]]:
+    """The segments of a lowered graph in order, and the constants that reference steps or results read."""
     last_reads = {value: index for index, call in enumerate(lowering.calls) for value in call.reads}
     last_reads.update(dict.fromkeys(graph.outputs.values(), len(lowering.calls)))
     cutter = _Cutter(graph, engine, lowering, last_reads)
@@ -110,7 +116,7 @@ def segments(graph: Graph, engine: Engine) -> tuple[list[Segment], set[str], Map
     cutter.finish(len(lowering.calls))
     plain = {value for step in cutter.found if isinstance(step, ReferenceSegment) for value in step.reads}
     plain |= set(graph.outputs.values())
-    return cutter.found, plain & lowering.constants.keys(), lowering.constants
+    return cutter.found, plain & lowering.constants.keys()
 
 
 class _Cutter:
@@ -126,19 +132,12 @@ class _Cutter:
         self._start()
 
     def _start(self) -> None:
-        from webnn_kernels import PlanBuilder
-
-        self._builder: PlanBuilder = PlanBuilder(self._engine, self._names)
-        self._dims: dict[Dim, int] = {}
-        self._values: dict[str, int] = {}
-        self._reads: list[str] = []
-        self._made: list[str] = []
-        self._calls: list[Call] = []
+        self._own = Assembly(self._engine, self._names, self._lowering.types, self._lowering.constants)
 
     def add(self, index: int, call: Call) -> None:
         """Put a call into the plan, or finish the plan and have the reference run the call."""
         try:
-            self._build(call)
+            self._own.add(call)
         except NotImplementedError:
             if call.node is None:
                 raise
@@ -148,62 +147,25 @@ class _Cutter:
 
     def finish(self, index: int) -> None:
         """Close the plan of what was collected before the call of this number."""
-        makes = [value for value in self._made if self._last_reads.get(value, -1) >= index]
+        own = self._own
+        makes = [value for value in own.made if self._last_reads.get(value, -1) >= index]
         if makes:
             self._allow_chunks(makes)
-            plan = self._builder.build([self._values[value] for value in makes])
             kinds = {value: self._lowering.types[value] for value in makes}
-            self.found.append(NativeSegment(plan, self._names, tuple(self._reads), kinds, self._calls))
+            self.found.append(NativeSegment(own.build(makes), self._names, own, kinds))
         self._start()
 
     def _allow_chunks(self, makes: list[str]) -> None:
         """Let the plan be cut along the batch, if every result has items and every input has items or is free."""
-        items = self._items
+        items, own = self._items, self._own
         if items is None or not items.values.issuperset(makes):
             return
-        if not (items.values | items.free).issuperset(self._reads):
+        if not (items.values | items.free).issuperset(own.reads):
             return
-        kinds = [self._lowering.types[value] for value in self._reads if value in items.values]
+        kinds = [self._lowering.types[value] for value in own.reads if value in items.values]
         if kinds:
             rows = product(max((rows_of_an_item(kind) for kind in kinds), key=len))
-            self._builder.batch(items.name, [value in items.values for value in self._reads], self._dim(rows))
-
-    def _build(self, call: Call) -> None:
-        types = self._lowering.types
-        operands = [None if value is None else self._value(value) for value in call.operands]
-        if call.kind == "view":
-            made = [self._builder.alias(self._value(call.reads[0]), self._shape(types[call.results[0]]))]
-        else:
-            attributes = {
-                name: (tag, [self._dim(dim) for dim in value] if tag == "dims" else value)  # type: ignore[attr-defined]
-                for name, (tag, value) in call.attributes.items()
-            }
-            results = [(types[value].dtype.value, self._shape(types[value])) for value in call.results]
-            made = self._builder.step(call.kind, operands, attributes, results)
-        self._values.update(zip(call.results, made, strict=True))
-        self._made.extend(call.results)
-        self._calls.append(call)
-
-    def _value(self, name: str) -> int:
-        if name not in self._values:
-            kind = self._lowering.types[name]
-            array = self._lowering.constants.get(name)
-            if array is None:
-                self._values[name] = self._builder.input(kind.dtype.value, self._shape(kind))
-                self._reads.append(name)
-            else:
-                data = _bytes(array).view()
-                data.flags.writeable = False
-                self._values[name] = self._builder.constant(kind.dtype.value, self._shape(kind), data)
-        return self._values[name]
-
-    def _shape(self, kind: TensorType) -> list[int]:
-        return [self._dim(dim) for dim in kind.shape]
-
-    def _dim(self, dim: Dim) -> int:
-        if dim not in self._dims:
-            self._dims[dim] = self._builder.dimension(_tokens(dim))
-        return self._dims[dim]
+            own.builder.batch(items.name, [value in items.values for value in own.reads], own.dim(rows))
 
 
 def rows_of_an_item(kind: TensorType) -> tuple[Dim, ...]:
@@ -213,23 +175,3 @@ def rows_of_an_item(kind: TensorType) -> tuple[Dim, ...]:
     image as many as its channels have lines.
     """
     return kind.shape[1:-1] if kind.dtype.is_float else kind.shape[1:]
-
-
-def _tokens(dim: Dim) -> list[int | str]:
-    """An expression in postfix order."""
-
-    def integer(value: int) -> list[int | str]:
-        return [value]
-
-    def name(name: str) -> list[int | str]:
-        return [name]
-
-    def combine(sign: str, left: list[int | str], right: list[int | str]) -> list[int | str]:
-        return [*left, *right, _SIGNS[sign]]
-
-    return rebuild(dim, integer=integer, name=name, combine=combine)
-
-
-def _bytes(array: Array) -> Array:
-    """The bytes of an array in C order; a copy where they are not adjacent."""
-    return np.require(array, requirements=("C", "A")).reshape(-1).view(np.uint8)

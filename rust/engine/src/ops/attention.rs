@@ -1,5 +1,6 @@
 //! Attention over all heads, read where the projections have left them.
 
+use super::texts::text_starts;
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 use crate::{Heads, HeadsMask, Scores};
@@ -15,6 +16,9 @@ pub(super) const KINDS: &[Kind] = &[
 /// Operands: q, k, v, bias, mask; the last two broadcast to `[batch, heads, queries, keys]`. With the attribute `fill`
 /// the mask is a condition in float32: where it is zero, the score becomes `fill`. `undefinedIsZero` gives rows whose
 /// softmax is NaN weights of zero. The attributes `q`, `k` and `v` say where heads lie, as in [`Place`].
+///
+/// With a sixth operand, the [`text_starts`] of `n` texts and the number of tokens behind them, the rows are those of
+/// texts that do not see one another, the batch is 1, and bias and mask are over the longest text's queries and keys.
 struct Attention {
     places: [Place; 3],
     scale: f32,
@@ -65,7 +69,9 @@ impl Place {
 fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let dtype = request.operand(0)?.dtype;
     let others = [Some(request.operand(1)?), Some(request.operand(2)?), request.optional(3), request.optional(4)];
-    if others.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != dtype) {
+    let starts = request.optional(5).map_or(DataType::Int32, |starts| starts.dtype);
+    if others.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != dtype) || starts != DataType::Int32
+    {
         return Err(BuildError::Value("attention: operands of several types".into()));
     }
     let attributes = request.attributes;
@@ -76,6 +82,9 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     }
     if request.optional(4).is_some() {
         label += if fill.is_some() { "+where" } else { "+mask" };
+    }
+    if request.optional(5).is_some() {
+        label += "+texts";
     }
     Ok(Box::new(Attention {
         places: [Place::read(request, "q")?, Place::read(request, "k")?, Place::read(request, "v")?],
@@ -116,7 +125,13 @@ impl Op for Attention {
         if keys == 0 {
             return Err(RunError::Operand("a softmax over no keys".into()));
         }
-        let scores = [batch, heads, queries, keys];
+        let starts = operands.get(5).filter(|operand| operand.is_present());
+        let starts = starts.map(|starts| text_starts(starts, queries)).transpose()?;
+        let longest = starts.iter().flat_map(|starts| starts.windows(2)).map(|ends| ends[1] - ends[0]).max();
+        if starts.is_some() && (batch != 1 || queries != keys) {
+            return Err(RunError::Operand(format!("{batch} batches of {queries} queries and {keys} keys as texts")));
+        }
+        let scores = [batch, heads, longest.unwrap_or(queries), longest.unwrap_or(keys)];
         let over = |position: usize| {
             let operand = operands.get(position).filter(|operand| operand.is_present());
             operand.map(|operand| stretched(operand, scores)).transpose()
@@ -128,7 +143,10 @@ impl Op for Attention {
         };
         let bias = over(3)?;
         let scores = Scores { scale: self.scale, bias, mask, undefined_is_zero: self.undefined_is_zero };
-        cx.engine.attention(views, scores, out);
+        match starts {
+            Some(starts) => cx.engine.attention_of_texts(views, scores, &starts, out),
+            None => cx.engine.attention(views, scores, out),
+        }
         Ok(())
     }
 }

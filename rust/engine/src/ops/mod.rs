@@ -57,6 +57,7 @@ mod statistics;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
+mod texts;
 mod unary;
 mod windows;
 
@@ -88,6 +89,7 @@ const FAMILIES: &[&[Kind]] = &[
     scan::KINDS,
     softmax::KINDS,
     statistics::KINDS,
+    texts::KINDS,
     unary::CLAMP,
     unary::EXACT,
     unary::FORMULAS,
@@ -241,6 +243,11 @@ impl Attributes {
     /// All of them.
     pub fn values(&self) -> impl Iterator<Item = &Attribute> {
         self.0.values()
+    }
+
+    /// All of them with their names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &Attribute)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     getters! {

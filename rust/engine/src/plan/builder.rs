@@ -7,10 +7,11 @@ use super::dims::{DimId, Dims, Token};
 use super::error::BuildError;
 use super::run::{Layouts, Plan};
 use super::split::Batch;
+use super::texts::{self, TextInput, Texts};
 use super::value::{DataType, Owner, Storage, Value, ValueId, ValueType};
 use super::{Program, Step};
 use crate::Engine;
-use crate::ops::{self, Attribute, Attributes, Request};
+use crate::ops::{self, Attribute, Attributes, Op, Request};
 
 /// Makes a [`Plan`].
 pub struct PlanBuilder {
@@ -20,12 +21,21 @@ pub struct PlanBuilder {
     steps: Vec<Step>,
     inputs: Vec<ValueId>,
     batch: Option<Batch>,
+    texts: Option<Texts>,
 }
 
 impl PlanBuilder {
     /// A plan over `names` named dimensions, known by their index.
     pub fn new(engine: Arc<Engine>, names: usize) -> Self {
-        Self { engine, dims: Dims::new(names), values: Vec::new(), steps: Vec::new(), inputs: Vec::new(), batch: None }
+        Self {
+            engine,
+            dims: Dims::new(names),
+            values: Vec::new(),
+            steps: Vec::new(),
+            inputs: Vec::new(),
+            batch: None,
+            texts: None,
+        }
     }
 
     /// A dimension; the same one for the same tokens.
@@ -108,11 +118,63 @@ impl PlanBuilder {
                 return Err(BuildError::Value(format!("{kind}: no operand {position}")));
             }
         }
+        self.add(Arc::from(op), operands, results)
+    }
+
+    /// A step of another plan of the same engine on other values, with the constants that it has taken over: two plans
+    /// then hold one copy of them.
+    ///
+    /// # Errors
+    ///
+    /// The step has taken no constants: one of its own would do as well. Or there is no such step or value.
+    pub fn again(
+        &mut self,
+        plan: &Plan,
+        step: usize,
+        operands: &[Option<ValueId>],
+        results: &[(DataType, &[DimId])],
+    ) -> Result<Vec<ValueId>, BuildError> {
+        let refuse = || BuildError::Value(format!("step {step} cannot be taken from another plan"));
+        let op = plan.program.steps.get(step).map(|step| Arc::clone(&step.op));
+        let op =
+            op.filter(|op| !op.taken().is_empty() && Arc::ptr_eq(&plan.engine, &self.engine)).ok_or_else(refuse)?;
+        for value in operands.iter().flatten() {
+            self.known(*value)?;
+        }
+        self.add(op, operands, results)
+    }
+
+    fn add(
+        &mut self,
+        op: Arc<dyn Op>,
+        operands: &[Option<ValueId>],
+        results: &[(DataType, &[DimId])],
+    ) -> Result<Vec<ValueId>, BuildError> {
         let results: Vec<ValueId> = (results.iter())
             .map(|(dtype, shape)| self.value(*dtype, shape, Storage::Temporary))
             .collect::<Result<_, _>>()?;
         self.steps.push(Step { op, operands: operands.into(), results: results.clone().into() });
         Ok(results)
+    }
+
+    /// Makes this a plan for [`Plan::run_texts`].
+    ///
+    /// # Errors
+    ///
+    /// There is no such name, or an input is not as it says.
+    pub fn texts(&mut self, texts: Texts) -> Result<(), BuildError> {
+        let names = [texts.tokens, texts.texts, texts.longest];
+        let fits = |(id, input): (&ValueId, &TextInput)| {
+            texts::input_type(*input).is_none_or(|dtype| self.values[id.0 as usize].dtype == dtype)
+        };
+        if names.iter().any(|name| *name >= self.dims.names())
+            || texts.inputs.len() != self.inputs.len()
+            || !self.inputs.iter().zip(&texts.inputs).all(fits)
+        {
+            return Err(BuildError::Value(format!("{} inputs are not {texts:?}", self.inputs.len())));
+        }
+        self.texts = Some(texts);
+        Ok(())
     }
 
     /// Lets runs be cut into chunks of whole items. The caller has proven that each item of a result depends on the same
@@ -168,15 +230,27 @@ impl PlanBuilder {
                 value.storage = Storage::Constant(None);
             }
         }
-        let Self { engine, dims, values, steps, inputs, batch } = self;
+        let Self { engine, dims, values, steps, inputs, batch, texts } = self;
         if let Some(batch) = batch.as_ref().filter(|batch| batch.inputs.len() != inputs.len()) {
             let message =
                 format!("{} inputs are said to have items or not; there are {}", batch.inputs.len(), inputs.len());
             return Err(BuildError::Value(message));
         }
+        if texts.as_ref().is_some_and(|texts| texts.per_token.len() != own.len()) {
+            return Err(BuildError::Value(format!("{} results are not {texts:?}", own.len())));
+        }
         let alone = Engine::new(*engine.kernels(), 1);
         let program = Program { dims, values, roots, steps, inputs, outputs: own, last_uses };
-        Ok(Plan { engine, alone, program, batch, budget, layouts: Layouts::default(), arenas: Arenas::default() })
+        Ok(Plan {
+            engine,
+            alone,
+            program,
+            batch,
+            texts,
+            budget,
+            layouts: Layouts::default(),
+            arenas: Arenas::default(),
+        })
     }
 
     fn value(&mut self, dtype: DataType, shape: &[DimId], storage: Storage) -> Result<ValueId, BuildError> {

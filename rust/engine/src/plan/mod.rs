@@ -11,6 +11,7 @@ mod error;
 mod layout;
 mod run;
 mod split;
+mod texts;
 mod value;
 
 pub use builder::PlanBuilder;
@@ -19,14 +20,17 @@ pub use dims::{DimId, Token};
 pub use error::{BuildError, RunError};
 pub use run::Plan;
 pub use split::Batch;
+pub use texts::{TextInput, Texts};
 pub use value::{DataType, Owner, ValueId, ValueType};
+
+use std::sync::Arc;
 
 use crate::ops::Op;
 use value::Value;
 
 /// One operator of a plan, and the values it works on.
 struct Step {
-    op: Box<dyn Op>,
+    op: Arc<dyn Op>,
     operands: Box<[Option<ValueId>]>,
     results: Box<[ValueId]>,
 }

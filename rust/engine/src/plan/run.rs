@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::arena::Arenas;
 use super::layout::{Layout, Source, StepLayout};
 use super::split::{self, Batch};
+use super::texts::Texts;
 use super::value::Storage;
 use super::{Program, RunError, Step};
 use crate::Engine;
@@ -23,6 +24,8 @@ pub struct Plan {
     pub(super) program: Program,
     /// Along which dimension a run may be cut.
     pub(super) batch: Option<Batch>,
+    /// How texts of different lengths are run.
+    pub(super) texts: Option<Texts>,
     /// Bytes that the values of a run may take.
     pub(super) budget: Option<usize>,
     pub(super) layouts: Layouts,
@@ -39,7 +42,7 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    fn get(&self, program: &Program, names: &[i64]) -> Result<Arc<Layout>, RunError> {
+    pub(super) fn get(&self, program: &Program, names: &[i64]) -> Result<Arc<Layout>, RunError> {
         let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, layout)) = lock().iter().rev().find(|(known, _)| **known == *names) {
             return Ok(Arc::clone(layout));
@@ -63,6 +66,11 @@ impl Plan {
     /// What each step is, in order.
     pub fn labels(&self) -> Vec<String> {
         self.program.steps.iter().map(|step| step.op.label()).collect()
+    }
+
+    /// The constant operands whose numbers a step has taken over, by their position; none for a step that is not there.
+    pub fn taken(&self, step: usize) -> &[usize] {
+        self.program.steps.get(step).map_or(&[], |step| step.op.taken())
     }
 
     /// Bytes that the values of a run take, apart from inputs, results and constants.
@@ -150,7 +158,7 @@ impl Plan {
     }
 
     /// All steps, on one thread or on all.
-    fn run_on(
+    pub(super) fn run_on(
         &self,
         engine: &Engine,
         layout: &Layout,

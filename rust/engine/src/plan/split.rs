@@ -8,7 +8,7 @@
 use super::{DimId, RunError};
 
 /// Rows that a chunk aims at: its values stay in a second-level cache of 1 MiB.
-const ROWS: usize = 160;
+pub(super) const ROWS: usize = 160;
 
 /// Along which dimension a plan may be cut.
 #[derive(Clone, Debug)]

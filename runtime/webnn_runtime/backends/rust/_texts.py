@@ -1,0 +1,121 @@
+"""Runs over texts of different lengths that lie one after another: no padding, and a text's bits are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from webnn_runtime.backends.base import TextRunner
+from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
+from webnn_runtime.backends.rust._packing import PLACES, STARTS, NotPacked, Packed, Packing
+from webnn_runtime.backends.rust._packing_rules import rule_of
+from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
+from webnn_runtime.backends.rust._values import Values
+from webnn_runtime.format.errors import ExecutionError, OperandError, ShapeError
+from webnn_runtime.format.graph import Array, Graph
+
+if TYPE_CHECKING:
+    from webnn_kernels import Engine, Plan
+
+__all__ = ["TextPlan", "text_plan"]
+
+_NAMES = tuple(str(dim) for dim in (TOKENS, TEXTS, LONGEST))
+_INPUTS = {STARTS: "starts", PLACES: "places"}
+
+
+def _pack(graph: Graph, lowered: Values, outputs: Iterable[str]) -> Packed:
+    """The calls over texts that these outputs need, under the input that proves to be the attention mask.
+
+    A graph that no input proves to be the mask of may still be one that pads nothing.
+
+    Raises:
+        NotPacked: there is no proof that the graph may be run so; with the reason that got furthest.
+    """
+    chosen = tuple(outputs)
+    # What rows of a table are read by is no mask.
+    indices = {call.operands[1] for call in lowered.calls if call.kind == "gather"}
+    furthest, reason = -1, None
+    for mask in (*(name for name in graph.inputs if name not in indices), None):
+        packing = None
+        try:
+            packing = Packing(graph, lowered, mask)
+            return packing.run(chosen, rule_of)
+        except NotPacked as exc:
+            reached = 0 if packing is None else len(packing.calls)
+            if reason is None or (mask is not None and reached > furthest):
+                furthest, reason = reached, exc
+    assert reason is not None
+    raise reason
+
+
+class TextPlan(TextRunner):
+    """A plan over texts, which shares its weights with the plans of the graph itself."""
+
+    def __init__(self, graph: Graph, packed: Packed, engine: Engine, shared: Mapping[str, tuple[Plan, int]]) -> None:
+        self._graph = graph
+        own = Assembly(engine, _NAMES, packed.types, packed.constants)
+        for call in packed.calls:
+            known = shared.get(call.results[0])
+            if known is not None and known[0].taken(known[1]):
+                own.add_again(call, *known)
+            else:
+                own.add(call)
+        self._outputs = tuple(packed.results)
+        values = [graph.outputs[output] for output in self._outputs]
+        own.builder.texts(_NAMES, [_INPUTS.get(name, "tokens") for name in own.reads], list(packed.results.values()))
+        self._plan = own.build(values)
+        self._reads = tuple(name for name in own.reads if name not in _INPUTS)
+        self._rows = [
+            (per_token, packed.types[value].shape[2 if per_token else 1 :], packed.types[value].dtype.numpy)
+            for value, per_token in zip(values, packed.results.values(), strict=True)
+        ]
+        self._limits = [graph.dims[str(dim)] for dim in next(iter(graph.inputs.values())).shape]
+        self.inputs = {name: graph.inputs[name].dtype for name in packed.inputs}
+
+    def run(self, inputs: Mapping[str, Array], lengths: Sequence[int]) -> dict[str, Array]:
+        total = sum(lengths)
+        self._check(inputs, lengths, total)
+        results = [
+            np.empty((total if per_token else len(lengths), *(int(str(dim)) for dim in rest)), dtype)
+            for per_token, rest, dtype in self._rows
+        ]
+        operands = [bytes_of(inputs[name]) for name in self._reads]
+        try:
+            self._plan.run_texts((0, 0, 0), lengths, operands, [bytes_of(array) for array in results])
+        except (ValueError, RuntimeError, MemoryError) as exc:
+            raise ExecutionError(str(exc), backend="rust") from exc
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _check(self, inputs: Mapping[str, Array], lengths: Sequence[int], total: int) -> None:
+        if inputs.keys() != self.inputs.keys():
+            raise OperandError(f"inputs {', '.join(inputs)} given; texts need {', '.join(self.inputs)}")
+        for name, dtype in self.inputs.items():
+            array = inputs[name]
+            if array.dtype != dtype.numpy or array.shape != (total,):
+                wrong = f"{array.dtype}{list(array.shape)}"
+                raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype.value}[{total}]")
+        low, high = max(self._limits[1].min_size, 1), self._limits[1].max_size
+        if not lengths or min(lengths) < low or max(lengths) > high:
+            found = f"{min(lengths)} to {max(lengths)} tokens" if lengths else "no texts"
+            raise ShapeError(f"{found}; the graph takes texts of {low} to {high}")
+
+
+def text_plan(
+    graph: Graph,
+    lowered: Values,
+    engine: Engine,
+    outputs: Iterable[str],
+    shared: Mapping[str, tuple[Plan, int]],
+) -> TextPlan:
+    """The plan over texts for these outputs.
+
+    Raises:
+        NotPacked: there is none, with the reason.
+    """
+    packed = _pack(graph, lowered, outputs)
+    try:
+        return TextPlan(graph, packed, engine, shared)
+    except NotImplementedError as exc:
+        raise NotPacked(str(exc)) from exc

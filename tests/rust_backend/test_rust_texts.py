@@ -1,0 +1,261 @@
+"""Texts without padding: what is proven to be packed, what is not, and that a text's bits are its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from webnn_runtime.backends.base import CompileOptions
+from webnn_runtime.backends.numpy import BACKEND as REFERENCE
+from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.dims import DynamicDim, symbol
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import OperandError, ShapeError
+
+pytestmark = pytest.mark.native
+
+F32, I64 = DataType.FLOAT32, DataType.INT64
+LOWEST = float(np.finfo(np.float32).min)
+HEADS, DEPTH, LONGEST, WORDS = 2, 8, 40, 50
+WIDTH = HEADS * DEPTH
+B, L = symbol("batch"), symbol("length")
+LENGTHS = [5, 1, 17, 2, 40, 9, 9, 3]
+
+
+class Encoder:
+    """A layer of attention over words and places; its parts can be made in other ways."""
+
+    def __init__(self, **parts):
+        self.random = np.random.default_rng(3)
+        self.builder = GraphBuilder("encoder", dims=[DynamicDim("batch", 64), DynamicDim("length", LONGEST)])
+        self.op = self.builder.op
+        self.ids = self.builder.input("ids", I64, (B, L))
+        self.mask = self.builder.input("mask", I64, (B, L))
+        self.parts = {"places": table, "hidden": additive(LOWEST), "bias": None, "pooled": tokens, **parts}
+
+    def constant(self, *shape):
+        return self.builder.constant((self.random.standard_normal(shape) / 4).astype(np.float32), F32)
+
+    def number(self, value, dtype=F32):
+        return self.builder.constant(value, dtype)
+
+    def linear(self, x):
+        return self.op("add", self.op("matmul", x, self.constant(WIDTH, WIDTH)), self.constant(WIDTH))
+
+    def heads(self, x):
+        return self.op("transpose", self.op("reshape", x, new_shape=(B, L, HEADS, DEPTH)), permutation=(0, 2, 1, 3))
+
+    def attention(self, x):
+        q, k, v = (self.heads(self.linear(x)) for _ in range(3))
+        scores = self.op("matmul", q, self.op("transpose", k, permutation=(0, 1, 3, 2)))
+        scores = self.op("mul", scores, self.number(0.3))
+        if self.parts["bias"] is not None:
+            scores = self.op("add", scores, self.parts["bias"](self))
+        scores = self.parts["hidden"](self, scores)
+        mixed = self.op("matmul", self.op("softmax", scores, axis=3), v)
+        merged = self.op("reshape", self.op("transpose", mixed, permutation=(0, 2, 1, 3)), new_shape=(B, L, WIDTH))
+        return self.op("add", self.linear(merged), x)
+
+    def build(self):
+        x = self.op("gather", self.constant(WORDS, WIDTH), self.ids, axis=0)
+        x = self.parts["places"](self, x)
+        axes, epsilon = (2,), 1e-5
+        x = self.op("layerNormalization", x, self.constant(WIDTH), self.constant(WIDTH), axes=axes, epsilon=epsilon)
+        return self.builder.build({"found": self.parts["pooled"](self, self.attention(x))})
+
+
+def table(e, x):
+    rows = e.op("slice", e.constant(LONGEST, WIDTH), starts=(0, 0), sizes=(L, WIDTH))
+    return e.op("add", x, e.op("reshape", rows, new_shape=(1, L, WIDTH)))
+
+
+def counted(e, x):
+    """RoBERTa's places: words that are no padding are counted."""
+    real = e.op("cast", e.op("notEqual", e.ids, e.number(1, I64)), to=I64)
+    places = e.op("mul", e.op("cumulativeSum", real, axis=1), real)
+    return e.op("add", x, e.op("gather", e.constant(LONGEST + 1, WIDTH), places, axis=0))
+
+
+def additive(lowest):
+    def hidden(e, scores):
+        keep = e.op("cast", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), to=F32)
+        return e.op("add", scores, e.op("mul", e.op("sub", e.number(1.0), keep), e.number(lowest)))
+
+    return hidden
+
+
+def chosen(e, scores):
+    keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
+    return e.op("where", e.op("expand", keep, new_shape=(B, 1, L, L)), scores, e.number(-np.inf))
+
+
+def causal(e, scores):
+    """Keys at later places are hidden, and padding."""
+    row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
+    seen = e.op("greaterOrEqual", e.op("reshape", row, new_shape=(L, 1)), e.op("reshape", row, new_shape=(1, L)))
+    keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
+    both = e.op("logicalAnd", e.op("reshape", seen, new_shape=(1, 1, L, L)), keep)
+    return e.op("add", scores, e.op("where", both, e.number(0.0), e.number(LOWEST)))
+
+
+def bare(e, scores):
+    return scores
+
+
+def relative(e):
+    """A bias by distance, as MPNet has it: a table read at the places' differences."""
+    row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
+    apart = e.op("sub", e.op("reshape", row, new_shape=(1, L)), e.op("reshape", row, new_shape=(L, 1)))
+    bucket = e.op("min", e.op("abs", apart), e.number(7, I64))
+    bias = e.op("transpose", e.op("gather", e.constant(8, HEADS), bucket, axis=0), permutation=(2, 0, 1))
+    return e.op("expand", e.op("reshape", bias, new_shape=(1, HEADS, L, L)), new_shape=(B, HEADS, L, L))
+
+
+def tokens(e, x):
+    return x
+
+
+def mean(e, x):
+    keep = e.op("cast", e.op("expand", e.op("reshape", e.mask, new_shape=(B, L, 1)), new_shape=(B, L, WIDTH)), to=F32)
+    total = e.op("reduceSum", e.op("mul", x, keep), axes=(1,), keep_dimensions=False)
+    count = e.op("max", e.op("reduceSum", keep, axes=(1,), keep_dimensions=False), e.number(1e-9))
+    return e.op("div", total, count)
+
+
+def first(e, x):
+    return e.op("tanh", e.linear(e.op("gather", x, e.number(0, I64), axis=1)))
+
+
+def careless(e, x):
+    return e.op("reduceMean", x, axes=(1,), keep_dimensions=False)
+
+
+def last(e, x):
+    return e.op("gather", x, e.number(-1, I64), axis=1)
+
+
+def unmasked_layer(e, x):
+    e.parts["hidden"] = bare
+    return e.attention(x)
+
+
+def backwards(e, x):
+    return e.op("cumulativeSum", x, axis=1, reversed=True)
+
+
+def between_places(e, x):
+    return e.op("softmax", x, axis=1)
+
+
+def turned(e, x):
+    return e.op("reshape", e.op("transpose", x, permutation=(1, 0, 2)), new_shape=(B, L, WIDTH))
+
+
+def texts(lengths=LENGTHS, seed=0):
+    random = np.random.default_rng(seed)
+    return [random.integers(2, WORDS, length) for length in lengths]
+
+
+def padded(given):
+    ids = np.ones((len(given), max(map(len, given))), np.int64)
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(given):
+        ids[row, : len(text)], mask[row, : len(text)] = text, 1
+    return {"ids": ids, "mask": mask}
+
+
+PACKED = {
+    "additive mask": {},
+    "mask of minus 10000": {"hidden": additive(-10000.0)},
+    "mask by choice": {"hidden": chosen},
+    "causal": {"hidden": causal},
+    "bias by distance": {"bias": relative},
+    "counted places": {"places": counted},
+    "mean": {"pooled": mean},
+    "first token": {"pooled": first, "bias": relative},
+}
+PADDED = {
+    "one layer of two without a mask": ({"pooled": unmasked_layer}, "has no mask"),
+    "weak mask": ({"hidden": additive(-100.0)}, "does not hide padding"),
+    "mean over padding": ({"pooled": careless}, "takes padding into account"),
+    "last place": ({"pooled": last}, "is not the first token"),
+    "counted from the end": ({"pooled": backwards}, "counts from the padding"),
+    "softmax over places": ({"pooled": between_places}, "mixes places"),
+    "texts and places swapped": ({"pooled": turned}, "moves texts"),
+}
+
+
+@pytest.mark.parametrize("parts", PACKED.values(), ids=PACKED)
+def test_a_text_among_others_has_the_bits_it_has_alone_and_the_numbers_it_has_padded(parts, rust):
+    graph = Encoder(**parts).build()
+    given, runs = texts(), []
+    reference = REFERENCE.compile(graph).run(padded(given))["found"]
+    for threads in (1, 2, 4):
+        model = rust.compile(graph, CompileOptions(threads=threads))
+        assert model.describe()["unpadded"] is True
+        runner = model.texts()
+        assert set(runner.inputs) == {"ids"}
+        found = runner.run({"ids": np.concatenate(given)}, LENGTHS)["found"]
+        parts_of = np.split(found, np.cumsum(LENGTHS)[:-1]) if len(found) == sum(LENGTHS) else found
+        for text, own, row in zip(given, parts_of, reference, strict=True):
+            runs.append(own.tobytes())
+            alone = model.run(padded([text]))["found"][0]
+            assert own.tobytes() == alone.tobytes()
+            np.testing.assert_allclose(own, row[: len(text)] if own.ndim == 2 else row, rtol=1e-4, atol=1e-5)
+    assert runs[: len(given)] * 3 == runs
+
+
+@pytest.mark.parametrize(("parts", "reason"), PADDED.values(), ids=PADDED)
+def test_what_padding_could_change_is_padded_and_the_reason_told(parts, reason, rust):
+    model = rust.compile(Encoder(**parts).build())
+    assert model.texts() is None
+    assert reason in model.describe()["unpadded"]
+
+
+def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):
+    model = rust.compile(Encoder(hidden=bare, pooled=careless).build())
+    runner, given = model.texts(), texts()
+    assert set(model.inputs) == {"ids"}
+    found = runner.run({"ids": np.concatenate(given)}, LENGTHS)["found"]
+    for text, own in zip(given, found, strict=True):
+        assert own.tobytes() == model.run({"ids": text[None]})["found"].tobytes()
+
+
+def test_only_the_outputs_that_are_asked_for_have_to_be_provable(rust):
+    encoder = Encoder()
+    x = encoder.op("gather", encoder.constant(WORDS, WIDTH), encoder.ids, axis=0)
+    hidden = encoder.attention(x)
+    model = rust.compile(encoder.builder.build({"found": hidden, "spoilt": careless(encoder, hidden)}))
+    assert model.texts() is None
+    runner = model.texts(["found"])
+    assert runner is model.texts(["found"])
+    assert list(runner.run({"ids": np.arange(2, 9)}, [3, 4])) == ["found"]
+
+
+def test_many_texts_run_in_chunks_and_keep_their_order(on_isa, rust):
+    graph = Encoder(pooled=mean).build()
+    model = rust.compile(graph, on_isa)
+    lengths = [1 + (number * 7) % LONGEST for number in range(60)]
+    given = texts(lengths)
+    runner = model.texts()
+    found = runner.run({"ids": np.concatenate(given)}, lengths)["found"]
+    order = np.random.default_rng(1).permutation(60)
+    shuffled = runner.run({"ids": np.concatenate([given[i] for i in order])}, [lengths[i] for i in order])["found"]
+    assert shuffled.tobytes() == found[order].tobytes()
+    by_seven = [
+        runner.run({"ids": np.concatenate(given[at : at + 7])}, lengths[at : at + 7])["found"] for at in range(0, 60, 7)
+    ]
+    assert np.concatenate(by_seven).tobytes() == found.tobytes()
+
+
+def test_wrong_inputs_are_refused_by_name(rust):
+    runner = rust.compile(Encoder().build()).texts()
+    ids = np.concatenate(texts([3, 4]))
+    with pytest.raises(OperandError, match="texts need ids"):
+        runner.run({"ids": ids, "mask": np.ones(7, np.int64)}, [3, 4])
+    for wrong in (ids[:6], ids.astype(np.int32), ids[None]):
+        with pytest.raises(OperandError, match=r"need int64\[7\]"):
+            runner.run({"ids": wrong}, [3, 4])
+    for lengths in ([], [0, 7], [LONGEST + 1]):
+        with pytest.raises(ShapeError, match="the graph takes texts of 1 to 40"):
+            runner.run({"ids": np.zeros(sum(lengths), np.int64)}, lengths)
