@@ -87,6 +87,7 @@ def load(
     threads: int | None = None,
     device: str = "cpu",
     strict: bool = False,
+    max_memory: int | None = None,
     session_options: Mapping[str, Any] | None = None,
 ) -> Model:
     """Open a bundle and compile it.
@@ -97,6 +98,7 @@ def load(
         threads: number of threads; chosen by the backend when absent.
         device: "cpu", or "gpu" or "npu" where the backend has one.
         strict: refuse what the backend cannot run natively.
+        max_memory: bytes that the values of one run may take; None for no limit.
         session_options: for the library behind the backend.
 
     Raises:
@@ -107,5 +109,11 @@ def load(
     from webnn_runtime.backends.registry import compile_graph
 
     bundle = load_bundle(path)
-    options = CompileOptions(threads=threads, device=device, strict=strict, session_options=dict(session_options or {}))
+    options = CompileOptions(
+        threads=threads,
+        device=device,
+        strict=strict,
+        max_memory=max_memory,
+        session_options=dict(session_options or {}),
+    )
     return Model(bundle, compile_graph(bundle.graph, backend, options))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.backends.base import CompileOptions
+from webnn_runtime.embed import WebNNEmbedder
 
 pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(600)]
 
@@ -44,7 +45,9 @@ def tokens(batch, length, seed=0):
 def test_every_export_is_fused_alike_and_equals_onnx_runtime(model):
     session, graph, backend = model
     executable = backend.compile(graph, CompileOptions(threads=2))
-    assert executable.describe()["fused"] == FUSED
+    facts = executable.describe()
+    assert facts["fused"] == FUSED
+    assert facts["unpadded"] is True
     for batch, length in [(1, 1), (1, 10), (3, 17), (5, 128), (1, 512)]:
         feeds = {name: array for name, array in tokens(batch, length).items() if name in graph.inputs}
         (expected,) = session.run(None, feeds)
@@ -63,3 +66,27 @@ def test_a_text_has_the_same_bits_alone_in_a_batch_padded_and_on_any_threads(mod
         length = int(batch["attention_mask"][row].sum())
         (alone,) = one.run({name: array[row : row + 1, :length].copy() for name, array in batch.items()}).values()
         assert alone[0].tobytes() == together[row, :length].tobytes(), f"row {row} of {length} tokens"
+    lengths = batch["attention_mask"].sum(axis=1).tolist()
+    kept = batch["attention_mask"] != 0
+    runner = three.texts()
+    (unpadded,) = runner.run({name: batch[name][kept] for name in runner.inputs}, lengths).values()
+    assert unpadded.tobytes() == together[kept].tobytes()
+
+
+def test_a_vector_has_the_same_bits_alone_in_any_batch_order_and_number_of_threads(minilm_bundle, optional):
+    optional("webnn_kernels")
+    random = np.random.default_rng(7)
+    words = "rivers carry water from mountains to the sea and nobody asks why they should"
+    texts = [" ".join(random.choice(words.split(), size)) for size in random.integers(1, 25, 60)]
+    order = random.permutation(60)
+    found = {}
+    for threads in (1, 2, 4):
+        embed = WebNNEmbedder(minilm_bundle, backend="rust", threads=threads).encode
+        found[threads, "alone"] = np.stack([embed(text) for text in texts])
+        for size in (7, 32, 64):
+            found[threads, size] = np.concatenate([embed(texts[at : at + size]) for at in range(0, 60, size)])
+        found[threads, "shuffled"] = np.empty_like(found[threads, 7])
+        found[threads, "shuffled"][order] = embed([texts[index] for index in order])
+    assert {key: vectors.tobytes() for key, vectors in found.items()} == dict.fromkeys(
+        found, found[1, "alone"].tobytes()
+    )

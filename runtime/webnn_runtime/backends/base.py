@@ -17,7 +17,15 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
-__all__ = ["Backend", "CompileOptions", "Executable", "TextRunner", "Unsupported", "refuse_unsupported"]
+__all__ = [
+    "Backend",
+    "CompileOptions",
+    "Executable",
+    "TextRunner",
+    "Unsupported",
+    "refuse_max_memory",
+    "refuse_unsupported",
+]
 
 # Batches and lengths of a text encoder come again and again; a server sees a few hundred pairs of them.
 _MAX_SOLVED: Final = 1024
@@ -34,12 +42,15 @@ class CompileOptions:
         threads: number of threads; None lets the backend choose from what the process may use.
         device: "cpu", or "gpu" / "npu" where a backend has such a device. Never a silent substitute.
         strict: refuse what the backend cannot run natively instead of running it on the reference.
+        max_memory: bytes that the values of one run may take, apart from weights, inputs and results; larger runs are
+            cut where that changes nothing, and refused where not. None for no limit.
         session_options: passed through to the library behind the backend, as it understands them.
     """
 
     threads: int | None = None
     device: str = "cpu"
     strict: bool = False
+    max_memory: int | None = None
     session_options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -155,6 +166,16 @@ class Backend(ABC):
             UnsupportedByBackend: a stated gap.
             BackendUnavailable: the library or the device is not there.
         """
+
+
+def refuse_max_memory(backend: Backend, options: CompileOptions) -> None:
+    """Refuse a limit that this backend could not keep.
+
+    Raises:
+        UnsupportedByBackend: there is one.
+    """
+    if options.max_memory is not None:
+        raise UnsupportedByBackend("cannot limit the memory of a run; backend 'rust' can", backend=backend.name)
 
 
 def refuse_unsupported(backend: Backend, graph: Graph) -> None:

@@ -51,6 +51,7 @@ class WebNNEmbedder:
         device_type: "cpu", or "gpu" or "npu" where the backend has one.
         backend: "auto", "rust", "onnxruntime" or "numpy".
         threads: number of threads; None lets the backend choose.
+        max_memory: bytes that the values of one run may take, apart from weights; None for no limit.
         tokenizer_id: folder or Hub id of the tokenizer, when the bundle has none.
         pooling: pooling modes to use in place of those the model's files state; needed without such files.
         output_name: graph output to use, when its name does not say what it is.
@@ -75,6 +76,7 @@ class WebNNEmbedder:
         backend: str = "auto",
         threads: int | None = None,
         *,
+        max_memory: int | None = None,
         tokenizer_id: str | os.PathLike[str] | None = None,
         pooling: str | Iterable[str] | None = None,
         output_name: str | None = None,
@@ -89,7 +91,7 @@ class WebNNEmbedder:
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         tokenizer = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access)
-        model = _open_model(found, backend=backend, threads=threads, device=device_type)
+        model = _open_model(found, backend=backend, threads=threads, device=device_type, max_memory=max_memory)
         self.on_truncation = on_truncation
         self._source: Final = found
         self._lock: Final = threading.Lock()
@@ -133,7 +135,8 @@ class WebNNEmbedder:
 
         Args:
             texts: a string, or any iterable of strings.
-            batch_size: most texts in one run; long texts run in smaller batches.
+            batch_size: most texts in one run, where texts have to be padded; long texts run in smaller batches. Where
+                the backend runs texts without padding, a run is as many texts as have 4,096 tokens.
             normalize: scale vectors to length 1. A model that ends with a Normalize module gives such vectors
                 either way, and they are scaled once. With False the result is what sentence-transformers'
                 `encode` gives by default.
@@ -384,10 +387,12 @@ class WebNNEmbedder:
         return tokens
 
 
-def _open_model(found: ModelFolder, *, backend: str, threads: int | None, device: str) -> EncoderModel:
+def _open_model(
+    found: ModelFolder, *, backend: str, threads: int | None, device: str, max_memory: int | None
+) -> EncoderModel:
     from webnn_runtime.model import load
 
-    return load(found.file or found.path, backend=backend, threads=threads, device=device)
+    return load(found.file or found.path, backend=backend, threads=threads, device=device, max_memory=max_memory)
 
 
 def _strings(texts: Iterable[str]) -> list[str]:

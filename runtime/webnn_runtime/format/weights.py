@@ -23,7 +23,7 @@ from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.manifest import HEADER_BYTES, Manifest, TensorEntry
 
-__all__ = ["Weights", "WrittenWeights", "map_file", "open_weights", "pack_nibbles", "view", "write_weights"]
+__all__ = ["Weights", "WrittenWeights", "let_go", "map_file", "open_weights", "pack_nibbles", "view", "write_weights"]
 
 _MAGIC: Final = b"WGWT"
 _VERSION: Final = 1
@@ -76,7 +76,7 @@ def write_weights(
             hashes[key] = hashlib.sha256(data).hexdigest()
             entries[key] = TensorEntry(kind.dtype, kind.static_shape, offset, write(data))
             offset += entries[key].length
-            _let_go(array)
+            let_go(array)
         file.flush()
         os.fsync(file.fileno())
     return WrittenWeights(MappingProxyType(entries), whole.hexdigest(), MappingProxyType(hashes))
@@ -95,8 +95,8 @@ def _bytes_of(kind: TensorType, array: Array, pack_int4: bool) -> memoryview | b
     return flat.view(np.uint8).data
 
 
-def _let_go(array: Array) -> None:
-    """Give up the pages of a mapped file that were only read to be copied: memory holds one tensor at a time."""
+def let_go(array: Array) -> None:
+    """Give up the pages of a mapped file that were only read to be copied; what is read again is mapped again."""
     base: object = array
     while isinstance(base, (np.ndarray, memoryview)):
         base = base.base if isinstance(base, np.ndarray) else base.obj

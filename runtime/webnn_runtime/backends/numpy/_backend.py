@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported
+from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported, refuse_max_memory
 from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.reference import evaluate
@@ -79,6 +79,7 @@ class NumpyBackend(Backend):
         chosen = options or CompileOptions()
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=self.name)
+        refuse_max_memory(self, chosen)
         if chosen.session_options:
             names = ", ".join(sorted(chosen.session_options))
             raise UnsupportedByBackend(f"takes no session options, but got {names}; leave them out", backend=self.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, refuse_unsupported
+from webnn_runtime.backends.base import Backend, CompileOptions, Executable, refuse_max_memory, refuse_unsupported
 from webnn_runtime.backends.onnxruntime.executable import OnnxRuntimeExecutable
 from webnn_runtime.backends.onnxruntime.lower import lower
 from webnn_runtime.backends.onnxruntime.lowering import UNSUPPORTED
@@ -23,6 +23,7 @@ class OnnxRuntimeBackend(Backend):
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
         refuse_unsupported(self, graph)
+        refuse_max_memory(self, options or CompileOptions())
         return OnnxRuntimeExecutable(graph, lower(graph), options or CompileOptions())
 
 

@@ -77,9 +77,9 @@ class Assembly:
         self._count(call)
         self._keep(call, made)
 
-    def build(self, results: Sequence[str]) -> Plan:
-        """The finished plan."""
-        return self.builder.build([self._values[value] for value in results])
+    def build(self, results: Sequence[str], max_memory: int | None) -> Plan:
+        """The finished plan, the values of whose runs take at most `max_memory` bytes."""
+        return self.builder.build([self._values[value] for value in results], max_memory)
 
     def value(self, name: str) -> int:
         """The number of a value; one that is new is an input or a constant."""

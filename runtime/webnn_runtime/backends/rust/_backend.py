@@ -16,6 +16,7 @@ from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, S
 from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
+from webnn_runtime.format.weights import let_go
 from webnn_runtime.passes.fold import fold_constants
 
 if TYPE_CHECKING:
@@ -32,20 +33,22 @@ UNSUPPORTED: Final[Unsupported] = {}
 class RustExecutable(Executable):
     """Plans and reference steps in order, their constants, and the engine with its threads."""
 
-    def __init__(self, graph: Graph, engine: Engine) -> None:
+    def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None) -> None:
         super().__init__(graph)
         folded = fold_constants(graph)
         self._engine = engine
+        self._max_memory = max_memory
         self._folded = folded
         self._lowered = lower(folded)
-        found, plain = segments(folded, self._lowered, engine)
+        found, plain = segments(folded, self._lowered, engine, max_memory)
         # Weights live in the plans, packed; of the arrays they came from, only what is read elsewhere is kept.
         constants = self._lowered.constants
         self._constants = {name: constants[name] for name in plain}
         for segment in found:
             if isinstance(segment, NativeSegment):
                 for name in segment.taken.difference(plain):
-                    constants.pop(name, None)
+                    if name in constants:
+                        let_go(constants.pop(name))
         self._texts: dict[tuple[str, ...], TextPlan | NotPacked] = {}
         self._lock = threading.Lock()
         self._results = folded.outputs
@@ -77,7 +80,9 @@ class RustExecutable(Executable):
                 plans = (segment for segment, _ in self._segments if isinstance(segment, NativeSegment))
                 shared = {value: (plan.plan, step) for plan in plans for value, step in plan.steps.items()}
                 try:
-                    self._texts[outputs] = text_plan(self._folded, self._lowered, self._engine, outputs, shared)
+                    self._texts[outputs] = text_plan(
+                        self._folded, self._lowered, self._engine, outputs, shared, self._max_memory
+                    )
                 except NotPacked as exc:
                     self._texts[outputs] = exc
             return self._texts[outputs]
@@ -142,6 +147,8 @@ class RustBackend(Backend):
         chosen = options or CompileOptions()
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=_NAME)
+        if chosen.max_memory is not None and chosen.max_memory < 1:
+            raise UnsupportedByBackend(f"max_memory={chosen.max_memory}; must be at least 1 byte", backend=_NAME)
         unknown = chosen.session_options.keys() - {"isa"}
         if unknown:
             names = ", ".join(sorted(unknown))
@@ -152,7 +159,7 @@ class RustBackend(Backend):
             engine = Engine(chosen.threads, chosen.session_options.get("isa"))
         except (ValueError, OverflowError, TypeError) as exc:
             raise UnsupportedByBackend(f"the engine cannot start: {exc}", backend=_NAME) from exc
-        executable = RustExecutable(graph, engine)
+        executable = RustExecutable(graph, engine, chosen.max_memory)
         reference = executable.on_reference()
         if chosen.strict and reference:
             names = ", ".join(f"{op} ({count})" for op, count in sorted(reference.items()))

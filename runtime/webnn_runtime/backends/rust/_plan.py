@@ -106,11 +106,13 @@ class NativeSegment(Segment):
         return results
 
 
-def segments(graph: Graph, lowering: Values, engine: Engine) -> tuple[list[Segment], set[str]]:
+def segments(
+    graph: Graph, lowering: Values, engine: Engine, max_memory: int | None = None
+) -> tuple[list[Segment], set[str]]:
     """The segments of a lowered graph in order, and the constants that reference steps or results read."""
     last_reads = {value: index for index, call in enumerate(lowering.calls) for value in call.reads}
     last_reads.update(dict.fromkeys(graph.outputs.values(), len(lowering.calls)))
-    cutter = _Cutter(graph, engine, lowering, last_reads)
+    cutter = _Cutter(graph, engine, lowering, last_reads, max_memory)
     for index, call in enumerate(lowering.calls):
         cutter.add(index, call)
     cutter.finish(len(lowering.calls))
@@ -122,7 +124,15 @@ def segments(graph: Graph, lowering: Values, engine: Engine) -> tuple[list[Segme
 class _Cutter:
     """Collects calls in a plan until one has no native kernel."""
 
-    def __init__(self, graph: Graph, engine: Engine, lowering: Values, last_reads: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        engine: Engine,
+        lowering: Values,
+        last_reads: Mapping[str, int],
+        max_memory: int | None,
+    ) -> None:
+        self._max_memory = max_memory
         self.found: list[Segment] = []
         self._engine = engine
         self._names = tuple(graph.dims)
@@ -152,7 +162,7 @@ class _Cutter:
         if makes:
             self._allow_chunks(makes)
             kinds = {value: self._lowering.types[value] for value in makes}
-            self.found.append(NativeSegment(own.build(makes), self._names, own, kinds))
+            self.found.append(NativeSegment(own.build(makes, self._max_memory), self._names, own, kinds))
         self._start()
 
     def _allow_chunks(self, makes: list[str]) -> None:

@@ -53,7 +53,14 @@ def _pack(graph: Graph, lowered: Values, outputs: Iterable[str]) -> Packed:
 class TextPlan(TextRunner):
     """A plan over texts, which shares its weights with the plans of the graph itself."""
 
-    def __init__(self, graph: Graph, packed: Packed, engine: Engine, shared: Mapping[str, tuple[Plan, int]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        packed: Packed,
+        engine: Engine,
+        shared: Mapping[str, tuple[Plan, int]],
+        max_memory: int | None,
+    ) -> None:
         self._graph = graph
         own = Assembly(engine, _NAMES, packed.types, packed.constants)
         for call in packed.calls:
@@ -65,7 +72,7 @@ class TextPlan(TextRunner):
         self._outputs = tuple(packed.results)
         values = [graph.outputs[output] for output in self._outputs]
         own.builder.texts(_NAMES, [_INPUTS.get(name, "tokens") for name in own.reads], list(packed.results.values()))
-        self._plan = own.build(values)
+        self._plan = own.build(values, max_memory)
         self._reads = tuple(name for name in own.reads if name not in _INPUTS)
         self._rows = [
             (per_token, packed.types[value].shape[2 if per_token else 1 :], packed.types[value].dtype.numpy)
@@ -108,6 +115,7 @@ def text_plan(
     engine: Engine,
     outputs: Iterable[str],
     shared: Mapping[str, tuple[Plan, int]],
+    max_memory: int | None = None,
 ) -> TextPlan:
     """The plan over texts for these outputs.
 
@@ -116,6 +124,6 @@ def text_plan(
     """
     packed = _pack(graph, lowered, outputs)
     try:
-        return TextPlan(graph, packed, engine, shared)
+        return TextPlan(graph, packed, engine, shared, max_memory)
     except NotImplementedError as exc:
         raise NotPacked(str(exc)) from exc

@@ -1,0 +1,132 @@
+"""Small encoders of many families, as torch exports them: what is fused, that none needs padding, and their numbers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from webnn_runtime.backends.base import CompileOptions
+from webnn_runtime.passes.simplify import simplify
+
+pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(300)]
+
+# In a process of its own: torch stays out of the tests' memory and of their warning filters.
+MAKE = """
+import logging, sys, torch
+logging.disable(logging.WARNING)
+from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertModel, ModernBertConfig, ModernBertModel,
+                          MPNetConfig, MPNetModel, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel)
+
+shared = dict(vocab_size=200, max_position_embeddings=66, initializer_range=0.2)
+wide = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
+thin = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=64)
+torch.manual_seed(7)
+eager = dict(attn_implementation="eager")
+models = {
+    "bert": BertModel(BertConfig(**shared, **wide), add_pooling_layer=False),
+    "roberta": RobertaModel(RobertaConfig(**shared, **wide), add_pooling_layer=False),
+    "distilbert": DistilBertModel(DistilBertConfig(**shared, **thin)),
+    "mpnet": MPNetModel(MPNetConfig(**shared, **wide, **eager), add_pooling_layer=False),
+    "modernbert": ModernBertModel(ModernBertConfig(**shared, **wide, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+                                                   cls_token_id=2, sep_token_id=3, global_attn_every_n_layers=2,
+                                                   local_attention=16)),
+    "qwen3": Qwen3Model(Qwen3Config(**shared, **wide, num_key_value_heads=2, head_dim=16, use_cache=False)),
+}
+
+
+class Hidden(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids, mask):
+        return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+
+class Pooled(Hidden):
+    def forward(self, ids, mask):
+        hidden = super().forward(ids, mask)
+        keep = mask.unsqueeze(-1).expand(hidden.size()).float()
+        mean = (hidden * keep).sum(1) / torch.clamp(keep.sum(1), min=1e-9)
+        return torch.nn.functional.normalize(mean, p=2, dim=1)
+
+
+ids, mask = torch.arange(5, 17).reshape(2, 6), torch.ones(2, 6, dtype=torch.long)
+mask[1, 4:] = 0
+axes = dict.fromkeys(("ids", "mask", "hidden"), {0: "batch", 1: "length"})
+for name, model in models.items():
+    whole = (Pooled if name == "bert" else Hidden)(model.eval())
+    with torch.no_grad():
+        torch.onnx.export(whole, (ids, mask), f"{sys.argv[1]}/{name}.onnx", input_names=["ids", "mask"],
+                          output_names=["hidden"], dynamic_axes=axes, dynamo=False, opset_version=17)
+"""
+BERT = {"attention+mask": 2, "layerNormalization": 5, "linear x3+bias": 2, "linear+bias+gelu": 2}
+FUSED = {
+    "bert": {**BERT, "linear+bias+residual": 4},
+    "roberta": {**BERT, "linear+bias+residual": 4},
+    "distilbert": {**BERT, "linear+bias+residual": 4},
+    "mpnet": {**BERT, "attention+mask": 0, "attention+bias+mask": 2, "linear+bias+residual": 4},
+    "modernbert": {"attention+mask": 2, "layerNormalization": 5, "linear": 4, "linear+residual": 4, "rotary": 4},
+    "qwen3": {
+        "attention+mask": 2,
+        "linear": 8,
+        "linear+residual": 4,
+        "linear+silu+factor": 2,
+        "rmsNormalization": 9,
+        "rotary": 4,
+    },
+}
+LENGTHS = [11, 3, 1, 7]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, optional):
+    """The models as ONNX files."""
+    for library in ("torch", "transformers", "onnxruntime", "webnn_kernels"):
+        optional(library)
+    made = tmp_path_factory.mktemp("encoders")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MAKE, str(made)], check=True, capture_output=True, env=environment
+    )
+    return made
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_an_encoder_is_fused_runs_without_padding_and_equals_onnx_runtime(name, folder, optional):
+    from webnn_runtime.backends.rust import BACKEND
+    from webnn_translator.translate import translate
+
+    path = folder / f"{name}.onnx"
+    session = optional("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    translation = translate(optional("onnx").load(path))
+    ids, mask, hidden = (
+        translation.input_names["ids"],
+        translation.input_names["mask"],
+        translation.output_names["hidden"],
+    )
+    model = BACKEND.compile(simplify(translation.graph)[0], CompileOptions(threads=2))
+    facts = model.describe()
+    assert facts["fused"] == {pattern: count for pattern, count in FUSED[name].items() if count}
+    assert facts["all_native"] is True
+    assert facts["unpadded"] is True
+
+    texts = [np.random.default_rng(length).integers(5, 200, length) for length in LENGTHS]
+    rows, keep = np.ones((len(texts), max(LENGTHS)), np.int64), np.zeros((len(texts), max(LENGTHS)), np.int64)
+    for row, text in enumerate(texts):
+        rows[row, : len(text)], keep[row, : len(text)] = text, 1
+    (wanted,) = session.run(None, {"ids": rows, "mask": keep})
+    padded = model.run({ids: rows, mask: keep})[hidden]
+    unpadded = model.texts().run({ids: np.concatenate(texts)}, LENGTHS)[hidden]
+    kept = keep != 0 if wanted.ndim == 3 else slice(None)
+    np.testing.assert_allclose(padded[kept], wanted[kept], atol=2e-5)
+    np.testing.assert_allclose(unpadded, wanted[kept], atol=2e-5)
+    ends = np.cumsum(LENGTHS)
+    for number, text in enumerate(texts):
+        alone = model.run({ids: text[None], mask: np.ones((1, len(text)), np.int64)})[hidden][0]
+        own = unpadded[number] if wanted.ndim == 2 else unpadded[ends[number] - len(text) : ends[number]]
+        assert own.tobytes() == alone.tobytes()
