@@ -91,6 +91,7 @@ def _bundle(report: Report, path: Path) -> None:
         tool=extension.tool or None,
         source=extension.more.get("source"),
         certificate=extension.more.get("certificate"),
+        quantization=extension.more.get("quantization"),
     )
 
 
@@ -117,12 +118,28 @@ def _show_bundle(report: Report) -> None:
         report.result(f"  {'dimension':<10} {name}: {low} {most}")
     report.result(f"  {'weights':<10} {data['tensors']} tensors, {data['weights_bytes']:,} bytes{_of_types(data)}")
     _show_largest(report)
-    source, certificate = data["source"], data["certificate"]
+    source, certificate, quantization = data["source"], data["certificate"], data["quantization"]
     if isinstance(source, Mapping):
         report.result(f"  {'source':<10} {source.get('repository') or source.get('file')}")
+    if isinstance(quantization, Mapping):
+        how = f"{quantization.get('kind')}, computed {quantization.get('compute')}"
+        report.result(f"  {'quantised':<10} {how}{_lost(certificate)}")
     verdict = certificate.get("verdict") if isinstance(certificate, Mapping) else "none: it was never checked"
     report.result(f"  {'check':<10} {verdict}")
     report.table(_operators(("", op, count) for op, count in data["operators"].items()))
+
+
+def _lost(certificate: object) -> str:
+    """What the certificate says that quantising costs; nothing where it does not."""
+    loss = certificate.get("loss") if isinstance(certificate, Mapping) else None
+    outputs = loss.get("outputs") if isinstance(loss, Mapping) else None
+    means = (
+        [one.get("mean") for one in outputs.values() if isinstance(one, Mapping)]
+        if isinstance(outputs, Mapping)
+        else []
+    )
+    known = [mean for mean in means if isinstance(mean, float)]
+    return f": mean cosine {min(known):.6f} to float32" if known else ""
 
 
 def _show_model(report: Report) -> None:

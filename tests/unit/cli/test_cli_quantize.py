@@ -68,6 +68,7 @@ def test_the_manifest_and_the_text_say_what_was_done(
     assert 0.98 < certificate["loss"]["outputs"]["y"]["mean"] <= 1
     load_bundle(folder, verify=True)
     assert run("webnn", "verify", folder).code == 0
+    assert f"{kind}, computed {compute}: mean cosine" in run("webnn", "inspect", folder).out
 
 
 def test_a_bundle_is_quantised_as_its_source_would_be(run: Callable[..., Any], wide: Path) -> None:

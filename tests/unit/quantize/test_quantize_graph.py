@@ -180,6 +180,10 @@ def test_patterns_choose_by_node_or_weight(tmp_path: Path) -> None:
     assert set(widths(exclude=("dense", "pla*"))) == {"table", "second", "third"}
     assert set(widths(include=("product", "th*"))) == {"second", "third"}
     assert set(widths(include=("product", "th*"), exclude=("third",))) == {"second"}
+    original = {"second": "encoder::second.weight"}
+    for pattern in ("encoder::sec*", "/prod*"):
+        options = QuantizeOptions("int8", include=(pattern,))
+        assert set(quantize_graph(encoder(), options, tmp_path, names=original).widths) == {"second"}
     with pytest.raises(QuantizeMisuse, match="'nothing' matches no node or weight"):
         widths(exclude=("nothing",))
     with pytest.raises(QuantizeMisuse, match="leave nothing to quantise"):

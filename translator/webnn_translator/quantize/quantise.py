@@ -63,6 +63,7 @@ def quantize_graph(
     options: QuantizeOptions,
     folder: Path,
     *,
+    names: Mapping[str, str] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Quantized:
     """Quantise the weights of a graph.
@@ -71,6 +72,7 @@ def quantize_graph(
         graph: in float32, with its values.
         options: how.
         folder: where the tokenizer and the modules of the model are, if it has any.
+        names: identifier -> original name, for patterns that are written as the source model has it.
         note: told what is going on.
 
     Raises:
@@ -78,7 +80,7 @@ def quantize_graph(
         QualityGateFailed: the result is not finite, or further off than allowed.
     """
     tell = note or _ignore
-    first = {site: first_width(site, options) for site in chosen_sites(graph, options)}
+    first = {site: first_width(site, options) for site in chosen_sites(graph, options, names)}
     work = _prepared(graph, options, folder, first, tell)
     widths = {site: width if (site, width) in work.made else "float32" for site, width in first.items()}
     for site in first:

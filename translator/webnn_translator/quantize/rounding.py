@@ -6,6 +6,7 @@ tables and blocks are all brought to that form by the callers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,23 +92,23 @@ def round_rows(rows: Floats, scale: Array, zero: Array, grid: Grid) -> Array:
     return np.asarray(np.clip(np.rint(rows / scale) + zero, grid.low, grid.high))
 
 
-def fit_rows(rows: Floats, grid: Grid, importance: Floats | None = None) -> tuple[Array, Array]:
+def fit_rows(rows: Floats, grid: Grid, cuts: Sequence[float] | None = None) -> tuple[Array, Array]:
     """Scale and zero point [rows, 1] with the smallest squared error among the cuts of the range.
 
     Args:
         rows: [rows, n].
         grid: integers to use.
-        importance: [rows, n] or what broadcasts to it; how much an error counts where not all count alike.
+        cuts: ranges to try, as parts of the whole one; the grid's by default.
     """
     low = np.minimum(rows.min(axis=1, keepdims=True), 0.0)
     high = np.maximum(rows.max(axis=1, keepdims=True), 0.0)
     best = np.full((len(rows), 1), np.inf, np.float32)
     scale, zero = np.ones_like(best), np.zeros_like(best)
-    for cut in grid.cuts:
+    for cut in grid.cuts if cuts is None else cuts:
         tried, offset = _grid_of_range(low * np.float32(cut), high * np.float32(cut), grid)
         error = (round_rows(rows, tried, offset, grid) - offset) * tried - rows
         error *= error
-        cost = (error if importance is None else error * importance).sum(axis=1, keepdims=True, dtype=np.float32)
+        cost = error.sum(axis=1, keepdims=True, dtype=np.float32)
         better = cost < best
         best = np.where(better, cost, best)
         scale, zero = np.where(better, tried, scale), np.where(better, offset, zero)
@@ -137,7 +138,8 @@ def pack_channels(weight: Array, axis: int | None, grid: Grid) -> Packed:
     else:
         rows = np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1)
         shape = tuple(size if place == axis else 1 for place, size in enumerate(weight.shape))
-    values, scale, zero = _pack_rows(rows, grid)
+    # With one scale for all, the few largest weights are what a layer lives by: nothing is cut off.
+    values, scale, zero = _pack_rows(rows, grid, (1.0,) if axis is None else grid.cuts)
     if axis is None:
         values = values.reshape(weight.shape)
     else:
@@ -150,14 +152,14 @@ def pack_blocks(weight: Array, axis: int, block: int, grid: Grid) -> Packed:
     """One scale for each `block` values along `axis` of a matrix; the axis divides by it."""
     columns = np.moveaxis(weight, axis, -1)
     blocks = columns.reshape(*columns.shape[:-1], -1, block)
-    values, scale, zero = _pack_rows(blocks.reshape(-1, block), grid)
+    values, scale, zero = _pack_rows(blocks.reshape(-1, block), grid, grid.cuts)
     back = np.moveaxis(values.reshape(columns.shape), -1, axis)
     scales = np.moveaxis(scale.reshape(blocks.shape[:-1]), -1, axis)
     zeros = np.moveaxis(zero.reshape(blocks.shape[:-1]), -1, axis)
     return Packed(grid.dtype, *(np.ascontiguousarray(array) for array in (back, scales, zeros)))
 
 
-def _pack_rows(rows: Array, grid: Grid) -> tuple[Array, Array, Array]:
+def _pack_rows(rows: Array, grid: Grid, cuts: Sequence[float]) -> tuple[Array, Array, Array]:
     count, length = rows.shape
     kind = grid.dtype.numpy
     values = np.empty((count, length), kind)
@@ -166,7 +168,7 @@ def _pack_rows(rows: Array, grid: Grid) -> tuple[Array, Array, Array]:
     for start in range(0, count, step):
         part = slice(start, start + step)
         piece = np.ascontiguousarray(rows[part], dtype=np.float32)
-        scale[part], offset = fit_rows(piece, grid)
+        scale[part], offset = fit_rows(piece, grid, cuts)
         zero[part] = offset
         values[part] = round_rows(piece, scale[part], offset, grid)
     return values, scale, zero

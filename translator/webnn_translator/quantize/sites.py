@@ -6,7 +6,8 @@ not sum over: then a backend may add up integers first and multiply with the sca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
@@ -19,6 +20,8 @@ __all__ = ["MIN_ELEMENTS", "Site", "chosen_sites", "find_sites"]
 
 # Scales and zero points of a smaller one would eat up what is saved, and biases and gains are worth their bits.
 MIN_ELEMENTS: Final = 1024
+# What identifiers and patterns have not.
+_FOREIGN: Final = re.compile(r"[^\w*?\[\]!-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,13 @@ def find_sites(graph: Graph) -> Iterator[Site]:
         yield _site(graph, name, readers)
 
 
-def chosen_sites(graph: Graph, options: QuantizeOptions) -> tuple[Site, ...]:
+def chosen_sites(graph: Graph, options: QuantizeOptions, names: Mapping[str, str] | None = None) -> tuple[Site, ...]:
     """The sites that the options ask for.
+
+    Args:
+        graph: in floats.
+        options: what to take, and what to leave.
+        names: identifier -> original name, for patterns that are written as the source model has it.
 
     Raises:
         QuantizeMisuse: a pattern matches nothing, or nothing is left.
@@ -83,9 +91,8 @@ def chosen_sites(graph: Graph, options: QuantizeOptions) -> tuple[Site, ...]:
             f"--quantize {options.kind}: the graph has no float32 weights of {MIN_ELEMENTS:,} values or more"
             f"{_packed_already(graph)}; convert it without --quantize"
         )
-    labels = {node.name: node.label for node in graph.nodes}
     for pattern in (*options.include, *options.exclude):
-        if not any(_matches(site, pattern, labels) for site in sites):
+        if not any(_matches(site, pattern, names or {}) for site in sites):
             known = ", ".join(site.nodes[0] for site in sites[:3])
             raise QuantizeMisuse(
                 f"pattern '{pattern}' matches no node or weight that can be quantised, such as {known}"
@@ -93,8 +100,8 @@ def chosen_sites(graph: Graph, options: QuantizeOptions) -> tuple[Site, ...]:
     kept = [
         site
         for site in sites
-        if (not options.include or any(_matches(site, pattern, labels) for pattern in options.include))
-        and not any(_matches(site, pattern, labels) for pattern in options.exclude)
+        if (not options.include or any(_matches(site, pattern, names or {}) for pattern in options.include))
+        and not any(_matches(site, pattern, names or {}) for pattern in options.exclude)
     ]
     if not kept:
         raise QuantizeMisuse("--include and --exclude leave nothing to quantise; widen the patterns")
@@ -113,9 +120,14 @@ def _is_narrow(dtype: DataType) -> bool:
     return dtype.bits <= 8 or dtype is DataType.FLOAT16
 
 
-def _matches(site: Site, pattern: str, labels: dict[str, str]) -> bool:
-    names = (site.weight, *site.nodes, *(labels.get(node, "") for node in site.nodes))
-    return any(fnmatchcase(name, pattern) for name in names)
+def _matches(site: Site, pattern: str, names: Mapping[str, str]) -> bool:
+    own = (site.weight, *site.nodes)
+    # "/encoder/layer.0/*" is written "encoder_layer_0_*" here.
+    written = _FOREIGN.sub("_", pattern).lstrip("_")
+    return any(
+        fnmatchcase(name, pattern) or fnmatchcase(name, written) or fnmatchcase(names.get(name, name), pattern)
+        for name in own
+    )
 
 
 def _site(graph: Graph, weight: str, readers: dict[str, list[Node]]) -> Site:

@@ -85,7 +85,7 @@ def write_quantized(
         VerificationFailed: backends differ on the result; nothing is written.
     """
     loaded = load_bundle(float_bundle)
-    done = quantize_graph(loaded.graph, options, float_bundle, note=note)
+    done = quantize_graph(loaded.graph, options, float_bundle, names=loaded.names, note=note)
     more = {key: value for key, value in loaded.manifest.extension.more.items() if key not in _OF_FLOATS}
     with staged_bundle(
         done.graph,
