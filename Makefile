@@ -43,8 +43,9 @@ lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and th
 	$(CARGO) fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet $(WORKSPACE) --all-targets -- -D warnings
 
-bench: $(VENV)/.bench $(VENV)/.native ## check answers, then time them, against rivals on the same threads
+bench: $(VENV)/.bench $(VENV)/.native ## time kernels, calls and the real model against rivals, answers checked first; writes the figures of the README
 	$(BIN)/python -m pytest -m bench --timeout 0 tests/benchmarks
+	$(BIN)/python scripts/benchmark.py $(BENCH)
 
 # The command reports every miss and ends with 8; which of them are known and why is a matter of the tests.
 conformance: $(VENV)/.dev $(VENV)/.native ## run the cases of the folder WEBNN_CONFORMANCE_DIR on every backend

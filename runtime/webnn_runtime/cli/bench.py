@@ -42,6 +42,9 @@ def bench(
     scaling: Annotated[
         str | None, typer.Option("--scaling", metavar="NAMES", help="Also vary some of batch,length,threads.")
     ] = None,
+    start: Annotated[
+        int, typer.Option("--start", min=0, metavar="N", help="Take an embedder's start apart, in N fresh processes.")
+    ] = 0,
     explain: Annotated[bool, typer.Option("--explain", help="Also show what was fused, and what was not.")] = False,
     plot: Annotated[
         list[Path] | None, typer.Option("--plot", metavar="FILE", help="Draw the result, as .png or .svg; repeatable.")
@@ -55,6 +58,7 @@ def bench(
     with reporting("bench", as_json=as_json, quiet=quiet) as report:
         from webnn_runtime.bench.plot import draw, require_drawable
         from webnn_runtime.bench.run import SCALES, Request, run_benchmark
+        from webnn_runtime.bench.start import measure_start
         from webnn_runtime.cli import bench_page
 
         if task not in (None, "embedding", "classification", "graph"):
@@ -82,6 +86,10 @@ def bench(
         )
         with report.progress("benchmark") as progress:
             record = run_benchmark(request, progress)
+            if start:
+                if record["task"] != "embedding":
+                    raise Misuse(f"--start is about embedders, and {bundle} is used for {record['task']}")
+                record["start"] = measure_start(bundle, backend, record["threads"], start)
         record["command"] = " ".join(["webnn", *sys.argv[1:]])
         report.data.update(record)
         _show(report, record, bench_page, explain=explain)

@@ -8,6 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
+from webnn_runtime.bench.start import PARTS
+
 __all__ = ["header", "tables", "verdicts"]
 
 
@@ -32,6 +34,8 @@ def tables(record: dict[str, Any]) -> Iterator[Table]:
     yield _latency(record)
     if "cold_start" in record:
         yield _cold(record)
+    if "start" in record:
+        yield _start(record["start"])
     for over in dict.fromkeys(entry["over"] for entry in record["scaling"]):
         yield _scaling(record, over)
 
@@ -102,6 +106,16 @@ def _cold(record: dict[str, Any]) -> Table:
             _megabytes(each["memory"].get("resident")),
             f"{_megabytes(after.get('resident'))} ({_megabytes(after.get('peak'))})",
         )
+    return table
+
+
+def _start(start: dict[str, Any]) -> Table:
+    title = f"an embedder's start, median of {start['processes']} fresh processes"
+    table = _table(title, "part", "milliseconds")
+    for name, milliseconds in start["parts_ms"].items():
+        table.add_row(PARTS[name], f"{milliseconds:.1f}")
+    table.add_row("all of it", f"{start['total_ms']:.1f}")
+    table.add_row("without the first three", f"{start['beyond_ms']:.1f}")
     return table
 
 

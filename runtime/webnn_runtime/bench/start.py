@@ -1,0 +1,57 @@
+"""`webnn bench --start`: what a fresh process does until an embedder's first vector is there, part by part."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from typing import Any, Final
+
+from webnn_runtime.bench.errors import BenchError
+
+__all__ = ["PARTS", "measure_start"]
+
+# In the order in which they happen. The first three would be there whatever reads the model.
+PARTS: Final = {
+    "numpy": "import numpy",
+    "tokenizers": "import tokenizers",
+    "tokenizer.json": "read tokenizer.json",
+    "import": "import the embedder, the format and the backend",
+    "bundle": "read the graph, check it, map the weights",
+    "compile": "plan the graph, pack the weights",
+    "settings": "read the model's other files",
+    "vector": "tokenize and run one text",
+}
+_GIVEN: Final = ("numpy", "tokenizers", "tokenizer.json")
+
+
+def measure_start(bundle: str, backend: str, threads: int, count: int) -> dict[str, Any]:
+    """Milliseconds of each part, median of `count` fresh processes; `beyond` is what is not in the first three.
+
+    Raises:
+        BenchError: it is not an embedder, or a process failed.
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    # Not as a module: what starts one imports things that the embedder would have to import.
+    code = "from webnn_runtime.bench.start_parts import main; main()"
+    command = [sys.executable, "-c", code, bundle, backend, str(threads)]
+    runs: list[dict[str, float]] = []
+    # The first one warms the files and, where Python may write them, its compiled modules.
+    for _ in range(count + 1):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode:
+            raise BenchError(f"--start: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no answer'}")
+        run = dict(zip(PARTS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+        # The model's files hold tokenizer.json too: once is enough to count.
+        run["settings"] = max(run["settings"] - run["tokenizer.json"], 0.0)
+        runs.append(run)
+    kept = runs[1:]
+    parts = {name: statistics.median(run[name] for run in kept) * 1e3 for name in PARTS}
+    return {
+        "processes": count,
+        "parts_ms": parts,
+        "total_ms": statistics.median(sum(run.values()) for run in kept) * 1e3,
+        "beyond_ms": statistics.median(sum(v for k, v in run.items() if k not in _GIVEN) for run in kept) * 1e3,
+    }

