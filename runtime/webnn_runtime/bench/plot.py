@@ -43,8 +43,10 @@ def draw(record: dict[str, Any], path: Path) -> None:
         for axes, over in zip(figures[1:], scales, strict=True):
             _lines(axes, record, over)
         machine = record["machine"]
+        threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
         figure.suptitle(
-            f"{machine['cpu']}, {record['threads']} threads, median of {record['rounds']} rounds", fontsize=10
+            f"{machine['cpu']}, {threads}, median of {record['rounds']} rounds; above the bars: times the best other",
+            fontsize=10,
         )
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 

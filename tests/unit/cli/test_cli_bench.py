@@ -41,7 +41,7 @@ def test_a_graph_is_held_against_onnxruntime_and_timed(run, bundle, dense, quick
 def test_tables_name_the_machine_and_every_contender(run, bundle) -> None:
     done = run("webnn", "bench", bundle, "--dim", "batch=3", "--rounds", 1, "--pause", 0, "--cold", 0, "--explain")
     assert done.code == 0, done.err
-    for expected in ("CPU", "threads for everybody", "numpy ", "random inputs, batch=3", "onnxruntime: the bundle"):
+    for expected in ("CPU", " for everybody", "numpy ", "random inputs, batch=3", "onnxruntime: the bundle"):
         assert expected in done.out
     assert "sentence-transformers: left out; it is no contender for inputs that are not texts" in done.out
     assert '"backend"' in done.out
@@ -80,3 +80,9 @@ def test_what_cannot_be_done_is_said_before_anything_runs(options, code, message
     done = run("webnn", "bench", bundle, *options, "--json")
     assert done.code == code, done.err
     assert message in json.loads(done.out)["errors"][0]["message"]
+
+
+def test_only_an_embedder_has_a_start_to_take_apart(run, bundle, quick) -> None:
+    done = run("webnn", "bench", bundle, "--start", 1, "--against", "none", *quick)
+    assert done.code == 2
+    assert "--start is about embedders" in done.json["errors"][0]["message"]
