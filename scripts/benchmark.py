@@ -26,7 +26,7 @@ from webnn_runtime.bench.engines.registry import OURS
 from webnn_runtime.bench.machine import usable_threads
 from webnn_runtime.bench.plot import draw
 from webnn_runtime.bench.run import SCALES, Request, run_benchmark
-from webnn_runtime.bench.start import PARTS, measure_start
+from webnn_runtime.bench.start import PARTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = ROOT / ".cache" / "bench"
@@ -62,13 +62,12 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
             cases=cases,
             rounds=rounds,
             scaling=SCALES if is_first and cases is None else (),
+            starts=STARTS if is_first else 0,
         )
         record = run_benchmark(request, _progress)
         record["command"] = (
             f"webnn bench {bundle.name} --onnx model.onnx --model-folder {bundle.stem} --threads {count}"
         )
-        if is_first:
-            record["start"] = measure_start(str(bundle), "auto", count, STARTS)
         (CACHE / f"threads-{count}.json").write_text(json.dumps(record), encoding="utf-8")
         records.append(record)
     return records

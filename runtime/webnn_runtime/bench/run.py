@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from webnn_runtime.bench.cases import COLD, Case, choose_cases, scaling_cases
 from webnn_runtime.bench.contender import Contender, opened
-from webnn_runtime.bench.engines.base import GRAPH, Spec
+from webnn_runtime.bench.engines.base import EMBEDDING, GRAPH, Spec
 from webnn_runtime.bench.engines.registry import OPTIMISED, OURS, choose_rivals
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.bench.machine import describe_machine, usable_threads
 from webnn_runtime.bench.measure import Plan, Progress, cold_starts, measure
 from webnn_runtime.bench.results import CaseResult
+from webnn_runtime.bench.start import measure_start
 from webnn_runtime.bench.texts import read_texts
 from webnn_runtime.bench.workload import Task, Workload, open_task
 from webnn_runtime.model import load
@@ -47,6 +48,7 @@ class Request:
     pause: float = 0.25
     cold: int = 3
     scaling: Sequence[str] = ()
+    starts: int = 0
 
 
 def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
@@ -67,6 +69,8 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
     names, left_out = choose_rivals(request.against, task.spec)
     if task.kind == GRAPH and (request.cases or request.texts or request.scaling):
         raise BenchError("--cases, --texts and --scaling are about texts; this graph is run with --dim NAME=VALUE")
+    if request.starts and task.kind != EMBEDDING:
+        raise BenchError(f"--start is about embedders, and {request.bundle} is timed as {task.kind}; leave it out")
     plan = Plan(request.rounds, request.pause, "quantization" in model.manifest.extension.more)
     with _prepared([replace(task.spec, name=name) for name in names], left_out) as rivals:
         specs = [task.spec, *rivals]
@@ -94,6 +98,8 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
         if request.cold:
             first = task.graphs(request.sizes)[0] if task.kind == GRAPH else task.texts(COLD)
             record["cold_start"] = cold_starts(running, first, request.cold, progress)
+        if request.starts:
+            record["start"] = measure_start(folder, request.backend, threads, request.starts)
         # A curve of many points needs fewer rounds for each than a figure that stands for itself.
         few = replace(plan, rounds=min(plan.rounds, _CURVE_ROUNDS))
         record["scaling"] = [

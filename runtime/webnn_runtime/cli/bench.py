@@ -58,7 +58,6 @@ def bench(
     with reporting("bench", as_json=as_json, quiet=quiet) as report:
         from webnn_runtime.bench.plot import draw, require_drawable
         from webnn_runtime.bench.run import SCALES, Request, run_benchmark
-        from webnn_runtime.bench.start import measure_start
         from webnn_runtime.cli import bench_page
 
         if task not in (None, "embedding", "classification", "graph"):
@@ -83,13 +82,10 @@ def bench(
             pause=pause,
             cold=cold,
             scaling=chosen,
+            starts=start,
         )
         with report.progress("benchmark") as progress:
             record = run_benchmark(request, progress)
-            if start:
-                if record["task"] != "embedding":
-                    raise Misuse(f"--start is about embedders, and {bundle} is used for {record['task']}")
-                record["start"] = measure_start(bundle, backend, record["threads"], start)
         record["command"] = " ".join(["webnn", *sys.argv[1:]])
         report.data.update(record)
         _show(report, record, bench_page, explain=explain)

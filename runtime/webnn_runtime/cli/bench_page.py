@@ -18,7 +18,8 @@ def header(record: dict[str, Any]) -> Iterator[str]:
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     yield f"{machine['cpu']}, {machine['instruction_set'] or 'unknown instruction set'}, {machine['cpus']} CPUs"
-    yield f"{record['threads']} thread{'s' if record['threads'] > 1 else ''} for everybody; load before the run {machine['load']}"
+    threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+    yield f"{threads} for everybody; load before the run {machine['load']}"
     yield f"{machine['system']}, Python {machine['python']}, {versions}"
     yield f"webnn-runtime {machine['webnn_runtime']}{', ' + machine['commit'] if machine['commit'] else ''}"
     yield f"{record['command']}"

@@ -70,6 +70,7 @@ def test_a_source_with_other_weights_is_an_error_and_nothing_is_timed(run, bundl
         (["--cases", "a"], 2, "are about texts"),
         (["--task", "summary"], 2, "expected embedding, classification or graph"),
         (["--task", "embedding"], 2, "--task graph times the graph"),
+        (["--start", "1"], 2, "--start is about embedders"),
         (["--scaling", "colour"], 2, "expected some of batch, length, threads"),
         (["--dim", "height=3"], 4, "the graph has no dimension 'height'"),
         (["--plot", "picture.pdf"], 2, "ends in .png or .svg"),
@@ -80,9 +81,3 @@ def test_what_cannot_be_done_is_said_before_anything_runs(options, code, message
     done = run("webnn", "bench", bundle, *options, "--json")
     assert done.code == code, done.err
     assert message in json.loads(done.out)["errors"][0]["message"]
-
-
-def test_only_an_embedder_has_a_start_to_take_apart(run, bundle, quick) -> None:
-    done = run("webnn", "bench", bundle, "--start", 1, "--against", "none", *quick)
-    assert done.code == 2
-    assert "--start is about embedders" in done.json["errors"][0]["message"]
