@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from webnn_runtime.bench.errors import BenchError
 __all__ = ["Finish", "Floats", "open_finish"]
 
 Floats = npt.NDArray[np.float32]
-Finish = Callable[[Floats, Sequence[tuple[int, int]]], Floats]
+Finish = Callable[[Any, Sequence[tuple[int, int]]], Floats]
 
 
 def open_finish(spec: Spec, gives: str) -> Finish:
@@ -43,8 +44,11 @@ def open_finish(spec: Spec, gives: str) -> Finish:
     if modules is None:
         raise BenchError(f"{spec.bundle}: has no modules.json, so nothing says how token vectors become one vector")
 
-    def pooled(raw: Floats, spans: Sequence[tuple[int, int]]) -> Floats:
-        vectors: Floats = modules.pooling(raw[: len(spans)].astype(np.float32, copy=False), spans)
+    def pooled(raw: Any, spans: Sequence[tuple[int, int]]) -> Floats:
+        if gives == "texts":
+            vectors: Floats = modules.pooling.of_texts(raw, raw[0].shape[1])
+        else:
+            vectors = modules.pooling(raw[: len(spans)].astype(np.float32, copy=False), spans)
         for stage in modules.stages:
             vectors = stage(vectors)
         return vectors if modules.is_normalized else normalize(vectors)

@@ -241,7 +241,9 @@ def _concat(packing: Packing, call: Call) -> None:
     packing.require(axis not in axes.axes and (axis > 0 or not axes.has_batch), result, "mixes places")
     for value in call.reads:
         role = packing.role(value)
-        packing.require(role.axes == axes.axes and role.made in (made, Made.PLACE), result, f"joins '{value}'")
+        # What is the same for all texts would be there once, and not for each of them.
+        fits = role.made is made or (role.made is Made.PLACE and made is Made.TOKEN)
+        packing.require(fits and role.axes == axes.axes, result, f"joins '{value}'")
         packing.require(packing.axes(value).has_batch == axes.has_batch, result, f"joins '{value}'")
     operands = tuple(packing.spread(value) if made is Made.TOKEN else value for value in call.reads)
     packing.emit(call, Role(made, axes.axes), operands)
@@ -356,6 +358,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "gelu": _pointwise,
     "gemm": _gemm,
     "identity": _pointwise,
+    "integerLayer": _by_row,
     "layerNorm": _by_row,
     "layerNormalization": _normalisation,
     "linearLayer": _by_row,
@@ -367,6 +370,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "split": _split,
     "transpose": _transpose,
     "triangular": _triangular,
+    "storedLayer": _by_row,
     "truth": _pointwise,
     "view": _view,
 }

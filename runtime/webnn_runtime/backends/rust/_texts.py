@@ -125,5 +125,6 @@ def text_plan(
     packed = _pack(graph, lowered, outputs)
     try:
         return TextPlan(graph, packed, engine, shared, max_memory)
-    except NotImplementedError as exc:
+    except (NotImplementedError, ValueError) as exc:
+        # The engine has no kernel for a call, or not in the form that it has over texts.
         raise NotPacked(str(exc)) from exc

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 __all__ = ["CLASSIFICATION", "EMBEDDING", "GRAPH", "Arrays", "Engine", "Spec"]
@@ -59,7 +58,8 @@ class Engine(ABC):
 
     Attributes:
         note: what exactly runs, for people.
-        gives: "output" for the graph's output, "tokens" for a vector per token, "answer" for the finished answer.
+        gives: "output" for the graph's output, "tokens" for a vector per token, "texts" for the same as a list with an
+            array [tokens, features] of each text, "answer" for the finished answer.
     """
 
     note: str = ""
@@ -70,7 +70,7 @@ class Engine(ABC):
         """Inputs as the engine takes them: not timed, for no contender."""
 
     @abstractmethod
-    def run(self, prepared: Any) -> npt.NDArray[np.float32]:
+    def run(self, prepared: Any) -> Any:
         """Compute; this is what is timed."""
 
     def describe(self) -> dict[str, object]:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from webnn_runtime.bench.engines.base import Arrays, Engine, Spec
+import numpy as np
+
+from webnn_runtime.bench.engines.base import EMBEDDING, Arrays, Engine, Spec
 from webnn_runtime.model import load
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 __all__ = ["BundleEngine"]
 
 
+_MASK: Final = "attention_mask"
+
+
 class BundleEngine(Engine):
-    """The bundle on `spec.backend`."""
+    """The bundle on `spec.backend`; as the embedder runs it, without padding where the backend can."""
 
     def __init__(self, spec: Spec) -> None:
         self._model = load(spec.bundle, backend=spec.backend, threads=spec.threads)
         self._output = spec.output
+        # Of a graph without a mask, the padding of a batch could not be told.
+        can_tell = spec.kind == EMBEDDING and _MASK in self._model.inputs
+        self._runner = self._model.texts([spec.output]) if can_tell else None
+        if self._runner is not None and not spec.is_pooled:
+            self.gives = "texts"
         described = self._model.describe()
         self.note = f"the bundle, backend {described['backend']}"
         if "isa" in described:
             self.note += f", {described['isa']}"
+        if self._runner is not None:
+            self.note += ", without padding"
 
-    def prepare(self, arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        return {name: arrays[name].astype(kind.dtype.numpy) for name, kind in self._model.inputs.items()}
+    def prepare(self, arrays: Arrays) -> Any:
+        if self._runner is None:
+            return {name: arrays[name].astype(kind.dtype.numpy) for name, kind in self._model.inputs.items()}
+        kept = arrays[_MASK] != 0
+        tokens = {name: arrays[name][kept].astype(kind.numpy) for name, kind in self._runner.inputs.items()}
+        return tokens, kept.sum(axis=1).tolist()
 
-    def run(self, prepared: Any) -> npt.NDArray[np.float32]:
-        return self._model.run(prepared)[self._output]
+    def run(self, prepared: Any) -> Any:
+        if self._runner is None:
+            return self._model.run(prepared)[self._output]
+        tokens, lengths = prepared
+        found = self._runner.run(tokens, lengths)[self._output]
+        return np.split(found, np.cumsum(lengths)[:-1]) if self.gives == "texts" else found
 
     def describe(self) -> dict[str, object]:
         return dict(self._model.describe())
