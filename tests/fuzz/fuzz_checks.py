@@ -136,7 +136,7 @@ def _examine_model(folder: Path, thorough: int) -> None:
         except VerificationFailed as exc:
             if "nothing could be checked" in str(exc):
                 raise
-            if _is_out_of_hand(path):
+            if _is_out_of_hand(path, exc):
                 raise
             # The check did its work and no bundle was written, but the graph should never have been made.
             raise Finding(f"translated wrongly: {exc}") from exc
@@ -160,10 +160,11 @@ def _examine_model(folder: Path, thorough: int) -> None:
     _run(translation.graph, thorough)
 
 
-def _is_out_of_hand(path: Path) -> bool:
-    """Whether damage made numbers whose products leave float32: what sums of them come to depends on their order.
+def _is_out_of_hand(path: Path, failed: VerificationFailed) -> bool:
+    """Whether float32 itself cannot do better.
 
-    Beyond 1e37 lie the numbers that masks are made of.
+    Damage makes numbers whose products leave float32, and what sums of them come to depends on their order; beyond 1e37
+    lie those that masks are made of. And it makes differences of equal numbers, of which nothing but rounding is left.
     """
     graph = translate(read_onnx(path), file=path).graph
     made = {node.name: node.name for node in graph.nodes if graph.types[node.name].dtype.is_float}
@@ -181,6 +182,10 @@ def _is_out_of_hand(path: Path) -> bool:
     arrays = [array for point in points for array in run(plan.draw(point, 1)).values()]
     arrays += [constant.values for constant in graph.constants.values()]
     sizes = [np.abs(array.astype(np.float64)) for array in arrays if array.dtype.kind == "f"]
+    if failed.certificate is not None:
+        largest = max((float(size[np.isfinite(size) & (size < 1e15)].max(initial=0)) for size in sizes), default=0.0)
+        if all(verdict.worst.max_abs <= 1e-6 * largest for verdict in failed.certificate.verdicts):
+            return True
     return any(((size > 1e15) & (size < 1e37)).any() or np.isnan(size).any() for size in sizes)
 
 

@@ -159,7 +159,7 @@ def quantize(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _quantize(ctx: Context, node: OnnxNode, *, axis: int, block: int) -> Tensor:
     x, scale, zero = node.input(0), node.input(1), node.optional(2)
-    node.ignore("saturate")  # for 8-bit floats, which are refused
+    node.flag("saturate", 1)  # for 8-bit floats, which are refused
     wanted = node.integer("output_dtype", 0)
     elem = zero.elem if zero is not None else (elem_of(wanted, "the output") if wanted else Elem.UINT8)
     if elem.is_float:

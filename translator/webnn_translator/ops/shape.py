@@ -158,14 +158,16 @@ def _counted(ctx: Context, start: Tensor, limit: Tensor, delta: Tensor) -> Tenso
 @onnx_op("Cast", since=6)
 def cast(ctx: Context, node: OnnxNode) -> Tensor:
     """Convert to another element type."""
-    node.ignore("saturate", "round_mode")  # for casts to 8-bit floats, which are refused
+    node.flag("saturate", 1)  # as the next, for casts to 8-bit floats, which are refused
+    node.ignore("round_mode")
     return convert(ctx, node.input(0), elem_of(node.integer("to"), "the target of a Cast"))
 
 
 @onnx_op("CastLike", since=15)
 def cast_like(ctx: Context, node: OnnxNode) -> Tensor:
     """Convert to the element type of another tensor."""
-    node.ignore("saturate", "round_mode")
+    node.flag("saturate", 1)
+    node.ignore("round_mode")
     return convert(ctx, node.input(0), node.input(1).elem)
 
 
