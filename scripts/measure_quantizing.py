@@ -1,6 +1,6 @@
 """Quantise a float32 bundle in every way, and print the table of docs/quantizing.md.
 
-    python scripts/measure_quantizing.py all-MiniLM-L6-v2-webnn /tmp/quantized
+    python scripts/measure_quantizing.py all-MiniLM-L6-v2-webnn /tmp/quantized [the switches of one row]
 
 What is measured on are 512 paragraphs of Python's own documentation, which no weight was rounded by.
 """
@@ -53,7 +53,10 @@ def main() -> None:
     }
     exact = WebNNEmbedder(bundle, backend="onnxruntime").encode(texts)
     print("| switches | weights, MB | mean cosine | 1st percentile | minimum |\n|---|---|---|---|---|", flush=True)
+    wanted = sys.argv[3] if len(sys.argv) > 3 else ""
     for number, (switches, options) in enumerate(ways.items()):
+        if wanted not in ("", switches):
+            continue
         done = quantize_bundle(bundle, out / str(number), options, force=True, is_verified=False)
         found = cosine_statistics(exact, WebNNEmbedder(done.folder, backend="onnxruntime").encode(texts))
         size = f"{done.weights_bytes / 1e6:.1f}"

@@ -132,6 +132,7 @@ def staged_bundle(
     names: Mapping[str, str] | None = None,
     pack_int4: bool = True,
     remarks: Sequence[str] = (),
+    is_quantized: bool = False,
 ) -> Iterator[StagedBundle]:
     """Write a bundle beside its target; it appears on `commit`, and vanishes if the block ends without.
 
@@ -145,6 +146,7 @@ def staged_bundle(
         names: identifier -> original name, for names that were replaced before; added to the manifest.
         pack_int4: store two 4-bit values per byte.
         remarks: what a reader of the text should know first; each becomes a comment line.
+        is_quantized: whether the text's header says so.
 
     Raises:
         FormatError: the target exists, or something cannot be written.
@@ -158,7 +160,7 @@ def staged_bundle(
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
     head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
-    text = f"{head}{print_graph(safe)}".encode()
+    text = f"{head}{print_graph(safe, is_quantized=is_quantized)}".encode()
     with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
         staged.write(GRAPH_FILE, text)
         tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)

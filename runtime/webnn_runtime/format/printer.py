@@ -23,8 +23,12 @@ __all__ = ["float_text", "hidden_names", "named_arguments", "positional_operands
 _EXACT_IN_FLOAT32: Final = 1 << 24
 
 
-def print_graph(graph: Graph) -> str:
+def print_graph(graph: Graph, *, is_quantized: bool = False) -> str:
     """The canonical text of a graph.
+
+    Args:
+        graph: what to print.
+        is_quantized: whether the header says so, for people and other tools; readers here learn nothing from it.
 
     Raises:
         FormatError: a name the text cannot hold, or an output that is called otherwise than its value;
@@ -32,7 +36,8 @@ def print_graph(graph: Graph) -> str:
     """
     _check_names(graph)
     hidden = hidden_names(graph)
-    lines = [f"webnn_graph {quoted(graph.name)} {'v2' if _is_dynamic(graph) else 'v1'} {{"]
+    head = f"webnn_graph {quoted(graph.name)} {'v2' if _is_dynamic(graph) else 'v1'}"
+    lines = [f"{head} @quantized {{" if is_quantized else f"{head} {{"]
     blocks = {
         "inputs": [
             f"{name}: {_type_text(kind, graph, hidden.get(name, []))};" for name, kind in _by_name(graph.inputs)

@@ -32,8 +32,6 @@ __all__ = ["Samples", "compiled", "fitting_samples", "measuring_samples", "read_
 _LONGEST: Final = 256
 _MOST_TEXTS: Final = 1000
 _SEEDED: Final = 12
-# Places between the two texts of a pair.
-_APART: Final = 7
 _SEED: Final = 7_000
 _MAX_FILE: Final = 64 << 20
 
@@ -98,14 +96,10 @@ def measuring_samples(graph: Graph, folder: Path) -> Samples:
 
 
 def fitting_samples(graph: Graph, folder: Path, path: Path | None) -> Samples:
-    """The inputs that weights are rounded by: those of a file, else built-in ones that are not measured on.
-
-    Single texts are short; pairs of them show the model longer ones, and words in other company.
-    """
+    """The inputs that weights are rounded by: those of a file, else built-in ones that are not measured on."""
     if path is not None:
         return read_samples(graph, folder, path)
-    pairs = [f"{FITTING[index - _APART]} {text}" for index, text in enumerate(FITTING)]
-    return text_samples(graph, folder, (*FITTING, *pairs)) or seeded_samples(graph, first=_SEEDED)
+    return text_samples(graph, folder, FITTING) or seeded_samples(graph, first=_SEEDED)
 
 
 def seeded_samples(graph: Graph, *, first: int = 0) -> Samples:

@@ -16,8 +16,9 @@ from webnn_translator.quantize.sites import Site
 __all__ = ["BITS", "widened"]
 
 BITS: Final = {"int4": 4, "int8": 8, "uint8": 8, "float16": 16, "float32": 32}
-# The target is aimed at with this much to spare: other texts cost more than those that are measured on.
-_ASIDE: Final = 0.8
+# The part of the allowed loss that is aimed at: paragraphs of documentation cost all-MiniLM-L6-v2 a quarter more than
+# the texts that are measured on.
+_ASIDE: Final = 0.7
 
 Widths = Mapping[Site, str]
 

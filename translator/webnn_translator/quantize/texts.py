@@ -1,7 +1,7 @@
 """Sample texts: what activations look like and what quantising costs is measured on these, if nothing better is given.
 
-Short and long, questions and statements, plain words, figures, code, and several languages. Odd ones are rounded by,
-even ones are measured on, so that no model is judged by the texts it was fitted to.
+Short and long, questions and statements, plain words, figures, code, and several languages. What weights are rounded
+by and what is measured on are different texts, so that no model is judged by those it was fitted to.
 """
 
 from __future__ import annotations
@@ -94,5 +94,82 @@ _TEXTS: Final = (
     "A haiku has seventeen syllables in three lines, and traditionally names a season.",
     "The price includes breakfast, towels and the use of the sauna, but neither the tourist tax nor the parking space.",
 )
+_MORE: Final = (
+    "The glacier has lost a third of its volume since the first survey, and the hut that once stood at its edge now "
+    "looks down on a lake. Guides lead visitors along a path that did not exist ten years ago.",
+    "To reset the device, hold the power button for ten seconds until the screen goes dark, then release it and wait. "
+    "All settings will be lost; pictures and messages on the memory card are kept.",
+    "A contract is void if one of the parties was forced to sign it, or was deceived about an essential fact. The "
+    "burden of proof lies with the party that wants to be released.",
+    "The orchestra opened the season with a symphony that had not been heard in the city for sixty years. The second "
+    "half belonged to a young pianist from Seoul, who was called back to the stage five times.",
+    "Enzymes are proteins that speed up chemical reactions in living cells. Each of them fits only certain molecules, "
+    "much as a key fits a lock, and most stop working when they get too hot.",
+    "Prices for wheat rose sharply after the harvest failed in three provinces, and the government banned exports "
+    "until the spring. Bakers in the capital had warned of shortages since July.",
+    "If the list is empty, the function raises an error; otherwise it returns the first element that satisfies the "
+    "condition. The original order is kept, and nothing is copied.",
+    "My daughter is afraid of the dark and will not sleep without a light. Our doctor says that it will pass, but we "
+    "would like to help her now. What has worked for your children?",
+    "The goalkeeper dived to the left, the ball went to the right, and eighty thousand people fell silent. It was the "
+    "last kick of a final that had been decided by penalties for the third time in a row.",
+    "Volcanic soil is rich in minerals, which is why people keep returning to the slopes of mountains that have "
+    "buried their villages more than once.",
+    "You will need two onions, four carrots, a piece of ginger, half a litre of stock and a tin of coconut milk. Cut "
+    "the vegetables into small pieces, fry them gently, and let everything simmer for twenty minutes.",
+    "The satellite circles the Earth every ninety minutes at a height of about five hundred kilometres and "
+    "photographs each place twice a day. Farmers use the pictures to decide where to water, insurers to estimate "
+    "damage.",
+    "He was born in a fishing village, the sixth of nine children, left school at twelve, and went to sea. Forty "
+    "years later he owned eleven ships and a newspaper, and could still not swim.",
+    "Please note that the office is closed on public holidays. Applications that arrive after the deadline cannot be "
+    "considered, whatever the reason for the delay.",
+    "Neural networks learn by changing their weights a little after each example, in the direction that makes the "
+    "error smaller. How far they go in each step is called the learning rate.",
+    "The word comes from Latin, where it meant a tax on salt; by the Middle Ages it stood for any kind of payment, "
+    "and today hardly anybody thinks of salt when they hear it.",
+    "Patients with a history of heart disease should not take this medicine. Common side effects are headache, dry "
+    "mouth and dizziness; consult your physician if they last for more than a few days.",
+    "The old town is best explored on foot. Start at the market square, climb the tower for the view, and follow the "
+    "narrow lane behind the cathedral down to the harbour, where the ferries leave for the islands.",
+    "The company reported revenue of 4.2 billion dollars for the third quarter, eight percent more than a year ago, "
+    "but its profit fell because of higher costs for energy and transport.",
+    "Migrating birds find their way by the stars, by the magnetic field of the Earth and by landmarks. Young ones "
+    "that have never made the journey set out in the right direction all the same.",
+    "This jacket keeps me warm and dry, but the zip feels cheap and the sleeves are too long. For the price I had "
+    "expected better. Three stars.",
+    "A database index is a separate structure that maps values to the rows that hold them. It makes reading faster "
+    "and writing slower, and it takes space, so not every column should have one.",
+    "When the emperor died without an heir, his generals divided the provinces among themselves and were at war "
+    "within a year. The trade routes moved south, and the capital became a town of shepherds.",
+    "Light travels faster than anything else, about 300,000 kilometres in a second, and yet it takes eight minutes "
+    "from the Sun to us and more than four years to the nearest other star.",
+    "The teacher asked each pupil to bring an object that was older than their parents. There were coins, letters, a "
+    "wooden spoon, a gas mask, and a tortoise.",
+    "Two thirds of the voters supported the proposal, which limits the height of new buildings to twenty metres and "
+    "reserves a fifth of all flats for families with low incomes.",
+    "In chess, a player whose king is attacked must end the attack at once: by moving the king, by capturing the "
+    "piece that attacks, or by putting another piece in between.",
+    "I am writing to complain about the service on your flight from Madrid. We waited for four hours without any "
+    "information, and our luggage arrived two days later in a different city.",
+    "Cement is made by heating limestone and clay to about 1,450 degrees. The process sets free large amounts of "
+    "carbon dioxide, partly from the fuel and partly from the limestone itself.",
+    "A good translation does not follow the words but the thought; where a joke cannot be carried over, it has to be "
+    "replaced by another one that makes readers laugh in the same place.",
+    "The tide was out, and the boats lay on their sides in the mud like sleeping cattle. Somewhere behind the dunes a "
+    "dog was barking, and the smell of frying fish came over from the quay.",
+    "Install the package, create an account with your e-mail address, and copy the key into the field at the top of "
+    "the page. The first thousand requests of each month are free of charge.",
+)
+# A text in other company is another text to a model: each is also put behind the one so many places before it. Four
+# such rounds in place of one change the cosine of all-MiniLM-L6-v2 in int4 by less than 0.0005.
+_APART: Final = 7
+
+
+def _in_company(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Each text alone, and behind another one."""
+    return (*texts, *(f"{texts[index - _APART]} {text}" for index, text in enumerate(texts)))
+
+
 MEASURING: Final = _TEXTS[0::2]
-FITTING: Final = _TEXTS[1::2]
+FITTING: Final = _in_company((*_TEXTS[1::2], *_MORE))

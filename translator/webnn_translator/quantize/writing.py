@@ -95,6 +95,7 @@ def write_quantized(
         force=force,
         names=loaded.names,
         remarks=[str(done)],
+        is_quantized=True,
     ) as staged:
         record = None
         if is_verified:
