@@ -31,6 +31,7 @@ class Case:
         batch: texts in one run.
         is_sorted: whether texts are sorted by length, for every contender alike; otherwise they come as they arrive.
         takes_texts: whether the user's own texts can stand in for the made ones.
+        needs: tokens that the graph has to take; a model's own maximum length may be smaller.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     batch: int
     is_sorted: bool = False
     takes_texts: bool = False
+    needs: int = 0
 
 
 def _equal(length: int, count: int) -> list[int]:
@@ -55,21 +57,30 @@ CASES: Final = {
         Case("d", "one text of 128 tokens at a time", 32, partial(_equal, 128), 1),
         Case("e", "64 texts of 256 tokens, batch 32", 64, partial(_equal, 256), 32),
         Case("f", "128 paragraphs as they arrive, batch 16", 128, partial(paragraph_lengths, seed=1), 16, False, True),
+        Case("g", "32 texts of 512 tokens, batch 8", 32, partial(_equal, 512), 8, needs=512),
     )
 }
 
 
-def choose_cases(names: str | None, *, has_texts: bool = False) -> list[Case]:
+def choose_cases(names: str | None, *, has_texts: bool = False, bound: int | None = None) -> list[Case]:
     """The cases of a list like "a,c"; without one all that can be run.
 
+    Args:
+        names: as the user gives them.
+        has_texts: whether the user gives texts as well.
+        bound: most tokens that the graph takes; None for any number.
+
     Raises:
-        BenchError: no such case, or one whose lengths the user's texts do not have.
+        BenchError: no such case, one whose lengths the user's texts do not have, or one that is too long.
     """
-    possible = [name for name, case in CASES.items() if case.takes_texts or not has_texts]
+    fitting = [name for name, case in CASES.items() if bound is None or case.needs <= bound]
+    possible = [name for name in fitting if CASES[name].takes_texts or not has_texts]
     asked = possible if names is None else [name.strip() for name in names.split(",") if name.strip()]
     for name in asked:
         if name not in CASES:
             raise BenchError(f"--cases: there is no case '{name}'; expected some of {', '.join(CASES)}")
+        if name not in fitting:
+            raise BenchError(f"--cases: case '{name}' has {CASES[name].needs} tokens, and the model takes {bound}")
         if name not in possible:
             raise BenchError(
                 f"--cases: case '{name}' is about texts of its own length; with --texts expected some of "
@@ -140,7 +151,7 @@ def scaling_cases(limit: int | None) -> dict[str, list[tuple[int, Case]]]:
 
 def _point(what: str, size: int, count: int, length: int, batch: int) -> Case:
     title = f"{count} texts of {length} tokens, batch {batch}"
-    return Case(f"{what} {size}", title, count, partial(_equal, length), batch)
+    return Case(f"{what} {size}", title, count, partial(_equal, length), batch, needs=length)
 
 
 COLD: Final = Case("start", "one text of 10 tokens", 1, partial(_equal, 10), 1)

@@ -110,7 +110,7 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
 
 def _scale(over: str, specs: Sequence[Spec], task: Task, plan: Plan, progress: Progress) -> Iterator[dict[str, Any]]:
     """One result for each size of what is varied."""
-    cases = scaling_cases(task.limit)
+    cases = scaling_cases(task.bound)
     if over != "threads":
         for size, result in _alone(specs, task, cases[over], plan, progress):
             yield {"size": size, **result.record()}
@@ -142,7 +142,8 @@ def _workloads(request: Request, task: Task) -> list[Workload]:
     if request.texts is not None:
         assert task.tokenizer is not None
         own = read_texts(request.texts, task.tokenizer, task.limit)
-    return [task.texts(case, own) for case in choose_cases(request.cases, has_texts=own is not None)]
+    chosen = choose_cases(request.cases, has_texts=own is not None, bound=task.bound)
+    return [task.texts(case, own) for case in chosen]
 
 
 def _check_sources(request: Request) -> None:

@@ -84,7 +84,8 @@ class Task:
         spec: of the bundle, for `threads` threads; rivals get theirs by changing the name.
         model: the bundle, for its types and names only.
         tokenizer: text to token ids; None for a graph that does not take texts.
-        limit: longest text in tokens, None for none.
+        limit: the model's own longest text in tokens, None for none.
+        bound: the longest one that its graph takes.
         feed: how the bundle takes texts.
     """
 
@@ -93,6 +94,7 @@ class Task:
     model: Model
     tokenizer: TextTokenizer | None = None
     limit: int | None = None
+    bound: int | None = None
     feed: Feed | None = None
 
     def texts(self, case: Case, own: Sequence[Tokens] | None = None) -> Workload:
@@ -104,7 +106,7 @@ class Task:
         """
         assert self.tokenizer is not None
         assert self.feed is not None
-        texts = make_texts(case, self.tokenizer, self.limit, own)
+        texts = make_texts(case, self.tokenizer, self.bound if case.needs else self.limit, own)
         rows = min(case.batch, self.feed.batch[1])
         groups = [texts[start : start + rows] for start in range(0, len(texts), rows)]
         # The smallest batch of those with a full number of rows: its padding, if it has any, is checked too.
@@ -182,7 +184,9 @@ def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
         original_output=_original(model, output.name),
         is_pooled=output.is_pooled,
     )
-    return Task(EMBEDDING, known, model, pipeline.tokenizer, pipeline.limit.tokens, pipeline.feed)
+    return Task(
+        EMBEDDING, known, model, pipeline.tokenizer, pipeline.limit.tokens, pipeline.bound.tokens, pipeline.feed
+    )
 
 
 def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
@@ -197,7 +201,8 @@ def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
         labels=int(str(model.outputs[output].shape[-1])),
     )
     tokenizer = TextTokenizer.load(folder, do_lower_case=settings.do_lower_case)
-    return Task(CLASSIFICATION, known, model, tokenizer, settings.limit.bounded_by(feed.limit).tokens, feed)
+    limit, bound = (each.bounded_by(feed.limit).tokens for each in (settings.limit, settings.table))
+    return Task(CLASSIFICATION, known, model, tokenizer, limit, bound, feed)
 
 
 def _original(model: Model, name: str) -> str:

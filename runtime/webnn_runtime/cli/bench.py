@@ -28,7 +28,7 @@ def bench(
     against: Annotated[
         str | None, typer.Option("--against", metavar="NAMES", help="Rivals, by commas, or none; by default all.")
     ] = None,
-    cases: Annotated[str | None, typer.Option("--cases", metavar="a,c", help="Some of the cases a to f.")] = None,
+    cases: Annotated[str | None, typer.Option("--cases", metavar="a,c", help="Some of the cases a to g.")] = None,
     texts: Annotated[
         Path | None, typer.Option("--texts", metavar="FILE", help="Your own texts, one a line, for cases b and f.")
     ] = None,

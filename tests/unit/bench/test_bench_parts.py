@@ -49,12 +49,15 @@ def test_paragraphs_have_the_lengths_of_real_ones() -> None:
 
 
 def test_cases_are_chosen_by_letter() -> None:
-    assert [case.name for case in choose_cases(None)] == list("abcdef") == list(CASES)
+    assert [case.name for case in choose_cases(None)] == list("abcdefg") == list(CASES)
+    assert [case.name for case in choose_cases(None, bound=511)] == list("abcdef")
     assert [case.name for case in choose_cases("c, a,c")] == ["c", "a"]
     assert [case.name for case in choose_cases(None, has_texts=True)] == ["b", "f"]
     for asked, has_texts in (("x", False), ("", False), ("a", True)):
         with pytest.raises(BenchError, match="--cases"):
             choose_cases(asked, has_texts=has_texts)
+    with pytest.raises(BenchError, match="case 'g' has 512 tokens, and the model takes 511"):
+        choose_cases("g", bound=511)
 
 
 def test_answers_within_the_tolerance_of_the_largest_value_agree() -> None:
