@@ -212,6 +212,25 @@ def test_what_padding_could_change_is_padded_and_the_reason_told(parts, reason, 
     assert reason in model.describe()["unpadded"]
 
 
+def test_a_padded_batch_that_gives_one_vector_for_each_text_runs_without_its_padding(rust, monkeypatch):
+    from webnn_runtime.backends.rust import RustExecutable
+
+    model = rust.compile(Encoder(pooled=mean).build())
+    given = texts()
+    wanted = model.texts().run({"ids": np.concatenate(given)}, LENGTHS)["found"]
+    with monkeypatch.context() as patch:
+        patch.setattr(RustExecutable, "_execute", None)
+        assert model.run(padded(given))["found"].tobytes() == wanted.tobytes()
+    # No text at all in a row, a hole, weights in place of a mask: as the graph says, padding and all.
+    for row, values in [(0, 0), (2, [1, 0, 1]), (4, 3)]:
+        feeds = padded(given)
+        feeds["mask"][row, : np.size(values)] = values
+        if row == 0:
+            feeds["mask"][0] = 0
+        reference = REFERENCE.compile(model.graph).run(feeds)["found"]
+        np.testing.assert_allclose(model.run(feeds)["found"], reference, rtol=1e-3, atol=1e-5)
+
+
 def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):
     model = rust.compile(Encoder(hidden=bare, pooled=careless).build())
     runner, given = model.texts(), texts()

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from webnn_runtime.backends.rust._backend import BACKEND, UNSUPPORTED, RustBackend
+from webnn_runtime.backends.rust._backend import BACKEND, UNSUPPORTED, RustBackend, RustExecutable
 
-__all__ = ["BACKEND", "UNSUPPORTED", "RustBackend"]
+__all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]

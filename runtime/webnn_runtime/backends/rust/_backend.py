@@ -14,6 +14,7 @@ from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
 from webnn_runtime.backends.rust._texts import TextPlan, text_plan
+from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.weights import let_go
@@ -22,7 +23,7 @@ from webnn_runtime.passes.fold import fold_constants
 if TYPE_CHECKING:
     from webnn_kernels import Engine
 
-__all__ = ["BACKEND", "UNSUPPORTED", "RustBackend"]
+__all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
 _NAME: Final = "rust"
 
@@ -49,12 +50,21 @@ class RustExecutable(Executable):
                 for name in segment.taken.difference(plain):
                     if name in constants:
                         let_go(constants.pop(name))
+        lengths = {name for kind in graph.inputs.values() for dim in kind.shape[1:] for name in names_of(dim)}
+        given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
+        self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
         self._texts: dict[tuple[str, ...], TextPlan | NotPacked] = {}
         self._lock = threading.Lock()
         self._results = folded.outputs
         self._segments = _with_last_uses(found, set(folded.outputs.values()))
 
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
+        # Only where no result is as long as the texts: what such a graph has for padding is a result too.
+        texts = self._text_plan(tuple(self._results)) if self._gives_no_lengths else None
+        found = texts.run_padded(inputs) if isinstance(texts, TextPlan) else None
+        return self._execute(inputs, bindings) if found is None else found
+
+    def _execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         values = {**self._constants, **inputs}
         shared = {id(array) for array in values.values()}
         for segment, dead in self._segments:

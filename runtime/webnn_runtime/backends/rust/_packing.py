@@ -69,9 +69,9 @@ class Packing:
         if len(names) != 2 or not all(isinstance(dim, SymbolicDim) and str(dim) in graph.dims for dim in names):
             raise NotPacked("the inputs are not all [batch, length] with both free")
         self.mask: Final = mask
-        self._form: Final = Form(str(names[0]), str(names[1]))
-        if len(graph.dims) != 2 or self._form.batch == self._form.length:
+        if len(graph.dims) != 2 or names[0] == names[1]:
             raise NotPacked("the graph has other free dimensions than batch and length")
+        self._form: Final = Form(str(names[0]), str(names[1]))
         self._graph: Final = graph
         self._lowered: Final = lowered
         self._roles: dict[str, Role] = {}

@@ -71,44 +71,49 @@ class Axes:
     is_flat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Form:
-    """The two names of a graph of texts.
+    """The two names of a graph of texts: what counts texts, and what counts places.
 
-    Attributes:
-        batch: counts texts.
-        length: counts places.
+    Answers are kept: a model asks for the same few shapes at every one of its steps, and loading should take no time.
     """
 
-    batch: str
-    length: str
+    def __init__(self, batch: str, length: str) -> None:
+        self._batch = symbol(batch)
+        self._length = symbol(length)
+        self._both: Final = self._batch * self._length
+        self._names: Final = (batch, length)
+        self._axes: dict[tuple[Dim, ...], Axes | None] = {}
+        self._packed: dict[tuple[SymbolicDim, Made], Dim] = {}
 
     def axes(self, shape: tuple[Dim, ...]) -> Axes | None:
         """Where the two are in a shape; None where one of them is in it otherwise."""
-        batch, length = symbol(self.batch), symbol(self.length)
-        found: list[int] = []
-        has_batch = is_flat = False
-        for axis, dim in enumerate(shape):
-            if dim == length:
-                found.append(axis)
-            elif axis == 0 and dim == batch:
-                has_batch = True
-            elif axis == 0 and dim == batch * length:
-                has_batch = is_flat = True
-                found.append(axis)
-            elif not names_of(dim).isdisjoint((self.batch, self.length)):
-                return None
-        if is_flat and len(found) > 1:
-            return None
-        return Axes(has_batch, tuple(found), is_flat)
+        if shape not in self._axes:
+            self._axes[shape] = self._find(shape)
+        return self._axes[shape]
 
     def packed(self, dim: Dim, made: Made) -> Dim:
         """A dimension as it is in a run over texts."""
         if not isinstance(dim, SymbolicDim):
             return dim
-        return substitute(
-            dim, {self.batch: TEXTS if made is Made.TEXT else 1, self.length: _LENGTHS.get(made, LONGEST)}
-        )
+        if (dim, made) not in self._packed:
+            texts: Dim = TEXTS if made is Made.TEXT else 1
+            length = TOKENS if made is Made.TOKEN else LONGEST
+            self._packed[dim, made] = substitute(dim, dict(zip(self._names, (texts, length), strict=True)))
+        return self._packed[dim, made]
 
-
-_LENGTHS: Final = {Made.TOKEN: TOKENS}
+    def _find(self, shape: tuple[Dim, ...]) -> Axes | None:
+        found: list[int] = []
+        has_batch = is_flat = False
+        for axis, dim in enumerate(shape):
+            if dim == self._length:
+                found.append(axis)
+            elif axis == 0 and dim == self._batch:
+                has_batch = True
+            elif axis == 0 and dim == self._both:
+                has_batch = is_flat = True
+                found.append(axis)
+            elif not names_of(dim).isdisjoint(self._names):
+                return None
+        if is_flat and len(found) > 1:
+            return None
+        return Axes(has_batch, tuple(found), is_flat)

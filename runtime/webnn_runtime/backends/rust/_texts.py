@@ -80,6 +80,8 @@ class TextPlan(TextRunner):
         ]
         self._limits = [graph.dims[str(dim)] for dim in next(iter(graph.inputs.values())).shape]
         self.inputs = {name: graph.inputs[name].dtype for name in packed.inputs}
+        # Vectors of padding are results too, and only a run with padding has them.
+        self._mask = None if any(packed.results.values()) else packed.mask
 
     def run(self, inputs: Mapping[str, Array], lengths: Sequence[int]) -> dict[str, Array]:
         total = sum(lengths)
@@ -94,6 +96,20 @@ class TextPlan(TextRunner):
         except (ValueError, RuntimeError, MemoryError) as exc:
             raise ExecutionError(str(exc), backend="rust") from exc
         return dict(zip(self._outputs, results, strict=True))
+
+    def run_padded(self, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
+        """The results for padded texts; None where the padding is needed, or there is none."""
+        if self._mask is None:
+            return None
+        mask = inputs[self._mask]
+        kept = mask != 0
+        lengths = kept.sum(axis=1)
+        longest = mask.shape[1]
+        # Ones at the text, then zeros: what the proof is about.
+        is_padding = np.array_equal(mask, np.arange(longest) < lengths[:, None])
+        if not is_padding or lengths.size == 0 or lengths.min() == 0 or lengths.min() == longest:
+            return None
+        return self.run({name: inputs[name][kept] for name in self.inputs}, lengths.tolist())
 
     def _check(self, inputs: Mapping[str, Array], lengths: Sequence[int], total: int) -> None:
         if inputs.keys() != self.inputs.keys():
