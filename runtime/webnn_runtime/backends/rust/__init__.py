@@ -1,4 +1,4 @@
-"""The native backend: matrix products and attention in Rust, the other operators on the reference kernels."""
+"""The native backend: a graph as one plan of fused steps in Rust, over padded batches or over texts without padding."""
 
 from __future__ import annotations
 
