@@ -72,7 +72,8 @@ def _against(report: Report, folder: Path, model: str, tolerance: float | None) 
 
     with open_source(model) as source, report.progress("verifying") as progress:
         recorded = recorded_source(folder)
-        if recorded is not None and recorded.get("sha256") != source.sha256:
+        hashes = None if recorded is None else (recorded.get("sha256"), recorded.get("externalData", {}))
+        if hashes is not None and hashes != (source.sha256, source.external):
             report.warn(f"{model}: is not byte for byte the file that the bundle was made from")
         if is_quantized(folder):
             if tolerance is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -107,6 +108,14 @@ def test_external_values_reach_the_bundle(tmp_path: Path) -> None:
     assert not constants["t2"].values.any()
     assert done.certificate is not None
     assert done.certificate.passed
+
+
+def test_files_beside_the_model_are_part_of_what_it_was_made_from(tmp_path: Path) -> None:
+    path, _ = sparse(tmp_path, 4)
+    recorded = convert_model(str(path), tmp_path / "out").source
+    assert recorded["externalData"] == {"data.bin": hashlib.sha256((tmp_path / "data.bin").read_bytes()).hexdigest()}
+    path, _ = inside(tmp_path, 4)
+    assert "externalData" not in convert_model(str(path), tmp_path / "whole").source
 
 
 def test_a_model_without_its_large_values_is_otherwise_the_same(tmp_path: Path) -> None:

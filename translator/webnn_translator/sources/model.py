@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from webnn_translator.containment import contained_file
+
 __all__ = ["Source", "file_sha256"]
 
 
@@ -41,9 +43,26 @@ class Source:
         """SHA-256 of the ONNX file."""
         return file_sha256(self.file)
 
+    @cached_property
+    def external(self) -> dict[str, str]:
+        """Files beside the model that hold values of it: location -> SHA-256."""
+        locations = {
+            entry.value
+            for tensor in self.model.graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location" and entry.value != self.file.name
+        }
+        folder, what = self.file.parent, "external data"
+        return {
+            location: file_sha256(contained_file(folder, location, what=what, path=str(self.file)))
+            for location in sorted(locations)
+        }
+
     def record(self) -> dict[str, object]:
         """The `source` entry of a manifest: names and hashes, never a path of this machine."""
         entry: dict[str, object] = {"file": self.file_name, "sha256": self.sha256}
+        if self.external:
+            entry["externalData"] = self.external
         if self.repository is not None:
             entry |= {"repository": self.repository, "revision": self.revision}
         if self.exported is not None:
