@@ -45,7 +45,7 @@ def verdicts(record: dict[str, Any]) -> Iterator[str]:
     """One line a case: the bundle against its best rival."""
     for case in record["cases"]:
         ours, best, ratio = next(iter(case["contenders"].values())), case["best_rival"], case["ratio"]
-        rate = f"{case['name']}: {ours['per_second']:,.0f} {case['unit']}/s"
+        rate = f"{case['name']}: {_rate(ours['per_second'])} {case['unit']}/s"
         if best is None:
             yield rate
         else:
@@ -66,7 +66,7 @@ def _rates(record: dict[str, Any]) -> Table:
     table = _table(f"{unit} in a second, median of {record['rounds']} rounds", "case", *record["contenders"])
     for case in record["cases"]:
         rates = [case["contenders"][name]["per_second"] for name in record["contenders"]]
-        table.add_row(f"{case['name']}  {case['title']}", *(f"{rate:,.0f}" for rate in rates))
+        table.add_row(f"{case['name']}  {case['title']}", *map(_rate, rates))
     return table
 
 
@@ -125,8 +125,12 @@ def _scaling(record: dict[str, Any], over: str) -> Table:
     table = _table(f"tokens in a second by {over}: {entries[-1]['title']} at the largest", over, *record["contenders"])
     for entry in entries:
         rates = [entry["contenders"][name]["per_second"] for name in record["contenders"]]
-        table.add_row(str(entry["size"]), *(f"{rate:,.0f}" for rate in rates))
+        table.add_row(str(entry["size"]), *map(_rate, rates))
     return table
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
 def _megabytes(count: int | None) -> str:
