@@ -51,6 +51,8 @@ impl Engine {
 
     /// Packs a constant right-hand side for [`Engine::linear`]; `strides` are those of rows and columns.
     pub fn pack(&self, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> PackedMatrix {
-        PackedMatrix::new(&self.kernels, data, shape, strides)
+        let mut matrix = PackedMatrix::zeroed(&self.kernels, shape);
+        self.pool.for_each(matrix.parts(self.pool.threads()), |part| part.fill(data, strides));
+        matrix
     }
 }

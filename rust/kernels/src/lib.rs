@@ -29,6 +29,6 @@ pub use arch::pages::Lines;
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
-pub use packed::{Line, PackedMatrix, Panels};
+pub use packed::{Line, PackedMatrix, PackedPart, Panels};
 pub use rows::Rows;
 pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch};

@@ -44,23 +44,7 @@ impl<'a> Panels<'a> {
         if k > 0 && n > 0 {
             let last = (k - 1) * row_stride + (n - 1) * col_stride;
             assert!(last < data.len(), "element {last} of {}", data.len());
-            for (panel, chunk) in lines.chunks_exact_mut(k * (width / LANES)).enumerate() {
-                let first = panel * width;
-                let cols = width.min(n - first);
-                for (row, dest) in chunk.chunks_exact_mut(width / LANES).enumerate() {
-                    dest.fill(Line::default());
-                    let source = &data[row * row_stride + first * col_stride..];
-                    if col_stride == 1 {
-                        for (line, part) in dest.iter_mut().zip(source[..cols].chunks(LANES)) {
-                            line.0[..part.len()].copy_from_slice(part);
-                        }
-                    } else {
-                        for col in 0..cols {
-                            dest[col / LANES].0[col % LANES] = source[col * col_stride];
-                        }
-                    }
-                }
-            }
+            write_panels(lines, 0, data, [k, n], [row_stride, col_stride], width);
         }
         Self { lines, k, n, width }
     }
@@ -112,6 +96,64 @@ impl<'a> Panels<'a> {
     }
 }
 
+/// Writes the panels from number `first` on that `lines` has room for.
+fn write_panels(
+    lines: &mut [Line],
+    first: usize,
+    data: &[f32],
+    [k, n]: [usize; 2],
+    [row_stride, col_stride]: [usize; 2],
+    width: usize,
+) {
+    let vectors = width / LANES;
+    if col_stride != 1 {
+        for (panel, chunk) in lines.chunks_exact_mut(k * vectors).enumerate() {
+            let start = (first + panel) * width;
+            for (row, dest) in chunk.chunks_exact_mut(vectors).enumerate() {
+                dest.fill(Line::default());
+                let source = &data[row * row_stride + start * col_stride..];
+                for col in 0..width.min(n - start) {
+                    dest[col / LANES].0[col % LANES] = source[col * col_stride];
+                }
+            }
+        }
+        return;
+    }
+    // Row after row, as they lie in memory: a panel at a time would go through all pages of the matrix for each.
+    for row in 0..k {
+        for (panel, chunk) in lines.chunks_exact_mut(k * vectors).enumerate() {
+            let start = (first + panel) * width;
+            let source = &data[row * row_stride + start..row * row_stride + n.min(start + width)];
+            let dest = &mut chunk[row * vectors..(row + 1) * vectors];
+            if source.len() < width {
+                dest.fill(Line::default());
+            }
+            for (line, part) in dest.iter_mut().zip(source.chunks(LANES)) {
+                line.0[..part.len()].copy_from_slice(part);
+            }
+        }
+    }
+}
+
+/// Some panels of a matrix that is being packed; see [`PackedMatrix::parts`].
+#[derive(Debug)]
+pub struct PackedPart<'a> {
+    lines: &'a mut [Line],
+    first: usize,
+    shape: [usize; 2],
+    width: usize,
+}
+
+impl PackedPart<'_> {
+    /// Writes this part of the matrix that `data` holds; `strides` are those of its rows and columns, in elements.
+    pub fn fill(self, data: &[f32], [row_stride, col_stride]: [usize; 2]) {
+        let [k, n] = self.shape;
+        let last = (k - 1) * row_stride + (n - 1) * col_stride;
+        assert!(last < data.len(), "element {last} of {}", data.len());
+        write_panels(self.lines, self.first, data, self.shape, [row_stride, col_stride], self.width);
+    }
+}
+
 /// A right-hand matrix that is packed once and multiplied by often: the weights of a linear layer.
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
@@ -130,6 +172,24 @@ impl PackedMatrix {
         Self { lines, k: shape[0], n: shape[1], width }
     }
 
+    /// A matrix of zeros, to be filled part by part.
+    pub fn zeroed(kernels: &Kernels, [k, n]: [usize; 2]) -> Self {
+        let width = kernels.panel_width;
+        Self { lines: Lines::zeroed(Panels::lines_for(k, n, width)), k, n, width }
+    }
+
+    /// The matrix in about `count` parts of whole panels, which threads may fill at the same time.
+    pub fn parts(&mut self, count: usize) -> Vec<PackedPart<'_>> {
+        let (shape, width) = ([self.k, self.n], self.width);
+        let panels = self.n.div_ceil(width).div_ceil(count.max(1)).max(1);
+        let size = panels * self.k * (width / LANES);
+        if size == 0 {
+            return Vec::new();
+        }
+        let chunks = self.lines.chunks_mut(size).enumerate();
+        chunks.map(|(index, lines)| PackedPart { lines, first: index * panels, shape, width }).collect()
+    }
+
     /// Packs adjacent rows.
     pub fn from_rows(kernels: &Kernels, rows: Rows<'_>) -> Self {
         let data: Vec<f32> = (0..rows.count()).flat_map(|row| rows.row(row).iter().copied()).collect();
@@ -144,7 +204,8 @@ impl PackedMatrix {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Panels};
+    use super::{Line, PackedMatrix, Panels};
+    use crate::Kernels;
 
     #[test]
     fn panels_hold_the_matrix_and_zeros() {
@@ -164,6 +225,15 @@ mod tests {
                 }
             }
             assert_eq!(panels.range(1, 2).n(), 5);
+            let kernels = Kernels::chosen().unwrap();
+            for count in [1, 2, 9] {
+                let mut parts = PackedMatrix::zeroed(&kernels, [k, n]);
+                for part in parts.parts(count).into_iter().rev() {
+                    part.fill(&data, strides);
+                }
+                let whole = PackedMatrix::new(&kernels, &data, [k, n], strides);
+                assert_eq!(parts.panels().lines, whole.panels().lines, "{count} parts");
+            }
             assert_eq!(panels.onward(1), panels.panel(1));
         }
     }
