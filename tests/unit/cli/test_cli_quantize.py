@@ -122,6 +122,7 @@ def test_fixed_ranges_are_checked_from_one_rounding_to_the_next(run: Callable[..
     assert ran.json["data"]["quantization"]["fixedRanges"] == 2
     found = extension(wide.parent / "wide-webnn")
     assert found["quantization"]["options"]["activations"] == "fixed ranges"
+    assert found["quantization"]["roundedBy"] == "file"
     assert "inputs.npz" not in json.dumps(found)
     assert found["certificate"]["agreement"]["roundings"] == 2
     assert run("webnn", "verify", "wide-webnn").code == 0

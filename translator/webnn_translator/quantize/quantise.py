@@ -34,6 +34,7 @@ class Quantized:
         widths: weight -> what it became: int4, int8, uint8, float16 or float32.
         loss: what it cost.
         ranges: number of activations that have a fixed range.
+        fitted: what weights were rounded by: "texts", "seeded" values or a "file"; empty for halves.
     """
 
     graph: Graph
@@ -41,6 +42,7 @@ class Quantized:
     widths: Mapping[str, str]
     loss: Loss
     ranges: int = 0
+    fitted: str = ""
 
     def record(self) -> dict[str, object]:
         """The `quantization` entry of the manifest."""
@@ -50,6 +52,7 @@ class Quantized:
             "options": self.options.record(),
             "weights": dict(sorted(Counter(self.widths.values()).items())),
             **({"fixedRanges": self.ranges} if self.ranges else {}),
+            **({"roundedBy": self.fitted} if self.fitted else {}),
         }
 
     def __str__(self) -> str:
@@ -93,7 +96,9 @@ def quantize_graph(
     else:
         widths, loss = widened(widths, options.target, work.measured, tell)
     made, ranges = work.rewritten(widths)
-    return Quantized(made, options, {site.weight: width for site, width in widths.items()}, loss, len(ranges))
+    return Quantized(
+        made, options, {site.weight: width for site, width in widths.items()}, loss, len(ranges), work.fitted
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class _Work:
         ranges: value -> range, where activations get fixed ones.
         samples: what is measured on.
         reference: vectors of the float graph for them.
+        fitted: what weights were rounded by.
     """
 
     graph: Graph
@@ -113,6 +119,7 @@ class _Work:
     ranges: Mapping[str, Range]
     samples: Samples
     reference: Vectors
+    fitted: str
 
     def rewritten(self, widths: Mapping[Site, str]) -> tuple[Graph, dict[str, Range]]:
         """The graph with these widths, and the ranges that it has."""
@@ -150,7 +157,7 @@ def _prepared(
     ranges: dict[str, Range] = {}
     if options.has_fixed_ranges:
         ranges = activation_ranges(graph, products_of(graph, first), feeds)
-    return _Work(graph, made, ranges, samples, reference)
+    return _Work(graph, made, ranges, samples, reference, fitting.kind if fitting is not None else "")
 
 
 def _ignore(message: str) -> None:
