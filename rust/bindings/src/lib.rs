@@ -81,6 +81,12 @@ impl PyEngine {
         self.engine.kernels().isa.name()
     }
 
+    /// The instruction that sums products of integers.
+    #[getter]
+    fn integers(&self) -> &'static str {
+        self.engine.integers()
+    }
+
     /// Packs a constant matrix, transposed or not, for `linear`.
     fn pack(&self, py: Python<'_>, matrix: &Bound<'_, PyAny>) -> PyResult<PyPackedMatrix> {
         let array = arrays::read("matrix", matrix)?;

@@ -10,38 +10,55 @@ mod attention;
 mod broadcast;
 mod cores;
 mod heads;
+mod integers;
 mod matmul;
 pub mod ops;
 pub mod plan;
 mod pool;
 mod rows;
 mod scratch;
+mod stored;
 mod texts;
 
 pub use attention::{HeadsMask, Scores};
 pub use broadcast::{broadcast, starts};
 pub use cores::default_threads;
 pub use heads::Heads;
-pub use kernels::{Activation, Function, Isa, Kernels, LayerNorm, PackedMatrix, RmsNorm, Rows};
+pub use integers::IntegerLayer;
+pub use kernels::{
+    Activation, Function, Isa, Kernels, LayerNorm, PackedIntegers, PackedMatrix, Range, RmsNorm, Rows, Steps,
+    StoredMatrix, Weights,
+};
 pub use matmul::{Batch, Layer};
 pub use pool::{Pool, Split};
+pub use stored::StoredLayer;
+
+use kernels::{IntegerKernels, StoredKernels};
 
 /// A table of kernels and the threads that run them.
 #[derive(Debug)]
 pub struct Engine {
     kernels: Kernels,
+    integers: IntegerKernels,
+    stored: StoredKernels,
     pool: Pool,
 }
 
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
     pub fn new(kernels: Kernels, threads: usize) -> Self {
-        Self { kernels, pool: Pool::new(threads) }
+        let (integers, stored) = (IntegerKernels::of(&kernels), StoredKernels::of(&kernels));
+        Self { kernels, integers, stored, pool: Pool::new(threads) }
     }
 
     /// The kernels in use.
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    /// The instruction that sums products of integers.
+    pub fn integers(&self) -> &'static str {
+        self.integers.name
     }
 
     /// Threads that share the work, the caller's among them.

@@ -14,6 +14,8 @@ pub mod arch;
 #[deny(unsafe_code)]
 mod dispatch;
 #[deny(unsafe_code)]
+pub mod float16;
+#[deny(unsafe_code)]
 pub mod integers;
 #[deny(unsafe_code)]
 pub mod knobs;
@@ -21,6 +23,8 @@ pub mod knobs;
 mod packed;
 #[deny(unsafe_code)]
 mod rows;
+#[deny(unsafe_code)]
+mod stored;
 #[deny(unsafe_code)]
 mod task;
 
@@ -31,4 +35,5 @@ pub use dispatch::{Isa, Kernels};
 pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
 pub use packed::{Line, PackedMatrix, PackedPart, Panels};
 pub use rows::Rows;
+pub use stored::{Steps, StoredKernels, StoredMatmul, StoredMatrix, StoredPanels, Weights};
 pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch};

@@ -3,7 +3,8 @@
 mod numbers;
 
 use kernels::{
-    Activation, IntegerKernels, IntegerMatmul, Isa, Kernels, PackedIntegers, Range, RowScale, Rows, RowsMut, Scratch,
+    Activation, IntegerKernels, IntegerMatmul, Isa, Kernels, Matmul, PackedIntegers, Range, RowScale, Rows, RowsMut,
+    Scratch,
 };
 use numbers::{assert_close, numbers};
 
@@ -37,7 +38,7 @@ fn groups(rows: &[u8], k: usize) -> Vec<f32> {
     rows.chunks(k.max(1)).flat_map(|row| row.chunks(4).map(group)).collect()
 }
 
-/// The sums of `(a - row zero) * (w - column zero)` as the kernels see them: with scales of 1.
+/// The sums of `(a - row zero) * (w - column zero)` as the kernels see them: one segment a row, and scales of 1.
 fn sums(
     (table, integers): &(Kernels, IntegerKernels),
     a: &[u8],
@@ -46,23 +47,16 @@ fn sums(
     row_zeros: &[i32],
     zeros: Option<&[i32]>,
 ) -> Vec<f32> {
-    let packed = PackedIntegers::new(table, w, [k, n], [n, 1], &vec![1.0; n], zeros);
+    let packed = PackedIntegers::new(table, w, [k, n], [n, 1], &vec![1.0; n], zeros, k.next_multiple_of(4).max(4));
     let groups = groups(a, k);
-    let rows: Vec<RowScale> = (0..m)
+    let rows: Vec<RowScale> = (0..if k > 0 { m } else { 0 })
         .map(|row| {
             let sum: i32 = a[row * k..(row + 1) * k].iter().map(|a| i32::from(*a) - row_zeros[row]).sum();
             RowScale { scale: 1.0, zero: row_zeros[row], excess: sum }
         })
         .collect();
-    let task = IntegerMatmul {
-        a: Rows::new(&groups, m, k.div_ceil(4), k.div_ceil(4)).unwrap(),
-        rows: &rows,
-        b: packed.range(0, packed.count()),
-        bias: None,
-        activation: Activation::Identity,
-        factor: None,
-        residual: None,
-    };
+    let groups = Rows::new(&groups, m, k.div_ceil(4), k.div_ceil(4)).unwrap();
+    let task = IntegerMatmul::new(|b| Matmul::new(groups, b), &rows, packed.range(0, packed.count()));
     let mut out = vec![f32::MAX; m * n];
     integers.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut out, m, n, n).unwrap());
     out
@@ -118,11 +112,18 @@ fn the_largest_products_do_not_saturate() {
     }
 }
 
-fn quantised((_, integers): &(Kernels, IntegerKernels), x: &[f32], k: usize, range: Range) -> (Vec<RowScale>, Vec<u8>) {
+/// How the segments of rows were quantised, and the bytes of whole groups.
+fn quantised(
+    (_, integers): &(Kernels, IntegerKernels),
+    x: &[f32],
+    k: usize,
+    segment: usize,
+    range: Range,
+) -> (Vec<RowScale>, Vec<u8>) {
     let (m, width) = (x.len() / k, k.div_ceil(4));
-    let mut rows = vec![RowScale { scale: 9.0, zero: 9, excess: 9 }; m];
+    let mut rows = vec![RowScale { scale: 9.0, zero: 9, excess: 9 }; m * k.div_ceil(segment)];
     let mut groups = vec![9.0; m * width];
-    integers.quantise(Rows::contiguous(x, k), range, &mut rows, &mut groups);
+    integers.quantise(Rows::contiguous(x, k), segment, range, &mut rows, &mut groups);
     (rows, groups.iter().flat_map(|group| group.to_bits().to_ne_bytes()).collect())
 }
 
@@ -134,24 +135,35 @@ fn rows_become_the_same_integers_on_every_instruction_and_these_are_the_nearest(
         x[..k].iter_mut().for_each(|x| *x = x.abs() * 1e-3);
         x[k..2 * k].iter_mut().for_each(|x| *x = -x.abs() * 1e3);
         x[4 * k..].fill(0.0);
-        for range in [Range::OfRow, Range::Fixed { scale: 0.007, zero: 130 }, Range::Fixed { scale: 0.01, zero: 0 }] {
-            let (rows, bytes) = quantised(&tables[0], &x, k, range);
+        for (range, segment) in [
+            (Range::Own, 256),
+            (Range::Own, 16),
+            (Range::Own, 20),
+            (Range::Fixed { scale: 0.007, zero: 130 }, 256),
+            (Range::Fixed { scale: 0.01, zero: 0 }, 32),
+        ] {
+            let (rows, bytes) = quantised(&tables[0], &x, k, segment, range);
             for table in &tables {
-                assert_eq!(quantised(table, &x, k, range), (rows.clone(), bytes.clone()), "{} {k}", table.1.name);
+                let found = quantised(table, &x, k, segment, range);
+                assert_eq!(found, (rows.clone(), bytes.clone()), "{} {k} {segment}", table.1.name);
             }
+            let segments = k.div_ceil(segment);
             for (index, row) in rows.iter().enumerate() {
-                let own = &bytes[index * k.div_ceil(4) * 4..][..k.div_ceil(4) * 4];
-                assert!(own[k..].iter().all(|byte| *byte == 0), "row {index} of {k}");
-                let excess: i32 = own[..k].iter().map(|byte| i32::from(*byte) - row.zero).sum();
-                assert_eq!(row.excess, excess, "row {index} of {k}");
-                for (x, byte) in x[index * k..].iter().zip(&own[..k]) {
+                let what = format!("row {} of {k}, segment {} of {segment}", index / segments, index % segments);
+                let first = index % segments * segment;
+                let count = segment.min(k - first);
+                let own = &bytes[index / segments * k.div_ceil(4) * 4 + first..][..count.next_multiple_of(4)];
+                assert!(own[count..].iter().all(|byte| *byte == 0), "{what}");
+                let excess: i32 = own[..count].iter().map(|byte| i32::from(*byte) - row.zero).sum();
+                assert_eq!(row.excess, excess, "{what}");
+                for (x, byte) in x[index / segments * k + first..].iter().zip(&own[..count]) {
                     let back = (i32::from(*byte) - row.zero) as f32 * row.scale;
                     let least = (0 - row.zero) as f32 * row.scale;
                     let most = (255 - row.zero) as f32 * row.scale;
                     let bound = row.scale * 0.501 + x.abs() * 1e-6;
-                    // By its own range a row is never cut, except for half a step that rounding the zero costs.
-                    let near = if range == Range::OfRow { *x } else { x.clamp(least, most) };
-                    assert!((back - near).abs() <= bound, "row {index} of {k}: {x} became {back}, {row:?}");
+                    // By its own range a segment is never cut, except for half a step that rounding the zero costs.
+                    let near = if range == Range::Own { *x } else { x.clamp(least, most) };
+                    assert!((back - near).abs() <= bound, "{what}: {x} became {back}, {row:?}");
                 }
             }
         }
@@ -168,17 +180,17 @@ fn rows_without_numbers_give_nan_and_no_other_row_does() {
             for at in [0, 7, 16, 18] {
                 let mut x = numbers(3 * k, 5);
                 x[k + at] = what;
-                for (range, is_nan) in [(Range::OfRow, by_row), (Range::Fixed { scale: 0.01, zero: 7 }, fixed)] {
-                    let (rows, _) = quantised(table, &x, k, range);
+                for (range, is_nan) in [(Range::Own, by_row), (Range::Fixed { scale: 0.01, zero: 7 }, fixed)] {
+                    let (rows, _) = quantised(table, &x, k, 20, range);
                     let found: Vec<bool> = rows.iter().map(|row| row.scale.is_nan()).collect();
                     assert_eq!(found, [false, is_nan, false], "{} {what} at {at}, {range:?}", table.1.name);
                 }
             }
         }
         let tiny = [1e-40, -1e-41, 0.0];
-        assert_eq!(quantised(table, &tiny, 3, Range::OfRow).0, [RowScale::default()], "{}", table.1.name);
+        assert_eq!(quantised(table, &tiny, 3, 4, Range::Own).0, [RowScale::default()], "{}", table.1.name);
         let huge = [f32::MAX, f32::MIN, 0.0];
-        let scale = quantised(table, &huge, 3, Range::OfRow).0[0].scale;
+        let scale = quantised(table, &huge, 3, 4, Range::Own).0[0].scale;
         assert!(scale.is_finite() && scale > 1e36, "{} {scale}", table.1.name);
     }
 }
@@ -189,6 +201,9 @@ struct Layer {
     n: usize,
     activation: Activation,
 }
+
+/// Elements of a segment of the layers below: three segments a row, the last one shorter.
+const SEGMENT: usize = 28;
 
 /// A whole layer in floats, from quantised rows to the residual.
 fn layer(
@@ -201,22 +216,21 @@ fn layer(
     let (x, w) = (numbers(m * k, 1), signed(k * n, 2));
     let (bias, residual, factor) = (numbers(n, 3), numbers(m * n, 4), numbers(m * n, 5));
     let scales: Vec<f32> = numbers(n, 6).into_iter().map(|x| (x + 1.5) / 300.0).collect();
-    let packed = PackedIntegers::new(table, &w, [k, n], [n, 1], &scales, None);
+    let packed = PackedIntegers::new(table, &w, [k, n], [n, 1], &scales, None, SEGMENT);
     let width = table.panel_width;
     let columns = panels[0] * width..n.min(panels[1] * width);
-    let (rows, bytes) = quantised(&(*table, *integers), &x[first * k..(first + count) * k], k, Range::OfRow);
+    let (rows, bytes) = quantised(&(*table, *integers), &x[first * k..(first + count) * k], k, SEGMENT, Range::Own);
     let groups = groups(&bytes, k.div_ceil(4) * 4);
     let part = |data| Rows::new(data, m, n, n).unwrap().range(first, count).columns(columns.start, columns.len());
     let (residual, factor) = (part(&residual), part(&factor));
-    let task = IntegerMatmul {
-        a: Rows::contiguous(&groups, k.div_ceil(4)),
-        rows: &rows,
-        b: packed.range(panels[0], panels[1]),
+    let after = |b| Matmul {
         bias: Some(&bias[columns.clone()]),
         activation,
         factor: Some(factor),
         residual: Some(residual),
+        ..Matmul::new(Rows::contiguous(&groups, k.div_ceil(4)), b)
     };
+    let task = IntegerMatmul::new(after, &rows, packed.range(panels[0], panels[1]));
     let mut out = vec![f32::MAX; count * columns.len()];
     let view = RowsMut::new(&mut out, count, columns.len(), columns.len()).unwrap();
     integers.matmul(&task, &mut Scratch::default(), view);

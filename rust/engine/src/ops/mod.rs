@@ -47,6 +47,7 @@ mod normalization;
 mod numbers;
 mod parts;
 mod pooling;
+mod quantised;
 mod quantization;
 mod recurrent;
 mod reduction;
@@ -82,6 +83,7 @@ const FAMILIES: &[&[Kind]] = &[
     normalization::KINDS,
     parts::KINDS,
     pooling::KINDS,
+    quantised::KINDS,
     quantization::KINDS,
     recurrent::KINDS,
     reduction::KINDS,

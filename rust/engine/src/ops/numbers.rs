@@ -1,6 +1,7 @@
 //! The element types: which data types each holds, and the float16 that Rust does not have.
 
 use bytemuck::Pod;
+pub(crate) use kernels::float16::widen;
 
 use crate::plan::DataType;
 
@@ -29,21 +30,6 @@ element! {
     u64: Uint64;
     i8: Int8 | Int4;
     u8: Uint8 | Uint4;
-}
-
-/// The value of a float16, exactly.
-pub(crate) fn widen(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let magnitude = u32::from(bits & 0x7fff);
-    let wide = match magnitude {
-        // Subnormals: 2^-24 units.
-        0..0x400 => return f32::from_bits(sign | (magnitude as f32 * f32::powi(2.0, -24)).to_bits()),
-        // Infinities and NaNs.
-        0x7c00.. => 0x7f80_0000 | (magnitude << 13),
-        // 112 is the difference of the biases, 127 - 15.
-        _ => (magnitude << 13) + (112 << 23),
-    };
-    f32::from_bits(sign | wide)
 }
 
 /// The nearest float16, ties to even.

@@ -12,3 +12,11 @@ pub mod rows_mut;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub mod x86_64;
+
+/// The floats of some lines.
+#[inline(always)]
+pub(crate) fn floats(lines: &[crate::packed::Line]) -> &[f32] {
+    // SAFETY: a Line is sixteen floats, repr(C) with an alignment equal to its size leaves no gap, and the borrow of the
+    // lines is passed on.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines) / size_of::<f32>()) }
+}

@@ -2,3 +2,4 @@
 
 pub(crate) mod integers;
 pub mod neon;
+pub(crate) mod stored;

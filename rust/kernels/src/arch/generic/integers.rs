@@ -3,8 +3,7 @@
 //! The left-hand groups are packed as float rows are, and tiles are cut alike. An element's sum is exact whatever the
 //! instruction, so that only the epilogue, in floats, needs an order; it is that of the float kernel.
 
-use super::activation::apply;
-use super::matmul::{balanced, load_part, store_part};
+use super::matmul::{balanced, finish, load_part};
 use super::pack::{floats_mut, left_lines, pack_left};
 use super::reduction::total;
 use super::{Simd, Vector};
@@ -89,73 +88,73 @@ pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
     scratch: &mut Scratch,
     mut out: RowsMut<'_>,
 ) {
-    let (rows, groups) = (out.count(), task.a.cols());
+    let (rows, groups) = (out.count(), task.after.a.cols());
     if rows == 0 || out.cols() == 0 {
         return;
     }
     let height = balanced(rows, D::ROWS);
     let left = floats_mut(lines(&mut scratch.left, left_lines(rows, groups)));
     for first in (0..rows).step_by(height) {
-        pack_left(s, task.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
+        pack_left(s, task.after.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
     }
-    let sums = lines(&mut scratch.tile, D::ROWS * S::TILE_VECTORS);
+    let vectors = S::TILE_VECTORS;
+    let (sums, floats) = lines(&mut scratch.tile, 2 * D::ROWS * vectors).split_at_mut(D::ROWS * vectors);
     for panel in 0..task.b.groups.count() {
+        let first_col = panel * vectors * LANES;
         for first in (0..rows).step_by(height) {
             let count = height.min(rows - first);
-            let own = &left[first * groups..(first + count) * groups];
-            d.tile(s, count, own, task.b.groups.onward(panel), sums);
-            finish(s, d, task, [first, count], panel * S::TILE_VECTORS * LANES, sums, &mut out);
+            if task.b.segments() == 0 {
+                floats.fill(Line::default());
+            }
+            for segment in 0..task.b.segments() {
+                let range = task.b.groups_of(segment);
+                let own = &left[first * groups + range.start * count..first * groups + range.end * count];
+                d.tile(s, count, own, &task.b.groups.onward(panel)[range.start * vectors..], sums);
+                add(s, d, task, segment, [first, count], first_col, sums, floats);
+            }
+            finish(s, &task.after, [first, count], first_col, floats, &mut out);
         }
     }
 }
 
-/// The epilogue: what the zeros add, scales, bias, activation and residual on a tile that has just been written.
+/// Adds the sums of a segment to those before, as floats; after the last one they are products.
 #[inline(always)]
-fn finish<S: Simd, D: Dots<S>>(
+#[allow(clippy::too_many_arguments)] // the place of a tile, and its numbers
+fn add<S: Simd, D: Dots<S>>(
     s: S,
     d: D,
     task: &IntegerMatmul<'_>,
+    segment: usize,
     [first_row, rows]: [usize; 2],
     first_col: usize,
     sums: &[Line],
-    out: &mut RowsMut<'_>,
+    floats: &mut [Line],
 ) {
-    let cols = out.cols();
-    for (row, sums) in sums.chunks_exact(S::TILE_VECTORS).take(rows).enumerate() {
-        let row = first_row + row;
-        let RowScale { scale, zero, excess } = task.rows[row];
-        let scale = s.splat(scale);
-        let dest = &mut out.row(row)[first_col..];
-        for (vector, line) in sums.iter().enumerate() {
-            let start = vector * LANES;
-            if start >= dest.len() {
-                break;
+    let (segments, vectors) = (task.b.segments(), S::TILE_VECTORS);
+    for vector in 0..vectors {
+        let col = first_col + vector * LANES;
+        let (weights, zeros) = (sixteen(task.b.sums(segment, col)), task.b.zeros(col));
+        let scales = s.load(sixteen(task.b.scales(col)));
+        for row in 0..rows {
+            let RowScale { scale, zero, excess } = task.rows[(first_row + row) * segments + segment];
+            let at = row * vectors + vector;
+            let mut sum = d.less(d.load(&sums[at]), weights, zero);
+            if let Some(zeros) = zeros {
+                sum = d.less(sum, sixteen(zeros), excess);
             }
-            let part = first_col + start..cols.min(first_col + start + LANES);
-            let mut sum = d.less(d.load(line), sixteen(task.b.sums, part.start), zero);
-            if let Some(zeros) = task.b.zeros {
-                sum = d.less(sum, sixteen(zeros, part.start), excess);
+            let before = if segment == 0 { s.splat(0.0) } else { s.load(&floats[at].0) };
+            let mut x = d.floats(s, sum).mul_add(s.splat(scale), before);
+            if segment + 1 == segments {
+                x = x * scales;
             }
-            let step = scale * s.load(sixteen(task.b.scales, part.start));
-            let mut x = d.floats(s, sum) * step;
-            if let Some(bias) = task.bias {
-                x = x + load_part(s, &bias[part.clone()]);
-            }
-            x = apply(s, task.activation, x);
-            if let Some(factor) = task.factor {
-                x = x * load_part(s, &factor.row(row)[part.clone()]);
-            }
-            if let Some(residual) = task.residual {
-                x = x + load_part(s, &residual.row(row)[part.clone()]);
-            }
-            store_part(x, &mut dest[start..part.end - first_col]);
+            x.store(&mut floats[at].0);
         }
     }
 }
 
 #[inline(always)]
-fn sixteen<T>(from: &[T], start: usize) -> &[T; LANES] {
-    from[start..].first_chunk().expect("numbers of columns up to the end of a panel")
+fn sixteen<T>(from: &[T]) -> &[T; LANES] {
+    from.first_chunk().expect("numbers of columns up to the end of a panel")
 }
 
 #[inline(always)]
@@ -163,53 +162,68 @@ pub(in crate::arch) fn quantise<S: Simd, D: Dots<S>>(
     s: S,
     d: D,
     x: Rows<'_>,
+    segment: usize,
     range: Range,
     rows: &mut [RowScale],
     groups: &mut [f32],
 ) {
-    let width = x.cols().div_ceil(GROUP);
-    for (index, to) in rows.iter_mut().enumerate() {
-        let row = x.row(index);
-        let groups = &mut groups[index * width..(index + 1) * width];
-        let (scale, factor, zero) = match range {
-            Range::OfRow => range_of(s, row),
-            Range::Fixed { scale, zero } => fixed(s, row, scale, zero),
-        };
-        let is_number = !scale.is_nan();
-        let shift = s.splat(zero);
-        let (least, most) = (s.splat(0.0), s.splat(255.0));
-        let mut sums = s.splat(0.0);
-        for (part, to) in row.chunks(LANES).zip(groups.chunks_mut(LANES / GROUP)) {
-            let x = load_part(s, part);
-            let x = match range {
-                _ if !is_number => s.splat(0.0),
-                Range::OfRow => x.mul_add(s.splat(factor), shift).round(),
-                Range::Fixed { .. } => (x / s.splat(scale)).round() + shift,
-            };
-            let mut x = x.max(least).min(most);
-            if part.len() < LANES {
-                let mut padded = [0.0; LANES];
-                x.store(&mut padded);
-                padded[part.len()..].fill(0.0);
-                x = s.load(&padded);
-            }
-            // Sums of bytes are exact as long as they are below 2^24, in any order.
-            sums = sums + x;
-            match to.first_chunk_mut() {
-                Some(whole) => d.bytes(x, whole),
-                None => {
-                    let mut padded = [0.0; LANES / GROUP];
-                    d.bytes(x, &mut padded);
-                    to.copy_from_slice(&padded[..to.len()]);
-                }
-            }
+    if x.cols() == 0 {
+        return;
+    }
+    let (width, segments) = (x.cols().div_ceil(GROUP), x.cols().div_ceil(segment));
+    for (row, to) in rows.chunks_mut(segments).enumerate() {
+        let groups = &mut groups[row * width..(row + 1) * width];
+        for ((to, part), groups) in
+            to.iter_mut().zip(x.row(row).chunks(segment)).zip(groups.chunks_mut(segment / GROUP))
+        {
+            *to = one_segment(s, d, part, range, groups);
         }
-        let zero = zero as i32;
-        *to = RowScale { scale, zero, excess: total(sums) as i32 - zero * row.len() as i32 };
     }
 }
 
-/// Scale, factor and zero of a row by its own range; a scale of NaN where it has a NaN or an infinity.
+/// Writes the groups of a segment.
+#[inline(always)]
+fn one_segment<S: Simd, D: Dots<S>>(s: S, d: D, x: &[f32], range: Range, groups: &mut [f32]) -> RowScale {
+    let (scale, factor, zero) = match range {
+        Range::Own => range_of(s, x),
+        Range::Fixed { scale, zero } => fixed(s, x, scale, zero),
+    };
+    if scale.is_nan() {
+        groups.fill(0.0);
+        return RowScale { scale, zero: 0, excess: 0 };
+    }
+    let shift = s.splat(zero);
+    let (least, most) = (s.splat(0.0), s.splat(255.0));
+    let mut sums = s.splat(0.0);
+    for (part, to) in x.chunks(LANES).zip(groups.chunks_mut(LANES / GROUP)) {
+        let x = load_part(s, part);
+        let x = match range {
+            Range::Own => x.mul_add(s.splat(factor), shift).round(),
+            Range::Fixed { .. } => (x / s.splat(scale)).round() + shift,
+        };
+        let mut x = x.max(least).min(most);
+        if part.len() < LANES {
+            let mut padded = [0.0; LANES];
+            x.store(&mut padded);
+            padded[part.len()..].fill(0.0);
+            x = s.load(&padded);
+        }
+        // Sums of bytes are exact as long as they are below 2^24, in any order.
+        sums = sums + x;
+        match to.first_chunk_mut() {
+            Some(whole) => d.bytes(x, whole),
+            None => {
+                let mut padded = [0.0; LANES / GROUP];
+                d.bytes(x, &mut padded);
+                to.copy_from_slice(&padded[..to.len()]);
+            }
+        }
+    }
+    let zero = zero as i32;
+    RowScale { scale, zero, excess: total(sums) as i32 - zero * x.len() as i32 }
+}
+
+/// Scale, factor and zero of a segment by its own range; a scale of NaN where it has a NaN or an infinity.
 #[inline(always)]
 fn range_of<S: Simd>(s: S, row: &[f32]) -> (f32, f32, f32) {
     let zero = s.splat(0.0);
@@ -230,7 +244,7 @@ fn range_of<S: Simd>(s: S, row: &[f32]) -> (f32, f32, f32) {
     steps(lows.into_iter().fold(0.0, f32::min), highs.into_iter().fold(0.0, f32::max))
 }
 
-/// The given scale and zero, and a scale of NaN for a row that has a NaN.
+/// The given scale and zero, and a scale of NaN for a segment that has a NaN.
 #[inline(always)]
 fn fixed<S: Simd>(s: S, row: &[f32], scale: f32, zero: u8) -> (f32, f32, f32) {
     let mut rest = s.splat(0.0);
@@ -338,13 +352,13 @@ macro_rules! integer_kernels {
             // SAFETY: reached only through kernels that are handed out after detecting the features.
             unsafe { inner(task, scratch, out) }
         }
-        fn quantise(x: Rows<'_>, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
+        fn quantise(x: Rows<'_>, segment: usize, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
             #[target_feature(enable = $features)]
-            fn inner(x: Rows<'_>, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
-                integers::quantise($simd, $dots, x, range, rows, groups);
+            fn inner(x: Rows<'_>, segment: usize, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
+                integers::quantise($simd, $dots, x, segment, range, rows, groups);
             }
             // SAFETY: as above.
-            unsafe { inner(x, range, rows, groups) }
+            unsafe { inner(x, segment, range, rows, groups) }
         }
         IntegerKernels::new($name, matmul, quantise)
     }};

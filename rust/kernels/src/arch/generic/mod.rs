@@ -14,6 +14,7 @@ pub(super) mod pack;
 pub(super) mod probe;
 pub(super) mod reduction;
 pub(super) mod softmax;
+pub(super) mod stored;
 pub(super) mod table;
 
 use std::ops::{Add, Div, Mul, Sub};

@@ -13,30 +13,39 @@ fn bytes(group: f32) -> [u8; GROUP] {
 }
 
 fn matmul(task: &IntegerMatmul<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
-    for (index, row) in task.rows.iter().enumerate() {
-        for col in 0..task.b.n() {
-            let column = task.b.groups.panel(col / LANES).iter().map(|line| bytes(line.0[col % LANES]));
-            let mut sum = 0_i32;
-            for (a, b) in task.a.row(index).iter().zip(column) {
-                for (a, b) in bytes(*a).into_iter().zip(b) {
-                    sum += i32::from(a) * i32::from(b as i8);
+    let (b, after, segments) = (task.b, &task.after, task.b.segments());
+    for index in 0..out.count() {
+        for col in 0..out.cols() {
+            let mut total = 0.0_f32;
+            for segment in 0..segments {
+                let row = &task.rows[index * segments + segment];
+                let range = b.groups_of(segment);
+                let column = b.groups.panel(col / LANES)[range.clone()].iter().map(|line| bytes(line.0[col % LANES]));
+                let mut sum = 0_i32;
+                for (a, b) in after.a.row(index)[range].iter().zip(column) {
+                    for (a, b) in bytes(*a).into_iter().zip(b) {
+                        sum += i32::from(a) * i32::from(b as i8);
+                    }
                 }
+                sum = sum.wrapping_sub(row.zero.wrapping_mul(b.sums(segment, col)[0]));
+                if let Some(zeros) = b.zeros(col) {
+                    sum = sum.wrapping_sub(zeros[0].wrapping_mul(row.excess));
+                }
+                total = (sum as f32).mul_add(row.scale, total);
             }
-            sum = sum.wrapping_sub(row.zero.wrapping_mul(task.b.sums[col]));
-            sum = task.b.zeros.map_or(sum, |zeros| sum.wrapping_sub(zeros[col].wrapping_mul(row.excess)));
-            let scaled = sum as f32 * (row.scale * task.b.scales[col]);
-            let active = apply(task.activation, task.bias.map_or(scaled, |bias| scaled + bias[col]));
-            let active = task.factor.map_or(active, |factor| active * factor.row(index)[col]);
-            out.row(index)[col] = task.residual.map_or(active, |residual| active + residual.row(index)[col]);
+            let scaled = total * b.scales(col)[0];
+            let active = apply(after.activation, after.bias.map_or(scaled, |bias| scaled + bias[col]));
+            let active = after.factor.map_or(active, |factor| active * factor.row(index)[col]);
+            out.row(index)[col] = after.residual.map_or(active, |residual| active + residual.row(index)[col]);
         }
     }
 }
 
-/// The steps between a row's smallest and largest element, and zero, as a factor and a shift of `x -> integer`.
+/// The steps between a segment's smallest and largest element, and zero, as a factor and a shift of `x -> integer`.
 pub(crate) fn steps(least: f32, most: f32) -> (f32, f32, f32) {
     let (least, most) = (least.min(0.0), most.max(0.0));
     let scale = most / 255.0 - least / 255.0;
-    // Below, the factor would not be a number: such a row is zero.
+    // Below, the factor would not be a number: such a segment is zero.
     if scale < f32::MIN_POSITIVE {
         return (0.0, 0.0, 0.0);
     }
@@ -44,42 +53,51 @@ pub(crate) fn steps(least: f32, most: f32) -> (f32, f32, f32) {
     (scale, factor, (-least * factor).round_ties_even().clamp(0.0, 255.0))
 }
 
-fn quantise(x: Rows<'_>, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
-    let width = x.cols().div_ceil(GROUP);
+fn quantise(x: Rows<'_>, segment: usize, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
+    if x.cols() == 0 {
+        return;
+    }
+    let (width, segments) = (x.cols().div_ceil(GROUP), x.cols().div_ceil(segment));
     for (index, to) in rows.iter_mut().enumerate() {
-        let row = x.row(index);
-        let is_number = match range {
-            Range::OfRow => row.iter().all(|x| x.is_finite()),
-            Range::Fixed { .. } => !row.iter().any(|x| x.is_nan()),
-        };
-        let (scale, integers): (f32, Vec<f32>) = match range {
-            _ if !is_number => (f32::NAN, vec![0.0; row.len()]),
-            Range::OfRow => {
-                let (least, most) = row.iter().fold((0.0_f32, 0.0_f32), |(l, m), x| (l.min(*x), m.max(*x)));
-                let (scale, factor, zero) = steps(least, most);
-                to.zero = zero as i32;
-                (scale, row.iter().map(|x| x.mul_add(factor, zero).round_ties_even()).collect())
-            }
-            Range::Fixed { scale, zero } => {
-                to.zero = i32::from(zero);
-                (scale, row.iter().map(|x| (x / scale).round_ties_even() + f32::from(zero)).collect())
-            }
-        };
-        if !is_number {
-            to.zero = 0;
+        let (row, number) = (index / segments, index % segments);
+        let own = &x.row(row)[number * segment..];
+        let own = &own[..own.len().min(segment)];
+        let first = row * width + number * (segment / GROUP);
+        one_segment(own, range, to, &mut groups[first..first + own.len().div_ceil(GROUP)]);
+    }
+}
+
+fn one_segment(x: &[f32], range: Range, to: &mut RowScale, groups: &mut [f32]) {
+    let is_number = match range {
+        Range::Own => x.iter().all(|x| x.is_finite()),
+        Range::Fixed { .. } => !x.iter().any(|x| x.is_nan()),
+    };
+    if !is_number {
+        *to = RowScale { scale: f32::NAN, zero: 0, excess: 0 };
+        groups.fill(0.0);
+        return;
+    }
+    let (scale, zero, integers): (f32, f32, Vec<f32>) = match range {
+        Range::Own => {
+            let (least, most) = x.iter().fold((0.0_f32, 0.0_f32), |(l, m), x| (l.min(*x), m.max(*x)));
+            let (scale, factor, zero) = steps(least, most);
+            (scale, zero, x.iter().map(|x| x.mul_add(factor, zero).round_ties_even()).collect())
         }
-        to.scale = scale;
-        to.excess = 0;
-        let mut integers = integers.into_iter().map(|x| x.clamp(0.0, 255.0) as u8);
-        for group in &mut groups[index * width..(index + 1) * width] {
-            let bytes: [u8; GROUP] = std::array::from_fn(|_| match integers.next() {
-                Some(integer) => {
-                    to.excess += i32::from(integer) - to.zero;
-                    integer
-                }
-                None => 0,
-            });
-            *group = f32::from_bits(u32::from_ne_bytes(bytes));
+        Range::Fixed { scale, zero } => {
+            let zero = f32::from(zero);
+            (scale, zero, x.iter().map(|x| (x / scale).round_ties_even() + zero).collect())
         }
+    };
+    *to = RowScale { scale, zero: zero as i32, excess: 0 };
+    let mut integers = integers.into_iter().map(|x| x.clamp(0.0, 255.0) as u8);
+    for group in groups {
+        let bytes: [u8; GROUP] = std::array::from_fn(|_| match integers.next() {
+            Some(integer) => {
+                to.excess += i32::from(integer) - to.zero;
+                integer
+            }
+            None => 0,
+        });
+        *group = f32::from_bits(u32::from_ne_bytes(bytes));
     }
 }

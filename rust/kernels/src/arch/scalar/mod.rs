@@ -8,6 +8,7 @@ mod matmul;
 mod normalization;
 mod reduction;
 mod softmax;
+pub(crate) mod stored;
 
 use crate::dispatch::{Isa, Kernels};
 
