@@ -89,6 +89,7 @@ def load(
     strict: bool = False,
     max_memory: int | None = None,
     session_options: Mapping[str, Any] | None = None,
+    compute: str | None = None,
 ) -> Model:
     """Open a bundle and compile it.
 
@@ -100,6 +101,9 @@ def load(
         strict: refuse what the backend cannot run natively.
         max_memory: bytes that the values of one run may take; None for no limit.
         session_options: for the library behind the backend.
+        compute: "exact", as the graph is written; "int8", where layers with weights of 8 bits may quantise what they
+            multiply them by, which only the rust backend does. None takes the manifest's word, and the graph's where
+            the manifest has none or the backend knows no other; `describe()` says which it is.
 
     Raises:
         FormatError: files that are missing or malformed.
@@ -115,5 +119,14 @@ def load(
         strict=strict,
         max_memory=max_memory,
         session_options=dict(session_options or {}),
+        compute=compute,
+        stated=_stated(bundle.manifest),
     )
     return Model(bundle, compile_graph(bundle.graph, backend, options))
+
+
+def _stated(manifest: Manifest) -> str:
+    """The arithmetic that whoever quantised the model measured it with."""
+    quantization = manifest.extension.more.get("quantization")
+    stated = quantization.get("compute") if isinstance(quantization, Mapping) else None
+    return "int8" if stated == "int8" else "exact"

@@ -24,6 +24,7 @@ __all__ = [
     "TextRunner",
     "Unsupported",
     "refuse_max_memory",
+    "refuse_unknown_arithmetic",
     "refuse_unsupported",
 ]
 
@@ -45,6 +46,9 @@ class CompileOptions:
         max_memory: bytes that the values of one run may take, apart from weights, inputs and results; larger runs are
             cut where that changes nothing, and refused where not. None for no limit.
         session_options: passed through to the library behind the backend, as it understands them.
+        compute: "exact", as the graph says; "int8", where layers with weights of 8 bits may quantise what they multiply
+            them by; None takes the word of whoever wrote the graph, as far as the backend can.
+        stated: that word.
     """
 
     threads: int | None = None
@@ -52,6 +56,13 @@ class CompileOptions:
     strict: bool = False
     max_memory: int | None = None
     session_options: Mapping[str, Any] = field(default_factory=dict)
+    compute: str | None = None
+    stated: str = "exact"
+
+    @property
+    def arithmetic(self) -> str:
+        """What is to be used where the backend can."""
+        return self.stated if self.compute is None else self.compute
 
 
 class TextRunner(ABC):
@@ -145,10 +156,12 @@ class Backend(ABC):
     Attributes:
         name: as in `load(..., backend=name)`.
         unsupported: stated gaps, each with its reason.
+        arithmetics: what `CompileOptions.compute` may be.
     """
 
     name: str
     unsupported: Unsupported
+    arithmetics: tuple[str, ...] = ("exact",)
 
     @abstractmethod
     def require(self) -> None:
@@ -176,6 +189,21 @@ def refuse_max_memory(backend: Backend, options: CompileOptions) -> None:
     """
     if options.max_memory is not None:
         raise UnsupportedByBackend("cannot limit the memory of a run; backend 'rust' can", backend=backend.name)
+
+
+def refuse_unknown_arithmetic(backend: Backend, options: CompileOptions) -> None:
+    """Refuse arithmetic that was asked for and that the backend does not have.
+
+    Raises:
+        UnsupportedByBackend: it has not.
+    """
+    if options.compute in (None, *backend.arithmetics):
+        return
+    if options.compute == "int8":
+        message = "computes exactly what the graph says; for compute='int8' take backend='rust', or leave compute out"
+    else:
+        message = f"there is no compute='{options.compute}'; one of {', '.join(backend.arithmetics)}"
+    raise UnsupportedByBackend(message, backend=backend.name)
 
 
 def refuse_unsupported(backend: Backend, graph: Graph) -> None:

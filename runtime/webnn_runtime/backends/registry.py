@@ -60,9 +60,11 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
         try:
             executable = get_backend("rust").compile(graph, options)
         except UnsupportedByBackend:
-            pass
+            if options is not None and options.compute == "int8":
+                # No other backend has this arithmetic; why this one refuses is the answer.
+                raise
         else:
-            if executable.describe().get("all_native") is True:
+            if executable.describe().get("all_native") is True or (options is not None and options.compute == "int8"):
                 return executable
     if _usable("onnxruntime"):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -17,13 +18,18 @@ _SMALL_BYTES: Final = 1 << 20
 
 
 def fold_constants(
-    graph: Graph, *, max_growth: int = 8, small_bytes: int = _SMALL_BYTES, largest_bytes: int | None = None
+    graph: Graph,
+    *,
+    max_growth: int = 8,
+    small_bytes: int = _SMALL_BYTES,
+    largest_bytes: int | None = None,
+    keep: Callable[[Node], bool] | None = None,
 ) -> Graph:
     """The graph with constant sub-graphs replaced by constants.
 
     A node whose results are over `small_bytes` and over `max_growth` times the size of its operands stays, with all
     that depends on it: computing them again is cheaper than keeping them. 8 lets quantised weights unfold, 1
-    does not. Results over `largest_bytes` are never kept, where that is given.
+    does not. Results over `largest_bytes` are never kept, where that is given. Nodes that `keep` names stay as well.
     What an output names stays a node (an identity), since an output must not be a constant.
     """
     constants = dict(graph.constants)
@@ -31,7 +37,8 @@ def fold_constants(
     taken = set(graph.types)
     nodes: list[Node] = []
     for node in graph.nodes:
-        results = _folded(graph, node, constants, max_growth, small_bytes, largest_bytes)
+        is_kept = keep is not None and keep(node)
+        results = None if is_kept else _folded(graph, node, constants, max_growth, small_bytes, largest_bytes)
         if results is None:
             nodes.append(node)
             continue

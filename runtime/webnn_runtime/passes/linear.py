@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.activations import match_activation
+from webnn_runtime.passes.stored_weights import StoredWeights
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["LinearMatch", "find_linear"]
@@ -21,7 +22,7 @@ class LinearMatch:
 
     Attributes:
         source: value with the inner dimension last.
-        weights: constant float32 matrix [inner, columns], possibly a transposed view.
+        weights: constant matrix [inner, columns], float32 and possibly a transposed view, or kept in fewer bits.
         bias: constant float32 vector [columns].
         activation: "identity", or one that `match_activation` names.
         factor: value of the result's type, multiplied after the activation.
@@ -31,7 +32,7 @@ class LinearMatch:
     """
 
     source: str
-    weights: Array
+    weights: Array | StoredWeights
     bias: Array | None
     activation: str
     factor: str | None
@@ -59,26 +60,33 @@ class LinearMatch:
         return "+".join(parts)
 
 
-def find_linear(graph: Graph) -> Iterator[LinearMatch]:
-    """All float32 products with a constant matrix, each with as much of what follows as nothing else reads."""
+def find_linear(graph: Graph, stored: Mapping[str, StoredWeights] | None = None) -> Iterator[LinearMatch]:
+    """All float32 products with a constant matrix, each with as much of what follows as nothing else reads.
+
+    `stored` are values that are matrices in fewer bits, which count as constant.
+    """
     uses = Uses(graph)
     taken: set[str] = set()
     for node in graph.nodes:
         if graph.types[node.name].dtype is not DataType.FLOAT32:
             continue
-        start = _product(uses, node)
+        start = _product(uses, node, stored or {})
         if start is not None:
             match = _extend(uses, node, *start, taken)
             taken |= match.nodes
             yield match
 
 
-def _product(uses: Uses, node: Node) -> tuple[str, Array, Array | None] | None:
+def _product(
+    uses: Uses, node: Node, stored: Mapping[str, StoredWeights]
+) -> tuple[str, Array | StoredWeights, Array | None] | None:
     """Source, weights and bias of the product itself."""
     source = node.inputs[0] if node.inputs else None
     if node.op not in ("matmul", "gemm") or source is None:
         return None
-    weights = uses.constant(node.inputs[1])
+    weights: Array | StoredWeights | None = uses.constant(node.inputs[1])
+    if weights is None:
+        weights = stored.get(str(node.inputs[1]))
     if weights is None or weights.ndim != 2:
         return None
     if node.op == "gemm":
@@ -96,7 +104,9 @@ def _product(uses: Uses, node: Node) -> tuple[str, Array, Array | None] | None:
     return (source, weights, bias) if bias is not None and node.options["beta"] == 1.0 else None
 
 
-def _extend(uses: Uses, node: Node, source: str, weights: Array, bias: Array | None, taken: set[str]) -> LinearMatch:
+def _extend(
+    uses: Uses, node: Node, source: str, weights: Array | StoredWeights, bias: Array | None, taken: set[str]
+) -> LinearMatch:
     nodes, result = {node.name}, node.name
     # A bias of gemm's own leaves no room for one behind it: that one would be rounded in another order.
     following = uses.only_reader(result) if bias is None else None

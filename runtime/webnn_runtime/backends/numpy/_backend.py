@@ -7,7 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, Unsupported, refuse_max_memory
+from webnn_runtime.backends.base import (
+    Backend,
+    CompileOptions,
+    Executable,
+    Unsupported,
+    refuse_max_memory,
+    refuse_unknown_arithmetic,
+)
 from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.reference import evaluate
@@ -43,6 +50,7 @@ class NumpyExecutable(Executable):
             "backend": "numpy",
             "device": "cpu",
             "threads": "as many as NumPy's BLAS takes for matrix products, else 1",
+            "compute": "exact",
             "all_native": True,
             "numpy": np.__version__,
         }
@@ -77,6 +85,7 @@ class NumpyBackend(Backend):
             UnsupportedByBackend: session options; there is no library to pass them to.
         """
         chosen = options or CompileOptions()
+        refuse_unknown_arithmetic(self, chosen)
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=self.name)
         refuse_max_memory(self, chosen)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, refuse_max_memory, refuse_unsupported
+from webnn_runtime.backends.base import (
+    Backend,
+    CompileOptions,
+    Executable,
+    refuse_max_memory,
+    refuse_unknown_arithmetic,
+    refuse_unsupported,
+)
 from webnn_runtime.backends.onnxruntime.executable import OnnxRuntimeExecutable
 from webnn_runtime.backends.onnxruntime.lower import lower
 from webnn_runtime.backends.onnxruntime.lowering import UNSUPPORTED
@@ -22,9 +29,11 @@ class OnnxRuntimeBackend(Backend):
         library()
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
+        chosen = options or CompileOptions()
+        refuse_unknown_arithmetic(self, chosen)
         refuse_unsupported(self, graph)
-        refuse_max_memory(self, options or CompileOptions())
-        return OnnxRuntimeExecutable(graph, lower(graph), options or CompileOptions())
+        refuse_max_memory(self, chosen)
+        return OnnxRuntimeExecutable(graph, lower(graph), chosen)
 
 
 BACKEND = OnnxRuntimeBackend()

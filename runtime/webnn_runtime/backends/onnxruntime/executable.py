@@ -46,6 +46,7 @@ class OnnxRuntimeExecutable(Executable):
             "backend": NAME,
             "device": self._device,
             "threads": self._threads,
+            "compute": "exact",
             "all_native": True,
             "providers": session.get_providers(),
             "version": library().__version__,

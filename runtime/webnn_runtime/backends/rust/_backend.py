@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from webnn_runtime.backends.base import Backend, CompileOptions, Executable, TextRunner, Unsupported
+from webnn_runtime.backends.base import (
+    Backend,
+    CompileOptions,
+    Executable,
+    TextRunner,
+    Unsupported,
+    refuse_unknown_arithmetic,
+)
 from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
+from webnn_runtime.backends.rust._stored import OWN_RANGES
 from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.weights import let_go
-from webnn_runtime.passes.fold import fold_constants
+from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
     from webnn_kernels import Engine
@@ -34,13 +42,15 @@ UNSUPPORTED: Final[Unsupported] = {}
 class RustExecutable(Executable):
     """Plans and reference steps in order, their constants, and the engine with its threads."""
 
-    def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None) -> None:
+    def __init__(
+        self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact"
+    ) -> None:
         super().__init__(graph)
-        folded = fold_constants(graph)
+        folded = keep_packed(graph)
         self._engine = engine
         self._max_memory = max_memory
         self._folded = folded
-        self._lowered = lower(folded)
+        self._lowered = lower(folded, compute)
         found, plain = segments(folded, self._lowered, engine, max_memory)
         # Weights live in the plans, packed; of the arrays they came from, only what is read elsewhere is kept.
         constants = self._lowered.constants
@@ -108,6 +118,8 @@ class RustExecutable(Executable):
             "device": "cpu",
             "isa": self._engine.isa,
             "threads": self._engine.threads,
+            "compute": self.compute,
+            "integer_sums": self._engine.integers,
             "fused": _total(segment.patterns for segment in native),
             "native": _total(segment.operators for segment in native),
             "on_reference": dict(sorted(reference.items())),
@@ -117,6 +129,12 @@ class RustExecutable(Executable):
             "webnn_kernels": webnn_kernels.__version__,
             "build_profile": webnn_kernels.build_profile,
         }
+
+    @property
+    def compute(self) -> str:
+        """As in `CompileOptions`: "int8" where a layer quantises rows by their own range, which the graph does not say."""
+        native = (segment for segment, _ in self._segments if isinstance(segment, NativeSegment))
+        return "int8" if any(name.startswith(OWN_RANGES) for part in native for name in part.patterns) else "exact"
 
     def on_reference(self) -> Counter[str]:
         """Operators that run on the reference kernels, and how many steps each has."""
@@ -128,6 +146,7 @@ class RustBackend(Backend):
 
     name = _NAME
     unsupported = UNSUPPORTED
+    arithmetics = ("exact", "int8")
 
     def require(self) -> None:
         """Return if `webnn_kernels` can be imported.
@@ -155,6 +174,7 @@ class RustBackend(Backend):
         """
         self.require()
         chosen = options or CompileOptions()
+        refuse_unknown_arithmetic(self, chosen)
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=_NAME)
         if chosen.max_memory is not None and chosen.max_memory < 1:
@@ -169,7 +189,13 @@ class RustBackend(Backend):
             engine = Engine(chosen.threads, chosen.session_options.get("isa"))
         except (ValueError, OverflowError, TypeError) as exc:
             raise UnsupportedByBackend(f"the engine cannot start: {exc}", backend=_NAME) from exc
-        executable = RustExecutable(graph, engine, chosen.max_memory)
+        executable = RustExecutable(graph, engine, chosen.max_memory, chosen.arithmetic)
+        if chosen.compute == "int8" and executable.compute != "int8":
+            raise UnsupportedByBackend(
+                "compute='int8': the graph has no layer with one scale of 8-bit weights per column; "
+                "quantise it with webnn-convert --quantize int8, or leave compute out",
+                backend=_NAME,
+            )
         reference = executable.on_reference()
         if chosen.strict and reference:
             names = ", ".join(f"{op} ({count})" for op, count in sorted(reference.items()))

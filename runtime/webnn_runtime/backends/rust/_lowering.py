@@ -7,12 +7,14 @@ packed once, and the attention reads its heads where they are in the wide rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from webnn_runtime.backends.rust._calls import Attribute, Call, call_of
 from webnn_runtime.backends.rust._heads import SWAPPED, Heads, projection
+from webnn_runtime.backends.rust._stored import StoredLayers, floats_for
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
@@ -21,28 +23,38 @@ from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
 from webnn_runtime.passes.rms_norm import RmsNormMatch, find_rms_norm
 from webnn_runtime.passes.rotary import RotaryMatch, find_rotary
+from webnn_runtime.passes.stored_weights import StoredWeights, find_stored_weights, side_by_side
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["lower"]
 
 Match = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
-_FINDERS: Final = (find_attention, find_linear, find_gelu, find_layer_norm, find_rms_norm, find_rotary)
+_FINDERS: Final = (find_gelu, find_layer_norm, find_rms_norm, find_rotary)
 
 
-def lower(graph: Graph) -> Values:
-    """The calls of a graph in order, without those that nothing needs."""
-    lowering = _Lowering(graph)
+def lower(graph: Graph, compute: str = "exact") -> Values:
+    """The calls of a graph in order, without those that nothing needs.
+
+    With `compute` "int8", layers with weights of 8 bits may quantise their rows.
+    """
+    lowering = _Lowering(graph, compute)
     for node in graph.nodes:
         lowering.node(node)
-    lowering.values.drop_unneeded(graph.outputs.values())
+    lowering.finish()
     return lowering.values
 
 
 class _Lowering:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, compute: str) -> None:
         uses = Uses(graph)
-        matches = _disjoint(match for find in _FINDERS for match in find(graph))
+        found = find_stored_weights(graph)
+        self._stored = {value: weights for value, (weights, _) in found.items()}
+        self._unpacking = frozenset(name for _, nodes in found.values() for name in nodes)
+        finders = (find_attention, partial(find_linear, stored=self._stored), *_FINDERS)
+        matches = _disjoint(match for find in finders for match in find(graph))
         self.values = Values(graph)
+        self._layers = StoredLayers(uses, self.values, compute)
+        self._results = graph.outputs.values()
         self._swallowed = {name: match for match in matches for name in match.nodes}
         self._heads = Heads(uses, self.values)
         self._side_by_side = _side_by_side(uses, matches)
@@ -50,11 +62,18 @@ class _Lowering:
     def node(self, node: Node) -> None:
         """Add what a node becomes."""
         match = self._swallowed.get(node.name)
+        if node.name in self._unpacking:
+            return
         if match is None:
             self._alone(node)
         elif node.name == match.result:
             # The pattern's last node: everything the pattern reads exists by now.
             self._pattern(match)
+
+    def finish(self) -> None:
+        """Leave out what nothing needs."""
+        floats_for(self._stored, self.values)
+        self.values.drop_unneeded(self._results)
 
     def _alone(self, node: Node) -> None:
         """Add an operator that belongs to no pattern."""
@@ -93,13 +112,19 @@ class _Lowering:
         self.values.add("rmsNorm", (match.source, scale), match.result, attributes, "rmsNormalization")
 
     def _linear(self, match: LinearMatch) -> None:
+        bias = None if match.bias is None else self.values.constant(f"{match.result}.bias", match.bias)
         weights, transposed = match.weights, False
+        if isinstance(weights, StoredWeights):
+            self._layers.add(
+                weights, match.source, bias, match.residual, match.factor, match.result, match.activation, match.label
+            )
+            return
         if not weights.flags.c_contiguous and weights.T.flags.c_contiguous:
             weights, transposed = weights.T, True
         operands = (
             match.source,
             self.values.constant(f"{match.result}.weights", weights),
-            None if match.bias is None else self.values.constant(f"{match.result}.bias", match.bias),
+            bias,
             match.residual,
             match.factor,
         )
@@ -115,11 +140,14 @@ class _Lowering:
             widths = [layer.weights.shape[1] for layer in group]
             kind = self.values.types[match.result]
             wide = self.values.fresh(match.result, kind.with_shape((*kind.shape[:-1], sum(widths))))
-            weights = np.concatenate([layer.weights for layer in group], axis=1)
-            operands = (match.source, self.values.constant(f"{wide}.weights", weights), self._biases(wide, group))
-            attributes: dict[str, Attribute] = {"activation": ("text", "identity")}
-            label = f"linear x{len(group)}{'+bias' if operands[2] is not None else ''}"
-            self.values.add("linearLayer", operands, wide, attributes, label)
+            weights, bias = _joined([layer.weights for layer in group]), self._biases(wide, group)
+            label = f"linear x{len(group)}{'+bias' if bias is not None else ''}"
+            if isinstance(weights, StoredWeights):
+                self._layers.add(weights, match.source, bias, None, None, wide, "identity", label)
+            else:
+                operands = (match.source, self.values.constant(f"{wide}.weights", weights), bias)
+                attributes: dict[str, Attribute] = {"activation": ("text", "identity")}
+                self.values.add("linearLayer", operands, wide, attributes, label)
             offsets = [sum(widths[:index]) for index in range(len(group))]
             places = zip(group, offsets, strict=True)
             self._heads.columns.update({layer.result: (wide, offset) for layer, offset in places})
@@ -133,6 +161,15 @@ class _Lowering:
             np.zeros(layer.weights.shape[1], np.float32) if layer.bias is None else layer.bias for layer in group
         ]
         return self.values.constant(f"{wide}.bias", np.concatenate(parts))
+
+
+def _joined(parts: Sequence[Array | StoredWeights]) -> Array | StoredWeights:
+    """Matrices side by side, in few bits where all of them are and of one kind."""
+    stored = [part for part in parts if isinstance(part, StoredWeights)]
+    wide = side_by_side(stored) if len(stored) == len(parts) else None
+    if wide is not None:
+        return wide
+    return np.concatenate([part.floats() if isinstance(part, StoredWeights) else part for part in parts], axis=1)
 
 
 def _side_by_side(uses: Uses, matches: Sequence[Match]) -> dict[str, list[LinearMatch]]:
