@@ -132,7 +132,7 @@ class RustExecutable(Executable):
 
     @property
     def compute(self) -> str:
-        """As in `CompileOptions`: "int8" where a layer quantises rows by their own range, which the graph does not say."""
+        """As in `CompileOptions`: "int8" where rows are quantised by their own range, which the graph does not say."""
         native = (segment for segment, _ in self._segments if isinstance(segment, NativeSegment))
         return "int8" if any(name.startswith(OWN_RANGES) for part in native for name in part.patterns) else "exact"
 
