@@ -44,6 +44,8 @@ def test_it_says_what_runs_where(rust, optional, without):
         "device": "cpu",
         "isa": kernels.isa,
         "threads": 3,
+        "compute": "exact",
+        "integer_sums": kernels.Engine().integers,
         "fused": {"linear": 1},
         "native": {"identity": 1},
         "on_reference": {"reverse": 1},

@@ -19,7 +19,19 @@ pytestmark = pytest.mark.native
 # Types of the first operand that the operator table has and the engine has no kernel for.
 GAPS: dict[str, frozenset[DataType]] = {}
 # Kinds that are no operators: what patterns become.
-PATTERNS = {"attention", "columns", "eachText", "layerNorm", "linearLayer", "rmsNorm", "rotary", "silu", "truth"}
+PATTERNS = {
+    "attention",
+    "columns",
+    "eachText",
+    "integerLayer",
+    "layerNorm",
+    "linearLayer",
+    "rmsNorm",
+    "rotary",
+    "silu",
+    "storedLayer",
+    "truth",
+}
 
 
 def _cases():

@@ -368,6 +368,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "slice": _slice,
     "softmax": _softmax,
     "split": _split,
+    "storedLayer": _by_row,
     "transpose": _transpose,
     "triangular": _triangular,
     "storedLayer": _by_row,
