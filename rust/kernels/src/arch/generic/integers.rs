@@ -43,6 +43,7 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
 
 /// Sums `a[group][row] . b[group][col]` over the groups for a tile that stays in registers, and writes it row by row.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // the standard library's iterators become calls, as below
 pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTORS: usize>(
     s: S,
     d: D,
@@ -52,27 +53,26 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
 ) {
     let (a, _) = a.as_chunks::<ROWS>();
     let (b, _) = b.as_chunks::<VECTORS>();
-    let (to, _) = to.as_chunks_mut::<VECTORS>();
     let mut sums = [[d.zeros(); VECTORS]; ROWS];
-    for (group, (column, lines)) in a.iter().zip(b).enumerate() {
-        if S::PREFETCH_AHEAD > 0
-            && let Some(ahead) = b.get(group + S::PREFETCH_AHEAD)
-        {
-            for line in ahead {
-                s.prefetch(line);
+    // By index: the standard library's zip becomes a call, around which no vector stays in a register.
+    for group in 0..a.len().min(b.len()) {
+        if S::PREFETCH_AHEAD > 0 && group + S::PREFETCH_AHEAD < b.len() {
+            for j in 0..VECTORS {
+                s.prefetch(&b[group + S::PREFETCH_AHEAD][j]);
             }
         }
-        let mut right = [d.weights(&lines[0]); VECTORS];
+        let mut right = [d.weights(&b[group][0]); VECTORS];
         for j in 1..VECTORS {
-            right[j] = d.weights(&lines[j]);
+            right[j] = d.weights(&b[group][j]);
         }
         for i in 0..ROWS {
-            let left = d.left(&column[i]);
+            let left = d.left(&a[group][i]);
             for j in 0..VECTORS {
                 sums[i][j] = d.dot(sums[i][j], left, right[j]);
             }
         }
     }
+    let to = to.as_chunks_mut::<VECTORS>().0.first_chunk_mut::<ROWS>().expect("room for the tile");
     for i in 0..ROWS {
         for j in 0..VECTORS {
             d.store(sums[i][j], &mut to[i][j]);
@@ -167,16 +167,14 @@ pub(in crate::arch) fn quantise<S: Simd, D: Dots<S>>(
     rows: &mut [RowScale],
     groups: &mut [f32],
 ) {
-    if x.cols() == 0 {
-        return;
-    }
-    let (width, segments) = (x.cols().div_ceil(GROUP), x.cols().div_ceil(segment));
-    for (row, to) in rows.chunks_mut(segments).enumerate() {
-        let groups = &mut groups[row * width..(row + 1) * width];
-        for ((to, part), groups) in
-            to.iter_mut().zip(x.row(row).chunks(segment)).zip(groups.chunks_mut(segment / GROUP))
-        {
-            *to = one_segment(s, d, part, range, groups);
+    let (cols, width, segments) = (x.cols(), x.cols().div_ceil(GROUP), x.cols().div_ceil(segment));
+    // By index: the standard library's iterators become calls, around which no vector stays in a register.
+    for row in 0..x.count() {
+        for number in 0..segments {
+            let part = &x.row(row)[number * segment..cols.min((number + 1) * segment)];
+            let first = row * width + number * (segment / GROUP);
+            let own = &mut groups[first..first + part.len().div_ceil(GROUP)];
+            rows[row * segments + number] = one_segment(s, d, part, range, own);
         }
     }
 }
@@ -192,47 +190,55 @@ fn one_segment<S: Simd, D: Dots<S>>(s: S, d: D, x: &[f32], range: Range, groups:
         groups.fill(0.0);
         return RowScale { scale, zero: 0, excess: 0 };
     }
-    let shift = s.splat(zero);
-    let (least, most) = (s.splat(0.0), s.splat(255.0));
+    // Sums of bytes are exact as long as they are below 2^24, in any order.
     let mut sums = s.splat(0.0);
-    for (part, to) in x.chunks(LANES).zip(groups.chunks_mut(LANES / GROUP)) {
-        let x = load_part(s, part);
-        let x = match range {
-            Range::Own => x.mul_add(s.splat(factor), shift).round(),
-            Range::Fixed { .. } => (x / s.splat(scale)).round() + shift,
-        };
-        let mut x = x.max(least).min(most);
-        if part.len() < LANES {
-            let mut padded = [0.0; LANES];
-            x.store(&mut padded);
-            padded[part.len()..].fill(0.0);
-            x = s.load(&padded);
-        }
-        // Sums of bytes are exact as long as they are below 2^24, in any order.
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let (own, last) = groups.as_chunks_mut::<{ LANES / GROUP }>();
+    let is_fixed = matches!(range, Range::Fixed { .. });
+    let (by, shift) = (s.splat(if is_fixed { scale } else { factor }), s.splat(zero));
+    for index in 0..whole.len() {
+        let x = integers(s, s.load(&whole[index]), is_fixed, by, shift);
         sums = sums + x;
-        match to.first_chunk_mut() {
-            Some(whole) => d.bytes(x, whole),
-            None => {
-                let mut padded = [0.0; LANES / GROUP];
-                d.bytes(x, &mut padded);
-                to.copy_from_slice(&padded[..to.len()]);
-            }
+        d.bytes(x, &mut own[index]);
+    }
+    if !rest.is_empty() {
+        let mut padded = [0.0; LANES];
+        integers(s, load_part(s, rest), is_fixed, by, shift).store(&mut padded);
+        padded[rest.len()..].fill(0.0);
+        let x = s.load(&padded);
+        sums = sums + x;
+        let mut four = [0.0; LANES / GROUP];
+        d.bytes(x, &mut four);
+        // More than twelve elements fill all four groups.
+        match own.get_mut(whole.len()) {
+            Some(own) => *own = four,
+            None => last.copy_from_slice(&four[..last.len()]),
         }
     }
     let zero = zero as i32;
     RowScale { scale, zero, excess: total(sums) as i32 - zero * x.len() as i32 }
 }
 
+/// The integers of sixteen elements: divided by `by` where the range is fixed, and multiplied by it where it is a row's own.
+#[inline(always)]
+fn integers<S: Simd>(s: S, x: S::V, is_fixed: bool, by: S::V, shift: S::V) -> S::V {
+    let x = if is_fixed { (x / by).round() + shift } else { x.mul_add(by, shift).round() };
+    x.max(s.splat(0.0)).min(s.splat(255.0))
+}
+
 /// Scale, factor and zero of a segment by its own range; a scale of NaN where it has a NaN or an infinity.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // as in `tile`
 fn range_of<S: Simd>(s: S, row: &[f32]) -> (f32, f32, f32) {
     let zero = s.splat(0.0);
-    let (mut least, mut most, mut rest) = (zero, zero, zero);
-    for part in row.chunks(LANES) {
-        let x = load_part(s, part);
+    let (whole, end) = row.as_chunks::<LANES>();
+    let x = load_part(s, end);
+    // NaN and infinity times zero are NaN, and stay.
+    let (mut least, mut most, mut rest) = (x.min(zero), x.max(zero), x.mul_add(zero, zero));
+    for index in 0..whole.len() {
+        let x = s.load(&whole[index]);
         least = x.min(least);
         most = x.max(most);
-        // NaN and infinity times zero are NaN, and stay.
         rest = x.mul_add(zero, rest);
     }
     if total(rest).is_nan() {
@@ -241,7 +247,13 @@ fn range_of<S: Simd>(s: S, row: &[f32]) -> (f32, f32, f32) {
     let (mut lows, mut highs) = ([0.0_f32; LANES], [0.0_f32; LANES]);
     least.store(&mut lows);
     most.store(&mut highs);
-    steps(lows.into_iter().fold(0.0, f32::min), highs.into_iter().fold(0.0, f32::max))
+    for distance in [8, 4, 2, 1] {
+        for lane in 0..distance {
+            lows[lane] = if lows[lane + distance] < lows[lane] { lows[lane + distance] } else { lows[lane] };
+            highs[lane] = if highs[lane + distance] > highs[lane] { highs[lane + distance] } else { highs[lane] };
+        }
+    }
+    steps(lows[0], highs[0])
 }
 
 /// The given scale and zero, and a scale of NaN for a segment that has a NaN.

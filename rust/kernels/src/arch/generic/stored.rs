@@ -1,6 +1,6 @@
 //! Products with matrices in few bits: some rows of a panel become floats, and the float tiles go on with them.
 
-use super::matmul::{balanced, finish};
+use super::matmul::{Place, balanced, finish};
 use super::pack::{floats_mut, left_lines, pack_left};
 use super::{Simd, Start, Vector};
 use crate::RowsMut;
@@ -71,7 +71,7 @@ pub(in crate::arch) fn matmul<S: Simd, W: Widen<S>>(
                 let count = height.min(rows - first);
                 let a = &left[first * k + row * count..first * k + (row + depth) * count];
                 let to = &mut sums[first * S::TILE_VECTORS..];
-                s.tile(count, S::TILE_VECTORS, a, &floats[..depth * S::TILE_VECTORS], to, start);
+                s.tile(count, S::TILE_VECTORS, a, &floats[..depth * S::TILE_VECTORS], Place::Lines(to), start);
             }
         }
         for first in (0..rows).step_by(height) {
@@ -103,47 +103,49 @@ pub(in crate::arch) use stored_kernel;
 #[inline(always)]
 fn widen<S: Simd, W: Widen<S>>(s: S, w: W, b: StoredPanels<'_>, panel: usize, first: usize, to: &mut [Line]) {
     let (words, lines) = (b.words(panel, first), b.lines(panel, first));
+    // By index: the standard library's iterators become calls, around which no vector stays in a register.
     match b.form() {
         Form::Float16 => {
-            for (index, (line, from)) in to.iter_mut().zip(words.as_chunks().0).enumerate() {
+            let words = &words.as_chunks().0[..to.len()];
+            for index in 0..to.len() {
                 ahead(s, lines, index * 8);
-                w.halves(s, from).store(&mut line.0);
+                w.halves(s, &words[index]).store(&mut to[index].0);
             }
         }
         Form::Bytes => {
-            let (from, _) = words.as_chunks();
-            for (index, (line, from)) in to.iter_mut().zip(from).enumerate() {
-                ahead(s, lines, index * 4);
-                let [scales, zeros] = steps(s, b, panel, first, index);
-                ((w.bytes(s, from) - zeros) * scales).store(&mut line.0);
+            let words = &words.as_chunks().0[..to.len()];
+            for row in 0..to.len() / S::TILE_VECTORS {
+                let [scales, zeros] = b.steps(panel, first + row);
+                let (scales, zeros) = (scales.as_chunks().0, zeros.as_chunks().0);
+                for vector in 0..S::TILE_VECTORS {
+                    let index = row * S::TILE_VECTORS + vector;
+                    ahead(s, lines, index * 4);
+                    let x = w.bytes(s, &words[index]) - s.load(&zeros[vector]);
+                    (x * s.load(&scales[vector])).store(&mut to[index].0);
+                }
             }
         }
         Form::Nibbles => {
-            let (from, _) = words.as_chunks();
-            for (index, (line, from)) in to.iter_mut().zip(from).enumerate() {
-                ahead(s, lines, index * 2);
-                let [scales, zeros] = steps(s, b, panel, first, index);
-                ((w.nibbles(s, from) - zeros) * scales).store(&mut line.0);
+            let words = &words.as_chunks().0[..to.len()];
+            for row in 0..to.len() / S::TILE_VECTORS {
+                let [scales, zeros] = b.steps(panel, first + row);
+                let (scales, zeros) = (scales.as_chunks().0, zeros.as_chunks().0);
+                for vector in 0..S::TILE_VECTORS {
+                    let index = row * S::TILE_VECTORS + vector;
+                    ahead(s, lines, index * 2);
+                    let x = w.nibbles(s, &words[index]) - s.load(&zeros[vector]);
+                    (x * s.load(&scales[vector])).store(&mut to[index].0);
+                }
             }
         }
     }
 }
 
-/// Steps and zeros of vector `index` of some rows of a panel.
-#[inline(always)]
-fn steps<S: Simd>(s: S, b: StoredPanels<'_>, panel: usize, first: usize, index: usize) -> [S::V; 2] {
-    let (row, vector) = (first + index / S::TILE_VECTORS, index % S::TILE_VECTORS);
-    let [scales, zeros] = b.steps(panel, row);
-    let sixteen = |from: &[f32]| *from[vector * LANES..].first_chunk::<LANES>().expect("columns of whole panels");
-    [s.load(&sixteen(scales)), s.load(&sixteen(zeros))]
-}
-
 /// Brings what comes later into the second-level cache, once for each line.
 #[inline(always)]
 fn ahead<S: Simd>(s: S, lines: &[Line], word: usize) {
-    if word.is_multiple_of(LANES)
-        && let Some(line) = lines.get(word / LANES + AHEAD)
-    {
-        s.prefetch(line);
+    let line = word / LANES + AHEAD;
+    if word.is_multiple_of(LANES) && line < lines.len() {
+        s.prefetch(&lines[line]);
     }
 }

@@ -42,6 +42,7 @@ fn matmul(task: &IntegerMatmul<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
 }
 
 /// The steps between a segment's smallest and largest element, and zero, as a factor and a shift of `x -> integer`.
+#[inline(always)]
 pub(crate) fn steps(least: f32, most: f32) -> (f32, f32, f32) {
     let (least, most) = (least.min(0.0), most.max(0.0));
     let scale = most / 255.0 - least / 255.0;
