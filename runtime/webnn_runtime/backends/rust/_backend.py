@@ -42,9 +42,7 @@ UNSUPPORTED: Final[Unsupported] = {}
 class RustExecutable(Executable):
     """Plans and reference steps in order, their constants, and the engine with its threads."""
 
-    def __init__(
-        self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact"
-    ) -> None:
+    def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact") -> None:
         super().__init__(graph)
         folded = keep_packed(graph)
         self._engine = engine
