@@ -26,10 +26,13 @@ RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int4": (-8, 7), "uint4": (0, 
 class Sketch:
     """A builder with its input, and matrices in few bits."""
 
-    def __init__(self):
+    def __init__(self, ids=False):
         self.builder = GraphBuilder("sketch", dims=[DynamicDim("batch", 64), DynamicDim("length", 512)])
-        self.x = self.builder.input("x", F32, (symbol("batch"), symbol("length"), INNER))
         self.op = self.builder.op
+        shape = (symbol("batch"), symbol("length"))
+        self.x = (
+            self.builder.input("ids", DataType.INT64, shape) if ids else self.builder.input("x", F32, (*shape, INNER))
+        )
 
     def integers(self, kind="int8", shape=(INNER, COLUMNS), scales=(1, COLUMNS)):
         least, most = RANGES[kind]
@@ -267,3 +270,21 @@ def test_a_bundle_for_integers_without_layers_for_them_runs_as_it_is_written(tmp
     assert load(folder, rust.name).describe()["compute"] == "exact"
     with pytest.raises(UnsupportedByBackend, match="webnn-convert --quantize int8"):
         load(folder, compute="int8")
+
+
+@pytest.mark.parametrize("compute", ["exact", "int8"])
+def test_texts_run_without_padding_from_a_packed_table_on(rust, compute):
+    sketch = Sketch(ids=True)
+    table = RANDOM.integers(-127, 128, (50, INNER)).astype(np.int8)
+    steps = (RANDOM.random((50, 1)) / 50).astype(np.float32)
+    parts = (table, steps, np.zeros((50, 1), np.int8))
+    rows = (sketch.op("gather", sketch.builder.constant(part), sketch.x, axis=0) for part in parts)
+    y = sketch.layer(sketch.integers(), sketch.op("dequantizeLinear", *rows))
+    graph = sketch.builder.build({"y": y})
+    model = rust.compile(graph, CompileOptions(threads=2, compute=compute))
+    facts = model.describe()
+    assert (facts["compute"], facts["unpadded"], facts["on_reference"]) == (compute, True, {})
+    texts = [RANDOM.integers(0, 50, length) for length in (5, 1, 17, 2)]
+    found = model.texts().run({"ids": np.concatenate(texts)}, [len(text) for text in texts])["y"]
+    for text, own in zip(texts, np.split(found, np.cumsum([len(text) for text in texts])[:-1]), strict=True):
+        assert own.tobytes() == model.run({"ids": text[None]})["y"].tobytes()
