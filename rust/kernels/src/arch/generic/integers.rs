@@ -25,8 +25,6 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
     const ROWS: usize;
 
     fn zeros(self) -> Self::Sums;
-    fn load(self, from: &Line) -> Self::Sums;
-    fn store(self, sums: Self::Sums, to: &mut Line);
     fn weights(self, line: &Line) -> Self::Weights;
     fn left(self, group: &f32) -> Self::Left;
     /// `sums + left * weights`, the four products of each column summed without rounding or saturation.
@@ -38,10 +36,25 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
     /// Whole numbers from 0 to 255 as bytes, in order.
     fn bytes(self, x: S::V, to: &mut [f32; LANES / GROUP]);
     /// Runs the register tile of `rows` rows: see [`tile`].
-    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]);
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], after: &After<'_>, to: &mut [Line]);
 }
 
-/// Sums `a[group][row] . b[group][col]` over the groups for a tile that stays in registers, and writes it row by row.
+/// What becomes of the sums of a tile over a segment.
+pub(in crate::arch) struct After<'a> {
+    /// How its first row was quantised, and those of the others `stride` further each.
+    rows: &'a [RowScale],
+    stride: usize,
+    /// Sums and zeros of its columns.
+    sums: &'a [i32],
+    zeros: Option<&'a [i32]>,
+    /// Whether they are the first of their elements; else they are added to what is there.
+    is_first: bool,
+    /// Steps of its columns, behind the last segment.
+    scales: Option<&'a [f32]>,
+}
+
+/// Sums `a[group][row] . b[group][col]` over the groups of a segment for a tile that stays in registers, and adds the
+/// floats that they stand for to those of the segments before, row by row.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // the standard library's iterators become calls, as below
 pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTORS: usize>(
@@ -49,6 +62,7 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
     d: D,
     a: &[f32],
     b: &[Line],
+    after: &After<'_>,
     to: &mut [Line],
 ) {
     let (a, _) = a.as_chunks::<ROWS>();
@@ -73,9 +87,20 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
         }
     }
     let to = to.as_chunks_mut::<VECTORS>().0.first_chunk_mut::<ROWS>().expect("room for the tile");
-    for i in 0..ROWS {
-        for j in 0..VECTORS {
-            d.store(sums[i][j], &mut to[i][j]);
+    for j in 0..VECTORS {
+        let weights = sixteen(&after.sums[j * LANES..]);
+        for i in 0..ROWS {
+            let RowScale { scale, zero, excess } = after.rows[i * after.stride];
+            let mut sum = d.less(sums[i][j], weights, zero);
+            if let Some(zeros) = after.zeros {
+                sum = d.less(sum, sixteen(&zeros[j * LANES..]), excess);
+            }
+            let before = if after.is_first { s.splat(0.0) } else { s.load(&to[i][j].0) };
+            let mut x = d.floats(s, sum).mul_add(s.splat(scale), before);
+            if let Some(scales) = after.scales {
+                x = x * s.load(sixteen(&scales[j * LANES..]));
+            }
+            x.store(&mut to[i][j].0);
         }
     }
 }
@@ -98,56 +123,29 @@ pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
         pack_left(s, task.after.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
     }
     let vectors = S::TILE_VECTORS;
-    let (sums, floats) = lines(&mut scratch.tile, 2 * D::ROWS * vectors).split_at_mut(D::ROWS * vectors);
+    let floats = lines(&mut scratch.tile, D::ROWS * vectors);
+    let segments = task.b.segments();
     for panel in 0..task.b.groups.count() {
         let first_col = panel * vectors * LANES;
         for first in (0..rows).step_by(height) {
             let count = height.min(rows - first);
-            if task.b.segments() == 0 {
+            if segments == 0 {
                 floats.fill(Line::default());
             }
-            for segment in 0..task.b.segments() {
+            for segment in 0..segments {
                 let range = task.b.groups_of(segment);
                 let own = &left[first * groups + range.start * count..first * groups + range.end * count];
-                d.tile(s, count, own, &task.b.groups.onward(panel)[range.start * vectors..], sums);
-                add(s, d, task, segment, [first, count], first_col, sums, floats);
+                let after = After {
+                    rows: &task.rows[first * segments + segment..],
+                    stride: segments,
+                    sums: task.b.sums(segment, first_col),
+                    zeros: task.b.zeros(first_col),
+                    is_first: segment == 0,
+                    scales: (segment + 1 == segments).then(|| task.b.scales(first_col)),
+                };
+                d.tile(s, count, own, &task.b.groups.onward(panel)[range.start * vectors..], &after, floats);
             }
             finish(s, &task.after, [first, count], first_col, floats, &mut out);
-        }
-    }
-}
-
-/// Adds the sums of a segment to those before, as floats; after the last one they are products.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)] // the place of a tile, and its numbers
-fn add<S: Simd, D: Dots<S>>(
-    s: S,
-    d: D,
-    task: &IntegerMatmul<'_>,
-    segment: usize,
-    [first_row, rows]: [usize; 2],
-    first_col: usize,
-    sums: &[Line],
-    floats: &mut [Line],
-) {
-    let (segments, vectors) = (task.b.segments(), S::TILE_VECTORS);
-    for vector in 0..vectors {
-        let col = first_col + vector * LANES;
-        let (weights, zeros) = (sixteen(task.b.sums(segment, col)), task.b.zeros(col));
-        let scales = s.load(sixteen(task.b.scales(col)));
-        for row in 0..rows {
-            let RowScale { scale, zero, excess } = task.rows[(first_row + row) * segments + segment];
-            let at = row * vectors + vector;
-            let mut sum = d.less(d.load(&sums[at]), weights, zero);
-            if let Some(zeros) = zeros {
-                sum = d.less(sum, sixteen(zeros), excess);
-            }
-            let before = if segment == 0 { s.splat(0.0) } else { s.load(&floats[at].0) };
-            let mut x = d.floats(s, sum).mul_add(s.splat(scale), before);
-            if segment + 1 == segments {
-                x = x * scales;
-            }
-            x.store(&mut floats[at].0);
         }
     }
 }
@@ -268,9 +266,9 @@ fn fixed<S: Simd>(s: S, row: &[f32], scale: f32, zero: u8) -> (f32, f32, f32) {
 
 /// Calls the register tile compiled for a number of rows known only at run time.
 macro_rules! rows_of_tile {
-    ($s:ident, $d:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $to:ident; $($n:literal)*) => {
+    ($s:ident, $d:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $after:ident, $to:ident; $($n:literal)*) => {
         match $rows {
-            $($n => tile::<_, _, $n, $vectors>($s, $d, $a, $b, $to),)*
+            $($n => tile::<_, _, $n, $vectors>($s, $d, $a, $b, $after, $to),)*
             _ => unreachable!("a tile of {} rows", $rows),
         }
     };
@@ -289,16 +287,6 @@ impl<S: Simd> Dots<S> for Plain {
     #[inline(always)]
     fn zeros(self) -> [i32; LANES] {
         [0; LANES]
-    }
-
-    #[inline(always)]
-    fn load(self, from: &Line) -> [i32; LANES] {
-        from.0.map(|x| x.to_bits() as i32)
-    }
-
-    #[inline(always)]
-    fn store(self, sums: [i32; LANES], to: &mut Line) {
-        to.0 = sums.map(|x| f32::from_bits(x as u32));
     }
 
     #[inline(always)]
@@ -344,11 +332,11 @@ impl<S: Simd> Dots<S> for Plain {
     }
 
     #[inline(always)]
-    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], after: &After<'_>, to: &mut [Line]) {
         if S::TILE_VECTORS == 1 {
-            rows_of_tile!(s, self, rows, 1, a, b, to; 1 2 3 4);
+            rows_of_tile!(s, self, rows, 1, a, b, after, to; 1 2 3 4);
         } else {
-            rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4);
+            rows_of_tile!(s, self, rows, 2, a, b, after, to; 1 2 3 4);
         }
     }
 }
