@@ -371,7 +371,6 @@ _RULES: Final[Mapping[str, Rule]] = {
     "storedLayer": _by_row,
     "transpose": _transpose,
     "triangular": _triangular,
-    "storedLayer": _by_row,
     "truth": _pointwise,
     "view": _view,
 }
