@@ -86,6 +86,8 @@ impl Plan {
             }
             jobs.push((chunk, own, results));
         }
+        // The largest first: threads that take the next one in turn then finish nearly together.
+        jobs.sort_by_key(|(chunk, ..)| std::cmp::Reverse(chunk.tokens.len()));
         let failed = Mutex::new(None);
         self.engine.pool.for_each(jobs, |(chunk, own, mut results)| {
             let engine = if is_alone { &self.alone } else { &*self.engine };
@@ -165,9 +167,11 @@ fn cut(lengths: &[usize], total: usize, count: usize) -> Vec<Chunk> {
 /// Whether threads that take these chunks in turn finish nearly together: sharing every step instead costs 3 to 5%.
 fn is_balanced(chunks: &[Chunk], total: usize, threads: usize) -> bool {
     let mut busy = vec![0; threads.max(1)];
-    for chunk in chunks {
+    let mut sizes: Vec<usize> = chunks.iter().map(|chunk| chunk.tokens.len()).collect();
+    sizes.sort_unstable();
+    for size in sizes.into_iter().rev() {
         if let Some(first) = busy.iter_mut().min() {
-            *first += chunk.tokens.len();
+            *first += size;
         }
     }
     busy.into_iter().max().unwrap_or_default() * threads * 20 <= total * 23
