@@ -309,6 +309,15 @@ def test_sizes_that_have_to_be_equal_are() -> None:
     assert len({point.bindings["first"] for point in points}) > 2
 
 
+def test_sizes_that_have_to_be_equal_are_not_multiplied() -> None:
+    first, second = symbol("first"), symbol("second")
+    builder = GraphBuilder("wide", dims=[DynamicDim("first"), DynamicDim("second")])
+    product = builder.op("matmul", builder.input("x", F32, (first, second)), builder.constant(np.ones((1500, 2), "f4")))
+    points = grid(builder.build({"y": product}), has_masks=False)
+    assert {point.bindings["second"] for point in points} == {1500}
+    assert {point.bindings["first"] for point in points} == {1, 2}
+
+
 def test_indices_of_points_stay_within_every_axis() -> None:
     rows = symbol("rows")
     builder = GraphBuilder("points", dims=[DynamicDim("rows")])

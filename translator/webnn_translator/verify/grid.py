@@ -73,7 +73,10 @@ class Point:
 def grid(graph: Graph, *, has_masks: bool) -> list[Point]:
     """The points to check, smallest first; each satisfies the conditions that the graph leaves to the run."""
     points = []
-    drawn = [fitting for one in _bindings(graph) for fitting in (one, _reconciled(graph, one))]
+    drawn = list(_bindings(graph))
+    # What a name has to equal may be large, and small sizes of the others say as much.
+    moved = sorted((_reconciled(graph, one) for one in drawn), key=lambda one: Point(one).size)
+    drawn += [one for one in moved if Point(one).size <= _LARGEST_POINT] or moved[:1]
     allowed = [one for one in drawn if satisfies(graph, one)] or _searched(graph)
     for bindings in _distinct(iter(allowed)):
         points.append(Point(bindings))
