@@ -45,6 +45,7 @@ class WebNNClassifier:
         output_name: graph output that holds the logits, when it is not called `logits`.
         max_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
+        compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
         revision: branch, tag or commit on the Hub.
         token: Hub access token.
         cache_dir: Hub cache.
@@ -68,6 +69,7 @@ class WebNNClassifier:
         output_name: str | None = None,
         max_length: int | None = None,
         on_truncation: OnTruncation = "warn",
+        compute: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -86,7 +88,7 @@ class WebNNClassifier:
         self._lock: Final = threading.Lock()
         self._truncated_count = 0
         self._model: Final[EncoderModel] = load(
-            found.file or found.path, backend=backend, threads=threads, device=device_type
+            found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
         settings = read_transformer(folders)
         self._tokenizer: Final = TextTokenizer.load(_with_tokenizer(folders), do_lower_case=settings.do_lower_case)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
 from webnn_runtime.cli.report import reporting
 
 __all__ = ["calibrate"]
@@ -29,6 +29,7 @@ def calibrate(
     no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
     backend: BackendName = "auto",
     threads: Threads = None,
+    compute: Compute = None,
     tokenizer_id: Annotated[
         str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
     ] = None,
@@ -37,11 +38,12 @@ def calibrate(
 ) -> None:
     """Learn the lowest and highest value of each feature, for `embed --precision int8` and `uint8`."""
     with reporting("calibrate", as_json=as_json, quiet=quiet) as report:
+        check_compute("--compute", compute)
         from webnn_runtime.embed import WebNNEmbedder
         from webnn_runtime.evaluation.texts import read_texts
 
         given = read_texts(texts)
-        embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
         learnt = [
             embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)

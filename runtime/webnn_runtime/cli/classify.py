@@ -9,7 +9,7 @@ import typer
 
 from webnn_runtime.cli.embed import lines_of_stdin
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
 from webnn_runtime.cli.report import reporting
 
 __all__ = ["classify"]
@@ -27,6 +27,7 @@ def classify(
     pairs: Annotated[bool, typer.Option("--pairs", help="Each text is two, with a tab between them.")] = False,
     backend: BackendName = "auto",
     threads: Threads = None,
+    compute: Compute = None,
     tokenizer_id: Annotated[
         str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
     ] = None,
@@ -36,6 +37,7 @@ def classify(
 ) -> None:
     """Classify texts: one JSON object with label and score a line, or a list of them, in the order of the texts."""
     with reporting("classify", as_json=as_json, quiet=quiet) as report:
+        check_compute("--compute", compute)
         if every and top_k is not None:
             raise Misuse("--all and --top-k both say how many labels to print; pass one of them")
         given: list[Any] = texts if texts else lines_of_stdin()
@@ -43,7 +45,9 @@ def classify(
             given = [_pair(index, text) for index, text in enumerate(given)]
         from webnn_runtime.classify import WebNNClassifier
 
-        classifier = WebNNClassifier(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        classifier = WebNNClassifier(
+            model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id
+        )
         info = classifier.backend_info()
         report.note(
             f"{info['model']}: {len(classifier.labels)} labels, {info['function_to_apply']}, "

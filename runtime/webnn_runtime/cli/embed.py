@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.format.errors import EmbedError
 
@@ -28,6 +28,7 @@ def embed(
     ] = None,
     backend: BackendName = "auto",
     threads: Threads = None,
+    compute: Compute = None,
     tokenizer_id: Annotated[
         str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
     ] = None,
@@ -49,6 +50,7 @@ def embed(
 ) -> None:
     """Embed texts: one JSON array of numbers a line, in the order of the texts."""
     with reporting("embed", as_json=as_json, quiet=quiet) as report:
+        check_compute("--compute", compute)
         from webnn_runtime.embed.precision import BYTES, PRECISIONS
 
         if precision not in PRECISIONS:
@@ -58,7 +60,7 @@ def embed(
         given = texts if texts else lines_of_stdin()
         from webnn_runtime.embed import WebNNEmbedder
 
-        embedder = WebNNEmbedder(model, backend=backend, threads=threads, tokenizer_id=tokenizer_id)
+        embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
         if ranges is not None:
             embedder.load_ranges(ranges)
         info = embedder.backend_info()

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
+from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
 from webnn_runtime.cli.report import Report, reporting
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def evaluate(
     reference_backend: Annotated[
         str | None, typer.Option("--reference-backend", help="Backend of the reference; by default the same.")
     ] = None,
+    compute: Compute = None,
+    reference_compute: Annotated[
+        str | None,
+        typer.Option(
+            "--reference-compute", metavar="exact|int8", help="The same for the reference.", show_default=False
+        ),
+    ] = None,
     threads: Threads = None,
     tokenizer_id: Annotated[
         str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when a bundle has none.")
@@ -71,6 +78,8 @@ def evaluate(
         from webnn_runtime.evaluation import Gate, GateFailed, builtin_texts, read_pairs, read_texts
         from webnn_runtime.hub import resolve
 
+        check_compute("--compute", compute)
+        check_compute("--reference-compute", reference_compute)
         gate = Gate(min_cosine, min_mean_cosine, max_loss)
         _check(gate, reference, pairs, record, model)
         given = builtin_texts() if texts is None else read_texts(texts)
@@ -83,8 +92,12 @@ def evaluate(
         }
         opened = None if reference is None else opened_reference(reference, report.note, resolve(model).path)
         right = None if opened is None else stack.enter_context(opened)
-        own, kind = _opened(model, backend, options)
-        other, other_kind = (None, kind) if right is None else _opened(right, reference_backend or backend, options)
+        own, kind = _opened(model, backend, options | {"compute": compute})
+        other: Any = None
+        other_kind = kind
+        if right is not None:
+            chosen = reference_backend or backend
+            other, other_kind = _opened(right, chosen, options | {"compute": reference_compute})
         if kind != other_kind:
             raise Misuse(
                 f"{model} is {kind} and {reference} is {other_kind}; compare two of a kind, or use webnn compare"
@@ -193,7 +206,7 @@ def _show(report: Report, found: EmbedderQuality | ClassifierQuality, texts: lis
     rows = [("weights", f"{data['weightsBytes'] / 1e6:.1f} MB", other and f"{other['weightsBytes'] / 1e6:.1f} MB", "")]
     if other is not None and data["weightsBytes"]:
         rows[0] = (*rows[0][:3], f"1 / {other['weightsBytes'] / data['weightsBytes']:.2f}")
-    rows.append(("backend", str(data["backend"]), other and str(other["backend"]), ""))
+    rows.append(("backend", _backend_of(data), other and _backend_of(other), ""))
     pairs, speed = data.get("pairs"), data["speed"]
     if pairs is not None:
         reference = pairs["referenceSpearman"]
@@ -207,6 +220,10 @@ def _show(report: Report, found: EmbedderQuality | ClassifierQuality, texts: lis
     report.table(table)
     for line in _lines(found, texts):
         report.result(line)
+
+
+def _backend_of(data: Mapping[str, Any]) -> str:
+    return f"{data['backend']}, {data['compute']}" if data["compute"] else str(data["backend"])
 
 
 def _lines(found: EmbedderQuality | ClassifierQuality, texts: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ __all__ = [
     "BackendName",
     "BoundInputs",
     "BundlePath",
+    "Compute",
     "DimSizes",
     "DimsFile",
     "Int64Policy",
@@ -21,6 +22,7 @@ __all__ = [
     "MinDimSizes",
     "Quiet",
     "Threads",
+    "check_compute",
     "int64_policy",
     "sizes_of",
     "values_of",
@@ -30,6 +32,15 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON 
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")]
 BackendName: TypeAlias = Annotated[str, typer.Option("--backend", help="auto, rust, onnxruntime or numpy.")]
 BundlePath: TypeAlias = Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its .webnn file.")]
+Compute: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--compute",
+        metavar="exact|int8",
+        help="Arithmetic of quantised weights; by default what the manifest says.",
+        show_default=False,
+    ),
+]
 Threads: TypeAlias = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads to use; by default what the process may use.")
 ]
@@ -82,6 +93,16 @@ def int64_policy(given: str) -> str:
     if given not in ("keep", "int32"):
         raise Misuse(f"--int64 {given}: keep or int32")
     return given
+
+
+def check_compute(flag: str, value: str | None) -> None:
+    """Refuse a word that no backend knows.
+
+    Raises:
+        Misuse: neither exact nor int8.
+    """
+    if value not in (None, "exact", "int8"):
+        raise Misuse(f"{flag} {value}: exact or int8")
 
 
 def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:

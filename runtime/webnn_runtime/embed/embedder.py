@@ -57,6 +57,7 @@ class WebNNEmbedder:
         output_name: graph output to use, when its name does not say what it is.
         max_seq_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
+        compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
         revision: branch, tag or commit on the Hub.
         token: Hub access token.
         cache_dir: Hub cache.
@@ -82,6 +83,7 @@ class WebNNEmbedder:
         output_name: str | None = None,
         max_seq_length: int | None = None,
         on_truncation: OnTruncation = "warn",
+        compute: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -91,7 +93,9 @@ class WebNNEmbedder:
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         tokenizer = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access)
-        model = _open_model(found, backend=backend, threads=threads, device=device_type, max_memory=max_memory)
+        model = _open_model(
+            found, backend=backend, threads=threads, device=device_type, max_memory=max_memory, compute=compute
+        )
         self.on_truncation = on_truncation
         self._source: Final = found
         self._lock: Final = threading.Lock()
@@ -387,12 +391,10 @@ class WebNNEmbedder:
         return tokens
 
 
-def _open_model(
-    found: ModelFolder, *, backend: str, threads: int | None, device: str, max_memory: int | None
-) -> EncoderModel:
+def _open_model(found: ModelFolder, **options: Any) -> EncoderModel:
     from webnn_runtime.model import load
 
-    return load(found.file or found.path, backend=backend, threads=threads, device=device, max_memory=max_memory)
+    return load(found.file or found.path, **options)
 
 
 def _strings(texts: Iterable[str]) -> list[str]:

@@ -233,3 +233,14 @@ def test_a_lone_onnx_file_is_read_with_the_tokenizer_of_the_bundle(run, make_enc
     ).json["data"]
     assert data["cosine"]["minimum"] == pytest.approx(1, abs=1e-12)
     assert data["reference"]["model"] == str(path)
+
+
+def test_both_sides_may_be_told_how_to_compute(run, quantised, encoder, texts) -> None:
+    arguments = ("webnn", "eval", quantised, "--reference", quantised, "--texts", texts, "--rounds", "0")
+    exact = ("--backend", "onnxruntime", "--compute", "exact", "--reference-compute", "exact")
+    data = run(*arguments, *exact, "--json").json["data"]
+    assert (data["compute"], data["reference"]["compute"]) == ("exact", "exact")
+    assert data["cosine"]["minimum"] == pytest.approx(1, abs=1e-12)
+    for flag in ("--compute", "--reference-compute"):
+        ran = run(*arguments, flag, "int4")
+        assert (ran.code, f"{flag} int4: exact or int8" in ran.err) == (2, True)
