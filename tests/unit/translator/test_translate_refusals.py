@@ -264,3 +264,13 @@ def test_a_flag_is_0_or_1(build, op_type, flag, opset) -> None:
     model = build([node], {"x": (np.float32, shape)}, opset=opset, constants={"axis": np.array(0)})
     with pytest.raises(UnsupportedOp, match=f"attribute {flag} is -3; it has to be 0 or 1"):
         translate(model)
+
+
+@pytest.mark.parametrize(("inputs", "made"), [(["a", "b"], "b"), (["a", "a"], "c")])
+def test_a_function_that_makes_a_value_twice_is_refused(build, inputs, made) -> None:
+    body = [helper.make_node("Neg", ["a"], [made])]
+    function = helper.make_function("own", "F", inputs, [made], body, [helper.make_opsetid("", 17)])
+    call = helper.make_node("F", ["x"], ["y"], domain="own")
+    model = build([call], {"x": (np.float32, [2])}, domains=[("own", 1)], functions=[function])
+    with pytest.raises(UnsupportedOp, match="is made twice in the function"):
+        translate(model)

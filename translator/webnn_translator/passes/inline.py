@@ -5,6 +5,7 @@ Every name inside gets the caller's as a prefix, so that two calls stay apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,11 @@ def function_body(
             f"the function has {len(function.input)} inputs and {len(function.output)} outputs, "
             f"the call {len(call.input)} and {len(call.output)}; the model is not valid"
         )
+    # ONNX Runtime ends the process over such a function.
+    made = [*function.input, *(name for node in function.node for name in node.output if name)]
+    twice = sorted(name for name, count in Counter(made).items() if count > 1)
+    if twice:
+        raise Refused(f"'{twice[0]}' is made twice in the function; the model is not valid")
     stated = {*function.attribute, *(attribute.name for attribute in function.attribute_proto)}
     given = {attribute.name for attribute in call.attribute}
     if given - stated:
