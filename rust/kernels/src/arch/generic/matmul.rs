@@ -70,6 +70,7 @@ pub(in crate::arch) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
         }
     }
     // By index: the standard library's zip becomes a call, around which no vector stays in a register.
+    // Four steps between two looks at the counter gain nothing: 0.82 of the peak, not 0.84, and 0.76 with prefetches in between.
     for k in 0..a.len().min(b.len()) {
         if S::PREFETCH_AHEAD > 0 && k + S::PREFETCH_AHEAD < b.len() {
             for j in 0..VECTORS {
