@@ -165,7 +165,8 @@ pub(in crate::arch) fn matmul<S: Simd>(s: S, task: &Matmul<'_>, scratch: &mut Sc
 
 /// The epilogue: bias, activation and residual on a tile that has just been written, while it is in the first-level cache.
 ///
-/// One loop for each activation: decided at every vector, [80, 384] x [384, 1536] with GELU runs at 0.77 of the peak, not 0.85.
+/// One loop for each activation: decided at every vector, [80, 384] x [384, 1536] with GELU runs at 0.77 of the peak, not
+/// 0.85; and whole vectors apart from the last ones of a row, which is worth 0.04.
 #[inline(always)]
 pub(super) fn finish<S: Simd>(
     s: S,
@@ -196,6 +197,30 @@ fn finish_with<S: Simd>(
     out: &mut RowsMut<'_>,
 ) {
     let cols = out.cols();
+    if first_col + S::TILE_VECTORS * LANES <= cols {
+        let bias = task.bias.map(|bias| vectors_from(bias, first_col));
+        for index in 0..rows {
+            let row = first_row + index;
+            let (dest, _) = out.row(row)[first_col..].as_chunks_mut::<LANES>();
+            let factor = task.factor.map(|factor| vectors_from(factor.row(row), first_col));
+            let residual = task.residual.map(|residual| vectors_from(residual.row(row), first_col));
+            for vector in 0..S::TILE_VECTORS {
+                let mut x = s.load(&sums[index * S::TILE_VECTORS + vector].0);
+                if let Some(bias) = bias {
+                    x = x + s.load(&bias[vector]);
+                }
+                x = apply(s, activation, x);
+                if let Some(factor) = factor {
+                    x = x * s.load(&factor[vector]);
+                }
+                if let Some(residual) = residual {
+                    x = x + s.load(&residual[vector]);
+                }
+                x.store(&mut dest[vector]);
+            }
+        }
+        return;
+    }
     for index in 0..rows {
         let row = first_row + index;
         let dest = out.row(row);
@@ -219,6 +244,12 @@ fn finish_with<S: Simd>(
             store_part(x, &mut dest[start..end]);
         }
     }
+}
+
+/// The whole vectors of a row from a column on.
+#[inline(always)]
+fn vectors_from(row: &[f32], first: usize) -> &[[f32; LANES]] {
+    row[first..].as_chunks::<LANES>().0
 }
 
 /// Up to sixteen floats, zeros behind them.
