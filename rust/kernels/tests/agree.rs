@@ -91,15 +91,21 @@ fn a_large_product_agrees() {
 
 #[test]
 fn a_row_has_the_same_bits_alone_and_among_others() {
-    let (m, k, n) = (61, 70, 45);
-    let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
-    for table in vector_tables().into_iter().chain([scalar()]) {
+    // Two whole panels and a part of one: sums that go to the result straight from registers, and others.
+    let (m, k, n) = (61, 70, 77);
+    let (a, b, bias, residual) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3), numbers(m * n, 4));
+    for (table, activation) in vector_tables()
+        .into_iter()
+        .chain([scalar()])
+        .flat_map(|table| [Activation::Identity, Activation::Gelu].map(|activation| (table, activation)))
+    {
         let packed = PackedMatrix::new(&table, &b, [k, n], [n, 1]);
         let run = |first: usize, count: usize| {
             let mut out = vec![0.0; count * n];
             let task = Matmul {
                 bias: Some(&bias),
-                activation: Activation::Gelu,
+                activation,
+                residual: Some(Rows::contiguous(&residual, n).range(first, count)),
                 ..Matmul::new(Rows::contiguous(&a, k).range(first, count), packed.panels())
             };
             table.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut out, count, n, n).unwrap());
@@ -108,8 +114,18 @@ fn a_row_has_the_same_bits_alone_and_among_others() {
         let together = run(0, m);
         for (first, count) in [(0, 1), (60, 1), (5, 13), (7, 30), (20, 41)] {
             let expected = &together[first * n..(first + count) * n];
-            assert_eq!(bits(&run(first, count)), bits(expected), "{}: rows {first}+{count}", table.isa);
+            let what = format!("{} {activation:?}: rows {first}+{count}", table.isa);
+            assert_eq!(bits(&run(first, count)), bits(expected), "{what}");
         }
+        // The epilogue in one order, whichever way a sum goes: product, bias, activation, residual.
+        let last = run(60, 1);
+        let mut plain = vec![0.0; n];
+        let task = Matmul::new(Rows::contiguous(&a, k).range(60, 1), packed.panels());
+        table.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut plain, 1, n, n).unwrap());
+        plain.iter_mut().zip(&bias).for_each(|(x, bias)| *x += bias);
+        table.activate(activation, &mut plain);
+        plain.iter_mut().zip(&residual[60 * n..]).for_each(|(x, residual)| *x += residual);
+        assert_eq!(bits(&last), bits(&plain), "{} {activation:?}: by hand", table.isa);
     }
 }
 
