@@ -70,10 +70,11 @@ def test_cutting_the_range_of_four_bits_has_a_smaller_error_than_the_whole_range
     assert np.square(dequantized(packed) - weight).sum() < 0.95 * np.square(whole - blocks).sum()
 
 
-@pytest.mark.parametrize(("kind", "target", "wide"), [("int4", 0.998, "int8"), ("int8", 0.99999, "float32")])
-def test_a_target_is_reached_by_widening_what_costs_most(kind: str, target: float, wide: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "wide"), [("int4", "int8"), ("int8", "float32")])
+def test_a_target_is_reached_by_widening_what_costs_most(kind: str, wide: str, tmp_path: Path) -> None:
     plain = quantize_graph(layers(), QuantizeOptions(kind), tmp_path)
-    assert plain.loss.mean < target
+    # Half of what it costs, in whichever arithmetic that was measured.
+    target = 1 - (1 - plain.loss.mean) / 2
     made = quantize_graph(layers(), QuantizeOptions(kind, target_cosine=target), tmp_path)
     assert made.loss.mean >= target
     # Something is wider, and not everything.

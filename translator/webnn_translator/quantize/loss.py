@@ -13,7 +13,7 @@ from webnn_runtime.format.graph import Array
 from webnn_translator.quantize.options import QualityGateFailed
 from webnn_translator.quantize.samples import Samples
 
-__all__ = ["Loss", "Vectors", "measure", "vectors_of"]
+__all__ = ["Loss", "Vectors", "measure", "name_of", "vectors_of"]
 
 # Of each run and output: rows of what is compared.
 Vectors = Sequence[Mapping[str, Array]]
@@ -65,6 +65,12 @@ class Loss:
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {one}" for name, one in self.outputs.items())
+
+
+def name_of(executable: Executable) -> str:
+    """What runs a graph, and in which arithmetic: `rust, int8`."""
+    found = executable.describe()
+    return f"{found['backend']}, {found.get('compute', 'exact')}"
 
 
 def vectors_of(executable: Executable, samples: Samples) -> Vectors:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from webnn_runtime.format.graph import Graph
-from webnn_translator.quantize.loss import Loss, Vectors, measure, vectors_of
+from webnn_translator.quantize.loss import Loss, Vectors, measure, name_of, vectors_of
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.ranges import activation_ranges, products_of
 from webnn_translator.quantize.rewrite import Range, rewrite
@@ -112,6 +112,7 @@ class _Work:
         samples: what is measured on.
         reference: vectors of the float graph for them.
         fitted: what weights were rounded by.
+        compute: arithmetic in which the graph will be run where a backend has it.
     """
 
     graph: Graph
@@ -120,6 +121,7 @@ class _Work:
     samples: Samples
     reference: Vectors
     fitted: str
+    compute: str
 
     def rewritten(self, widths: Mapping[Site, str]) -> tuple[Graph, dict[str, Range]]:
         """The graph with these widths, and the ranges that it has."""
@@ -133,9 +135,9 @@ class _Work:
         some = self.samples
         if is_rough:
             some = Samples(some.feeds[:_FEW], some.view, some.kind)
-        running = compiled(self.rewritten(widths)[0])
-        name = str(running.describe()["backend"])
-        return measure(self.reference[: len(some.feeds)], vectors_of(running, some), some, f"{name}, exact")
+        # As it will be run: products of 8-bit weights quantise what they read as well, where a backend can.
+        running = compiled(self.rewritten(widths)[0], "exact" if self.ranges else self.compute)
+        return measure(self.reference[: len(some.feeds)], vectors_of(running, some), some, name_of(running))
 
 
 def _prepared(
@@ -157,7 +159,7 @@ def _prepared(
     ranges: dict[str, Range] = {}
     if options.has_fixed_ranges:
         ranges = activation_ranges(graph, products_of(graph, first), feeds)
-    return _Work(graph, made, ranges, samples, reference, fitting.kind if fitting is not None else "")
+    return _Work(graph, made, ranges, samples, reference, fitting.kind if fitting is not None else "", options.compute)
 
 
 def _ignore(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from webnn_runtime.format.bundle import load_bundle
 from webnn_runtime.format.errors import ManifestError
 from webnn_translator.given_inputs import read_given
-from webnn_translator.quantize.loss import Loss, measure, vectors_of
+from webnn_translator.quantize.loss import Loss, measure, name_of, vectors_of
 from webnn_translator.quantize.samples import compiled, measuring_samples
 from webnn_translator.verify import OnnxReference, VerificationFailed
 from webnn_translator.verify.bundle import by_our_names
@@ -34,12 +34,12 @@ def recheck_loss(folder: Path, source: Path) -> tuple[Loss, float]:
     """
     bundle = load_bundle(folder, verify=True)
     bound = read_given(bundle.manifest.extension.more.get("boundInputs"))
-    stated = _stated(bundle.manifest.extension.more.get("certificate"), str(folder))
+    stated, compute = _stated(bundle.manifest.extension.more.get("certificate"), str(folder))
     samples = measuring_samples(bundle.graph, folder)
     right = by_our_names(bundle, OnnxReference(source, bound=bound))
     reference = [samples.view(right(feed), run) for run, feed in enumerate(samples.feeds)]
-    running = compiled(bundle.graph)
-    loss = measure(reference, vectors_of(running, samples), samples, f"{running.describe()['backend']}, exact")
+    running = compiled(bundle.graph, compute)
+    loss = measure(reference, vectors_of(running, samples), samples, name_of(running))
     if loss.mean < stated - _MARGIN:
         raise VerificationFailed(
             f"{folder}: the mean cosine to the source is {loss.mean:.6f}, and the certificate states {stated:.6f}"
@@ -47,10 +47,12 @@ def recheck_loss(folder: Path, source: Path) -> tuple[Loss, float]:
     return loss, stated
 
 
-def _stated(certificate: object, path: str) -> float:
+def _stated(certificate: object, path: str) -> tuple[float, str]:
+    """The mean cosine, and the arithmetic that it was measured in."""
     try:
-        outputs = certificate["loss"]["outputs"]  # type: ignore[index]  # of any shape: KeyError and TypeError tell
-        return min(float(one["mean"]) for one in outputs.values())
+        loss = certificate["loss"]  # type: ignore[index]  # of any shape: KeyError and TypeError tell
+        mean = min(float(one["mean"]) for one in loss["outputs"].values())
+        return mean, "int8" if loss["backend"].endswith("int8") else "exact"
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         if isinstance(certificate, Mapping):
             raise ManifestError("the certificate's 'loss' is malformed; convert the model again", path=path) from exc

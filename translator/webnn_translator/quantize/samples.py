@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn_runtime.backends import available_backends, get_backend
-from webnn_runtime.backends.base import Executable
+from webnn_runtime.backends.base import CompileOptions, Executable
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.tokenizer import TextTokenizer
@@ -53,8 +53,13 @@ class Samples:
     kind: str
 
 
-def compiled(graph: Graph) -> Executable:
-    """The graph on the quickest backend that computes it as it is written."""
+def compiled(graph: Graph, compute: str = "exact") -> Executable:
+    """The graph on the quickest backend that computes it as it is written, or in integers where one can and may."""
+    if compute == "int8" and "rust" in available_backends():
+        try:
+            return get_backend("rust").compile(graph, CompileOptions(compute=compute))
+        except UnsupportedByBackend:
+            pass
     for name in ("onnxruntime", "rust", "numpy"):
         if name in available_backends():
             try:
