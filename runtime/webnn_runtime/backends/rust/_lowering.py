@@ -12,12 +12,13 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.backends.rust._calls import Attribute, Call, call_of
+from webnn_runtime.backends.rust._calls import Attribute, Call, attributes_of, call_of
 from webnn_runtime.backends.rust._heads import SWAPPED, Heads, projection
 from webnn_runtime.backends.rust._stored import StoredLayers, floats_for
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
+from webnn_runtime.passes.conv import ConvMatch, Step, find_conv
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
@@ -28,8 +29,8 @@ from webnn_runtime.passes.uses import Uses
 
 __all__ = ["lower"]
 
-Match = AttentionMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
-_FINDERS: Final = (find_gelu, find_layer_norm, find_rms_norm, find_rotary)
+Match = AttentionMatch | LinearMatch | ConvMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
+_FINDERS: Final = (find_conv, find_gelu, find_layer_norm, find_rms_norm, find_rotary)
 
 
 def lower(graph: Graph, compute: str = "exact") -> Values:
@@ -90,6 +91,8 @@ class _Lowering:
                 self._linear(match)
             else:
                 self._columns(match, group)
+        elif isinstance(match, ConvMatch):
+            self._conv(match)
         elif isinstance(match, LayerNormMatch):
             attributes: dict[str, Attribute] = {"axes": ("int", match.axes), "epsilon": ("float", match.epsilon)}
             operands = (match.source, match.scale, match.bias)
@@ -134,6 +137,16 @@ class _Lowering:
         }
         self.values.add("linearLayer", operands, match.result, attributes, match.label)
 
+    def _conv(self, match: ConvMatch) -> None:
+        operands = (
+            match.source,
+            self.values.constant(f"{match.result}.filter", match.filter),
+            None if match.bias is None else self.values.constant(f"{match.result}.bias", match.bias),
+            match.residual,
+        )
+        attributes = {**attributes_of(match.node), **_chain("after", match.after), **_chain("then", match.then)}
+        self.values.add("conv2d", operands, match.result, attributes, match.label)
+
     def _columns(self, match: LinearMatch, group: list[LinearMatch]) -> None:
         """One of several layers that are one wide layer; whoever cannot read it in there gets a copy."""
         if match.result not in self._heads.columns:
@@ -170,6 +183,14 @@ def _joined(parts: Sequence[Array | StoredWeights]) -> Array | StoredWeights:
     if wide is not None:
         return wide
     return np.concatenate([part.floats() if isinstance(part, StoredWeights) else part for part in parts], axis=1)
+
+
+def _chain(name: str, steps: Sequence[Step]) -> dict[str, Attribute]:
+    """Functions as the engine takes them: words, and two numbers for each."""
+    if not steps:
+        return {}
+    numbers = tuple(number for _, first, second in steps for number in (first, second))
+    return {name: ("texts", tuple(word for word, _, _ in steps)), f"{name}Numbers": ("floats", numbers)}
 
 
 def _side_by_side(uses: Uses, matches: Sequence[Match]) -> dict[str, list[LinearMatch]]:

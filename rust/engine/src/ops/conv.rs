@@ -1,12 +1,13 @@
 //! Convolution: for each group the product of its filters with a matrix of what the windows see, of which only the
 //! columns of one piece of work exist at a time; for filters of one channel each, sums of scaled rows.
 
+use super::chain::Chain;
 use super::filter::Filter;
 use super::float::Float;
 use super::windows::{Field, Options, Planes, image_axes};
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
-use crate::{Activation, Rows, scratch};
+use crate::{Kernels, Rows, scratch};
 use kernels::{Line, Matmul, Panels, RowsMut};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "conv2d", types: Types::FLOATS, make: conv2d }];
@@ -18,13 +19,16 @@ const BLOCK_TILES: usize = 8;
 /// Sums that a row of a depthwise convolution has in registers.
 const LANES: usize = 16;
 
-/// `activation(filter * x + bias)`; the optional attribute `activation` names the function.
+/// `then(after(filter * x + bias) + residual)`: two chains of functions, by the attributes `after` and `then`.
+///
+/// Operands: x, filter, bias, residual.
 struct Conv {
     options: Options,
     filter: Filter,
     groups: usize,
     image: [usize; 4],
-    activation: Activation,
+    after: Chain,
+    then: Chain,
 }
 
 fn conv2d(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
@@ -32,17 +36,16 @@ fn conv2d(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let filter = Filter::new(request, "oihw", true)?;
     let groups = usize::try_from(*request.attributes.int("groups")?).ok().filter(|groups| *groups > 0);
     let groups = groups.ok_or_else(|| BuildError::Attribute("conv2d: no groups".into()))?;
-    let name = request.attributes.optional_text("activation")?.unwrap_or("identity");
-    let activation = Activation::from_name(name).ok_or_else(|| request.unsupported(name))?;
-    Ok(Box::new(Conv { options: Options::new(request)?, filter, groups, image, activation }))
+    if request.optional(3).is_some_and(|residual| residual.dtype != DataType::Float32) {
+        return Err(request.unsupported("a residual of another type than float32"));
+    }
+    let (after, then) = (Chain::new(request, "after")?, Chain::new(request, "then")?);
+    Ok(Box::new(Conv { options: Options::new(request)?, filter, groups, image, after, then }))
 }
 
 impl Op for Conv {
     fn label(&self) -> String {
-        match Activation::NAMES.iter().find(|(_, known)| *known == self.activation) {
-            Some((name, activation)) if *activation != Activation::Identity => format!("conv2d+{name}"),
-            _ => "conv2d".into(),
-        }
+        "conv2d".into()
     }
 
     fn taken(&self) -> &[usize] {
@@ -69,6 +72,12 @@ struct Shapes {
     window: [usize; 2],
     out: [usize; 2],
     field: Field,
+}
+
+/// Where a convolution goes: the sums, and what is added to them.
+struct Goal<'a> {
+    out: &'a mut [f32],
+    residual: Option<&'a [f32]>,
 }
 
 impl Conv {
@@ -127,27 +136,33 @@ impl Conv {
         };
         let shapes = Shapes { channels: [i, o / self.groups], window, out, field };
         let filter = self.filter.rows::<T>(operands)?;
+        let residual = operands.get(3).filter(|residual| residual.is_present());
+        if residual.is_some_and(|residual| residual.shape != result.shape || !made.is_plain()) {
+            return Err(RunError::Operand("a residual of another shape or layout".into()));
+        }
+        let residual = residual.map(Tensor::elements);
         if T::holds(DataType::Float32) && made.is_plain() {
-            self.convolve(data, &filter, &shapes, result.elements::<f32>(), cx);
+            self.convolve(data, &filter, &shapes, Goal { out: result.elements::<f32>(), residual }, cx);
             return Ok(());
         }
         let mut sums = vec![0.0; made.sizes.iter().product()];
-        self.convolve(data, &filter, &shapes, &mut sums, cx);
+        self.convolve(data, &filter, &shapes, Goal { out: &mut sums, residual }, cx);
         made.store(&sums, result.elements::<T>(), cx);
         Ok(())
     }
 
     /// All planes of all images.
-    fn convolve(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+    fn convolve(&self, data: &[f32], filter: &[f32], shapes: &Shapes, goal: Goal<'_>, cx: &Context<'_>) {
         if shapes.channels[0] == 1 {
-            self.scaled_rows(data, filter, shapes, out, cx);
+            self.scaled_rows(data, filter, shapes, goal, cx);
         } else {
-            self.products(data, filter, shapes, out, cx);
+            self.products(data, filter, shapes, goal, cx);
         }
     }
 
     /// Filters of one channel.
-    fn scaled_rows(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+    fn scaled_rows(&self, data: &[f32], filter: &[f32], shapes: &Shapes, goal: Goal<'_>, cx: &Context<'_>) {
+        let Goal { out, residual } = goal;
         let Shapes { channels: [_, filters], window, out: [height, width], field, .. } = *shapes;
         let all = filters * self.groups;
         let taps = field.taps(window);
@@ -162,16 +177,20 @@ impl Conv {
             for (y, out) in out.chunks_exact_mut(width).enumerate() {
                 scaled_row(&plane[field.line(y)..], &taps, weights, bias, out);
             }
-            cx.engine.kernels().activate(self.activation, out);
+            let own = residual.map(|residual| &residual[number * out.len()..][..out.len()]);
+            finish(cx.engine.kernels(), [&self.after, &self.then], own, out);
         });
     }
 
-    fn products(&self, data: &[f32], filter: &[f32], shapes: &Shapes, out: &mut [f32], cx: &Context<'_>) {
+    fn products(&self, data: &[f32], filter: &[f32], shapes: &Shapes, goal: Goal<'_>, cx: &Context<'_>) {
+        let Goal { out, residual } = goal;
         let Shapes { channels: [read, made], window, out: [height, width], field } = *shapes;
         let (area, all) = (height * width, made * self.groups);
         let k = filter.len() / all;
         let taps = field.taps(window);
         let kernels = cx.engine.kernels();
+        let (activation, after) = self.after.split();
+        let is_finished = after.is_empty() && self.then.is_empty() && residual.is_none();
         let panels = area.div_ceil(kernels.panel_width);
         let images = out.len() / (all * area);
         let wanted = cx.pieces(2 * out.len() * k);
@@ -210,16 +229,30 @@ impl Conv {
                 let mut done = 0;
                 while rest.count() > 0 {
                     let rows = (BLOCK_TILES * kernels.tile_rows).min(rest.count());
-                    let (own, after) = rest.split_at_row(rows);
-                    rest = after;
+                    let (mut own, others) = rest.split_at_row(rows);
+                    rest = others;
                     let a = Rows::new(&filter[done * k..], rows, k, k).expect("filters");
-                    let task = Matmul { activation: self.activation, ..Matmul::new(a, b) };
-                    kernels.matmul(&task, &mut scratch.kernels, own);
+                    let task = Matmul { activation, ..Matmul::new(a, b) };
+                    kernels.matmul(&task, &mut scratch.kernels, own.lend());
+                    for row in (0..rows).filter(|_| !is_finished) {
+                        let start = (group * made + first + done + row) * area + column;
+                        let residual = residual.map(|residual| &residual[start..][..count]);
+                        finish(kernels, [&after, &self.then], residual, own.row(row));
+                    }
                     done += rows;
                 }
             });
         });
     }
+}
+
+/// What follows the sums of a row.
+fn finish(kernels: &Kernels, [after, then]: [&Chain; 2], residual: Option<&[f32]>, row: &mut [f32]) {
+    after.apply(kernels, row);
+    if let Some(residual) = residual {
+        row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
+    }
+    then.apply(kernels, row);
 }
 
 /// One row of results: the sum of rows of the field, each times its weight.

@@ -27,6 +27,7 @@ mod attention;
 pub(crate) mod broadcast;
 mod cast;
 mod cells;
+mod chain;
 mod comparison;
 mod conv;
 mod conv_transpose;
@@ -69,6 +70,7 @@ pub use tensor::{Tensor, TensorMut};
 const FAMILIES: &[&[Kind]] = &[
     attention::KINDS,
     cast::KINDS,
+    chain::KINDS,
     comparison::KINDS,
     conv::KINDS,
     conv_transpose::KINDS,

@@ -36,6 +36,11 @@ impl<'a> RowsMut<'a> {
         })
     }
 
+    /// The same view, for as long as this one is lent.
+    pub fn lend(&mut self) -> RowsMut<'_> {
+        RowsMut { elements: PhantomData, ..*self }
+    }
+
     /// How many rows there are.
     pub fn count(&self) -> usize {
         self.count

@@ -1,0 +1,200 @@
+"""Convolutions with what follows them: factors and summands of channels, functions of one number, a residual."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.passes.activations import match_activation
+from webnn_runtime.passes.uses import Uses
+
+__all__ = ["ConvMatch", "Step", "find_conv"]
+
+# A function of one number, and its two numbers; those that it does not have are 0.
+Step: TypeAlias = "tuple[str, float, float]"
+
+# More functions than this in a row are not known from networks.
+_LONGEST: Final = 8
+
+
+@dataclass(slots=True)
+class ConvMatch:
+    """`then(after(conv2d(source, filter) + bias) + residual)`, none of whose intermediates anything else reads.
+
+    Attributes:
+        node: the convolution, for its options.
+        source: the image.
+        filter: the constant filter, with factors that follow folded in.
+        bias: one summand per channel, with all constants that follow folded in.
+        after: functions, the first one first.
+        residual: a computed value of the result's type.
+        then: functions behind the residual.
+        result: value that holds the result.
+        nodes: names of the nodes it replaces.
+    """
+
+    node: Node
+    source: str
+    filter: Array
+    bias: Array | None
+    result: str
+    nodes: set[str]
+    after: list[Step] = field(default_factory=list)
+    residual: str | None = None
+    then: list[Step] = field(default_factory=list)
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """Computed values that it reads."""
+        return (self.source,) if self.residual is None else (self.source, self.residual)
+
+    @property
+    def label(self) -> str:
+        """For reports."""
+        parts = [name for name, _, _ in self.after]
+        parts += [] if self.residual is None else ["residual"]
+        return "+".join(["conv2d", *parts, *(name for name, _, _ in self.then)])
+
+
+def find_conv(graph: Graph) -> Iterator[ConvMatch]:
+    """All float32 convolutions of plain images with a constant filter, each with what follows it, if anything does."""
+    uses = Uses(graph)
+    taken: set[str] = set()
+    for node in graph.nodes:
+        match = _start(uses, node)
+        if match is None:
+            continue
+        _fold(uses, match)
+        _follow(uses, match, match.after)
+        if _add_residual(uses, match, taken):
+            _follow(uses, match, match.then)
+        if len(match.nodes) > 1:
+            taken |= match.nodes
+            yield match
+
+
+def _start(uses: Uses, node: Node) -> ConvMatch | None:
+    if node.op != "conv2d" or node.options["inputLayout"] != "nchw":
+        return None
+    source, weights = node.inputs[0], uses.constant(node.inputs[1])
+    bias = uses.constant(node.inputs[2])
+    if source is None or weights is None or uses.graph.types[node.name].dtype is not DataType.FLOAT32:
+        return None
+    if node.inputs[2] is not None and bias is None:
+        return None
+    return ConvMatch(node, source, weights, bias, node.name, {node.name})
+
+
+def _fold(uses: Uses, match: ConvMatch) -> None:
+    """Take over factors and summands of whole channels: in float64, rounded once."""
+    layout = str(match.node.options["filterLayout"])
+    channels = match.filter.shape[layout.index("o")]
+    scale = np.ones(channels)
+    shift = np.zeros(channels) if match.bias is None else match.bias.astype(np.float64)
+    changed = False
+    while (reader := uses.only_reader(match.result)) is not None:
+        found = _scale_and_shift(uses, reader, match.result, channels)
+        if found is None:
+            break
+        scale, shift = scale * found[0], shift * found[0] + found[1]
+        match.result, changed = reader.name, True
+        match.nodes.add(reader.name)
+    if changed:
+        stretched = [-1 if letter == "o" else 1 for letter in layout]
+        if not (scale == 1).all():
+            match.filter = (match.filter * scale.reshape(stretched)).astype(np.float32)
+        match.bias = shift.astype(np.float32)
+
+
+def _scale_and_shift(uses: Uses, node: Node, value: str, channels: int) -> tuple[Array, Array] | None:
+    """What a node multiplies each channel of `value` with and adds to it, if that is all it does."""
+    kinds = uses.graph.types
+    if kinds[node.name] != kinds[value]:
+        return None
+    if node.op in ("mul", "add"):
+        other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
+        found = _per_channel(uses.constant(other), channels)
+        if found is None:
+            return None
+        return (found, np.zeros(channels)) if node.op == "mul" else (np.ones(channels), found)
+    if node.op != "batchNormalization" or node.options["axis"] != 1 or node.inputs[0] != value:
+        return None
+    constants = [uses.constant(name) for name in node.inputs[1:]]
+    absent = [name is None for name in node.inputs[1:]]
+    if any(constant is None and not gone for constant, gone in zip(constants, absent, strict=True)):
+        return None
+    mean, variance, scale, bias = (None if array is None else array.astype(np.float64) for array in constants)
+    assert mean is not None
+    assert variance is not None
+    epsilon = node.options["epsilon"]
+    assert isinstance(epsilon, (int, float))
+    factor = (1.0 if scale is None else scale) / np.sqrt(variance + float(np.float32(epsilon)))
+    return factor, (0.0 if bias is None else bias) - mean * factor
+
+
+def _per_channel(array: Array | None, channels: int) -> Array | None:
+    """`array` as one number for each channel, if it is stretched like that over an image."""
+    if array is None or array.ndim > 4:
+        return None
+    if array.size == 1:
+        return np.full(channels, float(array.reshape(())))
+    if array.ndim < 3 or array.shape[-3] != channels or array.size != channels:
+        return None
+    return array.reshape(channels).astype(np.float64)
+
+
+def _follow(uses: Uses, match: ConvMatch, steps: list[Step]) -> None:
+    """Take over functions of one number."""
+    while len(steps) < _LONGEST:
+        function = match_activation(uses, match.result)
+        if function is not None:
+            steps.append((function.name, 0.0, 0.0))
+            match.result = function.result
+            match.nodes |= function.nodes
+            continue
+        reader = uses.only_reader(match.result)
+        step = _step(uses, reader, match.result) if reader is not None else None
+        if reader is None or step is None:
+            return
+        steps.append(step)
+        match.result = reader.name
+        match.nodes.add(reader.name)
+
+
+def _step(uses: Uses, node: Node, value: str) -> Step | None:
+    """A node as a function of one number."""
+    options = {name: number for name, number in node.options.items() if isinstance(number, (int, float))}
+    if node.op == "clamp":
+        low, high = options.get("minValue", -math.inf), options.get("maxValue", math.inf)
+        # A bound of NaN, or bounds in the wrong order, mean what the operator says.
+        return ("clamp", float(low), float(high)) if low <= high else None
+    if node.op in ("hardSigmoid", "leakyRelu"):
+        return node.op, float(options["alpha"]), float(options.get("beta", 0.0))
+    if node.op == "hardSwish":
+        return node.op, 0.0, 0.0
+    if node.op in ("add", "mul"):
+        found = uses.number_and_other(node)
+        if found is not None and found[1] == value:
+            return ("add" if node.op == "add" else "multiply"), found[0], 0.0
+    return None
+
+
+def _add_residual(uses: Uses, match: ConvMatch, taken: set[str]) -> bool:
+    """Take over a sum with a computed value of the same type."""
+    reader, kinds = uses.only_reader(match.result), uses.graph.types
+    if reader is None or reader.op != "add" or reader.name in taken:
+        return False
+    other = reader.inputs[1] if reader.inputs[0] == match.result else reader.inputs[0]
+    if other is None or other == match.result or uses.constant(other) is not None:
+        return False
+    if not kinds[other] == kinds[match.result] == kinds[reader.name]:
+        return False
+    match.residual, match.result = other, reader.name
+    match.nodes.add(reader.name)
+    return True
