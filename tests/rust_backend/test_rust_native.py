@@ -21,7 +21,9 @@ GAPS: dict[str, frozenset[DataType]] = {}
 # Kinds that are no operators: what patterns become.
 PATTERNS = {
     "attention",
+    "chain",
     "columns",
+    "convLayer",
     "eachText",
     "integerLayer",
     "layerNorm",

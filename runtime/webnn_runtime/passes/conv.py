@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
-from webnn_runtime.passes.activations import match_activation
+from webnn_runtime.passes.chain import Step, follow
 from webnn_runtime.passes.uses import Uses
 
-__all__ = ["ConvMatch", "Step", "find_conv"]
-
-# A function of one number, and its two numbers; those that it does not have are 0.
-Step: TypeAlias = "tuple[str, float, float]"
-
-# More functions than this in a row are not known from networks.
-_LONGEST: Final = 8
+__all__ = ["ConvMatch", "find_conv"]
 
 
 @dataclass(slots=True)
@@ -71,9 +63,9 @@ def find_conv(graph: Graph) -> Iterator[ConvMatch]:
         if match is None:
             continue
         _fold(uses, match)
-        _follow(uses, match, match.after)
+        match.after = _follow(uses, match)
         if _add_residual(uses, match, taken):
-            _follow(uses, match, match.then)
+            match.then = _follow(uses, match)
         if len(match.nodes) > 1:
             taken |= match.nodes
             yield match
@@ -149,40 +141,11 @@ def _per_channel(array: Array | None, channels: int) -> Array | None:
     return array.reshape(channels).astype(np.float64)
 
 
-def _follow(uses: Uses, match: ConvMatch, steps: list[Step]) -> None:
+def _follow(uses: Uses, match: ConvMatch) -> list[Step]:
     """Take over functions of one number."""
-    while len(steps) < _LONGEST:
-        function = match_activation(uses, match.result)
-        if function is not None:
-            steps.append((function.name, 0.0, 0.0))
-            match.result = function.result
-            match.nodes |= function.nodes
-            continue
-        reader = uses.only_reader(match.result)
-        step = _step(uses, reader, match.result) if reader is not None else None
-        if reader is None or step is None:
-            return
-        steps.append(step)
-        match.result = reader.name
-        match.nodes.add(reader.name)
-
-
-def _step(uses: Uses, node: Node, value: str) -> Step | None:
-    """A node as a function of one number."""
-    options = {name: number for name, number in node.options.items() if isinstance(number, (int, float))}
-    if node.op == "clamp":
-        low, high = options.get("minValue", -math.inf), options.get("maxValue", math.inf)
-        # A bound of NaN, or bounds in the wrong order, mean what the operator says.
-        return ("clamp", float(low), float(high)) if low <= high else None
-    if node.op in ("hardSigmoid", "leakyRelu"):
-        return node.op, float(options["alpha"]), float(options.get("beta", 0.0))
-    if node.op == "hardSwish":
-        return node.op, 0.0, 0.0
-    if node.op in ("add", "mul"):
-        found = uses.number_and_other(node)
-        if found is not None and found[1] == value:
-            return ("add" if node.op == "add" else "multiply"), found[0], 0.0
-    return None
+    steps, match.result, nodes = follow(uses, match.result)
+    match.nodes |= nodes
+    return steps
 
 
 def _add_residual(uses: Uses, match: ConvMatch, taken: set[str]) -> bool:

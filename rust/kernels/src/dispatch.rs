@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::arch;
 use crate::knobs;
-use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch};
+use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
 use crate::{Activation, Function, Rows, RowsMut};
 
 /// An instruction set with a table of kernels, plainest first.
@@ -70,6 +70,7 @@ pub struct Kernels {
     pub(crate) evaluate: fn(Function, &mut [f32]),
     pub(crate) reduce: fn(Reduction, &[f32]) -> f32,
     pub(crate) reduce_columns: fn(Reduction, Rows<'_>, &mut [f32]),
+    pub(crate) weighted_sum: fn(&WeightedSum<'_>, &mut [f32]),
     pub(crate) mean_pool: fn(&MeanPool<'_>, &mut [f32]),
     pub(crate) normalize_rows: fn(f32, RowsMut<'_>),
     pub(crate) multiply_adds: fn(usize) -> (usize, f32),
@@ -159,6 +160,13 @@ impl Kernels {
     pub fn reduce_columns(&self, reduction: Reduction, x: Rows<'_>, out: &mut [f32]) {
         assert_eq!(out.len(), x.cols(), "output");
         (self.reduce_columns)(reduction, x, out);
+    }
+
+    /// Computes `task` into `out`, one fused multiply-add for each summand.
+    #[inline]
+    pub fn weighted_sum(&self, task: &WeightedSum<'_>, out: &mut [f32]) {
+        task.check(out.len());
+        (self.weighted_sum)(task, out);
     }
 
     /// Computes `task` into `out`, one number per column.

@@ -36,4 +36,4 @@ pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers,
 pub use packed::{Line, PackedMatrix, PackedPart, Panels};
 pub use rows::Rows;
 pub use stored::{Steps, StoredKernels, StoredMatmul, StoredMatrix, StoredPanels, Weights};
-pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch};
+pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};

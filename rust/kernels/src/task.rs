@@ -185,6 +185,29 @@ impl MeanPool<'_> {
     }
 }
 
+/// `bias + sum(weight * x[start + i])` for each `i` of the result, weights in ascending order: a row of a convolution by
+/// filters of one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightedSum<'a> {
+    /// Holds the numbers.
+    pub x: &'a [f32],
+    /// Where the summands of the first result are.
+    pub starts: &'a [usize],
+    /// One for each start.
+    pub weights: &'a [f32],
+    /// What each sum starts from.
+    pub bias: f32,
+}
+
+impl WeightedSum<'_> {
+    /// Panics unless each summand of `out` results is there.
+    pub(crate) fn check(&self, out: usize) {
+        assert_eq!(self.starts.len(), self.weights.len(), "weights");
+        let is_inside = |start: &usize| start.checked_add(out).is_some_and(|end| end <= self.x.len());
+        assert!(self.starts.iter().all(is_inside), "summands of {out} results in {}", self.x.len());
+    }
+}
+
 /// How many numbers become one. NaN in gives NaN out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {

@@ -4,7 +4,7 @@ mod numbers;
 
 use kernels::{
     Activation, Attention, Function, Isa, Kernels, LayerNorm, Mask, Matmul, MeanPool, PackedMatrix, Reduction, RmsNorm,
-    Rows, RowsMut, Scratch,
+    Rows, RowsMut, Scratch, WeightedSum,
 };
 use numbers::{assert_close, numbers};
 
@@ -522,6 +522,31 @@ fn reductions_and_pooling_agree_over_ragged_sizes() {
                 table.mean_pool(&MeanPool { x: rows, weights, least: 1e-9 }, &mut out);
                 out
             });
+        }
+    }
+}
+
+#[test]
+fn weighted_sums_are_the_scalar_ones_at_every_length_and_place() {
+    for count in (0..=3 * 16 + 1).chain([4 * 16 - 1, 4 * 16, 5 * 16 + 7]) {
+        for taps in [0, 1, 3, 25] {
+            let starts: Vec<usize> = (0..taps).map(|tap| tap * 7 % 31).collect();
+            let x = numbers(count + 31, 1);
+            let weights = numbers(taps, 2);
+            let task = WeightedSum { x: &x, starts: &starts, weights: &weights, bias: 0.5 };
+            let mut want = vec![0.0; count];
+            scalar().weighted_sum(&task, &mut want);
+            let mut first: Option<Vec<u32>> = None;
+            for table in vector_tables() {
+                let mut out = vec![f32::NAN; count + 1];
+                table.weighted_sum(&task, &mut out[1..]);
+                assert!(out[0].is_nan());
+                for (got, want) in out[1..].iter().zip(&want) {
+                    assert!((got - want).abs() <= 1e-5 * (1.0 + want.abs()), "{} {got}, not {want}", table.isa);
+                }
+                let found = bits(&out[1..]);
+                assert_eq!(first.get_or_insert(found.clone()), &found, "{}", table.isa);
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ from webnn_runtime.backends.rust._stored import StoredLayers, floats_for
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
-from webnn_runtime.passes.conv import ConvMatch, Step, find_conv
+from webnn_runtime.passes.chain import ChainMatch, Step, find_chains
+from webnn_runtime.passes.conv import ConvMatch, find_conv
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
@@ -29,8 +30,8 @@ from webnn_runtime.passes.uses import Uses
 
 __all__ = ["lower"]
 
-Match = AttentionMatch | LinearMatch | ConvMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
-_FINDERS: Final = (find_conv, find_gelu, find_layer_norm, find_rms_norm, find_rotary)
+Match = AttentionMatch | ChainMatch | ConvMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
+_FINDERS: Final = (find_conv, find_gelu, find_layer_norm, find_rms_norm, find_rotary, find_chains)
 
 
 def lower(graph: Graph, compute: str = "exact") -> Values:
@@ -93,6 +94,8 @@ class _Lowering:
                 self._columns(match, group)
         elif isinstance(match, ConvMatch):
             self._conv(match)
+        elif isinstance(match, ChainMatch):
+            self.values.add("chain", (match.source,), match.result, _chain("steps", match.steps), match.label)
         elif isinstance(match, LayerNormMatch):
             attributes: dict[str, Attribute] = {"axes": ("int", match.axes), "epsilon": ("float", match.epsilon)}
             operands = (match.source, match.scale, match.bias)
@@ -145,7 +148,7 @@ class _Lowering:
             match.residual,
         )
         attributes = {**attributes_of(match.node), **_chain("after", match.after), **_chain("then", match.then)}
-        self.values.add("conv2d", operands, match.result, attributes, match.label)
+        self.values.add("convLayer", operands, match.result, attributes, match.label)
 
     def _columns(self, match: LinearMatch, group: list[LinearMatch]) -> None:
         """One of several layers that are one wide layer; whoever cannot read it in there gets a copy."""

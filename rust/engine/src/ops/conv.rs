@@ -8,16 +8,18 @@ use super::windows::{Field, Options, Planes, image_axes};
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 use crate::{Kernels, Rows, scratch};
-use kernels::{Line, Matmul, Panels, RowsMut};
+use kernels::{Line, Matmul, Panels, RowsMut, WeightedSum};
 
-pub(super) const KINDS: &[Kind] = &[Kind { name: "conv2d", types: Types::FLOATS, make: conv2d }];
+pub(super) const KINDS: &[Kind] = &[
+    Kind { name: "conv2d", types: Types::FLOATS, make: conv2d },
+    // With a residual and functions: of a name of its own, so that an engine without them cannot pass over them.
+    Kind { name: "convLayer", types: Types::of(&[DataType::Float32]), make: conv2d },
+];
 
 /// Bytes of packed columns that a piece has at a time: they and a block of filters share a second-level cache.
 const PACKED_BYTES: usize = 1 << 19;
 /// Filters that are multiplied at a time, in tiles.
 const BLOCK_TILES: usize = 8;
-/// Sums that a row of a depthwise convolution has in registers.
-const LANES: usize = 16;
 
 /// `then(after(filter * x + bias) + residual)`: two chains of functions, by the attributes `after` and `then`.
 ///
@@ -27,6 +29,7 @@ struct Conv {
     filter: Filter,
     groups: usize,
     image: [usize; 4],
+    is_half: bool,
     after: Chain,
     then: Chain,
 }
@@ -39,8 +42,9 @@ fn conv2d(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     if request.optional(3).is_some_and(|residual| residual.dtype != DataType::Float32) {
         return Err(request.unsupported("a residual of another type than float32"));
     }
+    let is_half = request.operand(0)?.dtype == DataType::Float16;
     let (after, then) = (Chain::new(request, "after")?, Chain::new(request, "then")?);
-    Ok(Box::new(Conv { options: Options::new(request)?, filter, groups, image, after, then }))
+    Ok(Box::new(Conv { options: Options::new(request)?, filter, groups, image, is_half, after, then }))
 }
 
 impl Op for Conv {
@@ -50,6 +54,20 @@ impl Op for Conv {
 
     fn taken(&self) -> &[usize] {
         self.filter.taken()
+    }
+
+    fn scratch(&self, operands: &[&[usize]], results: &[&[usize]]) -> usize {
+        let planes = [operands[0], results[0]].map(|shape| Planes::new(shape, self.image));
+        let (Some(geometry), [Ok(x), Ok(made)]) = (self.options.fixed, planes) else {
+            return 0;
+        };
+        let ([images, channels, image @ ..], [_, _, out @ ..]) = (x.sizes, made.sizes);
+        let Ok([_, _, window @ ..]) = self.filter.sizes(operands[1]) else {
+            return 0;
+        };
+        let field = Field::new(geometry, image, window, out);
+        let is_needed = self.is_half || !x.is_plain() || field.direct().is_none();
+        if is_needed { images * channels * field.area() * size_of::<f32>() } else { 0 }
     }
 
     fn run(
@@ -85,7 +103,7 @@ impl Conv {
         &self,
         operands: &[Tensor<'_>],
         result: &mut TensorMut<'_>,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Result<(), RunError> {
         let (x, made) = (Planes::new(operands[0].shape, self.image)?, Planes::new(result.shape, self.image)?);
         let [o, i, window @ ..] = self.filter.sizes(operands[1].shape)?;
@@ -116,13 +134,22 @@ impl Conv {
         let field = Field::new(geometry, image, window, out);
         let is_plain = T::holds(DataType::Float32) && x.is_plain();
         let direct = field.direct().filter(|_| is_plain);
-        let mut bordered = Vec::new();
+        let mut own = Vec::new();
         let field = direct.unwrap_or(field);
         let data: &[f32] = match direct {
             Some(_) => operands[0].elements(),
             None => {
                 let area = field.area();
-                bordered.resize(images * channels * area, 0.0);
+                // Nothing may lie anywhere.
+                let planned = std::mem::take(&mut cx.scratch);
+                let planned: &mut [f32] = if planned.is_empty() { &mut [] } else { bytemuck::cast_slice_mut(planned) };
+                let bordered = match planned.get_mut(..images * channels * area) {
+                    Some(planned) => planned,
+                    None => {
+                        own.resize(images * channels * area, 0.0);
+                        &mut own[..]
+                    }
+                };
                 let data = operands[0].elements::<T>();
                 cx.for_each(
                     bordered.chunks_mut(area.max(1)).enumerate().collect(),
@@ -131,7 +158,7 @@ impl Conv {
                         field.write((from, x.step()), 0.0, Float::single, to);
                     },
                 );
-                &bordered
+                bordered
             }
         };
         let shapes = Shapes { channels: [i, o / self.groups], window, out, field };
@@ -175,7 +202,8 @@ impl Conv {
             let (weights, bias) = weights.split_at(taps.len());
             let bias = bias.first().copied().unwrap_or_default();
             for (y, out) in out.chunks_exact_mut(width).enumerate() {
-                scaled_row(&plane[field.line(y)..], &taps, weights, bias, out);
+                let task = WeightedSum { x: &plane[field.line(y)..], starts: &taps, weights, bias };
+                cx.engine.kernels().weighted_sum(&task, out);
             }
             let own = residual.map(|residual| &residual[number * out.len()..][..out.len()]);
             finish(cx.engine.kernels(), [&self.after, &self.then], own, out);
@@ -253,28 +281,6 @@ fn finish(kernels: &Kernels, [after, then]: [&Chain; 2], residual: Option<&[f32]
         row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
     }
     then.apply(kernels, row);
-}
-
-/// One row of results: the sum of rows of the field, each times its weight.
-fn scaled_row(x: &[f32], taps: &[usize], weights: &[f32], bias: f32, out: &mut [f32]) {
-    let (whole, rest) = out.as_chunks_mut::<LANES>();
-    let done = whole.len() * LANES;
-    for (index, out) in whole.iter_mut().enumerate() {
-        let mut sums = [bias; LANES];
-        for (tap, weight) in taps.iter().zip(weights) {
-            let from = x[tap + index * LANES..].first_chunk::<LANES>().expect("a window in the field");
-            for (sum, x) in sums.iter_mut().zip(from) {
-                *sum += weight * x;
-            }
-        }
-        *out = sums;
-    }
-    rest.fill(bias);
-    for (tap, weight) in taps.iter().zip(weights) {
-        for (sum, x) in rest.iter_mut().zip(&x[tap + done..]) {
-            *sum += weight * x;
-        }
-    }
 }
 
 fn is_adjacent(places: &[usize; 16]) -> bool {

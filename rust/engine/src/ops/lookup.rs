@@ -9,6 +9,10 @@ pub(super) const FILL: usize = usize::MAX;
 /// Bytes that are worth a thread of their own.
 pub(super) const BYTES_PER_PIECE: usize = 1 << 18;
 
+/// Rows shorter than this are joined, as long as they do not become longer than that.
+const SHORT: usize = 64;
+const LONG: usize = 1 << 14;
+
 /// Writes `out`: its element at `[i, j, ..]` is that of `x` at `[lists[0][i], lists[1][j], ..]`.
 ///
 /// # Errors
@@ -37,10 +41,21 @@ pub(super) fn look_up(
         block *= shape[axes - 1];
         axes -= 1;
     }
-    let Some((list, outer)) = lists[..axes].split_last() else {
+    let Some((list, _)) = lists[..axes].split_last() else {
         out.copy_from_slice(x);
         return Ok(());
     };
+    // Axes are joined until a row is worth finding where it starts.
+    let (mut list, mut span) = (list.clone(), shape[axes - 1]);
+    axes -= 1;
+    while axes > 0 && list.len() < SHORT && list.len() * lists[axes - 1].len() <= LONG {
+        let size = span;
+        let join = |a: usize, b: usize| if a == FILL || b == FILL { FILL } else { a * size + b };
+        list = lists[axes - 1].iter().flat_map(|a| list.iter().map(move |b| join(*a, *b))).collect();
+        span *= shape[axes - 1];
+        axes -= 1;
+    }
+    let (list, outer) = (&list[..], &lists[..axes]);
     let runs = runs(list);
     let row = list.len() * block;
     let rows = (BYTES_PER_PIECE / row).max(1);
@@ -50,7 +65,7 @@ pub(super) fn look_up(
             match start(number * rows + index, outer, shape) {
                 None => fill(dest, filling),
                 Some(from) => {
-                    let source = &x[from * shape[axes - 1] * block..][..shape[axes - 1] * block];
+                    let source = &x[from * span * block..][..span * block];
                     match block {
                         1 => copy_row::<1>(source, list, &runs, filling, dest),
                         2 => copy_row::<2>(source, list, &runs, filling, dest),

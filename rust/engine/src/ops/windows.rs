@@ -16,6 +16,8 @@ pub(super) struct Options {
     padding: Vec<DimId>,
     strides: Vec<DimId>,
     dilations: Vec<DimId>,
+    /// What they are in every run, if no name changes them.
+    pub(super) fixed: Option<Geometry>,
 }
 
 /// The options in one run.
@@ -42,21 +44,34 @@ impl Options {
                 dims.len()
             )))
         };
-        Ok(Self { padding: list("padding", 4)?, strides: list("strides", 2)?, dilations: list("dilations", 2)? })
+        let (padding, strides, dilations) = (list("padding", 4)?, list("strides", 2)?, list("dilations", 2)?);
+        let known = |ids: &[DimId]| -> Option<Vec<usize>> {
+            ids.iter().map(|id| usize::try_from(request.fixed(*id)?).ok()).collect()
+        };
+        let fixed = match (known(&padding), known(&strides), known(&dilations)) {
+            (Some(padding), Some(strides), Some(dilations)) => Geometry::new(&padding, &strides, &dilations).ok(),
+            _ => None,
+        };
+        Ok(Self { padding, strides, dilations, fixed })
     }
 
     pub(super) fn geometry(&self, cx: &Context<'_>) -> Result<Geometry, RunError> {
-        let padding = cx.sizes(&self.padding)?;
-        let positive = |ids: &[DimId]| match cx.sizes(ids)?[..] {
-            [a, b] if a > 0 && b > 0 => Ok([a, b]),
+        if let Some(fixed) = self.fixed {
+            return Ok(fixed);
+        }
+        Geometry::new(&cx.sizes(&self.padding)?, &cx.sizes(&self.strides)?, &cx.sizes(&self.dilations)?)
+    }
+}
+
+impl Geometry {
+    /// From four, two and two numbers.
+    fn new(padding: &[usize], strides: &[usize], dilations: &[usize]) -> Result<Self, RunError> {
+        match (padding, strides, dilations) {
+            (&[top, bottom, left, right], &[sy, sx], &[dy, dx]) if sy * sx * dy * dx > 0 => {
+                Ok(Self { begin: [top, left], end: [bottom, right], strides: [sy, sx], dilations: [dy, dx] })
+            }
             _ => Err(RunError::Operand("a stride or dilation of 0".into())),
-        };
-        Ok(Geometry {
-            begin: [padding[0], padding[2]],
-            end: [padding[1], padding[3]],
-            strides: positive(&self.strides)?,
-            dilations: positive(&self.dilations)?,
-        })
+        }
     }
 }
 

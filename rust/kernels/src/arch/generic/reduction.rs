@@ -3,7 +3,7 @@
 use super::matmul::{load_part, store_part};
 use super::{Simd, Vector};
 use crate::packed::LANES;
-use crate::task::{MeanPool, Reduction};
+use crate::task::{MeanPool, Reduction, WeightedSum};
 use crate::{Rows, RowsMut};
 
 /// The sum of all lanes, in pairs that are eight, four, two and one apart.
@@ -92,6 +92,40 @@ pub(in crate::arch) fn reduce_columns<S: Simd>(s: S, reduction: Reduction, x: Ro
         for (to, part) in out.chunks_mut(LANES).zip(x.row(index).chunks(LANES)) {
             store_part(combine(s, reduction, load_part(s, to), load_part(s, part)), to);
         }
+    }
+}
+
+/// Vectors of results that are summed at a time: as many sums as hide a multiply-add's latency.
+const TOGETHER: usize = 4;
+
+#[inline(always)]
+pub(in crate::arch) fn weighted_sum<S: Simd>(s: S, task: &WeightedSum<'_>, out: &mut [f32]) {
+    let mut at = 0;
+    while at < out.len() {
+        if out.len() - at >= TOGETHER * LANES {
+            weighted::<S, TOGETHER>(s, task, at, out);
+            at += TOGETHER * LANES;
+        } else {
+            weighted::<S, 1>(s, task, at, out);
+            at += LANES;
+        }
+    }
+}
+
+#[inline(always)]
+fn weighted<S: Simd, const VECTORS: usize>(s: S, task: &WeightedSum<'_>, at: usize, out: &mut [f32]) {
+    let mut sums = [s.splat(task.bias); VECTORS];
+    for (start, weight) in task.starts.iter().zip(task.weights) {
+        let weight = s.splat(*weight);
+        let from = &task.x[start + at..];
+        for (vector, sum) in sums.iter_mut().enumerate() {
+            *sum = load_part(s, &from[vector * LANES..]).mul_add(weight, *sum);
+        }
+    }
+    for (vector, sum) in sums.iter().enumerate() {
+        let first = at + vector * LANES;
+        let end = out.len().min(first + LANES);
+        store_part(*sum, &mut out[first..end]);
     }
 }
 

@@ -37,6 +37,7 @@ macro_rules! table {
             evaluate: functions::evaluate(function: Function, data: &mut [f32]);
             reduce: reduction::reduce(reduction: Reduction, data: &[f32]) -> f32;
             reduce_columns: reduction::reduce_columns(reduction: Reduction, x: Rows<'_>, out: &mut [f32]);
+            weighted_sum: reduction::weighted_sum(task: &WeightedSum<'_>, out: &mut [f32]);
             mean_pool: reduction::mean_pool(task: &MeanPool<'_>, out: &mut [f32]);
             normalize_rows: reduction::normalize_rows(least: f32, rows: RowsMut<'_>);
             multiply_adds: probe::multiply_adds(rounds: usize) -> (usize, f32);
@@ -48,7 +49,7 @@ macro_rules! table {
         mod entries {
             use super::$simd;
             use crate::arch::generic::{activation, attention, functions, matmul, normalization, probe, reduction, softmax};
-            use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch};
+            use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
             use crate::{Activation, Function, Rows, RowsMut};
 
             $(

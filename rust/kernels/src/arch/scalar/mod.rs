@@ -27,6 +27,7 @@ pub fn kernels() -> Kernels {
         evaluate: functions::evaluate,
         reduce: reduction::reduce,
         reduce_columns: reduction::reduce_columns,
+        weighted_sum: reduction::weighted_sum,
         mean_pool: reduction::mean_pool,
         normalize_rows: reduction::normalize_rows,
         multiply_adds: |rounds| (rounds / 16, (0..rounds).fold(0.0, |sum, _| sum * 0.5 + 0.5)),

@@ -1,6 +1,6 @@
 //! Reductions, sums in double precision.
 
-use crate::task::{MeanPool, Reduction};
+use crate::task::{MeanPool, Reduction, WeightedSum};
 use crate::{Rows, RowsMut};
 
 pub(super) fn reduce(reduction: Reduction, data: &[f32]) -> f32 {
@@ -21,6 +21,14 @@ pub(super) fn reduce_columns(reduction: Reduction, x: Rows<'_>, out: &mut [f32])
     for (col, result) in out.iter_mut().enumerate() {
         let column: Vec<f32> = (0..x.count()).map(|row| x.row(row)[col]).collect();
         *result = reduce(reduction, &column);
+    }
+}
+
+pub(super) fn weighted_sum(task: &WeightedSum<'_>, out: &mut [f32]) {
+    for (index, result) in out.iter_mut().enumerate() {
+        let summands = task.starts.iter().zip(task.weights);
+        let sum: f64 = summands.map(|(start, weight)| f64::from(*weight) * f64::from(task.x[start + index])).sum();
+        *result = (f64::from(task.bias) + sum) as f32;
     }
 }
 
