@@ -111,11 +111,16 @@ def test_what_is_not_a_channel_s_own_is_left_alone(rust, change):
 
 def test_functions_that_follow_something_else_are_one_pass(rust):
     net = Net()
-    y = net.op("mul", net.op("reverse", net.x, axes=(3,)), np.float32([0.5]))
+    y = net.op("mul", net.op("reverse", net.conv, axes=(3,)), np.float32([0.5]))
     y = net.op("hardSwish", net.op("add", np.float32([1.0]), y))
     net.check(rust, net.op("sigmoid", net.op("gelu", y)), {"multiply+add+hardSwish+gelu+sigmoid": 1})
 
 
 def test_a_function_by_itself_is_an_operator(rust):
     net = Net()
-    net.check(rust, net.op("relu", net.op("reverse", net.x)), {})
+    net.check(rust, net.op("relu", net.op("reverse", net.conv)), {})
+
+
+def test_functions_in_a_network_without_images_stay_operators(rust):
+    net = Net()
+    net.check(rust, net.op("hardSwish", net.op("relu", net.x)), {})
