@@ -1,5 +1,16 @@
 """The command `webnn`: look at a bundle, check it, run it. Knows everything, and nothing knows it."""
 
-from webnn_runtime.cli.app import main
+from __future__ import annotations
+
+import sys
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point; importing the commands takes a moment, in which one may press Ctrl-C too."""
+    try:
+        from webnn_runtime.cli.app import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()

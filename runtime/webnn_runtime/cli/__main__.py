@@ -1,5 +1,5 @@
 """`python -m webnn_runtime.cli` is `webnn`."""
 
-from webnn_runtime.cli.app import main
+from webnn_runtime.cli import main
 
 main()

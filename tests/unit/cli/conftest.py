@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime import cli as webnn
-from webnn_translator import cli as convert
+from webnn_translator.cli import convert
 
 
 @dataclass(frozen=True)

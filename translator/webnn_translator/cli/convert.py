@@ -240,7 +240,3 @@ def _tell(report: Report, done: Conversion) -> None:
     for name in done.unbounded:
         report.note(f"dimension '{name}' has no maximum; --max-dim {name}=VALUE sets one")
     report.result(str(done.folder))
-
-
-if __name__ == "__main__":
-    main()
