@@ -35,6 +35,7 @@ NOT_ON_THE_WAY = [
     "uuid",
     "xml",
     "zipfile",
+    "webnn_runtime.reference",
     "webnn_runtime.format.printer",
     "webnn_runtime.format.safetensors",
     "webnn_runtime.format.staging",

@@ -16,7 +16,6 @@ from webnn_runtime.format.binding import concrete_shape
 from webnn_runtime.format.dims import Dim, product
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_runtime.passes.batch import find_items
-from webnn_runtime.reference import evaluate
 
 if TYPE_CHECKING:
     from webnn_kernels import Engine, Plan
@@ -56,6 +55,8 @@ class ReferenceSegment(Segment):
     def run(self, operands: Sequence[Array], bindings: Mapping[str, int]) -> tuple[Array, ...]:
         given = iter(operands)
         aligned = [None if value is None else next(given) for value in self._node.inputs]
+        from webnn_runtime.reference import evaluate
+
         return evaluate(self._node, aligned, bindings, self._kinds)
 
 

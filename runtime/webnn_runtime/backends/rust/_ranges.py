@@ -16,7 +16,6 @@ from webnn_runtime.backends.rust._calls import Call
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.ops import OPS
-from webnn_runtime.reference import evaluate
 
 __all__ = ["ANYTHING", "Range", "range_of", "range_of_constant"]
 
@@ -117,5 +116,8 @@ def _number(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType]) 
         node.inputs
     ):
         return ANYTHING
+    # Few graphs come here, and all would wait for the definitions: 6 ms of a start.
+    from webnn_runtime.reference import evaluate
+
     value = float(evaluate(node, arrays, {})[0])
     return ANYTHING if math.isnan(value) else Range(value, value)
