@@ -84,7 +84,7 @@ LAYERS: Final = {
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),
     "webnn_translator.quantize": layer(
-        FORMAT, REFERENCE, BACKENDS, BASE, EMBED, EVALUATION, TRANSLATOR, "webnn_translator.verify"
+        FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, EVALUATION, TRANSLATOR, "webnn_translator.verify"
     ),
     "webnn_translator.emit": layer(FORMAT),
     # The whole way from a source to a checked bundle.

@@ -88,6 +88,19 @@ def test_a_bundle_is_quantised_as_its_source_would_be(run: Callable[..., Any], w
     assert "is quantised already (int8)" in again.err
 
 
+def test_what_travels_along_is_copied_but_not_what_was_learnt_of_the_float_vectors(
+    run: Callable[..., Any], wide: Path
+) -> None:
+    assert run("webnn-convert", wide, "--no-verify").code == 0
+    folder = wide.parent / "wide-webnn"
+    (folder / "embedding_ranges.json").write_text("{}")
+    (folder / "README.md").write_text("a model")
+    assert run("webnn", "quantize", folder, "--quantize", "float16", "-o", "small").code == 0
+    assert {path.name for path in (wide.parent / "small").iterdir()} == {
+        *("model.webnn", "model.weights", "manifest.json", "README.md"),
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -12,6 +12,7 @@ from webnn_runtime.backends import available_backends
 from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from webnn_runtime.format.graph import Graph
+from webnn_runtime.hub.files import RANGES_FILE
 from webnn_translator.quantize.moments import watched
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.quantise import Quantized, quantize_graph
@@ -23,7 +24,8 @@ from webnn_translator.verify.cuts import find_cuts
 
 __all__ = ["QuantizedBundle", "quantize_bundle", "write_quantized"]
 
-_OWN: Final = frozenset({GRAPH_FILE, WEIGHTS_FILE, MANIFEST_FILE})
+# What int8 vectors are counted between was learnt from the float model's vectors.
+_OWN: Final = frozenset({GRAPH_FILE, WEIGHTS_FILE, MANIFEST_FILE, RANGES_FILE})
 # Said of the float graph, and not true of the quantised one.
 _OF_FLOATS: Final = ("certificate", "canaries")
 
