@@ -50,7 +50,7 @@ def libraries(optional) -> SimpleNamespace:
     return SimpleNamespace(
         torch=optional("torch"),
         transformers=optional("transformers"),
-        st=optional("sentence_transformers.models"),
+        st=optional("sentence_transformers.sentence_transformer.modules"),
         SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
         quantize=optional("sentence_transformers").quantize_embeddings,
     )

@@ -72,7 +72,7 @@ def test_an_unknown_mode_is_refused_with_the_list_of_modes(modes: str) -> None:
 @pytest.mark.parametrize("modes", [*[(mode,) for mode in POOLING_MODES], *itertools.combinations(POOLING_MODES, 3)])
 def test_agrees_with_sentence_transformers_on_a_ragged_batch(modes, prompt_length, side, optional) -> None:
     torch = optional("torch")
-    st = optional("sentence_transformers.models")
+    st = optional("sentence_transformers.sentence_transformer.modules")
     lengths = [9, 4, 3, 7]
     tokens = np.random.default_rng(3).standard_normal((4, 9, 5)).astype(np.float32)
     spans = [(0, n) if side == "right" else (9 - n, 9) for n in lengths]
