@@ -67,6 +67,7 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
         record = run_benchmark(request, _progress)
         record["command"] = (
             f"webnn bench {bundle.name} --onnx model.onnx --model-folder {bundle.stem} --threads {count}"
+            + (f" --cases {cases}" if cases else "")
         )
         (CACHE / f"threads-{count}.json").write_text(json.dumps(record), encoding="utf-8")
         records.append(record)
