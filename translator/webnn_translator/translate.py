@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -45,7 +45,8 @@ from webnn_translator.node import Attributes, OnnxNode, decode_attributes
 from webnn_translator.ops.refused import REFUSED
 from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
 from webnn_translator.passes.int32 import CARRIED_AS_INT32, as_int32
-from webnn_translator.registry import DOMAINS, find
+from webnn_translator.registry import find
+from webnn_translator.signatures import check_signature, why_missing
 from webnn_translator.tensor import Absent, Known, OnnxValue, Tensor, TensorList
 
 __all__ = ["NamedDim", "Translation", "translate"]
@@ -308,13 +309,13 @@ class _Translation:
             raise Refused(f"the model does not import the domain '{domain}'; it is not valid")
         if not domain and proto.op_type in CONTROL:
             attributes = decode_attributes(proto)
-            _check_signature(proto, domain, version, attributes, None)
+            check_signature(proto, domain, version, attributes, None)
             return CONTROL[proto.op_type](self, proto, attributes)
         entry = find(domain, proto.op_type, version)
         if entry is None:
             return self._expand(proto, domain, version)
         attributes = decode_attributes(proto)
-        _check_signature(proto, domain, version, attributes, entry.attributes)
+        check_signature(proto, domain, version, attributes, entry.attributes)
         if any(name in self.unknown for name in proto.input):
             return None
         inputs = tuple(self.find(name) if name else None for name in proto.input)
@@ -358,14 +359,14 @@ class _Translation:
     def _expand(self, proto: onnx.NodeProto, domain: str, version: int) -> Sequence[OnnxValue | None] | None:
         """An operator without a rule of its own, by ONNX's definition of it in terms of others."""
         if domain or (domain, proto.op_type) in REFUSED or not is_defined(proto.op_type, version):
-            raise Refused(_missing(domain, proto.op_type, version))
+            raise Refused(why_missing(domain, proto.op_type, version))
         if any(name in self.unknown for name in proto.input):
             return None
         types = [self._type_of(name) for name in proto.input]
         body = operator_body(proto, version, types, self.scope(_prefix(proto)))
         if body is None:
-            raise Refused(_missing(domain, proto.op_type, version))
-        _check_signature(proto, domain, version, decode_attributes(proto), None)
+            raise Refused(why_missing(domain, proto.op_type, version))
+        check_signature(proto, domain, version, decode_attributes(proto), None)
         nodes, versions = body
         wanted = [name for name in proto.output if name]
         self._lower_body(proto, live_nodes(nodes, wanted), {**self.versions, **versions})
@@ -493,43 +494,3 @@ def _value_names(graph: Graph) -> Iterable[str]:
     yield from graph.constants
     for node in graph.nodes:
         yield from node.outputs
-
-
-def _missing(domain: str, op_type: str, version: int) -> str:
-    if domain not in DOMAINS:
-        return f"operators of the domain '{domain}' are unknown"
-    from webnn_translator.registry import operators
-
-    if (domain, op_type) in operators():
-        return f"version {version} of {DOMAINS[domain]} has no such form of it"
-    return REFUSED.get((domain, op_type), "it has no WebNN counterpart")
-
-
-def _check_signature(
-    proto: onnx.NodeProto, domain: str, version: int, attributes: Mapping[str, Any], stated: frozenset[str] | None
-) -> None:
-    """Refuse inputs and attributes that the operator does not have in this version: none is ever ignored."""
-    if stated is None:
-        try:
-            schema = onnx.defs.get_schema(proto.op_type, version, domain)
-        except onnx.defs.SchemaError:
-            raise Refused(f"opset {version} has no such operator; the model is not valid") from None
-        stated = frozenset(schema.attributes)
-        _check_kinds(proto, schema)
-        if not schema.min_input <= len(proto.input) <= schema.max_input:
-            raise Refused(f"it has {len(proto.input)} inputs in opset {version}; the model is not valid")
-        if len(proto.output) > schema.max_output:
-            raise Refused(f"it has {len(proto.output)} outputs in opset {version}; the model is not valid")
-    unknown = sorted(attributes.keys() - stated)
-    if unknown:
-        raise Refused(f"opset {version} has no attribute '{unknown[0]}' for it; the model is not valid")
-
-
-def _check_kinds(proto: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:
-    """Refuse an attribute of another kind than the operator's: rules read it as what it has to be."""
-    kinds = onnx.AttributeProto.AttributeType
-    for attribute in proto.attribute:
-        wanted = schema.attributes.get(attribute.name)
-        if wanted is not None and attribute.type != wanted.type.value:
-            given, right = kinds.Name(attribute.type), kinds.Name(wanted.type.value)
-            raise Refused(f"attribute {attribute.name} is {given}, not {right}; the model is not valid")
