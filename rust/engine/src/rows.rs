@@ -1,6 +1,6 @@
 //! Operators that treat each row, or each element, by itself.
 
-use kernels::{Activation, LayerNorm, RmsNorm, RowsMut};
+use kernels::{Activation, LayerNorm, RmsNorm, Rows, RowsMut};
 
 use crate::Engine;
 
@@ -14,17 +14,7 @@ impl Engine {
     ///
     /// The shapes do not fit together.
     pub fn layer_norm(&self, task: LayerNorm<'_>, out: &mut [f32]) {
-        let (count, cols) = (task.x.count(), task.x.cols());
-        let mut rest = RowsMut::new(out, count, cols, cols).expect("output");
-        let height = count.div_ceil(self.pieces(count * cols * FLOPS_PER_ELEMENT)).max(1);
-        let mut pieces = Vec::new();
-        for first in (0..count).step_by(height) {
-            let rows = height.min(count - first);
-            let (own, after) = rest.split_at_row(rows);
-            rest = after;
-            pieces.push((LayerNorm { x: task.x.range(first, rows), ..task }, own));
-        }
-        self.pool.for_each(pieces, |(task, out)| self.kernels.layer_norm(&task, out));
+        self.by_rows(task.x, out, |x, out| self.kernels.layer_norm(&LayerNorm { x, ..task }, out));
     }
 
     /// Normalises each row by its root mean square: `x / sqrt(mean(x^2) + epsilon) * scale`.
@@ -33,7 +23,12 @@ impl Engine {
     ///
     /// The shapes do not fit together.
     pub fn rms_norm(&self, task: RmsNorm<'_>, out: &mut [f32]) {
-        let (count, cols) = (task.x.count(), task.x.cols());
+        self.by_rows(task.x, out, |x, out| self.kernels.rms_norm(&RmsNorm { x, ..task }, out));
+    }
+
+    /// Calls `work` with runs of rows of `x` and the same rows of `out`, which together are all of them.
+    fn by_rows(&self, x: Rows<'_>, out: &mut [f32], work: impl Fn(Rows<'_>, RowsMut<'_>) + Sync) {
+        let (count, cols) = (x.count(), x.cols());
         let mut rest = RowsMut::new(out, count, cols, cols).expect("output");
         let height = count.div_ceil(self.pieces(count * cols * FLOPS_PER_ELEMENT)).max(1);
         let mut pieces = Vec::new();
@@ -41,9 +36,9 @@ impl Engine {
             let rows = height.min(count - first);
             let (own, after) = rest.split_at_row(rows);
             rest = after;
-            pieces.push((RmsNorm { x: task.x.range(first, rows), ..task }, own));
+            pieces.push((x.range(first, rows), own));
         }
-        self.pool.for_each(pieces, |(task, out)| self.kernels.rms_norm(&task, out));
+        self.pool.for_each(pieces, |(x, out)| work(x, out));
     }
 
     /// Applies an activation to every element of `x`.
