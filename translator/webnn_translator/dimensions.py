@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,14 @@ class DimTable:
             high = None if known.is_unbounded else known.max_size
             found.append(NamedDim(dim.name, self.sources[dim.name], high, known.min_size, why))
         return tuple(found)
+
+    def narrowed(self, found: Sequence[NamedDim]) -> Iterator[str]:
+        """What was asked for with a limit that the model does not allow."""
+        for dim in found:
+            high = MAX_DIM if dim.max_size is None else dim.max_size
+            low, most = self.minima.get(dim.name, dim.min_size), self.maxima.get(dim.name, high)
+            if dim.min_size > low or high < most:
+                yield f"dimension '{dim.name}' takes {dim.min_size} to {high}, not {low} to {most}; {dim.why}"
 
     def _read(self, dim: onnx.TensorShapeProto.Dimension, value: str, axis: int, plain: set[str]) -> Dim:
         if dim.dim_value > 0:

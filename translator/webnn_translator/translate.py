@@ -470,6 +470,7 @@ class _Translation:
             if (origin := self.emit.origins.get(name)) is not None and origin in self.initializers
         }
         described = self.table.describe(graph.dims, self.ctx.derived)
+        notes += self.table.narrowed(described)
         values = {name: (one.elem, one.shape) for name, one in self.values.items() if isinstance(one, Tensor)}
         return Translation(
             graph, kept_inputs, output_names, weight_names, described, source_types, mappings, values, tuple(notes)

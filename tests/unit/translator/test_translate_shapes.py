@@ -93,6 +93,13 @@ def test_a_table_of_positions_bounds_the_length(build, agree) -> None:
     assert "gather" not in ops(found)
     assert found.graph.dims["length"].max_size == 16
     assert found.unbounded == ("batch",)
+    assert found.notes == ()
+    # What is asked for and cannot be had is said.
+    asked = agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 3, 8)}, max_dims={"length": 40})
+    assert asked.graph.dims["length"].max_size == 16
+    assert asked.notes == (
+        "dimension 'length' takes 1 to 16, not 1 to 40; at most 16: a constant table of 16 is cut to it",
+    )
 
 
 def positions_of_a_mask(mask, *, rows=16, offset=1):
