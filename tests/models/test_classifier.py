@@ -160,6 +160,13 @@ def test_what_cannot_be_honoured_is_refused(arguments, error, message, bundle) -
         WebNNClassifier(bundle)(given.pop("inputs"), **given)
 
 
+def test_a_given_tokenizer_is_never_swapped_for_that_of_the_model(bundle, tmp_path) -> None:
+    # The bundle has a tokenizer of its own, which is not the one asked for.
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(EmbedError, match=rf"{tmp_path.name}: has no tokenizer.json; pass a tokenizer_id= that has one"):
+        WebNNClassifier(bundle, tokenizer_id=str(tmp_path))
+
+
 def test_command_prints_a_label_a_line(made, bundle, webnn) -> None:
     wanted = made[1]["None"]
     done = webnn("classify", str(bundle), *TEXTS[:2])

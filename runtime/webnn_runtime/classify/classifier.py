@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -15,7 +14,7 @@ from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_transformer
-from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
+from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
@@ -80,9 +79,8 @@ class WebNNClassifier:
         check_choice(on_truncation)
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
-        folders = [found.path]
-        if tokenizer_id is not None:
-            folders.insert(0, resolve(tokenizer_id, select=select_tokenizer, **access).path)
+        given = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access).path
+        folders = [found.path] if given is None else [given, found.path]
         self.on_truncation = on_truncation
         self._source: Final = found
         self._lock: Final = threading.Lock()
@@ -91,7 +89,9 @@ class WebNNClassifier:
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
         settings = read_transformer(folders)
-        self._tokenizer: Final = TextTokenizer.load(_with_tokenizer(folders), do_lower_case=settings.do_lower_case)
+        self._tokenizer: Final = TextTokenizer.load(
+            find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
+        )
         self._feed: Final = Feed.of(self._model.inputs, self._model.graph.dims, model_type=settings.model_type)
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
@@ -233,15 +233,6 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
             "{'text': ..., 'text_pair': ...}"
         )
     return texts[0], texts[1] if len(texts) == 2 else None
-
-
-def _with_tokenizer(folders: Sequence[Path]) -> Path:
-    for folder in folders:
-        if (folder / "tokenizer.json").is_file():
-            return folder
-    raise EmbedError(
-        f"{folders[-1]}: has no tokenizer.json; pass tokenizer_id=, the Hub id or folder of the model it was made from"
-    )
 
 
 def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:

@@ -14,7 +14,7 @@ from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunn
 from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.settings import LengthLimit, Prompts, TransformerSettings, read_prompts, read_transformer
-from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
+from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.format.errors import EmbedError
 
 __all__ = ["Pipeline"]
@@ -75,9 +75,7 @@ class Pipeline:
         if tokenizer_folder is not None:
             places.append(tokenizer_folder)
         settings = read_transformer(places)
-        tokenizer = TextTokenizer.load(
-            _tokenizer_folder(tokenizer_folder, places), do_lower_case=settings.do_lower_case
-        )
+        tokenizer = TextTokenizer.load(find_tokenizer(tokenizer_folder, places), do_lower_case=settings.do_lower_case)
         feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type)
         want_tokens = pooling is not None or excludes_prompt(folder)
         output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
@@ -174,19 +172,6 @@ class Pipeline:
                 f"output '{self.output.name}' has shape {list(found.shape)}; expected {list(expected)}, "
                 "one vector per text or per token"
             )
-
-
-def _tokenizer_folder(given: Path | None, places: Sequence[Path]) -> Path:
-    candidates = places if given is None else [given]
-    for place in candidates:
-        if (place / "tokenizer.json").is_file():
-            return place
-    if given is not None:
-        raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
-    raise EmbedError(
-        f"{candidates[-1]}: has no tokenizer.json; pass tokenizer_id=, "
-        "the Hub id or folder of the model it was made from"
-    )
 
 
 def _modules(folder: Path, pooling: str | Iterable[str] | None) -> Modules | None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from webnn_runtime.embed.configuration import expect, read_optional, read_text
 from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["Padding", "TextTokenizer", "Tokens"]
+__all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer"]
 
 # The largest in public use have about 35 MB (256,000 pieces); a hostile file could have any size.
 _MAX_BYTES: Final = 128 << 20
@@ -61,6 +61,23 @@ class Padding:
     id: int | None
     type: int = 0
     side: str = "right"
+
+
+def find_tokenizer(given: Path | None, places: Sequence[Path]) -> Path:
+    """The folder that holds `tokenizer.json`: the given one, or the first that has it.
+
+    Raises:
+        EmbedError: there is none, or the given folder has none.
+    """
+    for place in places if given is None else [given]:
+        if (place / "tokenizer.json").is_file():
+            return place
+    if given is not None:
+        raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
+    raise EmbedError(
+        f"{places[-1]}: has no tokenizer.json; pass tokenizer_id= (--tokenizer-id), "
+        "the Hub id or folder of the model it was made from"
+    )
 
 
 class TextTokenizer:
