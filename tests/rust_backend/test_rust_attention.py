@@ -114,6 +114,13 @@ def biased_and_replaced(s):
     return s.weighted(s.op("where", keep, scores, s.number(LOWEST)))
 
 
+def one_for_each_query(s):
+    """A bias that is stretched along the keys."""
+    each = s.op("slice", positions(s), starts=(0, 0, 0, 0), sizes=(1, HEADS, L, 1), strides=(1, 1, 1, 1))
+    bias = s.op("expand", each, new_shape=(B, HEADS, L, L))
+    return s.weighted(s.op("add", s.op("add", s.scores(), bias), s.mask()))
+
+
 def turned_by_hand(s):
     keys = s.op(
         "transpose", s.op("reshape", s.op("identity", s.k), new_shape=(B, HEADS, L, DEPTH)), permutation=(0, 1, 3, 2)
@@ -140,6 +147,7 @@ FUSED = {
     "kept where shown": (kept_where_shown, "attention+where"),
     "biased": (biased, "attention+bias+mask"),
     "biased and replaced": (biased_and_replaced, "attention+bias+where"),
+    "biased alike for all keys": (one_for_each_query, "attention+bias+mask"),
     "no mask": (lambda s: s.weighted(s.scores()), "attention"),
     "turned by hand": (turned_by_hand, "attention"),
     "three dimensions": (three_dimensions, "attention"),
@@ -237,6 +245,10 @@ def scaled_behind_the_mask(s):
     return {"y": s.weighted(s.op("mul", s.op("add", s.scores(), s.mask(-1.0)), s.number(0.5)))}
 
 
+def one_number_for_all_scores(s):
+    return {"y": s.weighted(s.op("add", s.scores(), s.op("reduceMax", s.q)))}
+
+
 KEPT_APART = [
     weights_are_a_result,
     scores_are_a_result,
@@ -246,6 +258,7 @@ KEPT_APART = [
     values_are_the_weights,
     other_heads_in_the_keys,
     scaled_behind_the_mask,
+    one_number_for_all_scores,
 ]
 
 

@@ -98,6 +98,19 @@ def causal(e, scores):
     return e.op("add", scores, e.op("where", both, e.number(0.0), e.number(LOWEST)))
 
 
+def taken_from_all(e, scores):
+    """A formula that is as low for words as for padding."""
+    keep = e.op("cast", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), to=F32)
+    return e.op("add", scores, e.op("mul", e.op("pow", e.number(1.0), keep), e.number(-10000.0)))
+
+
+def chosen_never(e, scores):
+    keep = e.op(
+        "notEqual", e.op("mul", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64)), e.number(0, I64)
+    )
+    return e.op("where", e.op("expand", keep, new_shape=(B, 1, L, L)), scores, e.number(LOWEST))
+
+
 def bare(e, scores):
     return scores
 
@@ -177,6 +190,8 @@ PACKED = {
 PADDED = {
     "one layer of two without a mask": ({"pooled": unmasked_layer}, "has no mask"),
     "weak mask": ({"hidden": additive(-100.0)}, "does not hide padding"),
+    "mask over all": ({"hidden": taken_from_all}, "does not hide padding"),
+    "mask that keeps nothing": ({"hidden": chosen_never}, "does not hide padding"),
     "mean over padding": ({"pooled": careless}, "takes padding into account"),
     "last place": ({"pooled": last}, "is not the first token"),
     "counted from the end": ({"pooled": backwards}, "counts from the padding"),

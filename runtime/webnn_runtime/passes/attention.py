@@ -199,9 +199,13 @@ def _biases(uses: Uses, value: str) -> Iterator[_Masked]:
 
 
 def _unexpanded(uses: Uses, value: str | None) -> str | None:
-    """What `value` repeats, if it does: the engine repeats without writing out."""
+    """What `value` repeats, if it does and has all keys: the engine repeats everything else without writing out."""
     stretched = uses.maker(value, "expand")
-    return stretched.inputs[0] if stretched is not None else value
+    source = stretched.inputs[0] if stretched is not None else None
+    if value is None or source is None:
+        return value
+    own, whole = uses.graph.types[source].shape, uses.graph.types[value].shape
+    return source if own and own[-1] == whole[-1] else value
 
 
 def _scaled(uses: Uses, value: str) -> tuple[str, float]:
@@ -232,7 +236,7 @@ def _untransposed(uses: Uses, value: str) -> str | None:
 
 
 def _fits(graph: Graph, match: AttentionMatch) -> bool:
-    """Whether only bias and mask are broadcast, and neither stretches the scores."""
+    """Whether only bias and mask are broadcast, neither along the keys, and neither stretches the scores."""
     q, k, v = (graph.types[value].shape for value in (match.q, match.k, match.v))
     if match.k_transposed:
         k = (*k[:-2], k[-1], k[-2])
@@ -242,9 +246,13 @@ def _fits(graph: Graph, match: AttentionMatch) -> bool:
         return False
     scores = (*q[:-1], k[-2])
     for value in (match.bias, match.mask):
-        own = graph.types[value].shape if value is not None else ()
+        if value is None:
+            continue
+        own = graph.types[value].shape
         sizes = zip(reversed(own), reversed(scores), strict=False)
-        if len(own) > len(scores) or not all(size in (1, score) for size, score in sizes):
+        if not 0 < len(own) <= len(scores) or own[-1] != scores[-1]:
+            return False
+        if not all(size in (1, score) for size, score in sizes):
             return False
     return True
 

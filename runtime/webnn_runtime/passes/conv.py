@@ -126,8 +126,10 @@ def _scale_and_shift(uses: Uses, node: Node, value: str, channels: int) -> tuple
     assert variance is not None
     epsilon = node.options["epsilon"]
     assert isinstance(epsilon, (int, float))
-    factor = (1.0 if scale is None else scale) / np.sqrt(variance + float(np.float32(epsilon)))
-    return factor, (0.0 if bias is None else bias) - mean * factor
+    # A negative variance gives NaN, as the operator does.
+    with np.errstate(all="ignore"):
+        factor = (1.0 if scale is None else scale) / np.sqrt(variance + float(np.float32(epsilon)))
+        return factor, (0.0 if bias is None else bias) - mean * factor
 
 
 def _per_channel(array: Array | None, channels: int) -> Array | None:

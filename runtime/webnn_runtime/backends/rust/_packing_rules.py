@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -328,11 +329,15 @@ def _attention(packing: Packing, call: Call) -> None:
 
 
 def _hides(packing: Packing, call: Call, mask: str) -> bool:
-    """Whether every score of a key at padding is one whose exponential is zero."""
-    found = packing.role(mask).at(len(packing.shape(mask)) - 1)
+    """Whether every score of a key at padding is one whose exponential is zero beside those of the text.
+
+    A mask that takes as much from the keys of the text, or leaves none of them, hides nothing.
+    """
+    role = packing.role(mask)
+    found = role.at(len(packing.shape(mask)) - 1)
     if "fill" in call.attributes:
-        return found == _NOTHING and float(str(call.attributes["fill"][1])) <= _HIDDEN
-    return found.high <= _HIDDEN
+        return found == _NOTHING and role.kept.high > 0 and float(str(call.attributes["fill"][1])) <= _HIDDEN
+    return found.high <= _HIDDEN and (found.high == -math.inf or role.kept.high - found.high >= -_HIDDEN)
 
 
 def _rotary(packing: Packing, call: Call) -> None:
