@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -18,6 +17,7 @@ from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, WebnnError
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.records import dataclass
 
 if TYPE_CHECKING:
     from webnn_runtime.api.builder import MLGraphBuilder

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from webnn_runtime.format.binding import bind_shapes, check_inputs
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.records import dataclass, field
 
 __all__ = [
     "Backend",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_optional
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["ACTIVATIONS", "Labels", "read_labels"]
 

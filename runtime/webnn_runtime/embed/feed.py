@@ -7,7 +7,6 @@ differ in what they leave out, and what a graph does not declare is not sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import Graph, TensorType
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Batch", "EncoderModel", "Feed", "Output", "TextRunner", "choose_output"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,6 +19,7 @@ from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.stages import ACTIVATIONS, Dense, LayerNorm, Normalize, Stage
 from webnn_runtime.embed.tensors import Floats, read_tensors
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Modules", "excludes_prompt", "read_modules", "transformer_folder"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.settings import LengthLimit, Prompts, TransformerSettings, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass, replace
 
 __all__ = ["Pipeline"]
 

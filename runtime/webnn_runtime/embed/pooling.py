@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["POOLING_MODES", "Pooling", "parse_modes"]
 

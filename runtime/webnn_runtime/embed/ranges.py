@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_object
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import RANGES_FILE
 
 __all__ = ["FEW_TEXTS", "RANGES_FILE", "RangeStore", "Ranges", "kind_of", "read_ranges", "write_ranges"]

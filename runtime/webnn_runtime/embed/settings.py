@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.configuration import expect, read_optional
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
 
 __all__ = ["LengthLimit", "Prompts", "TransformerSettings", "position_offset", "read_prompts", "read_transformer"]

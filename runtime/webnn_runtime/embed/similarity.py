@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Comparison", "compare", "compute_similarity"]
 

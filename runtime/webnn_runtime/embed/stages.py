@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["ACTIVATIONS", "Dense", "LayerNorm", "Normalize", "Stage"]
 

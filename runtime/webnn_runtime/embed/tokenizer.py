@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_optional, read_text
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer"]
 

@@ -6,13 +6,13 @@ import contextlib
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from webnn_runtime.format.companions import find_companions, find_graph
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.manifest import MAX_MANIFEST, read_manifest
+from webnn_runtime.format.records import replace
 
 __all__ = ["annotate_bundle"]
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import SupportsIndex
 
 import numpy as np
@@ -24,6 +23,7 @@ from webnn_runtime.format.graph import Array, Constant, DimCheck, Graph, Node, T
 from webnn_runtime.format.ops.limits import MAX_TENSORS
 from webnn_runtime.format.ops.node import find_spec, infer_node
 from webnn_runtime.format.ops.spec import OpSpec, snake_case
+from webnn_runtime.format.records import dataclass, replace
 
 __all__ = ["GraphBuilder", "Value"]
 

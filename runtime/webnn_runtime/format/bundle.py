@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -25,6 +24,7 @@ from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
 from webnn_runtime.format.names import by_sanitised_form, safe_graph, same_when_sanitised
+from webnn_runtime.format.records import dataclass, field, replace
 from webnn_runtime.format.strict_json import MAX_JSON
 from webnn_runtime.format.text import parse_graph
 from webnn_runtime.format.version import VERSION

@@ -8,11 +8,11 @@ called after it (`encoder.weights`, `encoder.manifest.json`) or by the fixed nam
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["GRAPH_FILE", "MANIFEST_FILE", "WEIGHTS_FILE", "Companions", "find_companions", "find_graph"]
 

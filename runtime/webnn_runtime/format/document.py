@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +20,7 @@ from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType,
 from webnn_runtime.format.ops.kinds import Axes, Choice, Dims
 from webnn_runtime.format.ops.node import find_spec
 from webnn_runtime.format.ops.spec import OpSpec, Option
+from webnn_runtime.format.records import dataclass, field, replace
 
 __all__ = [
     "Bytes",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError, OperandError, ShapeError, WeightsError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Array", "Constant", "DimCheck", "Graph", "Node", "OptionValue", "TensorType", "is_identifier"]
 

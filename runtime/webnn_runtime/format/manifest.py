@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.graph import TensorType
+from webnn_runtime.format.records import dataclass, field
 from webnn_runtime.format.strict_json import read_json, write_json
 
 __all__ = ["EXTENSION_KEY", "HEADER_BYTES", "MAX_MANIFEST", "Extension", "Manifest", "TensorEntry", "read_manifest"]

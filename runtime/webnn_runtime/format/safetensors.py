@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -18,6 +17,7 @@ import numpy as np
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.format.strict_json import read_json
 from webnn_runtime.format.weights import map_file, view
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from webnn_runtime.format.errors import ParseError
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Source", "Tokens"]
 

@@ -11,7 +11,6 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -22,6 +21,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.manifest import HEADER_BYTES, Manifest, TensorEntry
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Weights", "WrittenWeights", "let_go", "map_file", "open_weights", "pack_nibbles", "view", "write_weights"]
 

@@ -10,11 +10,11 @@ import glob
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import select_bundle
 
 __all__ = ["ModelFolder", "Select", "resolve"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from webnn_runtime.format.graph import Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.gelu import match_gelu
 from webnn_runtime.passes.uses import Uses
 

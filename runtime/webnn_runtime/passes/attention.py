@@ -10,10 +10,10 @@ product there may be the `where(isNaN(w), 0, w)` of newer exports.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["AttentionMatch", "find_attention"]

@@ -8,12 +8,12 @@ as many threads, and gets the same numbers. What no rule below proves is not cla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from webnn_runtime.format.dims import Dim, SymbolicDim, names_of
 from webnn_runtime.format.graph import Graph, Node, TensorType
 from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Items", "find_items"]
 

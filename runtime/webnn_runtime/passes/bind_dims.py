@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from webnn_runtime.format.dims import Dim, SymbolicDim, substitute
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Graph, OptionValue, TensorType
+from webnn_runtime.format.records import replace
 
 __all__ = ["bind_dims"]
 

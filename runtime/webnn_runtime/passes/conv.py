@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.format.records import dataclass, field
 from webnn_runtime.passes.chain import Step, follow
 from webnn_runtime.passes.uses import Uses
 

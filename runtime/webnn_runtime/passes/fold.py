@@ -78,7 +78,7 @@ def _folded(
         return None
     if size > max(small_bytes, max_growth * sum(operand.nbytes for operand in operands if operand is not None)):
         return None
-    from webnn_runtime.reference import evaluate  # 6 ms of a start that most graphs have no need of
+    from webnn_runtime.reference import evaluate  # most graphs have no need of it
 
     return evaluate(node, operands, {}, kinds)
 

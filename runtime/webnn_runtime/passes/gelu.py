@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["GeluMatch", "find_gelu", "match_gelu"]

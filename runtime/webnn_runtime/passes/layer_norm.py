@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["LayerNormMatch", "find_layer_norm"]

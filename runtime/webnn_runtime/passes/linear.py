@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.activations import match_activation
 from webnn_runtime.passes.stored_weights import StoredWeights
 from webnn_runtime.passes.uses import Uses

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 from webnn_runtime.format.graph import Constant, Graph, Node
+from webnn_runtime.format.records import dataclass, field, replace
 
 __all__ = ["Rewrite", "apply"]
 

@@ -6,10 +6,10 @@ Each is a function from a graph to changes, in a file of its kind; here they run
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.dead import remove_dead
 from webnn_runtime.passes.fold import fold_constants
 from webnn_runtime.passes.recognise import (

@@ -7,13 +7,13 @@ backend that multiplies by such a matrix as it is reads a half, a quarter or an 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.fold import fold_constants
 from webnn_runtime.passes.uses import Uses
 

@@ -1,37 +1,21 @@
-"""The NumPy kernels that define what every operator computes: plain, exact types, one rounding."""
+"""The NumPy kernels that define what every operator computes: plain, exact types, one rounding.
+
+`KERNELS` holds all of them; `evaluate` loads a family of operators when it comes to the first node of it.
+"""
 
 from __future__ import annotations
 
-from webnn_runtime.reference import (
-    activation,
-    comparison,
-    conv,
-    elementwise,
-    indexing,
-    layout,
-    matmul,
-    normalization,
-    pool,
-    quantize,
-    recurrent,
-    reduction,
-)
-from webnn_runtime.reference._registry import KERNELS, evaluate, kernel
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "KERNELS",
-    "activation",
-    "comparison",
-    "conv",
-    "elementwise",
-    "evaluate",
-    "indexing",
-    "kernel",
-    "layout",
-    "matmul",
-    "normalization",
-    "pool",
-    "quantize",
-    "recurrent",
-    "reduction",
-]
+from webnn_runtime.reference._registry import evaluate, kernel, load_kernels
+
+if TYPE_CHECKING:
+    from webnn_runtime.reference._registry import KERNELS
+
+__all__ = ["KERNELS", "evaluate", "kernel"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "KERNELS":
+        return load_kernels()
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

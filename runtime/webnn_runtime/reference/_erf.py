@@ -9,6 +9,7 @@ float64's last place, erfc within 1e-13 of its value; 10^6 elements take about 0
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -36,7 +37,11 @@ def _taylor(x: float) -> list[float]:
     return [derivative / math.factorial(n) for n, derivative in enumerate(derivatives)]
 
 
-_TABLE: Final = np.array([_taylor(k / _STEPS_PER_UNIT) for k in range(_LAST * _STEPS_PER_UNIT + 1)]).T.copy()
+@cache
+def _table() -> Float64:
+    """Coefficients [term, multiple of a step]; made when they are needed, as that takes 2 ms."""
+    rows: Float64 = np.array([_taylor(k / _STEPS_PER_UNIT) for k in range(_LAST * _STEPS_PER_UNIT + 1)])
+    return np.ascontiguousarray(rows.T)
 
 
 def erf64(x: Float64) -> Float64:
@@ -45,8 +50,9 @@ def erf64(x: Float64) -> Float64:
     nearest = np.rint(magnitude * _STEPS_PER_UNIT)
     rest = magnitude - nearest / _STEPS_PER_UNIT
     row = np.where(np.isnan(x), 0.0, nearest).astype(np.intp)
-    value = _TABLE[_TERMS - 1][row]
-    for coefficients in _TABLE[-2::-1]:
+    table = _table()
+    value = table[_TERMS - 1][row]
+    for coefficients in table[-2::-1]:
         value = value * rest + coefficients[row]
     signed: Float64 = np.copysign(value, x)
     return signed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -12,11 +13,12 @@ from webnn_runtime.format.graph import Array, Node, TensorType
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.spec import keywords
 
-__all__ = ["KERNELS", "evaluate", "kernel"]
+__all__ = ["KERNELS", "evaluate", "kernel", "load_kernels"]
 
 Kernel: TypeAlias = Callable[..., "Array | tuple[Array, ...]"]
 _K = TypeVar("_K", bound=Kernel)
 
+# Those of the families that are loaded; `load_kernels` gives all.
 KERNELS: dict[str, Kernel] = {}
 
 
@@ -41,6 +43,14 @@ def kernel(op: str) -> Callable[[_K], _K]:
     return register
 
 
+def load_kernels(ops: Iterable[str] = OPS) -> Mapping[str, Kernel]:
+    """The kernels of at least these operators."""
+    for op in ops:
+        if op not in KERNELS:
+            import_module(f"webnn_runtime.reference.{OPS[op].family}")
+    return KERNELS
+
+
 def evaluate(
     node: Node,
     operands: Sequence[Array | None],
@@ -55,11 +65,12 @@ def evaluate(
         bindings: value of every named dimension.
         kinds: types of the results. Only 4-bit ones matter, whose range the arrays that hold them do not show.
     """
+    kernel_of = load_kernels([node.op])[node.op]
     options = keywords(concrete_options(node.options, bindings))
     arguments: Sequence[object] = [list(operands)] if OPS[node.op].is_variadic else operands
     # Overflow to infinity, 0/0 and the like are defined results here, not accidents to warn of.
     with np.errstate(all="ignore"):
-        results = KERNELS[node.op](*arguments, **options)
+        results = kernel_of(*arguments, **options)
     found = results if isinstance(results, tuple) else (results,)
     if any(kind.dtype.bits < 8 for kind in kinds):
         # All that makes such values limits them to a range, and a second limit within the first is the same.

@@ -19,6 +19,7 @@ NEEDED = {"numpy", "tokenizers", "webnn_kernels", "webnn_runtime"}
 NOT_ON_THE_WAY = [
     "asyncio",
     "ctypes",
+    "dataclasses",
     "difflib",
     "email",
     "fractions",

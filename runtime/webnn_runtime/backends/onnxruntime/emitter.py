@@ -8,7 +8,6 @@ forms of a value (a boolean and its uint8) costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Emitter", "Tensor", "as_attribute", "kernel_type"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.types import ELEM_TYPES, INT64
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["INLINE_BYTES", "Call", "OnnxModel", "serialize"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from webnn_runtime.format.dims import Dim
@@ -11,6 +10,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Node, OptionValue
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.kinds import Dims, Kind, Size, Splits
+from webnn_runtime.format.records import dataclass, field
 
 __all__ = ["Attribute", "Call", "attributes_of", "call_of"]
 

@@ -8,7 +8,6 @@ not packed; that costs speed, never a number. Rules are in `_packing_rules`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,6 +19,7 @@ from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.records import dataclass, replace
 
 __all__ = ["PLACES", "STARTS", "NotPacked", "Packed", "Packing", "Rule"]
 

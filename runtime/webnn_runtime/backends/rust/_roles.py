@@ -8,13 +8,13 @@ text's where a value only knows places.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
 from webnn_runtime.backends.rust._ranges import ANYTHING, Range
 from webnn_runtime.format.dims import Dim, SymbolicDim, names_of, substitute, symbol
+from webnn_runtime.format.records import dataclass, field
 
 __all__ = ["LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role"]
 

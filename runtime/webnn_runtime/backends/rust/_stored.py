@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ from webnn_runtime.backends.rust._calls import Attribute
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.stored_weights import StoredWeights
 from webnn_runtime.passes.uses import Uses
 

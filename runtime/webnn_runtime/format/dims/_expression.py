@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final, TypeAlias, TypeVar
+
+from webnn_runtime.format.records import dataclass, field
 
 __all__ = [
     "MAX_DIM",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from webnn_runtime.format.dims._expression import (
     MAX_DIM,
@@ -17,6 +16,7 @@ from webnn_runtime.format.dims._expression import (
     names_of,
     symbol,
 )
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["DynamicDim", "bounds", "dim_max", "dim_min", "evaluate", "is_at_least", "is_equal", "substitute"]
 

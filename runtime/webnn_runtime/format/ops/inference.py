@@ -7,11 +7,11 @@ is recorded as a `DimCheck` and decided at run: nothing is assumed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds, is_at_least, is_equal, product
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import DimCheck
+from webnn_runtime.format.records import dataclass
 
 __all__ = ["Inference", "shape_text"]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 from webnn_runtime.format.dims import MAX_DIM, Dim, SymbolicDim
 from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType, nearest_float
 from webnn_runtime.format.graph import OptionValue, TensorType
+from webnn_runtime.format.records import dataclass
 
 __all__ = [
     "Axes",

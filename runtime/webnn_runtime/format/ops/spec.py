@@ -8,12 +8,12 @@ Nothing here computes numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import OptionValue, TensorType
 from webnn_runtime.format.ops.kinds import Kind
+from webnn_runtime.format.records import dataclass, field
 
 __all__ = ["REQUIRED", "InferRule", "OpSpec", "Operand", "Operands", "Option", "Options", "Ranks", "snake_case"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from webnn_runtime.backends.onnxruntime.lowering.integers import larger
 from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.records import dataclass
 
 __all__: list[str] = []
 
