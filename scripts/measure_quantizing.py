@@ -20,14 +20,14 @@ COUNT: Final = 512
 CALIBRATING: Final = 200
 
 
-def paragraphs() -> list[str]:
-    """Prose of 200 to 900 characters, in the order of its topics."""
+def paragraphs(shortest: int = 200) -> list[str]:
+    """Prose of `shortest` to 900 characters, in the order of its topics."""
     texts = (
         " ".join(paragraph.split())
         for topic in sorted(pydoc_data.topics.topics)
         for paragraph in pydoc_data.topics.topics[topic].split("\n\n")
     )
-    return [text for text in texts if 200 <= len(text) <= 900 and text.count(" ") > 25]
+    return [text for text in texts if shortest <= len(text) <= 900 and text.count(" ") > shortest // 8]
 
 
 def main() -> None:
@@ -58,9 +58,14 @@ def main() -> None:
         if wanted not in ("", switches):
             continue
         done = quantize_bundle(bundle, out / str(number), options, force=True, is_verified=False)
-        found = cosine_statistics(exact, WebNNEmbedder(done.folder, backend="onnxruntime").encode(texts))
         size = f"{done.weights_bytes / 1e6:.1f}"
-        print(f"| `{switches}` | {size} | {found.mean:.5f} | {found.p01:.5f} | {found.minimum:.5f} |", flush=True)
+        ways_to_run = {"": WebNNEmbedder(done.folder, backend="onnxruntime")}
+        if options.compute == "int8" and options.calibrate is None:
+            ways_to_run[", in integers"] = WebNNEmbedder(done.folder, backend="rust", compute="int8")
+        for how, embedder in ways_to_run.items():
+            found = cosine_statistics(exact, embedder.encode(texts))
+            row = f"| `{switches}`{how} | {size} | {found.mean:.5f} | {found.p01:.5f} | {found.minimum:.5f} |"
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import string
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from webnn_runtime import WebNNEmbedder, load
 from webnn_runtime.evaluation import cosine_statistics
 from webnn_translator.bundling import ConvertOptions, convert_model
-from webnn_translator.quantize import QuantizeOptions, quantize_bundle
+from webnn_translator.quantize import QuantizeMisuse, QuantizeOptions, quantize_bundle
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
 
@@ -117,6 +118,77 @@ def test_encoders_keep_their_vectors(made, tmp_path, model, kind, target, least)
     vectors = [WebNNEmbedder(done.folder, backend=name).encode(TEXTS) for name in ("numpy", "onnxruntime")]
     assert cosine_statistics(wanted, vectors[0]).minimum >= least
     assert np.abs(vectors[0] - vectors[1]).max() <= 1e-5
+
+
+# The least mean cosine that is measured in integers where that is how the bundle runs.
+GATES = {"int8": 0.999, "uint8": 0.999, "int4": 0.97, "float16": 0.99999}
+
+
+@pytest.fixture(scope="module")
+def plain(made, tmp_path_factory):
+    """Both encoders in float32, with the vectors of their texts."""
+    folder = tmp_path_factory.mktemp("plain")
+    bundles = {
+        name: convert_model(str(made / name), folder / name, ConvertOptions(is_verified=False)).folder
+        for name in ("bge", "e5")
+    }
+    return {name: (bundle, WebNNEmbedder(bundle, backend="rust")) for name, bundle in bundles.items()}
+
+
+@pytest.mark.parametrize("kind", GATES)
+@pytest.mark.parametrize("model", ["bge", "e5"])
+def test_every_kind_passes_its_gate(plain, tmp_path, model, kind) -> None:
+    bundle, exact = plain[model]
+    done = quantize_bundle(bundle, tmp_path / "made", QuantizeOptions(kind), is_verified=False)
+    assert done.quantized.loss.mean >= GATES[kind]
+    small = WebNNEmbedder(done.folder, backend="rust")
+    # e5 has different vectors for a query and for a passage, and both have to be kept.
+    for prompt in (None, "document") if model == "e5" else (None,):
+        wanted, found = (each.encode(TEXTS, prompt_name=prompt) for each in (exact, small))
+        assert cosine_statistics(wanted, found).mean >= GATES[kind]
+    if model == "e5":
+        assert not np.allclose(small.encode(TEXTS), small.encode(TEXTS, prompt_name="document"), atol=1e-3)
+
+
+def test_a_lone_file_is_calibrated_by_the_tokenizer_that_is_given(made, tmp_path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    onnx = shutil.copy(made / "bge" / "onnx" / "model.onnx", tmp_path / "lone.onnx")
+    asked = {"calibrate": tmp_path / "texts.txt"}
+    with pytest.raises(QuantizeMisuse, match="in the folder of --tokenizer"):
+        convert_model(str(onnx), tmp_path / "made", ConvertOptions(quantize=QuantizeOptions("int4", **asked)))
+    options = QuantizeOptions("int4", tokenizer=made / "bge", **asked)
+    done = convert_model(str(onnx), tmp_path / "made", ConvertOptions(quantize=options, is_verified=False))
+    assert done.quantized is not None
+    found = done.quantized.quantized
+    # Sentence vectors, one of each text, are what the loss is measured on.
+    assert (found.fitted, found.loss.samples, found.loss.runs) == ("file", "texts", 32)
+    assert [one.count for one in found.loss.outputs.values()] == [32]
+    pictures = QuantizeOptions("int8", tokenizer=made / "bge")
+    with pytest.raises(QuantizeMisuse, match="the graph takes no token ids"):
+        convert_model(str(made / "pictures.onnx"), tmp_path / "other", ConvertOptions(quantize=pictures))
+    with pytest.raises(FileNotFoundError, match=r"has no tokenizer\.json"):
+        convert_model(
+            str(onnx), tmp_path / "other", ConvertOptions(quantize=QuantizeOptions("int8", tokenizer=tmp_path))
+        )
+    assert not (tmp_path / "other").exists()
+
+
+def test_bench_holds_eight_bits_against_the_eight_bits_of_others(made, plain, tmp_path) -> None:
+    done = quantize_bundle(plain["bge"][0], tmp_path / "made", QuantizeOptions("int8"), is_verified=False)
+    command = [sys.executable, "-m", "webnn_runtime.cli", "bench", str(done.folder), "--json", "--threads", "1"]
+    command += ["--onnx", str(made / "bge" / "onnx" / "model.onnx"), "--against", "onnxruntime-int8,onnxruntime"]
+    command += ["--cases", "c", "--rounds", "1", "--pause", "0", "--cold", "0"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    data = json.loads(ended.stdout)["data"]
+    assert data["float32"].startswith("onnxruntime ")
+    found = {name: each["agreement"] for name, each in data["cases"][0]["contenders"].items()}
+    assert list(found) == ["webnn", "onnxruntime-int8", "onnxruntime"]
+    # All are held against the source in float32, whose own answer has no distance to itself.
+    assert found["onnxruntime"]["min_cosine"] == pytest.approx(1, abs=1e-6)
+    for name in ("webnn", "onnxruntime-int8"):
+        assert 0.95 < found[name]["min_cosine"] < found[name]["mean_cosine"] < 0.999999
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "float16"])

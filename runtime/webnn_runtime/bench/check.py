@@ -27,20 +27,23 @@ class Agreement:
         max_abs: largest difference of two numbers.
         scale: largest absolute value of the expected answer.
         min_cosine: smallest cosine of two rows.
+        mean_cosine: mean of them.
     """
 
     max_abs: float
     scale: float
     min_cosine: float
+    mean_cosine: float
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        return {"max_abs": self.max_abs, "min_cosine": self.min_cosine}
+        return {"max_abs": self.max_abs, "min_cosine": self.min_cosine, "mean_cosine": self.mean_cosine}
 
 
 def compare(found: Sequence[npt.NDArray[Any]], expected: Sequence[npt.NDArray[Any]]) -> Agreement | None:
     """How near `found` is to `expected`; None where shapes differ or a number is not finite in one of them only."""
-    max_abs, scale, cosine = 0.0, 0.0, 1.0
+    max_abs, scale = 0.0, 0.0
+    every: list[npt.NDArray[np.float64]] = []
     if len(found) != len(expected):
         return None
     for left, right in zip(found, expected, strict=True):
@@ -61,8 +64,9 @@ def compare(found: Sequence[npt.NDArray[Any]], expected: Sequence[npt.NDArray[An
         cosines = np.where(
             norms > 0, (one * other).sum(axis=1) / np.where(norms > 0, norms, 1), (one == other).all(axis=1)
         )
-        cosine = min(cosine, float(cosines.min()))
-    return Agreement(max_abs, scale, cosine)
+        every.append(cosines)
+    whole = np.concatenate(every) if every else np.ones(1)
+    return Agreement(max_abs, scale, float(whole.min()), float(whole.mean()))
 
 
 def require_agreement(

@@ -15,7 +15,7 @@ from webnn_runtime.bench.engines.base import Spec
 from webnn_runtime.bench.results import CaseResult, Timing
 from webnn_runtime.bench.workload import Workload
 
-__all__ = ["Plan", "cold_starts", "measure"]
+__all__ = ["Plan", "cold_starts", "in_integers", "measure"]
 
 Progress = Callable[[int, int, str], None]
 Answers = list[npt.NDArray[Any]]
@@ -28,7 +28,7 @@ class Plan:
     Attributes:
         rounds: how often every contender runs a case.
         pause: seconds between contenders, so that a thread pool that still spins disturbs nobody else.
-        is_quantised: whether the bundle computes another model than its rivals, near it.
+        is_quantised: whether the bundle computes another model than its source, near it.
     """
 
     rounds: int
@@ -42,10 +42,12 @@ def measure(
     workloads: Sequence[Workload],
     plan: Plan,
     progress: Progress,
+    source: Contender | None = None,
 ) -> Iterator[CaseResult]:
     """Time every case; the first contender is the one that the others are held against.
 
-    `reference` is the bundle on the backend that defines every operator.
+    `reference` is the bundle on the backend that defines every operator. Where there is a `source`, which is not timed,
+    all answers are held against its own instead: what contenders in 8 bits lose is told from that.
 
     Raises:
         WrongAnswer: a contender's answer differs from the others'.
@@ -55,19 +57,30 @@ def measure(
     for workload in workloads:
         name = workload.case.name
         agreements: dict[str, Agreement] = {}
-        ours: Answers = []
+        right: Answers = []
+        if source is not None:
+            source.load(workload.for_source)
+            right = source.answer()
         for contender in contenders:
             done += 1
             progress(done, total, f"{name}, answer of {contender.name}")
             contender.load(workload.for_bundle if runs_bundle(contender.spec) else workload.for_source)
             answers = contender.answer()
-            if not ours:
-                ours = answers
+            if contender is contenders[0]:
                 agreements[contender.name] = _against_reference(reference, contender, workload, answers, plan)
-            else:
-                agreements[contender.name] = require_agreement(
-                    contender.name, name, answers, ours, against=contenders[0].name, is_quantised=plan.is_quantised
-                )
+                if source is None:
+                    right = answers
+                    continue
+            # A source in float32 has to be met by what runs it in float32.
+            is_bundles = source is None or runs_bundle(contender.spec)
+            agreements[contender.name] = require_agreement(
+                contender.name,
+                name,
+                answers,
+                right,
+                against=contenders[0].name if source is None else "the source in float32",
+                is_quantised=in_integers(contender.spec) or (is_bundles and plan.is_quantised),
+            )
         rounds: dict[str, list[list[float]]] = {contender.name: [] for contender in contenders}
         for index in range(plan.rounds):
             # Nobody always follows the same one.
@@ -86,6 +99,13 @@ def runs_bundle(spec: Spec) -> bool:
     from webnn_runtime.bench.engines.registry import RIVALS
 
     return spec.name not in RIVALS or (spec.name == "onnxruntime" and spec.onnx is None)
+
+
+def in_integers(spec: Spec) -> bool:
+    """Whether a rival runs the source in 8 bits."""
+    from webnn_runtime.bench.engines.registry import RIVALS
+
+    return spec.name in RIVALS and RIVALS[spec.name].quantiser is not None
 
 
 def cold_starts(specs: Sequence[Spec], workload: Workload, count: int, progress: Progress) -> dict[str, Any]:

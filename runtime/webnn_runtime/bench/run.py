@@ -9,24 +9,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from webnn_runtime.bench.cases import COLD, Case, choose_cases, scaling_cases
 from webnn_runtime.bench.contender import Contender, opened
 from webnn_runtime.bench.engines.base import EMBEDDING, GRAPH, Spec
-from webnn_runtime.bench.engines.registry import OPTIMISED, OURS, choose_rivals
+from webnn_runtime.bench.engines.integers import NNCF, write_quantised
+from webnn_runtime.bench.engines.registry import OURS, RIVALS, choose_rivals
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.bench.machine import describe_machine, usable_threads
-from webnn_runtime.bench.measure import Plan, Progress, cold_starts, measure
+from webnn_runtime.bench.measure import Plan, Progress, cold_starts, in_integers, measure
 from webnn_runtime.bench.results import CaseResult
 from webnn_runtime.bench.start import measure_start
-from webnn_runtime.bench.texts import read_texts
+from webnn_runtime.bench.texts import cut, paragraph_lengths, read_texts
 from webnn_runtime.bench.workload import Task, Workload, open_task
+from webnn_runtime.evaluation.texts import builtin_texts
 from webnn_runtime.model import load
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["SCALES", "Request", "run_benchmark"]
 
 _CURVE_ROUNDS: Final = 3
+# Texts that fixed ranges are taken from.
+_CALIBRATING: Final = 300
 SCALES: Final = ("batch", "length", "threads")
 
 
@@ -43,6 +50,7 @@ class Request:
     against: str | None = None
     cases: str | None = None
     texts: Path | None = None
+    calibrate: Path | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
     rounds: int = 9
     pause: float = 0.25
@@ -66,13 +74,15 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
     folder = str(model.bundle.folder)
     spec = Spec(OURS, GRAPH, threads, folder, request.backend, request.onnx, request.folder, "", "")
     task = open_task(model, spec, request.task)
-    names, left_out = choose_rivals(request.against, task.spec)
+    quantization = model.manifest.extension.more.get("quantization")
+    is_integer = isinstance(quantization, Mapping) and quantization.get("compute") == "int8"
+    names, left_out = choose_rivals(request.against, task.spec, is_quantised=is_integer)
     if task.kind == GRAPH and (request.cases or request.texts or request.scaling):
         raise BenchError("--cases, --texts and --scaling are about texts; this graph is run with --dim NAME=VALUE")
     if request.starts and task.kind != EMBEDDING:
         raise BenchError(f"--start is about embedders, and {request.bundle} is timed as {task.kind}; leave it out")
-    plan = Plan(request.rounds, request.pause, "quantization" in model.manifest.extension.more)
-    with _prepared([replace(task.spec, name=name) for name in names], left_out) as rivals:
+    plan = Plan(request.rounds, request.pause, quantization is not None)
+    with _prepared([replace(task.spec, name=name) for name in names], task, request, left_out) as rivals:
         specs = [task.spec, *rivals]
         record: dict[str, Any] = {
             "machine": describe_machine(threads),
@@ -87,7 +97,11 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
             contenders = stack.enter_context(opened(specs, left_out))
             _require_asked(request, left_out)
             reference = stack.enter_context(Contender(replace(task.spec, name="reference", backend="numpy")))
-            results = list(measure(contenders, reference, workloads, plan, progress))
+            source = None
+            if request.onnx is not None and (plan.is_quantised or any(map(in_integers, specs))):
+                source = stack.enter_context(Contender(replace(task.spec, name="onnxruntime")))
+                record["float32"] = source.note
+            results = list(measure(contenders, reference, workloads, plan, progress, source))
             states = {contender.name: contender.state() for contender in contenders}
             record["contenders"] = {contender.name: contender.note for contender in contenders}
             record["left_out"] = left_out
@@ -161,17 +175,23 @@ def _require_asked(request: Request, left_out: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _prepared(specs: Sequence[Spec], left_out: dict[str, str]) -> Iterator[list[Spec]]:
-    """The rivals' specs, with the optimised graph written where one runs it."""
+def _prepared(specs: Sequence[Spec], task: Task, request: Request, left_out: dict[str, str]) -> Iterator[list[Spec]]:
+    """The rivals' specs, with the optimised and the quantised graphs written where one runs them."""
     folder = Path(tempfile.mkdtemp(prefix="webnn-bench-"))
     try:
         found = []
         for spec in specs:
-            if spec.name != OPTIMISED:
-                found.append(spec)
-                continue
+            rival = RIVALS[spec.name]
+            file = None if spec.onnx is None else Path(spec.onnx)
             try:
-                found.append(replace(spec, onnx=str(_optimised(spec, folder / "optimised.onnx"))))
+                if rival.is_optimised:
+                    file = folder / "optimised.onnx"
+                    if not file.exists():
+                        _optimised(spec, file)
+                if rival.quantiser is not None:
+                    inputs = _calibrating(task, request.calibrate) if rival.quantiser == NNCF else ()
+                    file = write_quantised(rival.quantiser, str(file), folder / spec.name, inputs)
+                found.append(replace(spec, onnx=None if file is None else str(file)))
             except BenchError as exc:
                 left_out[spec.name] = str(exc)
         yield found
@@ -179,7 +199,17 @@ def _prepared(specs: Sequence[Spec], left_out: dict[str, str]) -> Iterator[list[
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _optimised(spec: Spec, target: Path) -> Path:
+def _calibrating(task: Task, path: Path | None) -> list[Mapping[str, npt.NDArray[Any]]]:
+    """Inputs that fixed ranges are taken from: of a file, or of 300 texts that no case is made of."""
+    assert task.tokenizer is not None
+    if path is not None:
+        return task.source_inputs(read_texts(path, task.tokenizer, task.limit)[:_CALIBRATING])
+    texts = task.tokenizer.encode(builtin_texts(), task.limit)
+    lengths = paragraph_lengths(_CALIBRATING - len(texts), seed=2)
+    return task.source_inputs([*texts, *cut(task.tokenizer, lengths, seed=2)])
+
+
+def _optimised(spec: Spec, target: Path) -> None:
     from webnn_runtime.bench.engines.onnx_file import write_optimised
 
     config: dict[str, Any] = {}
@@ -192,4 +222,3 @@ def _optimised(spec: Spec, target: Path) -> Path:
     heads, hidden = (size if isinstance(size, int) else 0 for size in sizes)
     assert spec.onnx is not None
     write_optimised(spec.onnx, target, heads=heads, hidden=hidden)
-    return target

@@ -122,6 +122,10 @@ class Task:
             (index, Work([self._batch(few, self.feed)])),
         )
 
+    def source_inputs(self, texts: Sequence[Tokens]) -> list[Mapping[str, npt.NDArray[Any]]]:
+        """One text at a time, for whoever runs the source."""
+        return [self._batch([text], self._wide()).arrays for text in texts]
+
     def _batch(self, texts: Sequence[Tokens], feed: Feed) -> Batch:
         assert self.tokenizer is not None
         built = feed.build(texts, self.tokenizer.padding)

@@ -32,6 +32,12 @@ def bench(
     texts: Annotated[
         Path | None, typer.Option("--texts", metavar="FILE", help="Your own texts, one a line, for cases b and f.")
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibrate", metavar="FILE", help="Texts, one a line, that openvino-int8 takes its ranges from."
+        ),
+    ] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="embedding, classification or graph; by default what the files say.")
     ] = None,
@@ -77,6 +83,7 @@ def bench(
             against=against,
             cases=cases,
             texts=texts,
+            calibrate=calibrate,
             sizes=sizes_of("--dim", dim),
             rounds=rounds,
             pause=pause,

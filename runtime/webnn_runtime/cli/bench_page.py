@@ -25,6 +25,8 @@ def header(record: dict[str, Any]) -> Iterator[str]:
     yield f"{record['command']}"
     for name, note in record["contenders"].items():
         yield f"{name}: {note}"
+    if "float32" in record:
+        yield f"cosines are to the vectors of {record['float32']} in float32"
 
 
 def tables(record: dict[str, Any]) -> Iterator[Table]:
@@ -63,10 +65,18 @@ def _table(title: str, *columns: str) -> Table:
 
 def _rates(record: dict[str, Any]) -> Table:
     unit = record["cases"][0]["unit"]
-    table = _table(f"{unit} in a second, median of {record['rounds']} rounds", "case", *record["contenders"])
+    beside = ", with the mean and the smallest cosine" if "float32" in record else ""
+    table = _table(f"{unit} in a second, median of {record['rounds']} rounds{beside}", "case", *record["contenders"])
     for case in record["cases"]:
-        rates = [case["contenders"][name]["per_second"] for name in record["contenders"]]
-        table.add_row(f"{case['name']}  {case['title']}", *map(_rate, rates))
+        found = [case["contenders"][name] for name in record["contenders"]]
+        rates = [_rate(each["per_second"]) for each in found]
+        if beside:
+            cosines = [each["agreement"] for each in found]
+            rates = [
+                f"{rate} ({cosine['mean_cosine']:.5f}, {cosine['min_cosine']:.5f})"
+                for rate, cosine in zip(rates, cosines, strict=True)
+            ]
+        table.add_row(f"{case['name']}  {case['title']}", *rates)
     return table
 
 

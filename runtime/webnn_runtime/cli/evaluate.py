@@ -155,6 +155,7 @@ def _opened(model: str, backend: str, options: Mapping[str, Any]) -> tuple[Any, 
     from webnn_runtime.classify import WebNNClassifier
     from webnn_runtime.embed import WebNNEmbedder
     from webnn_runtime.format.bundle import load_bundle
+    from webnn_runtime.format.errors import EmbedError
     from webnn_runtime.hub import resolve
 
     found = resolve(model)
@@ -162,7 +163,12 @@ def _opened(model: str, backend: str, options: Mapping[str, Any]) -> tuple[Any, 
     is_classifier = "logits" in outputs and not (found.path / "modules.json").is_file()
     if is_classifier:
         return WebNNClassifier(model, backend=backend, **options), _CLASSIFIER
-    return WebNNEmbedder(model, backend=backend, **options), _EMBEDDER
+    try:
+        return WebNNEmbedder(model, backend=backend, **options), _EMBEDDER
+    except EmbedError as exc:
+        if options["tokenizer_id"] is None and not (found.path / "tokenizer.json").is_file():
+            raise EmbedError(f"{exc}; or use webnn compare, which needs no texts") from exc
+        raise
 
 
 def _of_classifiers(

@@ -17,6 +17,7 @@ from webnn_runtime.cli.quantize_options import (
     PerChannel,
     ReduceRange,
     TargetCosine,
+    Tokenizer,
     quantize_options,
 )
 from webnn_runtime.cli.report import reporting
@@ -38,6 +39,7 @@ def quantize(
     exclude: Exclude = None,
     include: Include = None,
     target_cosine: TargetCosine = None,
+    tokenizer: Tokenizer = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Write without comparing the backends on it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     as_json: AsJson = False,
@@ -56,6 +58,7 @@ def quantize(
             exclude=exclude,
             include=include,
             target_cosine=target_cosine,
+            tokenizer=tokenizer,
         )
         target = out if out is not None else folder.resolve().with_name(f"{folder.resolve().name}-{kind}")
         if target.exists() and not force:

@@ -18,6 +18,7 @@ __all__ = [
     "PerChannel",
     "ReduceRange",
     "TargetCosine",
+    "Tokenizer",
     "quantize_options",
 ]
 
@@ -75,6 +76,16 @@ TargetCosine: TypeAlias = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+Tokenizer: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokenizer",
+        "--tokenizer-id",
+        metavar="FOLDER",
+        help="Where tokenizer.json and the modules are, if not beside the model: texts are read by them.",
+        rich_help_panel=_PANEL,
+    ),
+]
 KIND_HELP = "Fewer bits for weights: " + ", ".join(KINDS) + "."
 
 
@@ -88,6 +99,7 @@ def quantize_options(
     exclude: list[str] | None,
     include: list[str] | None,
     target_cosine: float | None,
+    tokenizer: Path | None,
 ) -> QuantizeOptions | None:
     """What the switches say; None where nothing is to be quantised.
 
@@ -104,6 +116,7 @@ def quantize_options(
             "--exclude": bool(exclude),
             "--include": bool(include),
             "--target-cosine": target_cosine is not None,
+            "--tokenizer": tokenizer is not None,
         }
         lost = [flag for flag, is_given in given.items() if is_given]
         if lost:
@@ -118,4 +131,5 @@ def quantize_options(
         exclude=tuple(exclude or ()),
         include=tuple(include or ()),
         target_cosine=target_cosine,
+        tokenizer=tokenizer,
     )

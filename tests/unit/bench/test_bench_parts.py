@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from webnn_runtime.bench.cases import CASES, Case, choose_cases
 from webnn_runtime.bench.channel import Channel
 from webnn_runtime.bench.check import Agreement, require_agreement
+from webnn_runtime.bench.engines.base import EMBEDDING, Spec
+from webnn_runtime.bench.engines.registry import choose_rivals
 from webnn_runtime.bench.errors import BenchError, WrongAnswer
 from webnn_runtime.bench.results import CaseResult, Timing
 from webnn_runtime.bench.texts import paragraph_lengths, short_lengths
 from webnn_runtime.bench.workload import Work, Workload
 
-SAME = Agreement(0.0, 1.0, 1.0)
+SAME = Agreement(0.0, 1.0, 1.0, 1.0)
 
 
 def test_messages_arrive_as_they_were_sent() -> None:
@@ -67,10 +70,25 @@ def test_answers_within_the_tolerance_of_the_largest_value_agree() -> None:
     agreement = require_agreement("x", "a", found, expected, against="y")
     assert agreement.max_abs == pytest.approx(0.004, rel=1e-3)
     assert agreement.scale == 50
-    assert 0.999999 < agreement.min_cosine < 1
+    assert 0.999999 < agreement.min_cosine < agreement.mean_cosine < 1
     found[0][0, 0] += 0.004
     with pytest.raises(WrongAnswer, match=r"the answer of x is not that of y: they differ by 0\.008 of 50"):
         require_agreement("x", "a", found, expected, against="y")
+
+
+def test_rivals_in_eight_bits_are_for_bundles_in_eight_bits() -> None:
+    spec = Spec("webnn", EMBEDDING, 1, "bundle", "auto", "model.onnx", None, "y", "y")
+    plain, left_out = choose_rivals(None, spec)
+    assert not any("int8" in name for name in (*plain, *left_out))
+    both, reasons = choose_rivals(None, spec, is_quantised=True)
+    assert {name for name in (*both, *reasons) if "int8" in name} == {
+        "onnxruntime-int8",
+        "onnxruntime-optimised-int8",
+        "openvino-int8",
+    }
+    assert choose_rivals("onnxruntime-int8", spec)[0] == ["onnxruntime-int8"]
+    with pytest.raises(BenchError, match="it needs the model as an ONNX file"):
+        choose_rivals("onnxruntime-int8", replace(spec, onnx=None))
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 3)), np.zeros((1, 2)), np.full((2, 2), np.nan), np.zeros((2, 2))])

@@ -244,3 +244,11 @@ def test_both_sides_may_be_told_how_to_compute(run, quantised, encoder, texts) -
     for flag in ("--compute", "--reference-compute"):
         ran = run(*arguments, flag, "int4")
         assert (ran.code, f"{flag} int4: exact or int8" in ran.err) == (2, True)
+
+
+def test_a_bundle_without_a_tokenizer_can_be_compared(run, encoder) -> None:
+    (encoder / "tokenizer.json").unlink()
+    ran = run("webnn", "eval", encoder, "--reference", encoder)
+    assert ran.code != 0
+    assert "has no tokenizer.json" in ran.err
+    assert "or use webnn compare, which needs no texts" in ran.err

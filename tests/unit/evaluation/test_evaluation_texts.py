@@ -9,6 +9,7 @@ import pytest
 
 from webnn_runtime.evaluation.texts import builtin_texts, digest_of, read_pairs, read_texts
 from webnn_runtime.format.errors import EmbedError
+from webnn_translator.quantize.texts import FITTING, MEASURING
 
 
 def test_the_built_in_texts_are_many_different_ones() -> None:
@@ -17,6 +18,11 @@ def test_the_built_in_texts_are_many_different_ones() -> None:
     lengths = sorted(len(text.split()) for text in texts)
     assert (lengths[0], lengths[-1] > 150) == (1, True)
     assert not any(text != text.strip() or not text for text in texts)
+
+
+def test_a_model_is_not_judged_by_texts_that_its_weights_were_rounded_by() -> None:
+    assert set(FITTING).isdisjoint(MEASURING)
+    assert set(builtin_texts()).isdisjoint([*FITTING, *MEASURING])
 
 
 def test_texts_are_one_a_line(tmp_path) -> None:

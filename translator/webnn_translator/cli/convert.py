@@ -31,6 +31,7 @@ from webnn_runtime.cli.quantize_options import (
     PerChannel,
     ReduceRange,
     TargetCosine,
+    Tokenizer,
     quantize_options,
 )
 from webnn_runtime.cli.report import Report, reporting, run_app
@@ -86,6 +87,7 @@ def convert(
     exclude: Exclude = None,
     include: Include = None,
     target_cosine: TargetCosine = None,
+    tokenizer: Tokenizer = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
@@ -169,6 +171,7 @@ def convert(
                 exclude=exclude,
                 include=include,
                 target_cosine=target_cosine,
+                tokenizer=tokenizer,
             ),
         )
         if optimize:

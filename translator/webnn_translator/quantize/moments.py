@@ -12,7 +12,7 @@ from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_translator.quantize.samples import compiled
 from webnn_translator.quantize.sites import Site
 
-__all__ = ["Reads", "reads_of", "second_moments", "watched"]
+__all__ = ["Moments", "Reads", "reads_of", "second_moments", "watched"]
 
 Floats = npt.NDArray[np.float32]
 # Rows of activations that are kept until they are multiplied at once.
@@ -72,11 +72,39 @@ def watched(graph: Graph, values: Iterable[str]) -> Graph:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """What is known of the rows x that products read.
+
+    Attributes:
+        second: [K, K], the sum of x x^T.
+        first: [K], the sum of x.
+        count: number of rows.
+    """
+
+    second: npt.NDArray[np.float64]
+    first: npt.NDArray[np.float64]
+    count: int
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.second + other.second, self.first + other.first, self.count + other.count)
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """The mean row."""
+        return self.first / max(self.count, 1)
+
+    @property
+    def spread(self) -> npt.NDArray[np.float64]:
+        """[K, K], the sum of (x - mean) (x - mean)^T."""
+        return self.second - np.outer(self.first, self.mean)
+
+
 @dataclass(slots=True)
 class _Moment:
-    """The sum of x x^T over rows."""
+    """The sums over rows."""
 
-    total: npt.NDArray[np.float64] | None = None
+    total: Moments | None = None
     rows: list[Floats] = field(default_factory=list)
     held: int = 0
 
@@ -90,15 +118,14 @@ class _Moment:
         if self.rows:
             stacked = np.concatenate(self.rows)
             stacked = stacked[np.isfinite(stacked).all(axis=1)]
-            product = (stacked.T @ stacked).astype(np.float64)
-            self.total = product if self.total is None else self.total + product
+            second = (stacked.T @ stacked).astype(np.float64)
+            found = Moments(second, stacked.sum(axis=0, dtype=np.float64), len(stacked))
+            self.total = found if self.total is None else self.total + found
             self.rows, self.held = [], 0
 
 
-def second_moments(
-    graph: Graph, reads: Iterable[Reads], feeds: Sequence[Mapping[str, Array]]
-) -> dict[Reads, npt.NDArray[np.float64]]:
-    """For each product the matrix [K, K] of summed x x^T, x being what one row of it reads."""
+def second_moments(graph: Graph, reads: Iterable[Reads], feeds: Sequence[Mapping[str, Array]]) -> dict[Reads, Moments]:
+    """For each product the moments of what its rows read."""
     wanted = list(dict.fromkeys(reads))
     sums = {read: _Moment() for read in wanted}
     inner = {read.value for read in wanted} - set(graph.inputs)

@@ -43,6 +43,7 @@ class QuantizeOptions:
         calibrate: file with texts, or inputs as .npz, from which fixed ranges of activations are taken.
         exclude: patterns of nodes or weights that stay as they are.
         include: patterns of the only ones that are quantised.
+        tokenizer: folder whose tokenizer and modules read texts, where none lie beside the model.
         target_cosine: smallest mean cosine to the float vectors; what costs most stays wider until it holds.
     """
 
@@ -54,6 +55,7 @@ class QuantizeOptions:
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     target_cosine: float | None = None
+    tokenizer: Path | None = None
 
     def __post_init__(self) -> None:
         kind = self.kind
@@ -75,6 +77,8 @@ class QuantizeOptions:
             raise QuantizeMisuse("--quantize float16: nothing is rounded to a range, so --calibrate means nothing")
         if self.target_cosine is not None and not 0 < self.target_cosine < 1:
             raise QuantizeMisuse(f"--target-cosine {self.target_cosine}: a number between 0 and 1, such as 0.999")
+        if self.tokenizer is not None and self.calibrate is not None and self.calibrate.suffix == ".npz":
+            raise QuantizeMisuse("--tokenizer: the inputs of an .npz need none; leave it out, or pass texts")
 
     @property
     def compute(self) -> str:

@@ -13,7 +13,7 @@ from webnn_translator.quantize.loss import Loss, Vectors, measure, name_of, vect
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.ranges import activation_ranges, products_of
 from webnn_translator.quantize.rewrite import Range, rewrite
-from webnn_translator.quantize.samples import Samples, compiled, fitting_samples, measuring_samples
+from webnn_translator.quantize.samples import Samples, compiled, fitting_samples, measuring_samples, require_texts
 from webnn_translator.quantize.search import widened
 from webnn_translator.quantize.sites import Site, chosen_sites
 from webnn_translator.quantize.weights import Made, first_width, packed_weights
@@ -83,6 +83,9 @@ def quantize_graph(
         QualityGateFailed: the result is not finite, or further off than allowed.
     """
     tell = note or _ignore
+    if options.tokenizer is not None:
+        folder = options.tokenizer
+        require_texts(graph, folder)
     first = {site: first_width(site, options) for site in chosen_sites(graph, options, names)}
     work = _prepared(graph, options, folder, first, tell)
     widths = {site: width if (site, width) in work.made else "float32" for site, width in first.items()}

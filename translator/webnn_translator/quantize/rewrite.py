@@ -10,6 +10,7 @@ import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, OptionValue, TensorType
+from webnn_translator.quantize.biases import bias_of, shifted
 from webnn_translator.quantize.rounding import Packed
 from webnn_translator.quantize.sites import Site
 
@@ -82,6 +83,8 @@ class _Work:
         self.parts, self.whole, self.turns = {}, {}, {}
         for site, weight in self.packed.items():
             self.parts[site.weight] = (site, self._store(site.weight, weight))
+            if isinstance(weight, Packed) and weight.shift is not None and (bias := bias_of(self.graph, site)):
+                self.constants[bias] = shifted(self.graph.constants[bias], weight.shift)
         for node in self.graph.nodes:
             found = self.parts.get(node.inputs[0] or "") if node.op == "transpose" else None
             if found is not None and found[0].is_transposed:

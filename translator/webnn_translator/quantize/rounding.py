@@ -69,12 +69,14 @@ class Packed:
         values: integers in the shape of the weight.
         scale: float32, of the same rank.
         zero_point: integers of the scale's shape.
+        shift: what has to be added to the products, [N]; None for nothing.
     """
 
     dtype: DataType
     values: Array
     scale: Array
     zero_point: Array
+    shift: Array | None = None
 
 
 def dequantized(packed: Packed) -> Array:
@@ -92,13 +94,16 @@ def round_rows(rows: Floats, scale: Array, zero: Array, grid: Grid) -> Array:
     return np.asarray(np.clip(np.rint(rows / scale) + zero, grid.low, grid.high))
 
 
-def fit_rows(rows: Floats, grid: Grid, cuts: Sequence[float] | None = None) -> tuple[Array, Array]:
+def fit_rows(
+    rows: Floats, grid: Grid, cuts: Sequence[float] | None = None, prices: Floats | None = None
+) -> tuple[Array, Array]:
     """Scale and zero point [rows, 1] with the smallest squared error among the cuts of the range.
 
     Args:
         rows: [rows, n].
         grid: integers to use.
         cuts: ranges to try, as parts of the whole one; the grid's by default.
+        prices: what the squared error of each value counts, [n]; all the same by default.
     """
     low = np.minimum(rows.min(axis=1, keepdims=True), 0.0)
     high = np.maximum(rows.max(axis=1, keepdims=True), 0.0)
@@ -108,6 +113,8 @@ def fit_rows(rows: Floats, grid: Grid, cuts: Sequence[float] | None = None) -> t
         tried, offset = _grid_of_range(low * np.float32(cut), high * np.float32(cut), grid)
         error = (round_rows(rows, tried, offset, grid) - offset) * tried - rows
         error *= error
+        if prices is not None:
+            error *= prices
         cost = error.sum(axis=1, keepdims=True, dtype=np.float32)
         better = cost < best
         best = np.where(better, cost, best)

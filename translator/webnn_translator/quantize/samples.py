@@ -26,7 +26,15 @@ from webnn_translator.quantize.texts import FITTING, MEASURING
 from webnn_translator.verify.grid import grid
 from webnn_translator.verify.inputs import InputPlan
 
-__all__ = ["Samples", "compiled", "fitting_samples", "measuring_samples", "read_samples", "text_samples"]
+__all__ = [
+    "Samples",
+    "compiled",
+    "fitting_samples",
+    "measuring_samples",
+    "read_samples",
+    "require_texts",
+    "text_samples",
+]
 
 # Longer texts say no more about activations, and take the square of their length.
 _LONGEST: Final = 256
@@ -95,6 +103,22 @@ def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | 
     return Samples([batch.feeds for batch in batches], view, "texts")
 
 
+def require_texts(graph: Graph, folder: Path) -> None:
+    """Make sure that a tokenizer that was asked for can be used.
+
+    Raises:
+        FileNotFoundError: there is none.
+        QuantizeMisuse: the graph cannot read what it makes.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; pass the folder of the model")
+    if text_samples(graph, folder, MEASURING[:1]) is None:
+        raise QuantizeMisuse(
+            f"--tokenizer {folder}: the graph takes no token ids, or fewer than this tokenizer has; "
+            "leave it out, or pass the one of this model"
+        )
+
+
 def measuring_samples(graph: Graph, folder: Path) -> Samples:
     """The built-in inputs that a loss is measured on."""
     return text_samples(graph, folder, MEASURING) or seeded_samples(graph)
@@ -137,8 +161,9 @@ def read_samples(graph: Graph, folder: Path, path: Path) -> Samples:
     found = text_samples(graph, folder, texts)
     if found is None:
         raise QuantizeMisuse(
-            f"--calibrate {path}: texts need a model that takes token ids and a tokenizer.json beside it; "
-            "for others pass an .npz whose arrays are named after the inputs, with runs along a new first axis"
+            f"--calibrate {path}: texts need a model that takes token ids, and a tokenizer.json beside it or in the "
+            "folder of --tokenizer; for others pass an .npz whose arrays are named after the inputs, with runs along a "
+            "new first axis"
         )
     return Samples(found.feeds, found.view, "file")
 

@@ -1,7 +1,8 @@
 """Sample texts: what activations look like and what quantising costs is measured on these, if nothing better is given.
 
 Short and long, questions and statements, plain words, figures, code, and several languages. What weights are rounded
-by and what is measured on are different texts, so that no model is judged by those it was fitted to.
+by and what is measured on are different texts, so that no model is judged by those it was fitted to. For the same
+reason none of them is among the built-in texts of `webnn_runtime.evaluation`, which judge the finished bundle.
 """
 
 from __future__ import annotations

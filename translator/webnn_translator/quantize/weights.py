@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.graph import Array, Graph
+from webnn_translator.quantize.biases import bias_of
 from webnn_translator.quantize.compensate import compensated
-from webnn_translator.quantize.moments import Reads, reads_of, second_moments
+from webnn_translator.quantize.moments import Moments, Reads, reads_of, second_moments
 from webnn_translator.quantize.options import QuantizeOptions
 from webnn_translator.quantize.rewrite import written_weight
-from webnn_translator.quantize.rounding import Grid, Packed, pack_blocks, pack_channels
+from webnn_translator.quantize.rounding import Grid, Packed, dequantized, pack_blocks, pack_channels
 from webnn_translator.quantize.sites import Site
 
 __all__ = ["first_width", "packed_weights"]
@@ -95,7 +96,7 @@ def _is_compensated(site: Site, widths: Sequence[str]) -> bool:
 
 
 def _packed(
-    graph: Graph, site: Site, width: str, options: QuantizeOptions, moments: npt.NDArray[np.float64] | None
+    graph: Graph, site: Site, width: str, options: QuantizeOptions, moments: Moments | None
 ) -> Packed | Array | None:
     """The weight in `width`; None where it holds values that cannot be rounded so, and stays in float32."""
     weight = written_weight(graph, site)
@@ -113,4 +114,8 @@ def _packed(
         packed = pack_channels(weight, None if is_whole else site.axis, grid)
     if moments is None or site.summed is None:
         return packed
-    return compensated(weight, site.summed, packed, grid, moments, _DAMPING)
+    if bias_of(graph, site) is None:
+        return compensated(weight, site.summed, packed, grid, moments.second, _DAMPING)
+    found = compensated(weight, site.summed, packed, grid, moments.spread, _DAMPING)
+    lost = np.moveaxis(weight - dequantized(found), site.summed, 0)
+    return replace(found, shift=(moments.mean @ lost).astype(np.float32))

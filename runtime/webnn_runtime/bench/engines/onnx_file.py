@@ -42,7 +42,7 @@ class OnnxRuntimeEngine(Engine):
 
 
 class OpenVinoEngine(Engine):
-    """openvino on the source file, in float32 and tuned for latency."""
+    """openvino on the source file, or on its own form of it in 8 bits; float32 otherwise, and tuned for latency."""
 
     def __init__(self, spec: Spec) -> None:
         import openvino

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, GRAPH, Engine, Spec
+from webnn_runtime.bench.engines.integers import DYNAMIC, NNCF
 from webnn_runtime.bench.errors import BenchError
 
-__all__ = ["OPTIMISED", "OURS", "RIVALS", "Rival", "choose_rivals", "open_engine"]
+__all__ = ["OURS", "RIVALS", "Rival", "choose_rivals", "open_engine"]
 
 OURS: Final = "webnn"
-OPTIMISED: Final = "onnxruntime-optimised"
 _TEXTS: Final = (EMBEDDING, CLASSIFICATION)
 
 
@@ -26,6 +26,8 @@ class Rival:
         source: "onnx" for an ONNX file, "folder" for a transformers folder.
         kinds: what it can be compared on.
         falls_back: whether without a source it runs the bundle's graph.
+        is_optimised: whether the source goes through onnxruntime's transformer optimiser first.
+        quantiser: what makes 8 bits of the source; none for float32.
     """
 
     modules: tuple[str, ...]
@@ -33,6 +35,8 @@ class Rival:
     source: str
     kinds: tuple[str, ...] = (*_TEXTS, GRAPH)
     falls_back: bool = False
+    is_optimised: bool = False
+    quantiser: str | None = None
 
     @property
     def missing(self) -> str | None:
@@ -42,28 +46,35 @@ class Rival:
 
 RIVALS: Final = {
     "onnxruntime": Rival(("onnxruntime",), "onnxruntime", "onnx", falls_back=True),
-    OPTIMISED: Rival(("onnxruntime", "onnx"), "onnxruntime onnx", "onnx", _TEXTS),
+    "onnxruntime-optimised": Rival(("onnxruntime", "onnx"), "onnxruntime onnx", "onnx", _TEXTS, is_optimised=True),
     "openvino": Rival(("openvino",), "openvino", "onnx"),
     "transformers": Rival(("torch", "transformers"), "torch transformers", "folder", _TEXTS),
     "sentence-transformers": Rival(
         ("torch", "sentence_transformers"), "torch sentence-transformers", "folder", (EMBEDDING,)
     ),
+    "onnxruntime-int8": Rival(("onnxruntime", "onnx"), "onnxruntime onnx", "onnx", _TEXTS, quantiser=DYNAMIC),
+    "onnxruntime-optimised-int8": Rival(
+        ("onnxruntime", "onnx"), "onnxruntime onnx", "onnx", _TEXTS, is_optimised=True, quantiser=DYNAMIC
+    ),
+    "openvino-int8": Rival(("openvino", "nncf"), "openvino nncf", "onnx", _TEXTS, quantiser=NNCF),
 }
 
 
-def choose_rivals(asked: str | None, spec: Spec) -> tuple[list[str], dict[str, str]]:
+def choose_rivals(asked: str | None, spec: Spec, *, is_quantised: bool = False) -> tuple[list[str], dict[str, str]]:
     """Names of the rivals to run, and why the others do not.
 
     Args:
         asked: names with commas between them, "none", or None for all that can run.
         spec: the sources that are there.
+        is_quantised: whether the bundle is, so that rivals in 8 bits are asked for as well.
 
     Raises:
         BenchError: one that was asked for cannot run.
     """
     if asked is not None and asked.strip() == "none":
         return [], {}
-    names = list(RIVALS) if asked is None else [name.strip() for name in asked.split(",") if name.strip()]
+    usual = [name for name, rival in RIVALS.items() if is_quantised or rival.quantiser is None]
+    names = usual if asked is None else [name.strip() for name in asked.split(",") if name.strip()]
     chosen: list[str] = []
     left_out: dict[str, str] = {}
     for name in dict.fromkeys(names):
@@ -106,7 +117,11 @@ def open_engine(spec: Spec) -> Engine:
     if RIVALS[spec.name].source == "onnx":
         from webnn_runtime.bench.engines import onnx_file
 
-        return onnx_file.OpenVinoEngine(spec) if spec.name == "openvino" else onnx_file.OnnxRuntimeEngine(spec)
+        return (
+            onnx_file.OpenVinoEngine(spec)
+            if "openvino" in RIVALS[spec.name].modules
+            else onnx_file.OnnxRuntimeEngine(spec)
+        )
     from webnn_runtime.bench.engines import torch_folder
 
     if spec.name == "transformers":
