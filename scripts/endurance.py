@@ -1,33 +1,97 @@
-"""Hold the native embedder to two promises, on a bundle of your own.
+"""Hold the native embedder to three promises, on a bundle of your own.
 
-python scripts/endurance.py bits DIR     1,000 texts: the same bytes alone, in batches, shuffled, on 1, 2, 4 threads
-python scripts/endurance.py memory DIR   a million short texts: resident memory and texts per second on the way
+python scripts/endurance.py bits DIR       1,000 texts: the same bytes alone, in batches, shuffled, on 1, 2, 4 threads
+python scripts/endurance.py memory DIR     a million short texts: resident memory and texts per second on the way
+python scripts/endurance.py accuracy DIR --model FOLDER
+                                           512 paragraphs on every instruction set against transformers in float32
+
+WEBNN_KERNELS_ISA=avx2 forces an instruction set for the first two.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from measure_quantizing import paragraphs
 
 from webnn_runtime import WebNNEmbedder
+from webnn_runtime.embed import compare
 
 WORDS = "rivers carry water from mountains to the sea and nobody asks why they should do so in winter"
 
 
+# What the order of float32 sums may change in a vector of length 1, and no more.
+REQUIRED_COSINE = 0.9999995
+ALLOWED_DIFFERENCE = 5e-6
+
+
 def main() -> int:
-    """Run one of the two; 1 where the promise does not hold."""
+    """Run one of them; 1 where the promise does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("promise", choices=["bits", "memory"])
+    parser.add_argument("promise", choices=["bits", "memory", "accuracy", "vectors"])
     parser.add_argument("bundle")
     parser.add_argument("texts", nargs="?", type=int)
     parser.add_argument("--max-words", type=int)
+    parser.add_argument("--model", help="the model's Hugging Face folder, for transformers")
+    parser.add_argument("--out", help="where `vectors` puts them; `accuracy` calls it for each instruction set")
     given = parser.parse_args()
+    if given.promise == "accuracy":
+        if given.model is None:
+            parser.error("accuracy needs --model, the folder that transformers loads")
+        return accuracy(given.bundle, given.texts or 512, given.model)
+    if given.promise == "vectors":
+        np.save(given.out, WebNNEmbedder(given.bundle, backend="rust").encode(prose(given.texts)))
+        return 0
     check = bits if given.promise == "bits" else memory
     return check(given.bundle, given.texts, given.max_words)
+
+
+def prose(count: int) -> list[str]:
+    """Paragraphs of Python's own documentation, from all of it."""
+    every = paragraphs()
+    return every[:: max(len(every) // count, 1)][:count]
+
+
+def accuracy(bundle: str, count: int, model: str) -> int:
+    """Compare numbers, in a process for each instruction set, as a user would force it."""
+    from webnn_kernels import available_isas
+
+    expected = transformers_vectors(model, prose(count))
+    is_kept = True
+    print("| instruction set | paragraphs | average cosine | largest difference |\n|---|---|---|---|", flush=True)
+    for isa in available_isas():
+        with tempfile.TemporaryDirectory() as folder:
+            out = str(Path(folder) / "vectors.npy")
+            command = [sys.executable, __file__, "vectors", bundle, str(count), "--out", out]
+            subprocess.run(command, check=True, env=os.environ | {"WEBNN_KERNELS_ISA": isa})
+            found = compare(np.load(out), expected)
+        print(f"| {isa} | {len(expected)} | {found.average_cosine:.9f} | {found.max_abs:.2e} |", flush=True)
+        is_kept &= found.average_cosine >= REQUIRED_COSINE and found.max_abs <= ALLOWED_DIFFERENCE
+    print(f"required: average cosine >= {REQUIRED_COSINE}, largest difference <= {ALLOWED_DIFFERENCE:g}")
+    return 0 if is_kept else 1
+
+
+def transformers_vectors(model: str, texts: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Mean-pooled vectors of length 1, one text at a time, so without padding."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    rows = []
+    for text in texts:
+        tokens = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.no_grad():
+            mean = net(**tokens)[0][0].numpy().mean(axis=0, dtype=np.float64)
+        rows.append(mean / np.linalg.norm(mean))
+    return np.array(rows, np.float32)
 
 
 def sentences(count: int, longest: int, seed: int) -> list[str]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from measure_quantizing import paragraphs
 
 from webnn_runtime.backends.base import CompileOptions
-from webnn_runtime.embed import WebNNEmbedder
+from webnn_runtime.embed import WebNNEmbedder, compare
 from webnn_runtime.format.dtypes import DataType
 
 pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(600)]
@@ -94,3 +100,24 @@ def test_a_vector_has_the_same_bits_alone_in_any_batch_order_and_number_of_threa
     assert {key: vectors.tobytes() for key, vectors in found.items()} == dict.fromkeys(
         found, found[1, "alone"].tobytes()
     )
+
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "endurance.py"
+
+
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512"])
+def test_every_instruction_set_keeps_the_promises_that_long_runs_measure(
+    isa, minilm_bundle, original, tmp_path, optional
+):
+    """As `scripts/endurance.py` does for 1,000 texts and 512 paragraphs: the same bytes, and transformers' numbers."""
+    if isa not in optional("webnn_kernels").available_isas():
+        pytest.skip(f"this CPU has no {isa}")
+    out = tmp_path / "vectors.npy"
+    sources = [SCRIPT.parents[1] / "runtime", SCRIPT.parents[1] / "translator", *filter(None, sys.path)]
+    environment = os.environ | {"WEBNN_KERNELS_ISA": isa, "PYTHONPATH": os.pathsep.join(map(str, sources))}
+    for arguments in (["bits", minilm_bundle, "9", "--max-words", "8"], ["vectors", minilm_bundle, "6", "--out", out]):
+        subprocess.run([sys.executable, SCRIPT, *arguments], check=True, capture_output=True, env=environment)
+    every = paragraphs()
+    found = compare(np.load(out), original.encode(every[:: len(every) // 6][:6]))
+    assert found.average_cosine >= 0.9999995
+    assert found.max_abs <= 5e-6

@@ -164,13 +164,13 @@ class Encoder:
     def hidden(self, scores: Value) -> Value:
         """Scores under a mask."""
         form = self.any("none", "formula", "formula", "choice of numbers", "choice of scores", "other way")
-        lowest = self.number(self.any(LOWEST, -math.inf, -1e4))
+        lowest = self.number(self.any(LOWEST, -math.inf, -1e9))
         if form == "none":
             return scores
         if form == "formula":
             kept = self.op("cast", self.op("reshape", self.mask, new_shape=(B, 1, 1, L)), to=F32)
             away = self.op("sub", self.number(1.0), kept)
-            return self.joined("add", scores, self.joined("mul", away, self.number(self.any(LOWEST, -1e4))))
+            return self.joined("add", scores, self.joined("mul", away, self.number(self.any(LOWEST, -1e9))))
         if form == "choice of numbers":
             return self.joined("add", scores, self.op("where", self.keep(), self.number(0.0), lowest))
         keep = self.op("expand", self.keep(), new_shape=(B, scores.type.shape[1], L, L))

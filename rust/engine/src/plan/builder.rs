@@ -126,7 +126,8 @@ impl PlanBuilder {
     ///
     /// # Errors
     ///
-    /// The step has taken no constants: one of its own would do as well. Or there is no such step or value.
+    /// The step has taken no constants: one of its own would do as well. Or there is no such step or value, or a value or
+    /// a result of another type than the step was made for.
     pub fn again(
         &mut self,
         plan: &Plan,
@@ -135,13 +136,24 @@ impl PlanBuilder {
         results: &[(DataType, &[DimId])],
     ) -> Result<Vec<ValueId>, BuildError> {
         let refuse = || BuildError::Value(format!("step {step} cannot be taken from another plan"));
-        let op = plan.program.steps.get(step).map(|step| Arc::clone(&step.op));
-        let op =
-            op.filter(|op| !op.taken().is_empty() && Arc::ptr_eq(&plan.engine, &self.engine)).ok_or_else(refuse)?;
-        for value in operands.iter().flatten() {
-            self.known(*value)?;
+        let known = plan.program.steps.get(step);
+        let known = known.filter(|step| !step.op.taken().is_empty() && Arc::ptr_eq(&plan.engine, &self.engine));
+        let known = known.ok_or_else(refuse)?;
+        let of = |value: &ValueId| plan.program.values[value.0 as usize].dtype;
+        let mut given = Vec::with_capacity(operands.len());
+        for value in operands {
+            given.push(value.map(|value| self.known(value)).transpose()?.map(|value| value.dtype));
         }
-        self.add(op, operands, results)
+        let fits = |position: usize| {
+            known.op.taken().contains(&position) || given[position] == known.operands[position].as_ref().map(of)
+        };
+        if given.len() != known.operands.len()
+            || !(0..given.len()).all(fits)
+            || !known.results.iter().map(of).eq(results.iter().map(|(dtype, _)| *dtype))
+        {
+            return Err(BuildError::Value(format!("step {step} was made for values of other types")));
+        }
+        self.add(Arc::clone(&known.op), operands, results)
     }
 
     fn add(
