@@ -126,6 +126,8 @@ def other_option(value: Any, random: Random) -> Any:
 
 def change_number(draft: Draft) -> None:
     """One element of a constant, or all of them."""
+    if not draft.constants:
+        return
     name = draft.random.choice(sorted(draft.constants))
     constant = draft.constants[name]
     array = np.array(constant.values)
@@ -141,6 +143,8 @@ def change_number(draft: Draft) -> None:
 
 def reshape_constant(draft: Draft) -> None:
     """Other axes for the same numbers, or fewer numbers that are stretched."""
+    if not draft.constants:
+        return
     name = draft.random.choice(sorted(draft.constants))
     constant = draft.constants[name]
     array = np.array(constant.values)
@@ -240,6 +244,8 @@ def mutated(graph: Graph, random: Random, changes: int, of: Sequence[Callable[[D
     """The graph after as many changes, and what they were; a change that the rules refuse is not made."""
     done: list[str] = []
     for _ in range(20 * changes):
+        if not graph.nodes:
+            break
         draft = Draft(graph, random)
         change = random.choice(of)
         change(draft)
