@@ -34,10 +34,13 @@ def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> tuple[tuple[int, 
     Raises:
         OperandError: an input is missing, unknown, not an array, or of another type.
     """
-    if inputs.keys() != graph.inputs.keys():
+    if not isinstance(inputs, Mapping):
         raise OperandError(
-            f"inputs given: {', '.join(inputs) or 'none'}; the graph needs exactly: {', '.join(graph.inputs) or 'none'}"
+            f"inputs are a {type(inputs).__name__}; give a mapping of {', '.join(graph.inputs)} to arrays"
         )
+    if inputs.keys() != graph.inputs.keys():
+        given = ", ".join(map(str, inputs)) or "none"
+        raise OperandError(f"inputs given: {given}; the graph needs exactly: {', '.join(graph.inputs) or 'none'}")
     shapes = []
     for name, kind in graph.inputs.items():
         array = inputs[name]
