@@ -259,15 +259,24 @@ def try_again(program: Program, random: Random) -> tuple[str, str | None]:
     engine = webnn_kernels.Engine(random.choice([1, 2]), random.choice(webnn_kernels.available_isas()))
     first = Player(program, engine)
     steps = [step for step in range(len(first.plan.labels)) if first.plan.taken(step)]
-    calls: Program = [("names", ["n"]), ("dimension", [["n"]])]
-    calls += [("dimension", [[random.choice([1, 2, 3, 4, 8, 16])]]) for _ in range(5)]
-    for _ in range(3):
-        kind = random.choice(["float32", "float32", "float32", "int8", "int64", "float16"])
-        calls.append(("input", [kind, [random.randrange(6) for _ in range(random.choice([1, 2, 3, 3, 4]))]]))
-    operands = [random.choice([0, 1, 2, None]) for _ in range(random.choice([1, 3, 5, 5, 6]))]
-    results = [(random.choice(["float32", "float32", "int32"]), [random.randrange(6) for _ in range(3)])]
     step = random.choice(steps) if steps and random.random() < 0.95 else random.randrange(1000)
-    calls += [("again", [first.plan, step, operands, results * random.choice([0, 1, 1, 1, 2])]), ("build", [[3], None])]
+    made = [arguments for name, arguments in program if name == "step"]
+    _, known, _, results = made[step] if step < len(made) else ("", [None], {}, [])
+    calls: Program = [("names", ["n"]), ("dimension", [["n"]])]
+    calls += [("dimension", [[random.choice([1, 2, 4, 8, 8, 16, 16])]]) for _ in range(5)]
+    # Values of the types that the step has, or of others, in any shapes.
+    operands: list[int | None] = []
+    for value in known:
+        dtype = None if value is None else first.values[value][0]
+        if random.random() < 0.05:
+            dtype = random.choice([None, "float32", "int8", "int64", "float16"])
+        if dtype is not None:
+            calls.append(("input", [dtype, [random.randrange(6) for _ in range(random.choice([0, 1, 2, 3, 3, 3, 4]))]]))
+        operands.append(None if dtype is None else len(calls) - 8)
+    kinds = [(dtype, [random.randrange(6) for _ in range(random.choice([1, 2, 3, 3, 3]))]) for dtype, _ in results]
+    if random.random() < 0.1:
+        operands, kinds = random.choice([(operands[:-1], kinds), (operands, []), (operands, kinds * 2)])
+    calls += [("again", [first.plan, step, operands, kinds]), ("build", [[len(calls) - 7], None])]
     return played(lambda: Player(calls, engine), random)
 
 

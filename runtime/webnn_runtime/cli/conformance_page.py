@@ -52,7 +52,7 @@ def write_page(path: Path, summary: Summary, folder: Path) -> None:
     """Write the page, or leave what was there.
 
     Raises:
-        OSError: the place cannot be written.
+        WriteError: the place cannot be written.
     """
     write_text(path, page(summary, folder))
 

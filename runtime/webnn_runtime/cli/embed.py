@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
 from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.cli.written import write_bytes
 from webnn_runtime.format.errors import EmbedError
 
 __all__ = ["embed", "lines_of_stdin"]
@@ -93,7 +95,11 @@ def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
     count, dimension = vectors.shape
     report.data.update(count=count, dimension=dimension)
     if out is not None:
-        np.save(out, vectors, allow_pickle=False)
+        # As `np.save` has it: the file's name ends in what it is.
+        out = out if out.suffix == ".npy" else out.with_name(f"{out.name}.npy")
+        content = io.BytesIO()
+        np.save(content, vectors, allow_pickle=False)
+        write_bytes(out, content.getvalue())
         report.data["file"] = str(out)
         report.result(str(out))
         return

@@ -15,6 +15,7 @@ from webnn_runtime.format.errors import (
     GraphError,
     HubError,
     WebnnError,
+    WriteError,
 )
 from webnn_translator._errors import DimensionError, DynamicShape, InputError, InvalidModel, TranslateError
 from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
@@ -63,6 +64,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (InputError, ExitCode.USAGE),
     (InvalidModel, ExitCode.MALFORMED),
     (TranslateError, ExitCode.NOT_EXPRESSIBLE),
+    (WriteError, ExitCode.USAGE),
     (FormatError, ExitCode.MALFORMED),
     (GraphError, ExitCode.MALFORMED),
     (EmbedError, ExitCode.MALFORMED),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 
-__all__ = ["write_text"]
+from webnn_runtime.format.errors import WriteError
+
+__all__ = ["write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str, *, mark: str | None = None) -> None:
@@ -19,16 +22,28 @@ def write_text(path: Path, text: str, *, mark: str | None = None) -> None:
 
     Raises:
         FileExistsError: the file is there and does not begin with the mark.
-        OSError: the place cannot be written.
+        WriteError: the place cannot be written.
     """
     if mark is not None and path.exists() and not _begins_with(path, mark):
         raise FileExistsError(f"{path}: is there and was not written by this command; choose another name")
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, or leave what was there.
+
+    Raises:
+        WriteError: the place cannot be written.
+    """
     staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        staged.write_text(text, encoding="utf-8", newline="\n")
+        staged.write_bytes(content)
         os.replace(staged, path)
+    except OSError as exc:
+        raise WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path=str(path)) from exc
     finally:
-        staged.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
 def _begins_with(path: Path, mark: str) -> bool:

@@ -20,7 +20,7 @@ from webnn_runtime.format.companions import (
     find_graph,
 )
 from webnn_runtime.format.document import attach, reorder
-from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
+from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError, WriteError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
 from webnn_runtime.format.names import by_sanitised_form, safe_graph, same_when_sanitised
@@ -167,7 +167,7 @@ def staged_bundle(
         try:
             written = write_weights(staged.path_of(WEIGHTS_FILE), tensors, pack_int4=pack_int4)
         except OSError as exc:
-            raise WeightsError(f"cannot be written: {exc.strerror}", path=str(folder)) from exc
+            raise WriteError(f"cannot be written: {exc.strerror}", path=str(folder)) from exc
         used = {name for kind in safe.inputs.values() for name in kind.names}
         extension = Extension(
             tool=tool or f"webnn-runtime {VERSION}",

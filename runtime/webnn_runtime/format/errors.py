@@ -4,7 +4,8 @@ WebnnError                  the base: catch this to catch all of ours
 ├─ FormatError              the files are wrong                 .path .line .column
 │  ├─ ParseError            not the grammar
 │  ├─ ManifestError         manifest.json disagrees with the format, or with the graph
-│  └─ WeightsError          offsets, sizes, truncation
+│  ├─ WeightsError          offsets, sizes, truncation
+│  └─ WriteError            a place that does not take files
 ├─ GraphError               well-formed text, invalid graph     .node .op
 │  ├─ UnknownOp             no such WebNN operator
 │  ├─ OperandError          an operand's presence, type or rank
@@ -40,6 +41,7 @@ __all__ = [
     "UnsupportedByBackend",
     "WebnnError",
     "WeightsError",
+    "WriteError",
 ]
 
 
@@ -82,6 +84,10 @@ class ManifestError(FormatError):
 
 class WeightsError(FormatError):
     """Weights with wrong offsets, sizes, hashes or a truncated file."""
+
+
+class WriteError(FormatError):
+    """Files that cannot be written where they should be: no room, no permission, something else in the way."""
 
 
 class GraphError(WebnnError):

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, Final
 
-from webnn_runtime.format.errors import FormatError
+from webnn_runtime.format.errors import FormatError, WriteError
 
 __all__ = ["StagedFolder", "write_files"]
 
@@ -59,7 +59,9 @@ class StagedFolder:
         except (OSError, ValueError) as exc:
             # Python's own functions refuse a NUL with a ValueError.
             reason = exc.strerror if isinstance(exc, OSError) else str(exc)
-            raise FormatError(f"cannot create the folder: {reason}", path=str(self.target)) from exc
+            raise WriteError(
+                f"cannot create the folder: {reason}; choose another place", path=str(self.target)
+            ) from exc
         self._lock = _locked(self.folder)
         return self
 
@@ -101,7 +103,7 @@ class StagedFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as exc:
-            raise FormatError(f"'{name}' cannot be written: {exc.strerror}", path=str(exc.filename or path)) from exc
+            raise WriteError(f"'{name}' cannot be written: {exc.strerror}", path=str(exc.filename or path)) from exc
         return path
 
     def path_of(self, name: str) -> Path:
@@ -130,7 +132,7 @@ class StagedFolder:
             else:
                 self.folder.rename(self.target)
         except OSError as exc:
-            raise FormatError(f"cannot be put in place: {exc.strerror}", path=str(self.target)) from exc
+            raise WriteError(f"cannot be put in place: {exc.strerror}", path=str(self.target)) from exc
         self._published = True
         _flush_folder(self.target.parent)
         return self.target

@@ -127,7 +127,7 @@ impl PlanBuilder {
     /// # Errors
     ///
     /// The step has taken no constants: one of its own would do as well. Or there is no such step or value, or a value or
-    /// a result of another type than the step was made for.
+    /// a result has another type, or other sizes where they were fixed, than the step was made for.
     pub fn again(
         &mut self,
         plan: &Plan,
@@ -139,19 +139,24 @@ impl PlanBuilder {
         let known = plan.program.steps.get(step);
         let known = known.filter(|step| !step.op.taken().is_empty() && Arc::ptr_eq(&plan.engine, &self.engine));
         let known = known.ok_or_else(refuse)?;
-        let of = |value: &ValueId| plan.program.values[value.0 as usize].dtype;
+        let of = |value: &ValueId| &plan.program.values[value.0 as usize];
         let mut given = Vec::with_capacity(operands.len());
         for value in operands {
-            given.push(value.map(|value| self.known(value)).transpose()?.map(|value| value.dtype));
+            given.push(value.map(|value| self.known(value)).transpose()?);
         }
         let fits = |position: usize| {
-            known.op.taken().contains(&position) || given[position] == known.operands[position].as_ref().map(of)
+            let made_for = known.operands[position].as_ref().map(of);
+            known.op.taken().contains(&position)
+                || match (made_for, given[position]) {
+                    (Some(old), Some(new)) => old.dtype == new.dtype && self.has_sizes(new, &plan.program.dims, old),
+                    (old, new) => old.is_none() && new.is_none(),
+                }
         };
         if given.len() != known.operands.len()
             || !(0..given.len()).all(fits)
-            || !known.results.iter().map(of).eq(results.iter().map(|(dtype, _)| *dtype))
+            || !known.results.iter().map(|value| of(value).dtype).eq(results.iter().map(|(dtype, _)| *dtype))
         {
-            return Err(BuildError::Value(format!("step {step} was made for values of other types")));
+            return Err(BuildError::Value(format!("step {step} was made for values of other types or sizes")));
         }
         self.add(Arc::clone(&known.op), operands, results)
     }
@@ -286,6 +291,16 @@ impl PlanBuilder {
             return Err(BuildError::Dimension(format!("dimension {} of {}", id.0, self.dims.count())));
         }
         Ok(self.dims.fixed(id))
+    }
+
+    /// Whether a value has the shape of one of another plan, where that is fixed; of one that is not, the size of its rows.
+    fn has_sizes(&self, value: &Value, dims: &Dims, other: &Value) -> bool {
+        let own = value.shape.iter().map(|id| self.dims.fixed(*id));
+        let mut wanted = other.shape.iter().map(|id| dims.fixed(*id));
+        if wanted.clone().all(|size| size.is_some()) {
+            return own.eq(wanted);
+        }
+        wanted.next_back().is_none_or(|size| size.is_none() || own.last() == Some(size))
     }
 
     /// The value that the numbers of `id` belong to; an alias is newer than what it names, so this ends.

@@ -1,0 +1,79 @@
+"""Places that take no files: one message, exit code 2, and nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+ROOT = Path(__file__).resolve().parents[3]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])}
+LIMIT = 64 << 10
+# A folder below a file, and one in which the kernel lets nobody make anything.
+NOWHERE = ["a-file/out", "/proc/out"]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A model with more weights than a file may have under the limit."""
+    weights = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 256]) for name in "xy"]
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "large", sides[:1], sides[1:], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "m.onnx")
+    (tmp_path / "a-file").write_text("")
+    return tmp_path
+
+
+def on_a_full_disk(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process whose files may not grow beyond the limit; Python is told as of a full disk."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT)),
+    )
+
+
+def test_a_bundle_that_finds_no_room_leaves_nothing(large: Path, run: Callable[..., Any]) -> None:
+    before = sorted(path.name for path in large.rglob("*"))
+    done = on_a_full_disk(large, "webnn_translator.cli", "m.onnx", "-o", "out", "--no-verify")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: out: cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in large.rglob("*")) == before
+    # What was there before is not touched by a replacement that fails.
+    assert run("webnn-convert", "m.onnx", "-o", "out", "--no-verify", "--quiet").code == 0
+    kept = {path.name: path.read_bytes() for path in (large / "out").iterdir()}
+    done = on_a_full_disk(large, "webnn_translator.cli", "m.onnx", "-o", "out", "--no-verify", "--force")
+    assert done.returncode == 2
+    assert {path.name: path.read_bytes() for path in (large / "out").iterdir()} == kept
+    assert sorted(path.name for path in large.iterdir()) == ["a-file", "m.onnx", "out"]
+
+
+@pytest.mark.parametrize("place", NOWHERE)
+def test_a_place_that_takes_no_files_is_named(large: Path, run: Callable[..., Any], place: str) -> None:
+    assert run("webnn-convert", "m.onnx", "-o", "good", "--no-verify", "--quiet").code == 0
+    for command in (
+        ["webnn-convert", "m.onnx", "--no-verify", "-o", place],
+        ["webnn", "quantize", "good", "--quantize", "float16", "-o", place],
+        ["webnn", "emit-js", "good", "-o", f"{place}.mjs"],
+        ["webnn", "emit-html", "good", "-o", f"{place}.html"],
+    ):
+        done = run(*command)
+        assert done.code == 2, (command, done.err)
+        assert f"error: {place}" in done.err
+        assert "cannot " in done.err
+    assert sorted(path.name for path in large.iterdir()) == ["a-file", "good", "m.onnx"]
