@@ -29,8 +29,17 @@ def makes_no_number(node: Node, operands: Sequence[Array | None], results: Seque
 
     The softmax of a row without a key is NaN too, and defined to be.
     """
-    had = any(array is not None and bool((array != array).any()) for array in operands)
-    return node.op != "softmax" and not had and any(bool((array != array).any()) for array in results)
+    had = any(array is not None and has_nan(array) for array in operands)
+    return node.op != "softmax" and not had and any(has_nan(array) for array in results)
+
+
+def no_numbers(array: Array) -> Array:
+    """Where NaN is, which integers have none of."""
+    return np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+
+
+def has_nan(array: Array) -> bool:
+    return bool(no_numbers(array).any())
 
 
 def results_of(
@@ -66,16 +75,14 @@ def wrong_results(
     if not wrong:
         return {}
     # The root of what would be zero but for rounding is a number or none: whether it may be none takes many runs to see.
-    surprise = any(
-        bool((actual[name] != actual[name]).any() and not (array != array).any()) for name, array in expected.items()
-    )
+    surprise = any(has_nan(actual[name]) and not has_nan(array) for name, array in expected.items())
     seeds = range(8 * _RUNS if surprise else _RUNS)
     noisy = [results_of(bound, feeds, np.random.default_rng(seed)) for seed in seeds]
     no_number = no_number or any(other for _, other in noisy)
     wrong = {}
     for name, array in expected.items():
         moved = np.stack([distances(other[name], array) for other, _ in noisy])
-        anything = np.isinf(moved).any(axis=0) | (no_number & ((array != array) | (actual[name] != actual[name])))
+        anything = np.isinf(moved).any(axis=0) | (no_number & (no_numbers(array) | no_numbers(actual[name])))
         finite = moved[np.isfinite(moved)]
         most = _ALLOWED * float(finite.max()) if finite.size else 0.0
         anything |= no_number and most > np.max(np.abs(array[np.isfinite(array)]), initial=0.0)
@@ -89,7 +96,7 @@ def distances(a: Array, b: Array) -> Array:
     """|a - b|: nothing between equal ones, infinite where one of the two alone is a number."""
     with np.errstate(all="ignore"):
         found = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    same = (a == b) | ((a != a) & (b != b))
+    same = (a == b) | (no_numbers(a) & no_numbers(b))
     return np.where(same, 0.0, np.where(np.isnan(found), np.inf, found))
 
 
