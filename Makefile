@@ -38,7 +38,7 @@ arm-test: ## run the tests of the kernels on an emulated 64-bit ARM
 lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and the Rust code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy runtime/webnn_runtime translator/webnn_translator
+	$(BIN)/mypy runtime/webnn_runtime translator/webnn_translator scripts
 	$(BIN)/python -m mypy.stubtest webnn_kernels._kernels --allowlist rust/stubtest-allowlist.txt
 	$(CARGO) fmt --manifest-path rust/Cargo.toml --all --check
 	$(CARGO) clippy --quiet $(WORKSPACE) --all-targets -- -D warnings

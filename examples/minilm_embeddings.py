@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -94,7 +94,7 @@ def open_embedder(source: str, *, backend: str, device: str, tokenizer: str) -> 
     nor which pooling belongs to it; here they are known, because the model is.
     """
     folder = resolve(source).path
-    known: dict[str, str] = {}
+    known: dict[str, Any] = {}
     if not (folder / "tokenizer.json").is_file():
         known["tokenizer_id"] = tokenizer
     if not (folder / "modules.json").is_file():

@@ -56,7 +56,7 @@ def prepare() -> tuple[Path, Path, Path]:
 def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict[str, Any]]:
     """One record for each number of threads, largest first; the first also says how things scale and start."""
     source, onnx, bundle = prepare()
-    records = []
+    records: list[dict[str, Any]] = []
     for count in sorted(threads, reverse=True):
         is_first = not records
         request = Request(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -23,9 +23,10 @@ from onnx.reference import ReferenceEvaluator
 
 from webnn_runtime.backends import get_backend
 from webnn_runtime.format.errors import WebnnError
+from webnn_runtime.format.graph import TensorType
 from webnn_translator._errors import DynamicShape, TranslateError, UnsupportedOp
 from webnn_translator.elements import Elem
-from webnn_translator.translate import translate
+from webnn_translator.translate import Translation, translate
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "coverage.md"
 _HEAD: Final = """# ONNX coverage
@@ -76,12 +77,12 @@ class Measured:
         return {op: (row[0], row[1], row[2], row[3]) for op, row in sorted(found.items())}
 
 
-def array_of(value):
+def array_of(value: Any) -> np.ndarray:
     """A value of a case as an array."""
     return numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
 
 
-def carried(array, name, kind, translation):
+def carried(array: np.ndarray, name: str, kind: TensorType, translation: Translation) -> np.ndarray:
     """Values as the graph holds them: of another type only where the translation says so, and then of that one."""
     source = translation.source_types.get(name)
     if source is None:
@@ -91,12 +92,12 @@ def carried(array, name, kind, translation):
     return array.astype(kind.dtype.numpy)
 
 
-def from_onnx(dtype) -> Elem:
+def from_onnx(dtype: np.dtype[Any]) -> Elem:
     """The element type of a NumPy type."""
     return Elem(onnx.helper.np_dtype_to_tensor_dtype(dtype))
 
 
-def settings(case) -> list[tuple[str, np.ndarray]]:
+def settings(case: Any) -> list[tuple[str, np.ndarray]]:
     """The inputs of rank 0 and 1, which may be settings, from the last to the first: data comes first in ONNX."""
     found = []
     for declared, value in zip(case.model.graph.input, case.data_sets[0][0], strict=False):
@@ -105,7 +106,7 @@ def settings(case) -> list[tuple[str, np.ndarray]]:
     return found[::-1]
 
 
-def outcome_bound(case) -> Outcome:
+def outcome_bound(case: Any) -> Outcome:
     """The outcome with the fewest settings bound that lets the model convert."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
@@ -119,15 +120,16 @@ def outcome_bound(case) -> Outcome:
     return Outcome("refused")
 
 
-def in_double(case) -> list[np.ndarray]:
+def in_double(case: Any) -> list[np.ndarray]:
     """What onnx's reference computes of the first data set where it does not round."""
     wide = [array_of(value) for value in case.data_sets[0][0]]
     wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in wide]
     names = [declared.name for declared in case.model.graph.input]
-    return ReferenceEvaluator(case.model).run(None, dict(zip(names, wide, strict=True)))
+    found: list[np.ndarray] = ReferenceEvaluator(case.model).run(None, dict(zip(names, wide, strict=True)))
+    return found
 
 
-def outcome(case, model=None, exact: Callable[[], Sequence[np.ndarray]] | None = None) -> Outcome:
+def outcome(case: Any, model: Any = None, exact: Callable[[], Sequence[np.ndarray]] | None = None) -> Outcome:
     """equal, nearer, wrong, or why there is no answer; `exact` gives the outputs without any rounding."""
     try:
         translation = translate(model or case.model)
@@ -157,9 +159,9 @@ def outcome(case, model=None, exact: Callable[[], Sequence[np.ndarray]] | None =
             rtol = max(case.rtol, 2**-6) if original.dtype.name == "bfloat16" else case.rtol
             if wanted.dtype.kind == "f":
                 off = ~np.isclose(result, wanted, rtol, case.atol, equal_nan=True)
-                if off.any() and (wanted.dtype != np.float16 or exact is None):
-                    return Outcome("wrong")
                 if off.any():
+                    if wanted.dtype != np.float16 or exact is None:
+                        return Outcome("wrong")
                     is_nearer = True
                     right = exact()[index][off]
                     if (np.abs(result[off] - right) >= np.abs(wanted[off] - right)).any():
@@ -194,7 +196,7 @@ def measure() -> Measured:
     return Measured(operators, plain, bound)
 
 
-def _operator(case, own: dict[str, str]) -> str:
+def _operator(case: Any, own: dict[str, str]) -> str:
     """The operator a case is about; an expanded case is about that of the case it was made from."""
     base = re.sub(r"_expanded.*$", "", case.name)
     return own.get(case.name) or own.get(base) or str(case.model.graph.node[-1].op_type)

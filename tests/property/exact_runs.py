@@ -74,7 +74,7 @@ def wrong_results(
     wrong = {name: told for name, array in expected.items() if (told := beyond(actual[name], array, _LEAST, 0.0))}
     if not wrong:
         return {}
-    # The root of what would be zero but for rounding is a number or none: whether it may be none takes many runs to see.
+    # The root of what would be zero but for rounding is a number or none; that it may be none takes many runs to see.
     surprise = any(has_nan(actual[name]) and not has_nan(array) for name, array in expected.items())
     seeds = range(8 * _RUNS if surprise else _RUNS)
     noisy = [results_of(bound, feeds, np.random.default_rng(seed)) for seed in seeds]
