@@ -64,7 +64,12 @@ def accuracy(bundle: str, count: int, model: str) -> int:
     """Compare numbers, in a process for each instruction set, as a user would force it."""
     from webnn_kernels import available_isas
 
-    expected = transformers_vectors(model, prose(count))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+    from minilm_embeddings import TransformersEmbedder
+
+    # One text at a time, so without padding.
+    original = TransformersEmbedder(model)
+    expected = np.concatenate([original.encode([text]) for text in prose(count)])
     is_kept = True
     print("| instruction set | paragraphs | average cosine | largest difference |\n|---|---|---|---|", flush=True)
     for isa in available_isas():
@@ -77,21 +82,6 @@ def accuracy(bundle: str, count: int, model: str) -> int:
         is_kept &= found.average_cosine >= REQUIRED_COSINE and found.max_abs <= ALLOWED_DIFFERENCE
     print(f"required: average cosine >= {REQUIRED_COSINE}, largest difference <= {ALLOWED_DIFFERENCE:g}")
     return 0 if is_kept else 1
-
-
-def transformers_vectors(model: str, texts: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Mean-pooled vectors of length 1, one text at a time, so without padding."""
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer, net = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
-    rows = []
-    for text in texts:
-        tokens = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
-        with torch.no_grad():
-            mean = net(**tokens)[0][0].numpy().mean(axis=0, dtype=np.float64)
-        rows.append(mean / np.linalg.norm(mean))
-    return np.array(rows, np.float32)
 
 
 def sentences(count: int, longest: int, seed: int) -> list[str]:
