@@ -16,7 +16,7 @@ from typing import Final
 
 import onnx
 from fuzz_checks import examine
-from fuzz_mutations import is_repeated, messages
+from fuzz_protobuf import is_repeated, messages
 from google.protobuf.message import DecodeError
 
 MAX_TRIALS: Final = 400

@@ -15,8 +15,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from call_sites import PROFILES, Call, Slot, accepts, fresh_types, plain
 from hypothesis import strategies as st
-from random_calls import PROFILES, Call, Slot, accepts, call_of, calls, fresh_types, plain
+from random_calls import call_of, calls
 
 from webnn_runtime.conformance import tolerance_of
 from webnn_runtime.format.builder import GraphBuilder, Value

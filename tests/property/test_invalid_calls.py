@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from call_sites import Call, Slot
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_calls import Call, Slot, calls
+from random_calls import calls
 
 from webnn_runtime.format.builder import GraphBuilder, Value
 from webnn_runtime.format.dtypes import DataType

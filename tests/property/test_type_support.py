@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from call_sites import first_types
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_calls import first_types
 from random_graphs import one_operator
 
 from webnn_runtime.backends import Backend, CompileOptions
