@@ -295,12 +295,12 @@ impl PlanBuilder {
 
     /// Whether a value has the shape of one of another plan, where that is fixed; of one that is not, the size of its rows.
     fn has_sizes(&self, value: &Value, dims: &Dims, other: &Value) -> bool {
-        let own = value.shape.iter().map(|id| self.dims.fixed(*id));
+        let mut own = value.shape.iter().map(|id| self.dims.fixed(*id));
         let mut wanted = other.shape.iter().map(|id| dims.fixed(*id));
         if wanted.clone().all(|size| size.is_some()) {
             return own.eq(wanted);
         }
-        wanted.next_back().is_none_or(|size| size.is_none() || own.last() == Some(size))
+        wanted.next_back().is_none_or(|size| size.is_none() || own.next_back() == Some(size))
     }
 
     /// The value that the numbers of `id` belong to; an alias is newer than what it names, so this ends.
