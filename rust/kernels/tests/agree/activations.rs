@@ -1,6 +1,6 @@
 //! Functions of one number, and layer normalisation.
 
-use kernels::{Activation, Function, LayerNorm, Rows, RowsMut};
+use kernels::{Activation, Function, Kernels, LayerNorm, Rows, RowsMut};
 
 use crate::numbers::{assert_close, numbers};
 use crate::{bits, scalar, vector_tables};
