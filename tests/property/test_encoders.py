@@ -67,9 +67,9 @@ def test_a_careless_pattern_would_be_found():
         feeds = feeds_of(graph, sizes, random)
         found = get_backend("numpy").compile(graph).run(feeds)
         seen[done, bool(wrong_results(other, feeds, sizes, found))] += 1
-    # The rest are sums turned round, and numbers that nothing shown depends on.
+    # The rest are sums turned round, bounds that nothing reaches, and rows of tables that nothing reads.
     told = Counter(is_told for _, is_told in seen.elements())
-    assert told[True] > 2 * told[False], seen
+    assert told[True] > told[False], seen
     assert all(seen[change.__name__, True] for change in meant), seen
 
 
