@@ -23,6 +23,7 @@ import logging, sys, numpy as np, torch
 logging.disable(logging.WARNING)
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from onnxruntime.transformers import optimizer
+from onnxruntime.transformers.fusion_options import FusionOptions
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 folder = sys.argv[1] + "/"
@@ -62,6 +63,10 @@ for name, model in models.items():
         made = optimizer.optimize_model(f"{folder}{name}.onnx", "bert", 4, 32, opt_level=level)
         made.save_model_to_file(f"{folder}{name}-level{level}.onnx")
 source = folder + "bert.onnx"
+asked = FusionOptions("bert")
+asked.use_multi_head_attention = asked.enable_gelu_approximation = True
+made = optimizer.optimize_model(source, "bert", 4, 32, optimization_options=asked, opt_level=0)
+made.save_model_to_file(folder + "bert-heads.onnx")
 # Products of unsigned and signed bytes saturate on some processors, those of unsigned ones never do.
 for form in ("QDQ", "QOperator"):
     quantize_static(source, f"{folder}bert-{form}.onnx", Texts(), quant_format=getattr(QuantFormat, form),
@@ -72,6 +77,7 @@ quantize_dynamic(source, folder + "bert-dynamic.onnx", weight_type=QuantType.QUI
 FILES = {
     "bert-level0": "EmbedLayerNormalization",
     "bert-level2": "BiasGelu",
+    "bert-heads": "MultiHeadAttention",
     "roberta-level0": "SkipLayerNormalization",
     "roberta-level2": "Attention",
     "bert-QDQ": "QuantizeLinear",

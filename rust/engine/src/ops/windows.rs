@@ -66,8 +66,9 @@ impl Options {
 impl Geometry {
     /// From four, two and two numbers.
     fn new(padding: &[usize], strides: &[usize], dilations: &[usize]) -> Result<Self, RunError> {
+        let has_zero = strides.contains(&0) || dilations.contains(&0);
         match (padding, strides, dilations) {
-            (&[top, bottom, left, right], &[sy, sx], &[dy, dx]) if sy * sx * dy * dx > 0 => {
+            (&[top, bottom, left, right], &[sy, sx], &[dy, dx]) if !has_zero => {
                 Ok(Self { begin: [top, left], end: [bottom, right], strides: [sy, sx], dilations: [dy, dx] })
             }
             _ => Err(RunError::Operand("a stride or dilation of 0".into())),
