@@ -25,9 +25,20 @@ test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
 	$(BIN)/python -m pytest
 
 # The stable compiler has the sanitizer behind this variable; doc tests and examples have nothing unsafe of their own.
-sanitize: ## run the Rust tests of the kernels and the engine under the address sanitizer
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --quiet --manifest-path rust/Cargo.toml \
-		--package webnn-kernels-kernels --package webnn-kernels-engine --target $(shell rustc -vV | sed -n 's/^host: //p') --lib --tests
+# The module itself is built with it too, and with checks of overflow: random plans and encoders run on that.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+SANITIZER := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
+SANITIZED := build/sanitized
+sanitize: $(VENV)/.dev ## run the Rust tests, and random plans from Python, under the address sanitizer
+	$(SANITIZER) $(CARGO) test --quiet --manifest-path rust/Cargo.toml \
+		--package webnn-kernels-kernels --package webnn-kernels-engine --target $(HOST) --lib --tests
+	$(SANITIZER) $(CARGO) build --quiet --manifest-path rust/Cargo.toml --package webnn-kernels --target $(HOST)
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r rust/webnn_kernels $(SANITIZED)/
+	cp $(or $(CARGO_TARGET_DIR),rust/target)/$(HOST)/debug/lib_kernels.so $(SANITIZED)/webnn_kernels/_kernels.abi3.so
+	for run in 'hostile_plans.py --count 5000' 'encoder_run.py --count 200'; do \
+		LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		PYTHONPATH=$(SANITIZED) $(BIN)/python tests/property/$$run || exit 1; \
+	done
 
 # Debian: rustup target add aarch64-unknown-linux-gnu; apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 arm-test: ## run the tests of the kernels on an emulated 64-bit ARM
