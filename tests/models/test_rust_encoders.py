@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from random import Random
 
 import numpy as np
 import pytest
+from encoder_run import on_engine
+from graph_mutations import mutated
 
 from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.passes.simplify import simplify
@@ -130,3 +133,14 @@ def test_an_encoder_is_fused_runs_without_padding_and_equals_onnx_runtime(name, 
         alone = model.run({ids: text[None], mask: np.ones((1, len(text)), np.int64)})[hidden][0]
         own = unpadded[number] if wanted.ndim == 2 else unpadded[ends[number] - len(text) : ends[number]]
         assert own.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_an_encoder_with_a_small_change_is_computed_as_it_is_written(name, folder, optional):
+    from webnn_translator.translate import translate
+
+    graph = simplify(translate(optional("onnx").load(folder / f"{name}.onnx")).graph)[0]
+    for seed in range(8):
+        random = Random(seed)
+        other, changes = mutated(graph, random, random.choice([1, 1, 2]))
+        assert on_engine(other, random) == [], (seed, changes)

@@ -22,7 +22,7 @@ from webnn_runtime.format.errors import ExecutionError, WebnnError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.simplify import simplify
 
-__all__ = ["findings"]
+__all__ = ["findings", "on_engine"]
 
 SIZES: Final = ({"batch": 1, "length": 1}, {"batch": 2, "length": 5}, {"batch": 5, "length": 9})
 
