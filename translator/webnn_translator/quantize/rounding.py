@@ -94,16 +94,13 @@ def round_rows(rows: Floats, scale: Array, zero: Array, grid: Grid) -> Array:
     return np.asarray(np.clip(np.rint(rows / scale) + zero, grid.low, grid.high))
 
 
-def fit_rows(
-    rows: Floats, grid: Grid, cuts: Sequence[float] | None = None, prices: Floats | None = None
-) -> tuple[Array, Array]:
+def fit_rows(rows: Floats, grid: Grid, cuts: Sequence[float] | None = None) -> tuple[Array, Array]:
     """Scale and zero point [rows, 1] with the smallest squared error among the cuts of the range.
 
     Args:
         rows: [rows, n].
         grid: integers to use.
         cuts: ranges to try, as parts of the whole one; the grid's by default.
-        prices: what the squared error of each value counts, [n]; all the same by default.
     """
     low = np.minimum(rows.min(axis=1, keepdims=True), 0.0)
     high = np.maximum(rows.max(axis=1, keepdims=True), 0.0)
@@ -113,8 +110,6 @@ def fit_rows(
         tried, offset = _grid_of_range(low * np.float32(cut), high * np.float32(cut), grid)
         error = (round_rows(rows, tried, offset, grid) - offset) * tried - rows
         error *= error
-        if prices is not None:
-            error *= prices
         cost = error.sum(axis=1, keepdims=True, dtype=np.float32)
         better = cost < best
         best = np.where(better, cost, best)

@@ -24,8 +24,8 @@ _LARGEST_HALF: Final = 65504.0
 _MOST_INPUTS: Final = 4096
 # Moments that are in memory at a time, in values of 8 bytes.
 _MOMENTS_AT_ONCE: Final = 1 << 25
-# On paragraphs that were not rounded by, all-MiniLM-L6-v2 in int4 has a mean cosine of 0.9846 with this, of 0.9825 with
-# 0.03, and of 0.9745 with the nearest integers.
+# On 171 paragraphs that were not rounded by, all-MiniLM-L6-v2 in int4 has a mean cosine of 0.9865 with this, of 0.9867
+# with 0.1 and of 0.9856 with 0.03; in int8 0.99976, 0.99975 and 0.99976. The nearest integers of int4 have 0.9745.
 _DAMPING: Final = 0.3
 
 Made: TypeAlias = dict[tuple[Site, str], "Packed | Array"]
