@@ -1,7 +1,7 @@
 """Hold the native embedder to three promises, on a bundle of your own.
 
 python scripts/endurance.py bits DIR       1,000 texts: the same bytes alone, in batches, shuffled, on 1, 2, 4 threads
-python scripts/endurance.py memory DIR     a million short texts: resident memory and texts per second on the way
+python scripts/endurance.py memory DIR     a million short texts: resident memory within 5%, texts per second on the way
 python scripts/endurance.py accuracy DIR --model FOLDER
                                            512 paragraphs on every instruction set against transformers in float32
 
@@ -84,10 +84,12 @@ def accuracy(bundle: str, count: int, model: str) -> int:
     return 0 if is_kept else 1
 
 
-def sentences(count: int, longest: int, seed: int) -> list[str]:
+def sentences(count: int, longest: int, seed: int, words: list[str] | None = None) -> list[str]:
     """Texts of 1 to `longest` words."""
     random = np.random.default_rng(seed)
-    return [" ".join(random.choice(WORDS.split(), size)) for size in random.integers(1, longest + 1, count)]
+    known = words or WORDS.split()
+    sizes = random.integers(1, longest + 1, count)
+    return [" ".join(known[index] for index in random.integers(0, len(known), size)) for size in sizes]
 
 
 def bits(bundle: str, count: int | None, longest: int | None) -> int:
@@ -115,29 +117,51 @@ def bits(bundle: str, count: int | None, longest: int | None) -> int:
 
 def memory(bundle: str, count: int | None, longest: int | None) -> int:
     """Watch resident memory after the first 10,000 texts, or the first quarter of fewer than 40,000."""
-    total, done, start = count or 1_000_000, 0, time.perf_counter()
+    total, done, settled, started = count or 1_000_000, 0, 0, time.perf_counter()
     embedder = WebNNEmbedder(bundle, backend="rust")
-    print(f"loaded: {resident()}")
-    settled = 0
-    for texts in batches(total, longest or 12):
+    print(f"loaded: {shown(resident())}", flush=True)
+    tenth, seconds, counted = max(total // 10, 1), 0.0, 0
+    for texts in batches(total, longest or 6, vocabulary(bundle)):
+        begun = time.perf_counter()
         embedder.encode(texts)
+        seconds, counted = seconds + time.perf_counter() - begun, counted + len(texts)
         done += len(texts)
         now = sum(resident().values())
-        settled = settled or (now if done >= min(10_000, total // 4) else 0)
-        if done % (total // 20) < len(texts):
-            rate = len(texts) / max(time.perf_counter() - start, 1e-9)
-            print(f"{done:,} texts: {resident()}, {rate:,.0f} texts/s in the last run", flush=True)
-        start = time.perf_counter()
+        if not settled and done >= min(10_000, total // 4):
+            settled = now
+            print(f"{done:,} texts: {shown(resident())}; not to grow by more than 5% from here", flush=True)
+        if done // tenth > (done - len(texts)) // tenth or done == total:
+            minutes = (time.perf_counter() - started) / 60
+            print(
+                f"{done:,} texts: {shown(resident())}, {counted / seconds:,.0f} texts/s since the last line, "
+                f"{minutes:.1f} minutes in all",
+                flush=True,
+            )
+            seconds, counted = 0.0, 0
         if settled and now > settled * 1.05:
-            print(f"{now:,} kB after {done:,} texts; {settled:,} kB at first")
+            print(f"GREW by {now / settled - 1:.1%}: {now:,} kB after {done:,} texts, {settled:,} kB at first")
             return 1
+    print(f"flat: {now:,} kB at the end, {settled:,} kB at first, {now / settled - 1:+.1%}")
     return 0
 
 
-def batches(total: int, longest: int) -> Iterator[list[str]]:
+def vocabulary(bundle: str) -> list[str]:
+    """Words that are one token each: all of the model's table is read, not the same few rows."""
+    from tokenizers import Tokenizer
+
+    known = Tokenizer.from_file(str(Path(bundle) / "tokenizer.json")).get_vocab()
+    return sorted(word for word in known if word.isascii() and word.isalpha()) or WORDS.split()
+
+
+def batches(total: int, longest: int, words: list[str]) -> Iterator[list[str]]:
     """Texts, 500 at a time."""
     for number in range(0, total, 500):
-        yield sentences(min(500, total - number), longest, number)
+        yield sentences(min(500, total - number), longest, number, words)
+
+
+def shown(memory: dict[str, int]) -> str:
+    """In words."""
+    return ", ".join(f"{name} {size / 1024:,.1f} MB" for name, size in memory.items())
 
 
 def resident() -> dict[str, int]:

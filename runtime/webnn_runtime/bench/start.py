@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from typing import Any, Final
 
 from webnn_runtime.bench.errors import BenchError
@@ -33,20 +34,25 @@ def measure_start(bundle: str, backend: str, threads: int, count: int) -> dict[s
     Raises:
         BenchError: it is not an embedder, or a process failed.
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     # Not as a module: what starts one imports things that the embedder would have to import.
     code = "from webnn_runtime.bench.start_parts import main; main()"
     command = [sys.executable, "-c", code, bundle, backend, str(threads)]
     runs: list[dict[str, float]] = []
-    # The first one warms the files and, where Python may write them, its compiled modules.
-    for _ in range(count + 1):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode:
-            raise BenchError(f"--start: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no answer'}")
-        run = dict(zip(PARTS, json.loads(done.stdout.splitlines()[-1]), strict=True))
-        # The model's files hold tokenizer.json too: once is enough to count.
-        run["settings"] = max(run["settings"] - run["tokenizer.json"], 0.0)
-        runs.append(run)
+    with tempfile.TemporaryDirectory() as compiled:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+        # Modules as an installed package has them, compiled, also from a source tree that nothing may be written to.
+        environment["PYTHONPYCACHEPREFIX"] = compiled
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        # The first one warms the files and compiles.
+        for _ in range(count + 1):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            if done.returncode:
+                said = done.stderr.strip().splitlines()
+                raise BenchError(f"--start: {said[-1] if said else 'no answer'}")
+            run = dict(zip(PARTS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+            # The model's files hold tokenizer.json too: once is enough to count.
+            run["settings"] = max(run["settings"] - run["tokenizer.json"], 0.0)
+            runs.append(run)
     kept = runs[1:]
     parts = {name: statistics.median(run[name] for run in kept) * 1e3 for name in PARTS}
     return {

@@ -44,6 +44,9 @@ class DataType(Enum):
     INT4 = "int4"
     UINT4 = "uint4"
 
+    # There is one object for each member; Enum's own hashes its name, in Python, at every look into a set of types.
+    __hash__ = object.__hash__
+
     @property
     def text(self) -> str:
         """Spelling in the text graph: `f32`, `i64`, ..."""

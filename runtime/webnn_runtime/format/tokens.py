@@ -73,10 +73,10 @@ class Tokens:
         kind = match.lastgroup
         assert kind is not None  # every alternative is a named group
         self.kind = kind
-        self.text = match[kind]
-        self.offset = match.start(kind)
-        self._end = match.end()
-        if kind == "identifier" and self.text.startswith("//"):
+        self.text = found = match[kind]
+        self._end = end = match.end()
+        self.offset = end - len(found)
+        if found[:2] == "//":
             raise self.error("'//' does not start a comment; write '#'")
 
     def refuse_character(self) -> NoReturn:

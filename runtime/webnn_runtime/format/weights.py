@@ -95,13 +95,17 @@ def _bytes_of(kind: TensorType, array: Array, pack_int4: bool) -> memoryview | b
     return flat.view(np.uint8).data
 
 
-def let_go(array: Array) -> None:
-    """Give up the pages of a mapped file that were only read to be copied; what is read again is mapped again."""
-    base: object = array
-    while isinstance(base, (np.ndarray, memoryview)):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+def let_go(*arrays: Array) -> None:
+    """Give up the pages of mapped files that were only read to be copied; what is read again is mapped again."""
+    maps: dict[int, mmap.mmap] = {}
+    for array in arrays:
+        base: object = array
+        while isinstance(base, (np.ndarray, memoryview)):
+            base = base.base if isinstance(base, np.ndarray) else base.obj
+        if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            maps[id(base)] = base
+    for each in maps.values():
+        each.madvise(mmap.MADV_DONTNEED)
 
 
 def pack_nibbles(array: Array) -> bytes:

@@ -6,7 +6,6 @@ tokens, `HF_ENDPOINT` and `HF_HUB_OFFLINE`; its errors are translated here and n
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -173,6 +172,8 @@ class _Repository:
         return ModelFolder(path, repo_id=self.repo_id, revision=path.name)
 
     def _snapshot(self, wanted: Sequence[str]) -> Path:
+        import glob
+
         from huggingface_hub import errors, snapshot_download
 
         arguments: dict[str, Any] = {"revision": self.revision, "cache_dir": self.cache_dir, "token": self.token}

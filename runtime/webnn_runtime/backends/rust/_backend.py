@@ -53,11 +53,8 @@ class RustExecutable(Executable):
         # Weights live in the plans, packed; of the arrays they came from, only what is read elsewhere is kept.
         constants = self._lowered.constants
         self._constants = {name: constants[name] for name in plain}
-        for segment in found:
-            if isinstance(segment, NativeSegment):
-                for name in segment.taken.difference(plain):
-                    if name in constants:
-                        let_go(constants.pop(name))
+        taken = {name for segment in found if isinstance(segment, NativeSegment) for name in segment.taken}
+        let_go(*(constants.pop(name) for name in taken - plain if name in constants))
         lengths = {name for kind in graph.inputs.values() for dim in kind.shape[1:] for name in names_of(dim)}
         given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
         self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
