@@ -46,9 +46,9 @@ mod matmul;
 mod movement;
 mod normalization;
 mod numbers;
+mod packed_layer;
 mod parts;
 mod pooling;
-mod quantised;
 mod quantization;
 mod recurrent;
 mod reduction;
@@ -83,9 +83,9 @@ const FAMILIES: &[&[Kind]] = &[
     matmul::KINDS,
     movement::KINDS,
     normalization::KINDS,
+    packed_layer::KINDS,
     parts::KINDS,
     pooling::KINDS,
-    quantised::KINDS,
     quantization::KINDS,
     recurrent::KINDS,
     reduction::KINDS,
