@@ -106,7 +106,9 @@ def measure_quantized(threads: int, rounds: int, cases: str | None) -> dict[str,
         records.append(run_benchmark(Request(str(small), cases="b", texts=texts, **common), _progress))
     record = records[0]
     record["cases"] = sorted((case for each in records for case in each["cases"]), key=lambda case: case["name"])
-    record["command"] = f"scripts/benchmark.py --quantized --threads {threads} --rounds {rounds}"
+    record["command"] = f"scripts/benchmark.py --quantized --threads {threads} --rounds {rounds}" + (
+        f" --cases {cases}" if cases else ""
+    )
     (CACHE / "int8.json").write_text(json.dumps(record), encoding="utf-8")
     return record
 
