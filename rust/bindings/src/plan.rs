@@ -298,7 +298,7 @@ fn refused(error: BuildError) -> PyErr {
 
 fn failed(error: RunError) -> PyErr {
     match error {
-        RunError::Memory { .. } => PyMemoryError::new_err(error.to_string()),
+        RunError::Memory { .. } | RunError::NoMemory { .. } => PyMemoryError::new_err(error.to_string()),
         RunError::Panic(_) => PyRuntimeError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }

@@ -71,6 +71,9 @@ fn larger(a: f32, b: f32) -> f32 {
     if b > a || b.is_nan() { b } else { a }
 }
 
+/// Elements of a window, most of which are then padding: a gigabyte of places.
+const MOST_TAPS: usize = 1 << 27;
+
 /// One call: where elements are, and the windows.
 struct Call {
     x: Planes,
@@ -91,6 +94,10 @@ impl Pool {
         }
         let field = Field::new(self.options.geometry(cx)?, [height, width], window, [rows, columns]);
         let field = field.direct().filter(|_| x.is_plain()).unwrap_or(field);
+        let count = window[0].saturating_mul(window[1]);
+        if count > MOST_TAPS {
+            return Err(RunError::NoMemory { needed: count.saturating_mul(size_of::<usize>()) });
+        }
         Ok(Call { x, out, field, window, taps: field.taps(window) })
     }
 

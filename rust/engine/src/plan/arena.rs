@@ -12,17 +12,19 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// The first `size` bytes, with whatever is in them.
-    pub(crate) fn bytes(&mut self, size: usize) -> &mut [u8] {
-        let words = (size + ALIGNMENT).div_ceil(size_of::<u128>());
+    /// The first `size` bytes, with whatever is in them; `None` where the system does not have as many.
+    pub(crate) fn bytes(&mut self, size: usize) -> Option<&mut [u8]> {
+        let words = size.checked_add(ALIGNMENT)?.div_ceil(size_of::<u128>());
         if self.store.len() < words {
-            // Nothing of the old numbers is needed, so there is nothing to copy.
+            // Nothing of the old numbers is needed, so there is nothing to copy. An allocation that fails elsewhere ends
+            // the process.
             self.store = Vec::new();
+            self.store.try_reserve_exact(words).ok()?;
             self.store.resize(words, 0);
         }
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.store);
         let start = bytes.as_ptr().align_offset(ALIGNMENT);
-        &mut bytes[start..start + size]
+        Some(&mut bytes[start..start + size])
     }
 }
 
@@ -57,10 +59,19 @@ mod tests {
     fn an_arena_starts_on_a_cache_line_and_does_not_shrink() {
         let mut arena = Arena::default();
         for size in [0, 1, 63, 1000, 64, 5] {
-            let bytes = arena.bytes(size);
+            let bytes = arena.bytes(size).unwrap();
             assert_eq!((bytes.len(), bytes.as_ptr().align_offset(ALIGNMENT)), (size, 0));
         }
-        arena.bytes(1000)[999] = 7;
-        assert_eq!(arena.bytes(1000)[999], 7);
+        arena.bytes(1000).unwrap()[999] = 7;
+        assert_eq!(arena.bytes(1000).unwrap()[999], 7);
+    }
+
+    #[test]
+    fn memory_that_no_system_has_is_refused() {
+        let mut arena = Arena::default();
+        for size in [1 << 60, usize::MAX, usize::MAX - ALIGNMENT] {
+            assert!(arena.bytes(size).is_none());
+        }
+        assert_eq!(arena.bytes(5).unwrap().len(), 5);
     }
 }

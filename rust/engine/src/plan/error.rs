@@ -40,6 +40,11 @@ pub enum RunError {
         /// Bytes it may use.
         allowed: usize,
     },
+    /// The run needs more memory than the system gives.
+    NoMemory {
+        /// Bytes it needs.
+        needed: usize,
+    },
     /// Operands do not fit together.
     Operand(String),
     /// A step panicked: a mistake of ours.
@@ -64,6 +69,12 @@ impl fmt::Display for RunError {
             Self::Array(what) | Self::Operand(what) => f.write_str(what),
             Self::Memory { needed, allowed } => {
                 write!(f, "{needed} bytes are needed for values; {allowed} are allowed")
+            }
+            Self::NoMemory { needed } => {
+                write!(
+                    f,
+                    "{needed} bytes are needed for values; the system does not have them, give max_memory or less at once"
+                )
             }
             Self::Panic(what) => write!(f, "internal error: {what}"),
         }

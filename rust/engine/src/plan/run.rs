@@ -170,7 +170,8 @@ impl Plan {
             return Err(RunError::Memory { needed: layout.bytes, allowed });
         }
         self.arenas.with(self.engine.threads() + 1, |arena| {
-            let memory = arena.bytes(layout.bytes);
+            let needed = layout.bytes;
+            let memory = arena.bytes(needed).ok_or(RunError::NoMemory { needed })?;
             for (step, place) in self.program.steps.iter().zip(&layout.steps) {
                 let attempt = || self.step(engine, step, place, layout, memory, inputs, outputs);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
