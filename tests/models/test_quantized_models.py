@@ -213,7 +213,7 @@ def test_minilm_in_eight_bits_has_a_quarter_of_the_size_and_nearly_its_vectors(
 ) -> None:
     done = quantize_bundle(minilm_bundle, tmp_path / "made", QuantizeOptions("int8"), is_verified=False)
     assert 22.5e6 < done.weights_bytes < 23.5e6
-    # Measured 0.99977 as written, where the nearest integers would have 0.99954, and 0.99953 in integer arithmetic.
-    assert done.quantized.loss.mean >= (0.9994 if done.quantized.loss.backend.endswith("int8") else 0.9997)
+    # Measured 0.99982 as written, where the nearest integers would have 0.99954, and 0.99959 in integer arithmetic.
+    assert done.quantized.loss.mean >= (0.9995 if done.quantized.loss.backend.endswith("int8") else 0.9997)
     found = WebNNEmbedder(done.folder, backend="onnxruntime").encode(TEXTS)
     assert cosine_statistics(original.encode(TEXTS), found).minimum >= 0.999
