@@ -26,8 +26,9 @@ test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
 
 # The stable compiler has the sanitizer behind this variable; doc tests and examples have nothing unsafe of their own.
 # The module itself is built with it too, and with checks of overflow: random plans and encoders run on that.
+# Memory that there is not is an answer, also for the sanitizer.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-SANITIZER := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
+SANITIZER := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=allocator_may_return_null=1
 SANITIZED := build/sanitized
 sanitize: $(VENV)/.dev ## run the Rust tests, and random plans from Python, under the address sanitizer
 	$(SANITIZER) $(CARGO) test --quiet --manifest-path rust/Cargo.toml \
@@ -36,7 +37,7 @@ sanitize: $(VENV)/.dev ## run the Rust tests, and random plans from Python, unde
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r rust/webnn_kernels $(SANITIZED)/
 	cp $(or $(CARGO_TARGET_DIR),rust/target)/$(HOST)/debug/lib_kernels.so $(SANITIZED)/webnn_kernels/_kernels.abi3.so
 	for run in 'hostile_plans.py --count 5000' 'encoder_run.py --count 200'; do \
-		LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc \
 		PYTHONPATH=$(SANITIZED) $(BIN)/python tests/property/$$run || exit 1; \
 	done
 
