@@ -21,10 +21,14 @@ GAPS: dict[str, frozenset[DataType]] = {}
 # Kinds that are no operators: what patterns become.
 PATTERNS = {
     "attention",
+    "blockedConv",
+    "blockedPool",
+    "blockedScale",
     "chain",
     "columns",
     "convLayer",
     "eachText",
+    "fromBlocks",
     "integerLayer",
     "layerNorm",
     "linearLayer",
@@ -32,6 +36,7 @@ PATTERNS = {
     "rotary",
     "silu",
     "storedLayer",
+    "toBlocks",
     "truth",
 }
 

@@ -84,6 +84,12 @@ def follow(uses: Uses, value: str) -> tuple[list[Step], str, set[str]]:
             value = function.result
             nodes |= function.nodes
             continue
+        written_out = _hard_swish(uses, value)
+        if written_out is not None:
+            steps.append(("hardSwish", 0.0, 0.0))
+            value = written_out[-1]
+            nodes |= {*written_out}
+            continue
         reader = uses.only_reader(value)
         step = _step(uses, reader, value) if reader is not None else None
         if reader is None or step is None:
@@ -92,6 +98,34 @@ def follow(uses: Uses, value: str) -> tuple[list[Step], str, set[str]]:
         value = reader.name
         nodes.add(reader.name)
     return steps, value, nodes
+
+
+def _hard_swish(uses: Uses, value: str) -> tuple[str, ...] | None:
+    """The nodes of `x * clamp(x + 3, 0, 6) / 6`, if they are all that reads x; the last one has the result."""
+    for total in uses.readers(value):
+        if total.op != "add" or uses.number_and_other(total) != (3.0, value):
+            continue
+        clamp = uses.only_reader(total.name)
+        if clamp is None or _step(uses, clamp, total.name) != ("clamp", 0.0, 6.0):
+            continue
+        nodes, last = [total.name, clamp.name], clamp.name
+        # The product with x and the division by 6, in either order.
+        is_product = is_divided = False
+        while not (is_product and is_divided):
+            reader = uses.only_reader(last)
+            factor = uses.factor(reader) if reader is not None and not is_divided else None
+            if reader is not None and not is_product and reader.op == "mul" and {*reader.inputs} == {value, last}:
+                is_product = True
+            elif factor is not None and factor[1] == last and math.isclose(factor[0], 1 / 6, rel_tol=1e-6):
+                is_divided = True
+            else:
+                break
+            assert reader is not None
+            last = reader.name
+            nodes.append(last)
+        if is_product and is_divided and uses.is_private(value, {*nodes}):
+            return tuple(nodes)
+    return None
 
 
 def _step(uses: Uses, node: Node, value: str) -> Step | None:

@@ -51,11 +51,14 @@ class ConvMatch:
         """For reports."""
         parts = [name for name, _, _ in self.after]
         parts += [] if self.residual is None else ["residual"]
-        return "+".join(["conv2d", *parts, *(name for name, _, _ in self.then)])
+        return "+".join([self.node.op, *parts, *(name for name, _, _ in self.then)])
 
 
 def find_conv(graph: Graph) -> Iterator[ConvMatch]:
-    """All float32 convolutions of plain images with a constant filter, each with what follows it, if anything does."""
+    """All float32 convolutions of plain images with a constant filter, each with what follows it, if anything does.
+
+    Of what follows a transposed one, factors and summands.
+    """
     uses = Uses(graph)
     taken: set[str] = set()
     for node in graph.nodes:
@@ -63,6 +66,12 @@ def find_conv(graph: Graph) -> Iterator[ConvMatch]:
         if match is None:
             continue
         _fold(uses, match)
+        if node.op == "convTranspose2d":
+            # Factors and summands only: its windows overlap, so nothing can be done to a sum on the way.
+            if len(match.nodes) > 1:
+                taken |= match.nodes
+                yield match
+            continue
         match.after = _follow(uses, match)
         if _add_residual(uses, match, taken):
             match.then = _follow(uses, match)
@@ -72,7 +81,10 @@ def find_conv(graph: Graph) -> Iterator[ConvMatch]:
 
 
 def _start(uses: Uses, node: Node) -> ConvMatch | None:
-    if node.op != "conv2d" or node.options["inputLayout"] != "nchw":
+    if node.op not in ("conv2d", "convTranspose2d") or node.options["inputLayout"] != "nchw":
+        return None
+    if node.op == "convTranspose2d" and node.options["groups"] != 1:
+        # A filter's output channels are those of one group.
         return None
     source, weights = node.inputs[0], uses.constant(node.inputs[1])
     bias = uses.constant(node.inputs[2])

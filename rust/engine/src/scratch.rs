@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 
-use kernels::{Line, Scratch};
+use kernels::{Line, Pixel, Scratch};
 
-/// What a thread keeps: the kernels' own memory, and room for a right-hand side that is packed for one use.
+/// What a thread keeps: the kernels' own memory, and room for one side of a product that is packed for one use.
 #[derive(Debug, Default)]
 pub(crate) struct ThreadScratch {
     pub(crate) kernels: Scratch,
     pub(crate) packed: Vec<Line>,
+    /// What windows see.
+    pub(crate) pixels: Vec<Pixel>,
 }
 
 /// Runs `work` with the calling thread's scratch.

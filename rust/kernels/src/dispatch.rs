@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use crate::arch;
 use crate::knobs;
 use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
-use crate::{Activation, Function, Rows, RowsMut};
+use crate::windows::{Pixel, WindowProduct, WindowRow};
+use crate::{Activation, Function, Pointwise, Rows, RowsMut};
 
 /// An instruction set with a table of kernels, plainest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +74,13 @@ pub struct Kernels {
     pub(crate) weighted_sum: fn(&WeightedSum<'_>, &mut [f32]),
     pub(crate) mean_pool: fn(&MeanPool<'_>, &mut [f32]),
     pub(crate) normalize_rows: fn(f32, RowsMut<'_>),
+    pub(crate) window_product: fn(&WindowProduct<'_>, RowsMut<'_>),
+    pub(crate) window_row: fn(&WindowRow<'_>, &mut [Pixel]),
+    pub(crate) pointwise: fn(&[Pointwise], &mut [f32]),
+    pub(crate) accumulate: fn(&[f32], &mut [f32]),
+    pub(crate) scale: fn(&Pixel, &mut [Pixel]),
+    pub(crate) to_pixels: fn(Rows<'_>, &mut [Pixel]),
+    pub(crate) from_pixels: fn(&[Pixel], RowsMut<'_>),
     pub(crate) multiply_adds: fn(usize) -> (usize, f32),
 }
 
@@ -180,6 +188,53 @@ impl Kernels {
     #[inline]
     pub fn normalize_rows(&self, least: f32, rows: RowsMut<'_>) {
         (self.normalize_rows)(least, rows);
+    }
+
+    /// Computes `task` into `out`: a row for each sixteen filters, sixteen numbers for each window.
+    #[inline]
+    pub fn window_product(&self, task: &WindowProduct<'_>, out: RowsMut<'_>) {
+        task.check([out.count(), out.cols()]);
+        (self.window_product)(task, out);
+    }
+
+    /// Computes `task` into `out`, each channel by itself.
+    #[inline]
+    pub fn window_row(&self, task: &WindowRow<'_>, out: &mut [Pixel]) {
+        task.check(out.len());
+        (self.window_row)(task, out);
+    }
+
+    /// Applies functions to every element, the first one first.
+    #[inline]
+    pub fn pointwise(&self, steps: &[Pointwise], data: &mut [f32]) {
+        (self.pointwise)(steps, data);
+    }
+
+    /// Adds `summand` to `data`, element by element.
+    #[inline]
+    pub fn accumulate(&self, summand: &[f32], data: &mut [f32]) {
+        assert_eq!(summand.len(), data.len(), "summand");
+        (self.accumulate)(summand, data);
+    }
+
+    /// Multiplies each channel of some pixels by its factor.
+    #[inline]
+    pub fn scale(&self, factors: &Pixel, data: &mut [Pixel]) {
+        (self.scale)(factors, data);
+    }
+
+    /// Up to sixteen channels, a row each, as pixels; zeros for channels that there are not.
+    #[inline]
+    pub fn to_pixels(&self, channels: Rows<'_>, out: &mut [Pixel]) {
+        assert!(channels.count() <= 16 && channels.cols() == out.len(), "channels of {} pixels", out.len());
+        (self.to_pixels)(channels, out);
+    }
+
+    /// The first channels of pixels, a row each.
+    #[inline]
+    pub fn from_pixels(&self, pixels: &[Pixel], out: RowsMut<'_>) {
+        assert!(out.count() <= 16 && out.cols() == pixels.len(), "channels of {} pixels", pixels.len());
+        (self.from_pixels)(pixels, out);
     }
 
     /// Does independent multiply-adds in registers, a few a round: their number, sixteen lanes each, and something that

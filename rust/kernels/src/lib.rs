@@ -22,11 +22,15 @@ pub mod knobs;
 #[deny(unsafe_code)]
 mod packed;
 #[deny(unsafe_code)]
+mod pointwise;
+#[deny(unsafe_code)]
 mod rows;
 #[deny(unsafe_code)]
 mod stored;
 #[deny(unsafe_code)]
 mod task;
+#[deny(unsafe_code)]
+mod windows;
 
 pub use activation::{Activation, Function};
 pub use arch::pages::Lines;
@@ -34,6 +38,8 @@ pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
 pub use packed::{Line, PackedMatrix, PackedPart, Panels};
+pub use pointwise::Pointwise;
 pub use rows::Rows;
 pub use stored::{Steps, StoredKernels, StoredMatmul, StoredMatrix, StoredPanels, Weights};
 pub use task::{Attention, LayerNorm, Mask, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
+pub use windows::{Pixel, WindowProduct, WindowRow, Windows};

@@ -39,6 +39,11 @@ class Call:
     node: Node | None = None
 
     @property
+    def operator(self) -> str:
+        """For reports: the operator by itself, or what the engine calls it."""
+        return self.kind if self.node is None else self.node.op
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Operands that are there."""
         return tuple(value for value in self.operands if value is not None)

@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from webnn_runtime.backends.rust._blocks import in_blocks
 from webnn_runtime.backends.rust._calls import Attribute, Call, attributes_of, call_of
 from webnn_runtime.backends.rust._heads import SWAPPED, Heads, projection
 from webnn_runtime.backends.rust._stored import StoredLayers, floats_for
@@ -76,6 +77,7 @@ class _Lowering:
         """Leave out what nothing needs."""
         floats_for(self._stored, self.values)
         self.values.drop_unneeded(self._results)
+        in_blocks(self.values, self._results)
 
     def _alone(self, node: Node) -> None:
         """Add an operator that belongs to no pattern."""
@@ -148,6 +150,9 @@ class _Lowering:
             match.residual,
         )
         attributes = {**attributes_of(match.node), **_chain("after", match.after), **_chain("then", match.then)}
+        if match.node.op == "convTranspose2d":
+            self.values.add("convTranspose2d", operands[:3], match.result, attributes, match.label)
+            return
         self.values.add("convLayer", operands, match.result, attributes, match.label)
 
     def _columns(self, match: LinearMatch, group: list[LinearMatch]) -> None:

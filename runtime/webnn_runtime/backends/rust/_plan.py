@@ -86,7 +86,7 @@ class NativeSegment(Segment):
         self.reads = tuple(own.reads)
         self.makes = tuple(makes)
         self.patterns = Counter(call.pattern for call in own.calls if call.pattern is not None)
-        self.operators = Counter(call.kind for call in own.calls if call.pattern is None and call.kind != "view")
+        self.operators = Counter(call.operator for call in own.calls if call.pattern is None and call.kind != "view")
         self.taken = {
             str(call.operands[position])
             for call in own.calls
@@ -150,7 +150,8 @@ class _Cutter:
         try:
             self._own.add(call)
         except NotImplementedError:
-            if call.node is None:
+            if call.node is None or call.kind != call.node.op:
+                # The reference knows operators, and their operands under their own names.
                 raise
             self.finish(index)
             kinds = [self._lowering.types[name] for name in call.node.outputs]

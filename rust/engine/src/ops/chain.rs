@@ -4,6 +4,7 @@
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
 use crate::{Activation, Kernels};
+use kernels::Pointwise;
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "chain", types: Types::of(&[DataType::Float32]), make: chain }];
 
@@ -12,19 +13,7 @@ const PIECE: usize = 1 << 12;
 
 /// Functions, the first one first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Chain(Vec<Step>);
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Step {
-    Activate(Activation),
-    Add(f32),
-    Multiply(f32),
-    /// Between two bounds; NaN stays NaN.
-    Clamp(f32, f32),
-    HardSigmoid(f32, f32),
-    HardSwish,
-    LeakyRelu(f32),
-}
+pub(super) struct Chain(Vec<Pointwise>);
 
 impl Chain {
     /// The chain of the attribute `name`, words, and of `name` with "Numbers" behind it, two numbers for each word.
@@ -42,13 +31,15 @@ impl Chain {
         let steps = words.iter().zip(pairs).map(|(word, numbers)| {
             let [a, b] = numbers.map(|number| number as f32);
             match word.as_str() {
-                "add" => Ok(Step::Add(a)),
-                "multiply" => Ok(Step::Multiply(a)),
-                "clamp" => Ok(Step::Clamp(a, b)),
-                "hardSigmoid" => Ok(Step::HardSigmoid(a, b)),
-                "hardSwish" => Ok(Step::HardSwish),
-                "leakyRelu" => Ok(Step::LeakyRelu(a)),
-                other => Activation::from_name(other).map(Step::Activate).ok_or_else(|| request.unsupported(other)),
+                "add" => Ok(Pointwise::Add(a)),
+                "multiply" => Ok(Pointwise::Multiply(a)),
+                "clamp" => Ok(Pointwise::Clamp(a, b)),
+                "hardSigmoid" => Ok(Pointwise::HardSigmoid(a, b)),
+                "hardSwish" => Ok(Pointwise::HardSwish),
+                "leakyRelu" => Ok(Pointwise::LeakyRelu(a)),
+                other => {
+                    Activation::from_name(other).map(Pointwise::Activate).ok_or_else(|| request.unsupported(other))
+                }
             }
         });
         steps.collect::<Result<_, _>>().map(Self)
@@ -57,7 +48,7 @@ impl Chain {
     /// The function that a product's own kernel can apply, if the chain begins with one, and what follows it.
     pub(super) fn split(&self) -> (Activation, Self) {
         match self.0.split_first() {
-            Some((Step::Activate(activation), rest)) => (*activation, Self(rest.to_vec())),
+            Some((Pointwise::Activate(activation), rest)) => (*activation, Self(rest.to_vec())),
             _ => (Activation::Identity, self.clone()),
         }
     }
@@ -68,27 +59,8 @@ impl Chain {
 
     /// Applies all functions to each element.
     pub(super) fn apply(&self, kernels: &Kernels, row: &mut [f32]) {
-        for step in &self.0 {
-            match *step {
-                Step::Activate(activation) => kernels.activate(activation, row),
-                Step::Add(number) => row.iter_mut().for_each(|x| *x += number),
-                Step::Multiply(number) => row.iter_mut().for_each(|x| *x *= number),
-                Step::Clamp(low, high) => row.iter_mut().for_each(|x| *x = limited(*x, low, high)),
-                Step::HardSigmoid(alpha, beta) => {
-                    // In float64: the sum may cancel.
-                    let (alpha, beta) = (f64::from(alpha), f64::from(beta));
-                    row.iter_mut().for_each(|x| *x = limited((alpha * f64::from(*x) + beta) as f32, 0.0, 1.0));
-                }
-                Step::HardSwish => row.iter_mut().for_each(|x| *x = *x * limited(*x + 3.0, 0.0, 6.0) / 6.0),
-                Step::LeakyRelu(alpha) => row.iter_mut().for_each(|x| *x = if *x < 0.0 { alpha * *x } else { *x }),
-            }
-        }
+        kernels.pointwise(&self.0, row);
     }
-}
-
-fn limited(x: f32, low: f32, high: f32) -> f32 {
-    let x = if x < low { low } else { x };
-    if x > high { high } else { x }
 }
 
 struct Alone {

@@ -109,12 +109,7 @@ impl Conv {
         let [o, i, window @ ..] = self.filter.sizes(operands[1].shape)?;
         let ([images, channels, image @ ..], [out_images, out_channels, out @ ..]) = (x.sizes, made.sizes);
         let geometry = self.options.geometry(cx)?;
-        let count = |axis: usize| {
-            let reach = window[axis].checked_sub(1)?.checked_mul(geometry.dilations[axis])?.checked_add(1)?;
-            let free = (image[axis] + geometry.begin[axis] + geometry.end[axis]).checked_sub(reach)?;
-            Some(free / geometry.strides[axis] + 1)
-        };
-        let sizes_fit = (0..2).all(|axis| count(axis) == Some(out[axis]));
+        let sizes_fit = geometry.places(image, window) == Some(out);
         if images != out_images
             || channels != i * self.groups
             || o != out_channels
@@ -275,10 +270,10 @@ impl Conv {
 }
 
 /// What follows the sums of a row.
-fn finish(kernels: &Kernels, [after, then]: [&Chain; 2], residual: Option<&[f32]>, row: &mut [f32]) {
+pub(super) fn finish(kernels: &Kernels, [after, then]: [&Chain; 2], residual: Option<&[f32]>, row: &mut [f32]) {
     after.apply(kernels, row);
     if let Some(residual) = residual {
-        row.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
+        kernels.accumulate(residual, row);
     }
     then.apply(kernels, row);
 }

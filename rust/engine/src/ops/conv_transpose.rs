@@ -11,6 +11,8 @@ use kernels::{Line, Matmul, Panels, RowsMut};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "convTranspose2d", types: Types::FLOATS, make }];
 
+/// Places of an image that are multiplied at a time.
+const TOGETHER: usize = 1 << 10;
 /// Numbers that one piece of work adds up at a time: 4 MiB.
 const SUMMANDS: usize = 1 << 20;
 
@@ -136,28 +138,37 @@ impl ConvTranspose {
         cx.for_each(pieces, |(group, first, out): (usize, usize, &mut [f32])| {
             let own = group % self.groups;
             let count = out.len() / area * taps;
-            let mut summands = vec![0.0; count * seen];
-            if !summands.is_empty() {
+            for (channel, out) in out.chunks_exact_mut(area).enumerate() {
+                out.fill(bias.map_or(0.0, |bias| bias[own * made + first + channel]));
+            }
+            // Some rows of the image at a time, which depend on nothing but its size: what is packed of them and what
+            // comes of it stay in a cache.
+            let lines = (TOGETHER / image[1].max(1)).max(1);
+            for top in (0..image[0]).step_by(lines) {
+                let places = lines.min(image[0] - top) * image[1];
+                if count * places == 0 {
+                    continue;
+                }
                 // A row of the filters has the channels of all groups.
                 let rows = &filter[first * taps * read * self.groups + own * read..];
                 let a = Rows::new(rows, count, read, read * self.groups).expect("filters");
-                let from = &data[group * read * seen..][..read * seen];
+                let from = &data[group * read * seen + top * image[1]..];
+                let mut summands = vec![0.0; count * places];
                 scratch::with(|scratch| {
-                    let needed = Panels::lines_for(read, seen, kernels.panel_width);
+                    let needed = Panels::lines_for(read, places, kernels.panel_width);
                     if scratch.packed.len() < needed {
                         scratch.packed.resize(needed, Line::default());
                     }
                     let lines = &mut scratch.packed[..needed];
-                    let b = Panels::pack(lines, from, [read, seen], [seen, 1], kernels.panel_width);
-                    let to = RowsMut::new(&mut summands, count, seen, seen).expect("a row for each tap");
+                    let b = Panels::pack(lines, from, [read, places], [seen, 1], kernels.panel_width);
+                    let to = RowsMut::new(&mut summands, count, places, places).expect("a row for each tap");
                     kernels.matmul(&Matmul::new(a, b), &mut scratch.kernels, to);
                 });
-            }
-            for (channel, out) in out.chunks_exact_mut(area).enumerate() {
-                out.fill(bias.map_or(0.0, |bias| bias[own * made + first + channel]));
-                for tap in 0..taps {
-                    let from = summands[(channel * taps + tap) * seen..][..seen].chunks_exact(image[1].max(1));
-                    shapes.add([tap / window[1], tap % window[1]], from, out);
+                for (channel, out) in out.chunks_exact_mut(area).enumerate() {
+                    for tap in 0..taps {
+                        let from = summands[(channel * taps + tap) * places..][..places].chunks_exact(image[1]);
+                        shapes.add([tap / window[1], tap % window[1]], top, from, out);
+                    }
                 }
             }
         });
@@ -165,15 +176,15 @@ impl ConvTranspose {
 }
 
 impl Shapes {
-    /// Adds what one place of the window gets to a plane of results.
-    fn add<'a>(&self, [u, v]: [usize; 2], from: impl Iterator<Item = &'a [f32]>, out: &mut [f32]) {
+    /// Adds what one place of the window gets to a plane of results, from row `top` of the image on.
+    fn add<'a>(&self, [u, v]: [usize; 2], top: usize, from: impl Iterator<Item = &'a [f32]>, out: &mut [f32]) {
         let Geometry { begin, strides, dilations, .. } = self.geometry;
         let [height, width] = self.out;
         let column = v * dilations[1];
         // Elements whose column is inside the result.
         let bound = |edge: usize| edge.saturating_sub(column).div_ceil(strides[1]).min(self.image[1]);
         let (low, high) = (bound(begin[1]), bound(begin[1] + width));
-        for (y, from) in from.enumerate() {
+        for (y, from) in (top..).zip(from) {
             let row = (y * strides[0] + u * dilations[0]).wrapping_sub(begin[0]);
             if row >= height || low >= high {
                 continue;

@@ -5,9 +5,56 @@ use std::borrow::Cow;
 use bytemuck::cast_slice;
 
 use super::float::Float;
+use super::walk::LANES;
 use super::windows::axes;
 use super::{Request, Tensor};
 use crate::plan::{BuildError, DataType, RunError};
+
+/// First channels of the blocks of sixteen that some channels make.
+pub(super) fn blocks(channels: usize) -> impl Iterator<Item = usize> + Clone {
+    (0..channels).step_by(LANES)
+}
+
+/// The constant float32 filters of a request as `[o, i, height, width]`, and these sizes.
+///
+/// # Errors
+///
+/// They are of another type, or not constant.
+pub(super) fn constant(request: &Request<'_>) -> Result<(Vec<f32>, [usize; 4]), BuildError> {
+    let filter =
+        Filter { axes: axes(request, "filterLayout", "oihw")?, made: None, with_bias: false, taken: Vec::new() };
+    let (shape, data) = numbers(request, 1)?;
+    let refuse = |error: RunError| BuildError::Value(error.to_string());
+    Ok((filter.arrange::<f32>(&shape, data, None).map_err(refuse)?, filter.sizes(&shape).map_err(refuse)?))
+}
+
+/// The constant bias of a request, zeros where there is none.
+///
+/// # Errors
+///
+/// It is of another size or type, or not constant.
+pub(super) fn constant_bias(request: &Request<'_>, channels: usize) -> Result<Vec<f32>, BuildError> {
+    if request.optional(2).is_none() {
+        return Ok(vec![0.0; channels]);
+    }
+    let (_, bias) = numbers(request, 2)?;
+    if bias.len() != channels {
+        return Err(BuildError::Value(format!(
+            "{}: a bias of {} numbers; must be {channels}",
+            request.kind,
+            bias.len()
+        )));
+    }
+    Ok(bias.to_vec())
+}
+
+fn numbers<'a>(request: &'a Request<'_>, position: usize) -> Result<(Vec<usize>, &'a [f32]), BuildError> {
+    let value = request.operand(position)?;
+    match (&value.constant, value.fixed_shape()) {
+        (Some(owner), Some(shape)) if value.dtype == DataType::Float32 => Ok((shape, cast_slice((**owner).as_ref()))),
+        _ => Err(request.unsupported("filters that are not constant float32")),
+    }
+}
 
 /// Filters and bias: operands 1 and 2 of a convolution.
 pub(super) struct Filter {

@@ -24,6 +24,8 @@ use crate::Engine;
 use crate::plan::{BuildError, DataType, DimId, RunError, ValueType};
 
 mod attention;
+mod blocked;
+mod blocks;
 pub(crate) mod broadcast;
 mod cast;
 mod cells;
@@ -61,6 +63,7 @@ mod tensor;
 pub(crate) mod testing;
 mod texts;
 mod unary;
+mod walk;
 mod windows;
 
 pub use numbers::Element;
@@ -69,6 +72,8 @@ pub use tensor::{Tensor, TensorMut};
 /// The families, each with its table.
 const FAMILIES: &[&[Kind]] = &[
     attention::KINDS,
+    blocked::KINDS,
+    blocks::KINDS,
     cast::KINDS,
     chain::KINDS,
     comparison::KINDS,

@@ -76,6 +76,22 @@ impl Geometry {
     }
 }
 
+impl Geometry {
+    pub(super) fn has_border(&self) -> bool {
+        self.begin != [0, 0] || self.end != [0, 0]
+    }
+
+    /// How many windows there are along each axis of an image; `None` where the window is larger.
+    pub(super) fn places(&self, image: [usize; 2], window: [usize; 2]) -> Option<[usize; 2]> {
+        let count = |axis: usize| {
+            let reach = window[axis].checked_sub(1)?.checked_mul(self.dilations[axis])?.checked_add(1)?;
+            let free = (image[axis] + self.begin[axis] + self.end[axis]).checked_sub(reach)?;
+            Some(free / self.strides[axis] + 1)
+        };
+        Some([count(0)?, count(1)?])
+    }
+}
+
 /// Positions of the axes n, c, h and w in a layout of an image.
 pub(super) fn image_axes(request: &Request<'_>, name: &str) -> Result<[usize; 4], BuildError> {
     axes(request, name, "nchw")

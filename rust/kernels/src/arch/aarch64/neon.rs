@@ -7,11 +7,13 @@ use std::arch::aarch64::{
     vshlq_n_s32, vshrq_n_s32, vst1q_f32, vsubq_f32, vsubq_s32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
 };
 
+use crate::RowsMut;
 use crate::arch::generic::matmul::{Place, tile};
-use crate::arch::generic::table::{operator, table, tile_of_rows};
-use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector};
+use crate::arch::generic::table::{operator, table, tile_of_rows, window_tile_of_rows};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector, windows};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
+use crate::windows::WindowProduct;
 
 /// The table, `None` on a CPU without NEON.
 pub fn kernels() -> Option<Kernels> {
@@ -73,6 +75,19 @@ impl Simd for Neon {
     fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start) {
         assert_eq!(vectors, 1, "vectors of a tile");
         tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6);
+    }
+
+    #[inline(always)]
+    fn window_tile(
+        self,
+        [rows, vectors]: [usize; 2],
+        task: &WindowProduct<'_>,
+        filters: &[Line],
+        place: [usize; 2],
+        out: &mut RowsMut<'_>,
+    ) {
+        assert_eq!(vectors, 1, "vectors of a tile");
+        window_tile_of_rows!(self, rows, 1, task, filters, place, out; 1 2 3 4 5 6);
     }
 
     #[inline(always)]

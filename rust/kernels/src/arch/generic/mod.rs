@@ -16,10 +16,13 @@ pub(super) mod reduction;
 pub(super) mod softmax;
 pub(super) mod stored;
 pub(super) mod table;
+pub(super) mod windows;
 
 use std::ops::{Add, Div, Mul, Sub};
 
+use crate::RowsMut;
 use crate::packed::{LANES, Line};
+use crate::windows::WindowProduct;
 use matmul::Place;
 
 /// The bits of `sqrt(1/2)`: where the fractions of [`Vector::exponent_and_fraction`] begin.
@@ -44,6 +47,15 @@ pub(super) trait Simd: Copy {
     fn prefetch_first(self, number: &f32);
     /// Runs the register tile of `rows` rows and `vectors` vectors: see [`matmul::tile`].
     fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start);
+    /// Runs the register tile of some windows and vectors of filters: see [`windows::tile`].
+    fn window_tile(
+        self,
+        size: [usize; 2],
+        task: &WindowProduct<'_>,
+        filters: &[Line],
+        place: [usize; 2],
+        out: &mut RowsMut<'_>,
+    );
     /// Swaps the two indices of a square: lane `j` of vector `i` becomes lane `i` of vector `j`.
     fn transpose(self, square: &mut [Self::V; LANES]);
 }

@@ -24,6 +24,16 @@ macro_rules! tile_of_rows {
     };
 }
 
+/// The same for the tile of a product of windows.
+macro_rules! window_tile_of_rows {
+    ($simd:ident, $rows:ident, $vectors:literal, $task:ident, $filters:ident, $place:ident, $out:ident; $($n:literal)*) => {
+        match $rows {
+            $($n => windows::tile::<_, $n, $vectors>($simd, $task, $filters, $place, $out),)*
+            _ => unreachable!("a tile of {} windows", $rows),
+        }
+    };
+}
+
 /// Makes the table of an instruction set: each entry is compiled for the set, and calls the algorithm with its evidence.
 macro_rules! table {
     ($simd:ident, $isa:expr, $features:literal) => {
@@ -40,6 +50,13 @@ macro_rules! table {
             weighted_sum: reduction::weighted_sum(task: &WeightedSum<'_>, out: &mut [f32]);
             mean_pool: reduction::mean_pool(task: &MeanPool<'_>, out: &mut [f32]);
             normalize_rows: reduction::normalize_rows(least: f32, rows: RowsMut<'_>);
+            window_product: windows::window_product(task: &WindowProduct<'_>, out: RowsMut<'_>);
+            window_row: windows::window_row(task: &WindowRow<'_>, out: &mut [Pixel]);
+            pointwise: windows::pointwise(steps: &[Pointwise], data: &mut [f32]);
+            accumulate: windows::accumulate(summand: &[f32], data: &mut [f32]);
+            scale: windows::scale(factors: &Pixel, data: &mut [Pixel]);
+            to_pixels: windows::to_pixels(channels: Rows<'_>, out: &mut [Pixel]);
+            from_pixels: windows::from_pixels(pixels: &[Pixel], out: RowsMut<'_>);
             multiply_adds: probe::multiply_adds(rounds: usize) -> (usize, f32);
         );
     };
@@ -48,8 +65,12 @@ macro_rules! table {
     )*) => {
         mod entries {
             use super::$simd;
-            use crate::arch::generic::{activation, attention, functions, matmul, normalization, probe, reduction, softmax};
+            use crate::arch::generic::{
+                activation, attention, functions, matmul, normalization, probe, reduction, softmax, windows,
+            };
+            use crate::pointwise::Pointwise;
             use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
+            use crate::windows::{Pixel, WindowProduct, WindowRow};
             use crate::{Activation, Function, Rows, RowsMut};
 
             $(
@@ -73,4 +94,4 @@ macro_rules! table {
     };
 }
 
-pub(in crate::arch) use {operator, table, tile_of_rows};
+pub(in crate::arch) use {operator, table, tile_of_rows, window_tile_of_rows};

@@ -9,6 +9,7 @@ mod normalization;
 mod reduction;
 mod softmax;
 pub(crate) mod stored;
+mod windows;
 
 use crate::dispatch::{Isa, Kernels};
 
@@ -30,6 +31,13 @@ pub fn kernels() -> Kernels {
         weighted_sum: reduction::weighted_sum,
         mean_pool: reduction::mean_pool,
         normalize_rows: reduction::normalize_rows,
+        window_product: windows::window_product,
+        window_row: windows::window_row,
+        pointwise: windows::pointwise,
+        accumulate: windows::accumulate,
+        scale: windows::scale,
+        to_pixels: windows::to_pixels,
+        from_pixels: windows::from_pixels,
         multiply_adds: |rounds| (rounds / 16, (0..rounds).fold(0.0, |sum, _| sum * 0.5 + 0.5)),
     }
 }

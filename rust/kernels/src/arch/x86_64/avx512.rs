@@ -10,11 +10,13 @@ use std::arch::x86_64::{
     _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
+use crate::RowsMut;
 use crate::arch::generic::matmul::{Place, tile};
-use crate::arch::generic::table::{operator, table, tile_of_rows};
-use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector};
+use crate::arch::generic::table::{operator, table, tile_of_rows, window_tile_of_rows};
+use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector, windows};
 use crate::dispatch::{Isa, Kernels};
 use crate::packed::{LANES, Line};
+use crate::windows::WindowProduct;
 
 /// The table, `None` on a CPU without AVX-512 F.
 pub fn kernels() -> Option<Kernels> {
@@ -66,6 +68,22 @@ impl Simd for Avx512 {
             tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6 7 8 9 10 11 12 13);
         } else {
             tile_of_rows!(self, rows, 2, a, b, to, start; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+        }
+    }
+
+    #[inline(always)]
+    fn window_tile(
+        self,
+        [rows, vectors]: [usize; 2],
+        task: &WindowProduct<'_>,
+        filters: &[Line],
+        place: [usize; 2],
+        out: &mut RowsMut<'_>,
+    ) {
+        if vectors == 1 {
+            window_tile_of_rows!(self, rows, 1, task, filters, place, out; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+        } else {
+            window_tile_of_rows!(self, rows, 2, task, filters, place, out; 1 2 3 4 5 6 7 8 9 10 11 12 13);
         }
     }
 
