@@ -8,7 +8,6 @@ window takes them as they are. Everything else gets plain images. Behind the las
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, cast
 
 import numpy as np
@@ -18,6 +17,7 @@ from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.records import replace
 
 __all__ = ["LANES", "in_blocks"]
 
