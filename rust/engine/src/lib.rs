@@ -26,7 +26,7 @@ pub use cores::default_threads;
 pub use heads::Heads;
 pub use integers::IntegerLayer;
 pub use kernels::{
-    Activation, Function, Isa, Kernels, LayerNorm, PackedIntegers, PackedMatrix, Range, RmsNorm, Rows, Steps,
+    Activation, Function, Isa, Kernels, LayerNorm, PackedIntegers, PackedMatrix, Piece, Range, RmsNorm, Rows, Steps,
     StoredMatrix, Weights,
 };
 pub use matmul::{Batch, Layer};
@@ -68,8 +68,13 @@ impl Engine {
 
     /// Packs a constant right-hand side for [`Engine::linear`]; `strides` are those of rows and columns.
     pub fn pack(&self, data: &[f32], shape: [usize; 2], strides: [usize; 2]) -> PackedMatrix {
+        self.pack_side_by_side(&[Piece { data, start: 0, n: shape[1], strides }], shape)
+    }
+
+    /// The same of a matrix whose columns lie in several places.
+    pub fn pack_side_by_side(&self, pieces: &[Piece<'_>], shape: [usize; 2]) -> PackedMatrix {
         let mut matrix = PackedMatrix::zeroed(&self.kernels, shape);
-        self.pool.for_each(matrix.parts(self.pool.threads()), |part| part.fill(data, strides));
+        self.pool.for_each(matrix.parts(self.pool.threads()), |part| part.fill(pieces));
         matrix
     }
 }

@@ -37,7 +37,7 @@ pub use arch::pages::Lines;
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
-pub use packed::{Line, PackedMatrix, PackedPart, Panels};
+pub use packed::{Line, PackedMatrix, PackedPart, Panels, Piece};
 pub use pointwise::Pointwise;
 pub use rows::Rows;
 pub use stored::{Steps, StoredKernels, StoredMatmul, StoredMatrix, StoredPanels, Weights};

@@ -44,7 +44,11 @@ impl<'a> Panels<'a> {
         if k > 0 && n > 0 {
             let last = (k - 1) * row_stride + (n - 1) * col_stride;
             assert!(last < data.len(), "element {last} of {}", data.len());
-            write_panels(lines, 0, data, [k, n], [row_stride, col_stride], width);
+            if !n.is_multiple_of(width) {
+                let last = lines.len() - k * (width / LANES);
+                lines[last..].fill(Line::default());
+            }
+            write_panels(lines, 0, &Piece { data, start: 0, n, strides: [row_stride, col_stride] }, k, width);
         }
         Self { lines, k, n, width }
     }
@@ -96,24 +100,37 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Writes the panels from number `first` on that `lines` has room for.
-fn write_panels(
-    lines: &mut [Line],
-    first: usize,
-    data: &[f32],
-    [k, n]: [usize; 2],
-    [row_stride, col_stride]: [usize; 2],
-    width: usize,
-) {
+/// Some columns of a matrix, as they lie in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// Holds the elements.
+    pub data: &'a [f32],
+    /// The column of the matrix that the first one is.
+    pub start: usize,
+    /// How many columns there are.
+    pub n: usize,
+    /// Of rows and of columns, in elements.
+    pub strides: [usize; 2],
+}
+
+/// Writes what `piece` has of the panels from number `first` on that `lines` has room for.
+fn write_panels(lines: &mut [Line], first: usize, piece: &Piece<'_>, k: usize, width: usize) {
     let vectors = width / LANES;
-    if col_stride != 1 {
-        for (panel, chunk) in lines.chunks_exact_mut(k * vectors).enumerate() {
+    let [row_stride, col_stride] = piece.strides;
+    // Of each panel that has some of the piece: the first line, the first column in it and in the piece, and how many.
+    let overlaps: Vec<[usize; 4]> = (0..lines.len() / (k * vectors))
+        .filter_map(|panel| {
             let start = (first + panel) * width;
-            for (row, dest) in chunk.chunks_exact_mut(vectors).enumerate() {
-                dest.fill(Line::default());
-                let source = &data[row * row_stride + start * col_stride..];
-                for col in 0..width.min(n - start) {
-                    dest[col / LANES].0[col % LANES] = source[col * col_stride];
+            let (low, high) = (start.max(piece.start), (start + width).min(piece.start + piece.n));
+            (low < high).then(|| [panel * k * vectors, low - start, low - piece.start, high - low])
+        })
+        .collect();
+    if col_stride != 1 {
+        for [line, to, from, count] in overlaps {
+            for (row, dest) in lines[line..].chunks_exact_mut(vectors).take(k).enumerate() {
+                let source = &piece.data[row * row_stride + from * col_stride..];
+                for col in 0..count {
+                    dest[(to + col) / LANES].0[(to + col) % LANES] = source[col * col_stride];
                 }
             }
         }
@@ -121,17 +138,28 @@ fn write_panels(
     }
     // Row after row, as they lie in memory: a panel at a time would go through all pages of the matrix for each.
     for row in 0..k {
-        for (panel, chunk) in lines.chunks_exact_mut(k * vectors).enumerate() {
-            let start = (first + panel) * width;
-            let source = &data[row * row_stride + start..row * row_stride + n.min(start + width)];
-            let dest = &mut chunk[row * vectors..(row + 1) * vectors];
-            if source.len() < width {
-                dest.fill(Line::default());
-            }
-            for (line, part) in dest.iter_mut().zip(source.chunks(LANES)) {
-                line.0[..part.len()].copy_from_slice(part);
-            }
+        for &[line, to, from, count] in &overlaps {
+            let dest = &mut lines[line + row * vectors..][..vectors];
+            write_row(dest, to, &piece.data[row * row_stride + from..][..count]);
         }
+    }
+}
+
+/// Writes columns of a row of a panel, from number `to` on.
+fn write_row(row: &mut [Line], to: usize, source: &[f32]) {
+    if !to.is_multiple_of(LANES) {
+        for (col, value) in (to..).zip(source) {
+            row[col / LANES].0[col % LANES] = *value;
+        }
+        return;
+    }
+    let (whole, rest) = source.as_chunks();
+    let (lines, last) = row[to / LANES..].split_at_mut(whole.len());
+    for (line, values) in lines.iter_mut().zip(whole) {
+        line.0 = *values;
+    }
+    if let Some(line) = last.first_mut() {
+        line.0[..rest.len()].copy_from_slice(rest);
     }
 }
 
@@ -145,12 +173,15 @@ pub struct PackedPart<'a> {
 }
 
 impl PackedPart<'_> {
-    /// Writes this part of the matrix that `data` holds; `strides` are those of its rows and columns, in elements.
-    pub fn fill(self, data: &[f32], [row_stride, col_stride]: [usize; 2]) {
+    /// Writes this part of the matrix that `pieces` are, side by side.
+    pub fn fill(self, pieces: &[Piece<'_>]) {
         let [k, n] = self.shape;
-        let last = (k - 1) * row_stride + (n - 1) * col_stride;
-        assert!(last < data.len(), "element {last} of {}", data.len());
-        write_panels(self.lines, self.first, data, self.shape, [row_stride, col_stride], self.width);
+        for piece in pieces.iter().filter(|piece| piece.n > 0) {
+            assert!(piece.start + piece.n <= n, "columns {} and {} more of {n}", piece.start, piece.n);
+            let last = (k - 1) * piece.strides[0] + (piece.n - 1) * piece.strides[1];
+            assert!(last < piece.data.len(), "element {last} of {}", piece.data.len());
+            write_panels(self.lines, self.first, piece, k, self.width);
+        }
     }
 }
 
@@ -204,7 +235,7 @@ impl PackedMatrix {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, PackedMatrix, Panels};
+    use super::{Line, PackedMatrix, Panels, Piece};
     use crate::Kernels;
 
     #[test]
@@ -229,10 +260,26 @@ mod tests {
             for count in [1, 2, 9] {
                 let mut parts = PackedMatrix::zeroed(&kernels, [k, n]);
                 for part in parts.parts(count).into_iter().rev() {
-                    part.fill(&data, strides);
+                    part.fill(&[Piece { data: &data, start: 0, n, strides }]);
                 }
                 let whole = PackedMatrix::new(&kernels, &data, [k, n], strides);
                 assert_eq!(parts.panels().lines, whole.panels().lines, "{count} parts");
+                // Cut within a panel, at the end of one, and in the middle of a vector.
+                for cuts in [[0, 5, 5, n], [0, width, 36, n], [0, 1, 34, n]] {
+                    let mut parts = PackedMatrix::zeroed(&kernels, [k, n]);
+                    let pieces: Vec<Piece<'_>> = (0..3)
+                        .map(|at| Piece {
+                            data: &data[cuts[at].min(n - 1) * strides[1]..],
+                            start: cuts[at],
+                            n: cuts[at + 1] - cuts[at],
+                            strides,
+                        })
+                        .collect();
+                    for part in parts.parts(count) {
+                        part.fill(&pieces);
+                    }
+                    assert_eq!(parts.panels().lines, whole.panels().lines, "{count} parts, cut at {cuts:?}");
+                }
             }
             assert_eq!(panels.onward(1), panels.panel(1));
         }

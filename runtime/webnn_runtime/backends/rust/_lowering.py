@@ -161,19 +161,33 @@ class _Lowering:
             widths = [layer.weights.shape[1] for layer in group]
             kind = self.values.types[match.result]
             wide = self.values.fresh(match.result, kind.with_shape((*kind.shape[:-1], sum(widths))))
-            weights, bias = _joined([layer.weights for layer in group]), self._biases(wide, group)
+            weights, bias = [layer.weights for layer in group], self._biases(wide, group)
             label = f"linear x{len(group)}{'+bias' if bias is not None else ''}"
-            if isinstance(weights, StoredWeights):
-                self._layers.add(weights, match.source, bias, None, None, wide, "identity", label)
+            stored = [part for part in weights if isinstance(part, StoredWeights)]
+            joined = side_by_side(stored) if len(stored) == len(weights) else None
+            if joined is not None:
+                self._layers.add(joined, match.source, bias, None, None, wide, "identity", label)
             else:
-                operands = (match.source, self.values.constant(f"{wide}.weights", weights), bias)
-                attributes: dict[str, Attribute] = {"activation": ("text", "identity")}
-                self.values.add("linearLayer", operands, wide, attributes, label)
+                self._floats_side_by_side(weights, match.source, bias, wide, label)
             offsets = [sum(widths[:index]) for index in range(len(group))]
             places = zip(group, offsets, strict=True)
             self._heads.columns.update({layer.result: (wide, offset) for layer, offset in places})
         wide, offset = self._heads.columns[match.result]
         self.values.add("columns", (wide,), match.result, {"offset": ("int", offset)})
+
+    def _floats_side_by_side(
+        self, parts: Sequence[Array | StoredWeights], source: str, bias: str | None, wide: str, label: str
+    ) -> None:
+        """One layer of matrices that the engine packs from where each lies: joined before, they would be copied."""
+        floats = [part.floats() if isinstance(part, StoredWeights) else part for part in parts]
+        transposed = not floats[0].flags.c_contiguous and floats[0].T.flags.c_contiguous
+        first, *more = (self.values.constant(f"{wide}.weights", part.T if transposed else part) for part in floats)
+        attributes: dict[str, Attribute] = {
+            "activation": ("text", "identity"),
+            "transposed": ("bool", transposed),
+        }
+        # The engine takes a residual and a factor between the first weights and the others.
+        self.values.add("linearLayer", (source, first, bias, None, None, *more), wide, attributes, label)
 
     def _biases(self, wide: str, group: list[LinearMatch]) -> str | None:
         if all(layer.bias is None for layer in group):
@@ -182,15 +196,6 @@ class _Lowering:
             np.zeros(layer.weights.shape[1], np.float32) if layer.bias is None else layer.bias for layer in group
         ]
         return self.values.constant(f"{wide}.bias", np.concatenate(parts))
-
-
-def _joined(parts: Sequence[Array | StoredWeights]) -> Array | StoredWeights:
-    """Matrices side by side, in few bits where all of them are and of one kind."""
-    stored = [part for part in parts if isinstance(part, StoredWeights)]
-    wide = side_by_side(stored) if len(stored) == len(parts) else None
-    if wide is not None:
-        return wide
-    return np.concatenate([part.floats() if isinstance(part, StoredWeights) else part for part in parts], axis=1)
 
 
 def _chain(name: str, steps: Sequence[Step]) -> dict[str, Attribute]:

@@ -2,35 +2,51 @@
 
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
-use crate::{Activation, Layer, PackedMatrix, Rows};
+use crate::{Activation, Layer, PackedMatrix, Piece, Rows};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "linearLayer", types: Types::of(&[DataType::Float32]), make: linear }];
 
+/// Where the operands begin that are weights beside the first ones.
+const FIRST_OF_MORE: usize = 5;
+
 /// `activation(x @ weights + bias) * factor + residual`.
 ///
-/// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), bias `[n]`, residual, factor.
+/// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), bias `[n]`, residual, factor,
+/// and more weights, whose columns follow.
 struct Linear {
     weights: PackedMatrix,
+    taken: Vec<usize>,
     activation: Activation,
     label: String,
 }
 
 fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
-    let (x, weights) = (request.operand(0)?, request.operand(1)?);
-    let owner = weights.constant.as_ref().ok_or_else(|| request.unsupported("weights that are computed"))?;
+    let x = request.operand(0)?;
     let refuse = |what: &str| Err(BuildError::Value(format!("linearLayer: {what}")));
-    let Some(&[rows, cols]) = weights.fixed_shape().as_deref() else {
-        return refuse("weights that are not a matrix");
-    };
     let transposed = request.attributes.optional_bool("transposed")?.copied().unwrap_or_default();
-    let (shape, strides) = if transposed { ([cols, rows], [1, cols]) } else { ([rows, cols], [cols, 1]) };
-    if x.sizes.last().copied().flatten() != Some(shape[0]) {
-        return refuse("rows of another size than the weights'");
+    let taken: Vec<usize> = [1].into_iter().chain(FIRST_OF_MORE..request.operands.len()).collect();
+    let mut pieces = Vec::with_capacity(taken.len());
+    let mut shape = [0, 0];
+    for &position in &taken {
+        let weights = request.operand(position)?;
+        let owner = weights.constant.as_ref().ok_or_else(|| request.unsupported("weights that are computed"))?;
+        let Some(&[rows, cols]) = weights.fixed_shape().as_deref() else {
+            return refuse("weights that are not a matrix");
+        };
+        let ([k, n], strides) = if transposed { ([cols, rows], [1, cols]) } else { ([rows, cols], [cols, 1]) };
+        if x.sizes.last().copied().flatten() != Some(k) {
+            return refuse("rows of another size than the weights'");
+        }
+        if weights.dtype != x.dtype {
+            return refuse("operands of several types");
+        }
+        pieces.push(Piece { data: bytemuck::cast_slice((**owner).as_ref()), start: shape[1], n, strides });
+        shape = [k, shape[1] + n];
     }
     if request.optional(2).is_some_and(|bias| bias.fixed_shape().as_deref() != Some(&[shape[1]])) {
         return refuse("a bias of another size than the weights'");
     }
-    let all = [Some(weights), request.optional(2), request.optional(3), request.optional(4)];
+    let all = [request.optional(2), request.optional(3), request.optional(4)];
     if all.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != x.dtype) {
         return refuse("operands of several types");
     }
@@ -47,8 +63,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
             label = format!("{label}+{part}");
         }
     }
-    let data: &[f32] = bytemuck::cast_slice((**owner).as_ref());
-    Ok(Box::new(Linear { weights: request.engine.pack(data, shape, strides), activation, label }))
+    Ok(Box::new(Linear { weights: request.engine.pack_side_by_side(&pieces, shape), taken, activation, label }))
 }
 
 impl Op for Linear {
@@ -57,7 +72,7 @@ impl Op for Linear {
     }
 
     fn taken(&self) -> &[usize] {
-        &[1]
+        &self.taken
     }
 
     fn run(
@@ -132,6 +147,39 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn weights_side_by_side_are_one_wide_matrix() {
+        let (m, k, widths) = (3, 5, [7, 40, 1]);
+        let n: usize = widths.iter().sum();
+        let numbers = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        let (x, w) = (numbers(m * k, 0.7), numbers(k * n, 0.3));
+        for transposed in [false, true] {
+            let shape = |n: usize| if transposed { [n, k] } else { [k, n] };
+            let part = |start: usize, n_part: usize| -> Vec<f32> {
+                let [rows, cols] = shape(n_part);
+                let element = |i: usize, j: usize| w[i * n + start + j];
+                let at = |row: usize, col: usize| if transposed { element(col, row) } else { element(row, col) };
+                (0..rows * cols).map(|index| at(index / cols, index % cols)).collect()
+            };
+            let given = [
+                Given::new(Float32, &[m, k], &x),
+                Given::new(Float32, &shape(n), &part(0, n)).constant(),
+                Given::new(Float32, &shape(7), &part(0, 7)).constant(),
+                Given::new(Float32, &shape(40), &part(7, 40)).constant(),
+                Given::new(Float32, &shape(1), &part(47, 1)).constant(),
+            ];
+            let attributes =
+                [("activation", Attribute::Text("identity".into())), ("transposed", Attribute::Bool(transposed))];
+            let run = |operands: &[Option<&Given>]| {
+                let results = run_optional("linearLayer", operands, &attributes, &[(Float32, &[m, n])], 2).unwrap();
+                results[0].elements::<f32>().to_vec()
+            };
+            let (x, pieces) = (Some(&given[0]), [Some(&given[2]), Some(&given[3]), Some(&given[4])]);
+            let whole = run(&[x, Some(&given[1])]);
+            assert_eq!(run(&[x, pieces[0], None, None, None, pieces[1], pieces[2]]), whole, "transposed {transposed}");
         }
     }
 }
