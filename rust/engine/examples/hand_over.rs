@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use engine::{Pool, Split};
+use engine::Pool;
 
 const JOBS: usize = 2000;
 
@@ -20,7 +20,7 @@ fn main() {
             for (times, (pool, rounds)) in times.iter_mut().zip([(&pair, 0), (&pair, rounds), (&alone, rounds)]) {
                 wait(Duration::from_micros(pause as u64));
                 let start = Instant::now();
-                pool.run(2, Split::Static, |_| busy(rounds));
+                pool.run(2, |_| busy(rounds));
                 times.push(start.elapsed());
             }
         }

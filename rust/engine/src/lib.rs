@@ -30,7 +30,7 @@ pub use kernels::{
     StoredMatrix, Weights,
 };
 pub use matmul::{Batch, Layer};
-pub use pool::{Pool, Split};
+pub use pool::Pool;
 pub use stored::StoredLayer;
 
 use kernels::{IntegerKernels, StoredKernels};

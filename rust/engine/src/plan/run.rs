@@ -101,7 +101,7 @@ impl Plan {
     pub fn run(&self, names: &[i64], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), RunError> {
         let Some((batch, items, count)) = self.chunks(names)? else {
             let layout = self.layouts.get(&self.program, names)?;
-            return self.run_on(&self.engine, &layout, inputs, outputs);
+            return self.engine.pool.session(|| self.run_on(&self.engine, &layout, inputs, outputs));
         };
         self.check(&*self.layouts.get(&self.program, names)?, inputs, outputs)?;
         let mut chunks = Vec::with_capacity(count);

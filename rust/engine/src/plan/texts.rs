@@ -89,7 +89,7 @@ impl Plan {
         // The largest first: threads that take the next one in turn then finish nearly together.
         jobs.sort_by_key(|(chunk, ..)| std::cmp::Reverse(chunk.tokens.len()));
         let failed = Mutex::new(None);
-        self.engine.pool.for_each(jobs, |(chunk, own, mut results)| {
+        let run = |(chunk, own, mut results): (Chunk, Vec<&[u8]>, Vec<&mut [u8]>)| {
             let engine = if is_alone { &self.alone } else { &*self.engine };
             let lengths = &lengths[chunk.texts.clone()];
             let names = named(plan, names, lengths);
@@ -106,7 +106,9 @@ impl Plan {
             if let Err(error) = layout.and_then(|layout| self.run_on(engine, &layout, &inputs, &mut results)) {
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
-        });
+        };
+        // A single chunk is on this thread, and its steps are shared out.
+        self.engine.pool.session(|| self.engine.pool.for_each(jobs, run));
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
