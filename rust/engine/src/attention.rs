@@ -4,6 +4,9 @@ use kernels::{Attention, Mask, RowsMut};
 
 use crate::{Engine, Heads, scratch};
 
+/// Linear layers do so many operations in the time of one of attention, roughly.
+pub(crate) const SLOWNESS: usize = 2;
+
 /// What happens between the scores and the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a> {
@@ -57,7 +60,8 @@ impl Engine {
         // A piece is a head, or part of its queries where there are too few heads to go round. Whole panels of queries
         // each, so that no piece is computed for lanes that stay empty.
         let flops = 2 * batches * heads * queries * keys * (depth + width);
-        let parts = self.pieces(flops).div_ceil(batches * heads);
+        let wanted = self.pieces(SLOWNESS * flops);
+        let parts = wanted.div_ceil(batches * heads);
         let panel = self.kernels.panel_width;
         let count = queries.div_ceil(parts).next_multiple_of(panel).min(queries);
 
@@ -74,7 +78,7 @@ impl Engine {
                 }
             }
         }
-        self.pool.for_each(pieces, |(batch, head, start, out)| {
+        self.share(wanted, pieces, |(batch, head, start, out)| {
             let whole = match scores.mask {
                 HeadsMask::None => Mask::None,
                 HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),

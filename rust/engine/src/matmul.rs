@@ -10,11 +10,17 @@ use crate::{Engine, scratch};
 /// of 1 MiB.
 const BLOCK_TILES: usize = 8;
 
-/// Fewer operations than this are done by the thread that has them.
-///
-/// Measured on two cores of an AMD EPYC (family 25, model 17) with others at work on them, best of 2000, one thread
-/// against two: 4.1 MFLOP take 44 us and 49 to 61, 8.3 MFLOP 84 and 73 to 119, 16.5 MFLOP 162 and 136 to 144.
-const SHARED_FLOPS: usize = 8_000_000;
+/// Fewer operations than this are done by the thread that has them, where helpers would have to be woken: 50 to 80 us.
+const ALONE_FLOPS: usize = 8_000_000;
+
+/// The same where helpers are awake: 2 to 4 us.
+const AWAKE_FLOPS: usize = 400_000;
+
+/// Operations that are worth a piece.
+const PIECE_FLOPS: usize = 200_000;
+
+/// The rows of a product whose multiplying takes as long as reading the weights.
+const READING_ROWS: usize = 6;
 
 /// A constant right-hand side and what follows the product.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +55,15 @@ pub struct Batch<'a> {
 impl Engine {
     /// How many pieces to cut a computation into: enough for the threads to finish together.
     pub(crate) fn pieces(&self, flops: usize) -> usize {
-        if flops < SHARED_FLOPS || self.threads() == 1 { 1 } else { 3 * self.threads() }
+        if self.threads() == 1 || flops < AWAKE_FLOPS || flops < ALONE_FLOPS && !self.pool.is_attended() {
+            return 1;
+        }
+        (3 * self.threads()).min(flops / PIECE_FLOPS)
+    }
+
+    /// Does all pieces, on this thread alone where only one was wanted.
+    pub(crate) fn share<T: Send>(&self, wanted: usize, pieces: Vec<T>, work: impl Fn(T) + Sync) {
+        if wanted < 2 { pieces.into_iter().for_each(work) } else { self.pool.for_each(pieces, work) }
     }
 
     /// `activation(x @ weights + bias) * factor + residual`, row by row.
@@ -62,15 +76,19 @@ impl Engine {
         let out = RowsMut::new(out, x.count(), panels.n(), panels.n()).expect("output");
         let Layer { bias, activation, factor, residual, .. } = layer;
         let task = Matmul { bias, activation, factor, residual, ..Matmul::new(x, panels) };
-        let wanted = self.pieces(2 * x.count() * x.cols() * panels.n());
+        let wanted = self.pieces(2 * x.count().max(READING_ROWS) * x.cols() * panels.n());
         let pieces = self.cut(task, out, wanted);
-        self.pool.for_each(pieces, |(task, out)| {
-            scratch::with(|scratch| self.kernels.matmul(&task, &mut scratch.kernels, out));
+        let product = scratch::product();
+        self.pool.for_each(pieces, |(first_row, task, out)| {
+            scratch::with_left(product, first_row, |scratch, left_is_packed| {
+                self.kernels.matmul(&Matmul { left_is_packed, ..task }, &mut scratch.kernels, out);
+            });
         });
     }
 
-    /// Cuts a product into blocks of rows, and these into blocks of panels where that gives too few pieces.
-    fn cut<'a>(&self, task: Matmul<'a>, out: RowsMut<'a>, wanted: usize) -> Vec<(Matmul<'a>, RowsMut<'a>)> {
+    /// Cuts a product into blocks of rows, and these into blocks of panels where that gives too few pieces; each with its
+    /// first row.
+    fn cut<'a>(&self, task: Matmul<'a>, out: RowsMut<'a>, wanted: usize) -> Vec<(usize, Matmul<'a>, RowsMut<'a>)> {
         let (rows, panels) = (task.a.count(), task.b.count());
         let blocks = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
         let height = rows.div_ceil(blocks).max(1);
@@ -94,8 +112,9 @@ impl Engine {
                     activation: task.activation,
                     factor: task.factor.map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
                     residual: task.residual.map(|rows| rows.range(first_row, count).columns(first_col, b.n())),
+                    left_is_packed: false,
                 };
-                pieces.push((piece, own));
+                pieces.push((first_row, piece, own));
             }
         }
         pieces

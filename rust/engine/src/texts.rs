@@ -2,6 +2,7 @@
 
 use kernels::{Attention, Mask, Rows, RowsMut};
 
+use crate::attention::SLOWNESS;
 use crate::{Engine, Heads, HeadsMask, Scores, scratch};
 
 impl Engine {
@@ -24,7 +25,8 @@ impl Engine {
         let texts = starts.len().saturating_sub(1);
         let products: usize = starts.windows(2).map(|ends| (ends[1] - ends[0]).pow(2)).sum();
         // As for a batch: a piece is a head of a text, or whole panels of its queries where there are too few of those.
-        let parts = self.pieces(2 * heads * products * (depth + width)).div_ceil((texts * heads).max(1));
+        let wanted = self.pieces(SLOWNESS * 2 * heads * products * (depth + width));
+        let parts = wanted.div_ceil((texts * heads).max(1));
         let mut pieces = Vec::with_capacity(texts * heads * parts);
         let mut rest = RowsMut::new(out, tokens, heads * width, heads * width).expect("output");
         for ends in starts.windows(2) {
@@ -40,7 +42,7 @@ impl Engine {
                 }
             }
         }
-        self.pool.for_each(pieces, |(first, length, head, start, out)| {
+        self.share(wanted, pieces, |(first, length, head, start, out)| {
             let task = Attention {
                 q: q.head(0, head).range(first + start, out.count()),
                 k: k.head(0, head / group).range(first, length),

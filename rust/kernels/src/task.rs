@@ -18,12 +18,15 @@ pub struct Matmul<'a> {
     pub factor: Option<Rows<'a>>,
     /// Added last, `[m, n]`.
     pub residual: Option<Rows<'a>>,
+    /// The left-hand rows are in the scratch: its last use was a product of the same rows. They are packed again for
+    /// each product otherwise.
+    pub left_is_packed: bool,
 }
 
 impl<'a> Matmul<'a> {
     /// `a @ b` and nothing after it.
     pub fn new(a: Rows<'a>, b: Panels<'a>) -> Self {
-        Self { a, b, bias: None, activation: Activation::Identity, factor: None, residual: None }
+        Self { a, b, bias: None, activation: Activation::Identity, factor: None, residual: None, left_is_packed: false }
     }
 
     /// The shape of the result.

@@ -21,8 +21,9 @@ impl<'a> Job<'a> {
         Self { count, next: AtomicUsize::new(0), work, panic: Mutex::new(None) }
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.count
+    /// Pieces that nobody has had.
+    pub(super) fn rest(&self) -> usize {
+        self.count.saturating_sub(self.next.load(Ordering::Relaxed))
     }
 
     /// Works on pieces until there are none left (`false`), or until `leave` says so (`true`).

@@ -36,10 +36,15 @@ pub struct Pool {
     workers: Mutex<Option<Arc<Workers>>>,
 }
 
+/// A session without large jobs that has lasted this long is worth waking helpers for: 15 us for the caller, and the
+/// helpers come after 30 us, or after 4 ms to a CPU that has been idle for long.
+const LONG: Duration = Duration::from_micros(100);
+
 /// The session of a thread.
 struct Current {
     /// The pool it is of, which cannot move or end before the session.
     pool: *const Pool,
+    since: Instant,
     /// The workers and their place for it; `None` within where there are none. From the first job on.
     open: Option<Option<(Arc<Workers>, Option<usize>)>>,
 }
@@ -66,7 +71,7 @@ impl Pool {
         if self.threads == 1 {
             return work();
         }
-        let own = Current { pool: self, open: None };
+        let own = Current { pool: self, since: Instant::now(), open: None };
         // A session in a session of this pool is part of it; one of another pool is put aside.
         let before = CURRENT.with_borrow_mut(|current| match current {
             Some(current) if current.pool == own.pool => None,
@@ -74,6 +79,42 @@ impl Pool {
         });
         let _end = before.map(End);
         work()
+    }
+
+    /// Whether helpers are there for the next job of this thread's session, so that a small one is worth sharing.
+    ///
+    /// Helpers that are awake come at once; those that sleep are called when the session has shown that it is long.
+    pub fn is_attended(&self) -> bool {
+        CURRENT.with_borrow_mut(|current| {
+            let Some(current) = current.as_mut().filter(|current| std::ptr::eq(current.pool, self)) else {
+                return false;
+            };
+            let is_long = || current.since.elapsed() >= LONG;
+            if current.open.is_none() && (self.is_awake() || is_long()) {
+                current.open = Some(self.enter());
+            }
+            let Some(Some((workers, Some(place)))) = &current.open else { return false };
+            let shared = &workers.shared;
+            shared.is_attended(*place) || {
+                if shared.are_some_asleep() && is_long() {
+                    shared.call_some();
+                }
+                false
+            }
+        })
+    }
+
+    /// Whether there are helpers that do not sleep.
+    fn is_awake(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == std::process::id()
+            && lock(&self.workers).as_ref().is_some_and(|workers| workers.shared.are_some_awake())
+    }
+
+    /// The workers and a place for a session, started if need be.
+    fn enter(&self) -> Option<(Arc<Workers>, Option<usize>)> {
+        let workers = self.workers()?;
+        let place = workers.shared.open();
+        Some((workers, place))
     }
 
     /// Calls `work` once for each piece, on any thread and in any order, and returns when all are done.
@@ -102,11 +143,7 @@ impl Pool {
         self.session(|| {
             let mut own = Inside(CURRENT.take());
             let current = own.0.as_mut().expect("the session that was opened just now");
-            let open = current.open.get_or_insert_with(|| {
-                let workers = self.workers()?;
-                let place = workers.shared.open();
-                Some((workers, place))
-            });
+            let open = current.open.get_or_insert_with(|| self.enter());
             let job = Job::new(count, &work);
             match open {
                 Some((workers, Some(place))) => workers.shared.run(*place, &job),

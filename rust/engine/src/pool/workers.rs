@@ -21,6 +21,9 @@ const SERIAL: Duration = Duration::from_millis(1);
 /// A helper that has found no CPU for itself is not called for that long.
 const REST: Duration = Duration::from_millis(10);
 
+/// Helpers that one thread wakes for a job, at 15 us each; those wake the next.
+const CALLS: usize = 2;
+
 /// Moves of a helper in one session, before it leaves the CPUs to others.
 const MOVES: usize = 4;
 
@@ -161,6 +164,32 @@ impl Shared {
         }
     }
 
+    /// Whether helpers are in a session.
+    pub(super) fn is_attended(&self, place: usize) -> bool {
+        self.places[place].session.attending.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn are_some_asleep(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn are_some_awake(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed) + 1 < self.threads
+    }
+
+    /// Wakes some helpers.
+    pub(super) fn call_some(&self) {
+        self.call(lock(&self.state), CALLS);
+    }
+
+    /// Wakes some helpers if a job has more pieces than there are threads in its session.
+    fn call_to(&self, job: &Job<'_>, session: &Session) {
+        let awake = session.attending.load(Ordering::Relaxed) + 1;
+        if self.are_some_asleep() && job.rest() > awake {
+            self.call(lock(&self.state), CALLS.min(job.rest() - awake));
+        }
+    }
+
     /// Does all of `job`, on the calling thread and on the helpers that are there or come in time.
     pub(super) fn run(&self, place: usize, job: &Job<'_>) {
         let Place { loan, session } = &self.places[place];
@@ -168,11 +197,7 @@ impl Shared {
         if session.cpu.load(Ordering::Relaxed) != cpu {
             session.cpu.store(cpu, Ordering::Relaxed);
         }
-        let wanted = job.count() - 1;
-        let asleep = self.asleep.load(Ordering::Relaxed);
-        if asleep > 0 && session.attending.load(Ordering::Relaxed) < wanted {
-            self.call(lock(&self.state), wanted);
-        }
+        self.call_to(job, session);
         // Two callers never have one place, so that the loan is free.
         let is_lent = loan.lend(job, || {
             job.work(|| false);
@@ -253,7 +278,11 @@ impl Shared {
                 }
             }
             looks = looks.wrapping_add(1);
-            match place.loan.borrow(&mut loan, |job| job.help(|| self.is_crowded(place))) {
+            let help = |job: &Job<'_>| {
+                self.call_to(job, &place.session);
+                job.help(|| self.is_crowded(place))
+            };
+            match place.loan.borrow(&mut loan, help) {
                 Some(true) => break Left::Crowded,
                 Some(false) => (idle_since, looks) = (Instant::now(), 0),
                 None if place.session.number.load(Ordering::Acquire) != session => break Left::Over(start.elapsed()),

@@ -142,7 +142,7 @@ pub(in crate::arch) fn matmul<S: Simd>(s: S, task: &Matmul<'_>, scratch: &mut Sc
     }
     let height = balanced(rows, S::TILE_ROWS);
     let left = floats_mut(lines(&mut scratch.left, left_lines(rows, k)));
-    for first in (0..rows).step_by(height) {
+    for first in (0..rows).step_by(height).filter(|_| !task.left_is_packed) {
         pack_left(s, task.a.range(first, height.min(rows - first)), &mut left[first * k..]);
     }
     let sums = lines(&mut scratch.tile, S::TILE_ROWS * S::TILE_VECTORS);
