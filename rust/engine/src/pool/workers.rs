@@ -15,7 +15,7 @@ pub(super) const PLACES: usize = 16;
 /// A helper that is in no session waits for the next one as long as the last one took, within these bounds.
 const PATIENCE: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
 
-/// In a session, a helper leaves after as long a time without a job.
+/// A helper leaves a session that has no job for so long, and sleeps until it is called to the next one.
 const SERIAL: Duration = Duration::from_millis(1);
 
 /// A helper that has found no CPU for itself is not called for that long.
@@ -90,8 +90,10 @@ struct Sleeper {
 /// How a helper left a session.
 #[derive(Clone, Copy, PartialEq)]
 enum Left {
-    /// It was over, or had nothing to do, after this time.
+    /// It was over, after this time.
     Over(Duration),
+    /// It had nothing to do for long.
+    Idle,
     /// There are as many callers and helpers as threads.
     Crowded,
     /// There is no CPU for it.
@@ -104,7 +106,6 @@ impl Workers {
         let shared = Arc::new(Shared { threads, cpus, ..Shared::default() });
         let threads: Vec<_> = (1..threads)
             .map_while(|number| {
-                let shared = Arc::clone(&shared);
                 let thread = std::thread::Builder::new().name(format!("webnn-kernels-{number}"));
                 // Counted first: one that sleeps already must not be more than are started.
                 lock(&shared.state).started += 1;
@@ -210,14 +211,17 @@ impl Shared {
     /// Wakes up to `wanted` sleeping helpers, if there is room for them beside those who are awake.
     fn call(&self, mut state: MutexGuard<'_, State>, wanted: usize) {
         let busy = self.callers.load(Ordering::Relaxed) + state.started - state.sleepers.len();
-        let mut calls = wanted.min(self.threads.saturating_sub(busy));
-        while calls > 0 {
+        let calls = wanted.min(self.threads.saturating_sub(busy));
+        let mut called = Vec::new();
+        while called.len() < calls {
             let rested = |sleeper: &Sleeper| sleeper.rests.is_none_or(|until| until <= Instant::now());
             let Some(found) = state.sleepers.iter().rposition(rested) else { break };
-            state.sleepers.swap_remove(found).thread.unpark();
-            calls -= 1;
+            called.push(state.sleepers.swap_remove(found).thread);
         }
         self.asleep.store(state.sleepers.len(), Ordering::Relaxed);
+        // A helper that wakes on this CPU would only wait for the lock.
+        drop(state);
+        called.iter().for_each(Thread::unpark);
     }
 
     /// The life of a helper.
@@ -241,6 +245,7 @@ impl Shared {
                 match self.attend(number, &self.places[place], session) {
                     Left::Over(time) => patience = time.clamp(PATIENCE[0], PATIENCE[1]),
                     Left::Crowded => patience = Duration::ZERO,
+                    Left::Idle => rests = Some(Instant::now()),
                     Left::NoCpu => rests = Some(Instant::now() + REST),
                 }
                 self.cpus[number].store(cpus::UNKNOWN, Ordering::Relaxed);
@@ -274,7 +279,7 @@ impl Shared {
                     break Left::NoCpu;
                 }
                 if idle_since.elapsed() > SERIAL {
-                    break Left::Over(start.elapsed());
+                    break Left::Idle;
                 }
             }
             looks = looks.wrapping_add(1);
