@@ -15,8 +15,8 @@ use std::time::Duration;
 use super::job::Job;
 use super::{Padded, lock, watch};
 
-/// How long a lender looks out for its last borrowers before it sleeps.
-const PATIENCE: Duration = Duration::from_micros(50);
+/// How long a lender looks out for its last borrowers before it sleeps. Who wakes it may get it onto the own CPU.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// What [`Loan::word`] counts: borrowers inside the job, ...
 const BORROWER: u64 = 1;

@@ -219,6 +219,9 @@ impl<T> Deref for Padded<T> {
     }
 }
 
+/// A look out shorter than this keeps its CPU; a longer one offers it to other threads that are ready, from then on.
+const KEEPING: Duration = Duration::from_micros(50);
+
 /// Looks until `done` says so or the patience is over; what it said last.
 fn watch(patience: Duration, done: impl Fn() -> bool) -> bool {
     let start = Instant::now();
@@ -230,8 +233,12 @@ fn watch(patience: Duration, done: impl Fn() -> bool) -> bool {
             }
             std::hint::spin_loop();
         }
-        if start.elapsed() > patience {
+        let time = start.elapsed();
+        if time > patience {
             return done();
+        }
+        if time > KEEPING {
+            std::thread::yield_now();
         }
     }
 }

@@ -1,0 +1,69 @@
+//! Prints what a run of many small steps takes on one thread and on two, after pauses of several lengths.
+//!
+//! `cargo run --release --example session`. A run is 60 steps, each cut into 6 pieces, as the layers of a sentence encoder
+//! are for one text: pieces of 3 us stand for 10 tokens, of 40 us for 128. Medians of the runs, two pools in turn.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use engine::Pool;
+
+const STEPS: usize = 60;
+const PIECES: usize = 6;
+
+fn main() {
+    let per_us = calibrate();
+    let pools = [Pool::new(1), Pool::new(2)];
+    println!("{:>10} {:>10} {:>12} {:>12} {:>8}", "pause", "piece", "1 thread", "2 threads", "gain");
+    for piece in [3, 10, 40] {
+        for pause in [0, 200, 1000, 20_000] {
+            let mut times = [const { Vec::new() }; 2];
+            for _ in 0..(1_500_000 / (pause + STEPS * PIECES * piece)).max(15) {
+                for (times, pool) in times.iter_mut().zip(&pools) {
+                    wait(Duration::from_micros(pause as u64));
+                    let start = Instant::now();
+                    pool.session(|| {
+                        for _ in 0..STEPS {
+                            pool.run(PIECES, |_| busy(per_us * piece));
+                        }
+                    });
+                    times.push(start.elapsed());
+                }
+            }
+            let [alone, shared] = times.map(|mut times| {
+                times.sort_unstable();
+                times[times.len() / 2].as_secs_f64() * 1e6
+            });
+            println!("{pause:>7} us {piece:>7} us {alone:>9.0} us {shared:>9.0} us {:>8.2}", alone / shared);
+        }
+    }
+}
+
+/// Short pauses are computed through, as a tokenizer does, long ones slept through.
+fn wait(pause: Duration) {
+    if pause >= Duration::from_millis(5) {
+        return std::thread::sleep(pause);
+    }
+    let start = Instant::now();
+    while start.elapsed() < pause {
+        std::hint::spin_loop();
+    }
+}
+
+fn busy(rounds: usize) {
+    let mut x = 1.0_f32;
+    for _ in 0..rounds {
+        x = black_box(x.mul_add(0.5, 1.0));
+    }
+}
+
+/// Rounds of [`busy`] in a microsecond.
+fn calibrate() -> usize {
+    let rounds = 100_000;
+    let best = (0..20).map(|_| {
+        let start = Instant::now();
+        busy(rounds);
+        start.elapsed()
+    });
+    (rounds as f64 / best.min().expect("twenty times").as_secs_f64() / 1e6) as usize
+}
