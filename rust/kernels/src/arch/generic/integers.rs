@@ -35,26 +35,15 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
     fn floats(self, s: S, sums: Self::Sums) -> S::V;
     /// Whole numbers from 0 to 255 as bytes, in order.
     fn bytes(self, x: S::V, to: &mut [f32; LANES / GROUP]);
+    /// Puts the bits of sums into a line, and takes them out again.
+    fn put(self, sums: Self::Sums, to: &mut Line);
+    fn take(self, from: &Line) -> Self::Sums;
     /// Runs the register tile of `rows` rows: see [`tile`].
-    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], after: &After<'_>, to: &mut [Line]);
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]);
 }
 
-/// What becomes of the sums of a tile over a segment.
-pub(in crate::arch) struct After<'a> {
-    /// How its first row was quantised, and those of the others `stride` further each.
-    rows: &'a [RowScale],
-    stride: usize,
-    /// Sums and zeros of its columns.
-    sums: &'a [i32],
-    zeros: Option<&'a [i32]>,
-    /// Whether they are the first of their elements; else they are added to what is there.
-    is_first: bool,
-    /// Steps of its columns, behind the last segment.
-    scales: Option<&'a [f32]>,
-}
-
-/// Sums `a[group][row] . b[group][col]` over the groups of a segment for a tile that stays in registers, and adds the
-/// floats that they stand for to those of the segments before, row by row.
+/// Sums `a[group][row] . b[group][col]` over the groups of a segment for a tile that stays in registers, and puts the bits
+/// of the sums into `to`, row by row.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // the standard library's iterators become calls, as below
 pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTORS: usize>(
@@ -62,14 +51,14 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
     d: D,
     a: &[f32],
     b: &[Line],
-    after: &After<'_>,
     to: &mut [Line],
 ) {
     let (a, _) = a.as_chunks::<ROWS>();
     let (b, _) = b.as_chunks::<VECTORS>();
+    let groups = a.len().min(b.len());
     let mut sums = [[d.zeros(); VECTORS]; ROWS];
     // By index: the standard library's zip becomes a call, around which no vector stays in a register.
-    for group in 0..a.len().min(b.len()) {
+    for group in 0..groups {
         if S::PREFETCH_AHEAD > 0 && group + S::PREFETCH_AHEAD < b.len() {
             for j in 0..VECTORS {
                 s.prefetch(&b[group + S::PREFETCH_AHEAD][j]);
@@ -86,21 +75,50 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
             }
         }
     }
+    // Nothing but this: with branches between the sums they would be indexed by a variable, and be cleared, kept and read
+    // in memory.
     let to = to.as_chunks_mut::<VECTORS>().0.first_chunk_mut::<ROWS>().expect("room for the tile");
-    for j in 0..VECTORS {
-        let weights = sixteen(&after.sums[j * LANES..]);
-        for i in 0..ROWS {
-            let RowScale { scale, zero, excess } = after.rows[i * after.stride];
-            let mut sum = d.less(sums[i][j], weights, zero);
-            if let Some(zeros) = after.zeros {
-                sum = d.less(sum, sixteen(&zeros[j * LANES..]), excess);
+    for i in 0..ROWS {
+        for j in 0..VECTORS {
+            d.put(sums[i][j], &mut to[i][j]);
+        }
+    }
+}
+
+/// What becomes of the sums of a tile over a segment.
+struct After<'a> {
+    /// How its first row was quantised, and those of the others `stride` further each.
+    rows: &'a [RowScale],
+    stride: usize,
+    /// Sums and zeros of its columns.
+    sums: &'a [i32],
+    zeros: Option<&'a [i32]>,
+    /// Whether they are the first of their elements; else they are added to what is there.
+    is_first: bool,
+    /// Steps of its columns, behind the last segment.
+    scales: Option<&'a [f32]>,
+}
+
+impl After<'_> {
+    /// Adds the floats that the sums of `rows` rows stand for to those of the segments before.
+    #[inline(always)]
+    fn add<S: Simd, D: Dots<S>>(&self, s: S, d: D, rows: usize, sums: &[Line], to: &mut [Line]) {
+        let vectors = S::TILE_VECTORS;
+        for i in 0..rows {
+            let RowScale { scale, zero, excess } = self.rows[i * self.stride];
+            for j in 0..vectors {
+                let (at, columns) = (i * vectors + j, j * LANES);
+                let mut sum = d.less(d.take(&sums[at]), sixteen(&self.sums[columns..]), zero);
+                if let Some(zeros) = self.zeros {
+                    sum = d.less(sum, sixteen(&zeros[columns..]), excess);
+                }
+                let before = if self.is_first { s.splat(0.0) } else { s.load(&to[at].0) };
+                let mut x = d.floats(s, sum).mul_add(s.splat(scale), before);
+                if let Some(scales) = self.scales {
+                    x = x * s.load(sixteen(&scales[columns..]));
+                }
+                x.store(&mut to[at].0);
             }
-            let before = if after.is_first { s.splat(0.0) } else { s.load(&to[i][j].0) };
-            let mut x = d.floats(s, sum).mul_add(s.splat(scale), before);
-            if let Some(scales) = after.scales {
-                x = x * s.load(sixteen(&scales[j * LANES..]));
-            }
-            x.store(&mut to[i][j].0);
         }
     }
 }
@@ -123,7 +141,7 @@ pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
         pack_left(s, task.after.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
     }
     let vectors = S::TILE_VECTORS;
-    let floats = lines(&mut scratch.tile, D::ROWS * vectors);
+    let (floats, sums) = lines(&mut scratch.tile, 2 * D::ROWS * vectors).split_at_mut(D::ROWS * vectors);
     let segments = task.b.segments();
     for panel in 0..task.b.groups.count() {
         let first_col = panel * vectors * LANES;
@@ -143,7 +161,8 @@ pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
                     is_first: segment == 0,
                     scales: (segment + 1 == segments).then(|| task.b.scales(first_col)),
                 };
-                d.tile(s, count, own, &task.b.groups.onward(panel)[range.start * vectors..], &after, floats);
+                d.tile(s, count, own, &task.b.groups.onward(panel)[range.start * vectors..], sums);
+                after.add(s, d, count, sums, floats);
             }
             finish(s, &task.after, [first, count], first_col, floats, &mut out);
         }
@@ -266,9 +285,9 @@ fn fixed<S: Simd>(s: S, row: &[f32], scale: f32, zero: u8) -> (f32, f32, f32) {
 
 /// Calls the register tile compiled for a number of rows known only at run time.
 macro_rules! rows_of_tile {
-    ($s:ident, $d:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $after:ident, $to:ident; $($n:literal)*) => {
+    ($s:ident, $d:ident, $rows:ident, $vectors:literal, $a:ident, $b:ident, $to:ident; $($n:literal)*) => {
         match $rows {
-            $($n => tile::<_, _, $n, $vectors>($s, $d, $a, $b, $after, $to),)*
+            $($n => tile::<_, _, $n, $vectors>($s, $d, $a, $b, $to),)*
             _ => unreachable!("a tile of {} rows", $rows),
         }
     };
@@ -332,11 +351,21 @@ impl<S: Simd> Dots<S> for Plain {
     }
 
     #[inline(always)]
-    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], after: &After<'_>, to: &mut [Line]) {
+    fn put(self, sums: [i32; LANES], to: &mut Line) {
+        to.0 = sums.map(|sum| f32::from_bits(sum as u32));
+    }
+
+    #[inline(always)]
+    fn take(self, from: &Line) -> [i32; LANES] {
+        from.0.map(|bits| bits.to_bits() as i32)
+    }
+
+    #[inline(always)]
+    fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
         if S::TILE_VECTORS == 1 {
-            rows_of_tile!(s, self, rows, 1, a, b, after, to; 1 2 3 4);
+            rows_of_tile!(s, self, rows, 1, a, b, to; 1 2 3 4);
         } else {
-            rows_of_tile!(s, self, rows, 2, a, b, after, to; 1 2 3 4);
+            rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4);
         }
     }
 }
