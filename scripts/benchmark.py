@@ -144,9 +144,14 @@ def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     for record in records:
         head += [f"{_threads(record)}, tokens/s", "times the best other"]
     rows = []
-    for index, case in enumerate(records[0]["cases"]):
+    for case in records[0]["cases"]:
         row = [case["title"]]
-        for found in (record["cases"][index] for record in records):
+        for record in records:
+            # Runs of some cases may differ in them.
+            found = next((other for other in record["cases"] if other["name"] == case["name"]), None)
+            if found is None:
+                row += ["not measured", ""]
+                continue
             rate = found["contenders"][OURS]["per_second"]
             row += [f"{rate:,.0f}", f"**{found['ratio']['median']:.2f}** ({found['best_rival']})"]
         rows.append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import textwrap
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,7 +70,9 @@ def _bars(axes: Any, record: dict[str, Any]) -> None:
                 ha="center",
                 fontsize=9,
             )
-    axes.set_xticks(range(len(cases)), [_wrapped(case["title"]) for case in cases], fontsize=8)
+    # The row of labels has room for about 120 letters.
+    wrapped = [textwrap.fill(case["title"], max(12, 120 // len(cases))) for case in cases]
+    axes.set_xticks(range(len(cases)), wrapped, fontsize=8)
     axes.set_ylabel(f"{cases[0]['unit']} in a second")
     _finish(axes)
 
@@ -91,8 +94,11 @@ def _lines(axes: Any, record: dict[str, Any], over: str) -> None:
 def _finish(axes: Any) -> None:
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-
-
-def _wrapped(title: str) -> str:
-    return title.replace(", ", ",\n")
+    # Above the picture, where no bar can be.
+    axes.legend(
+        fontsize=8,
+        frameon=False,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.06),
+        ncols=len(axes.get_legend_handles_labels()[0]),
+    )
