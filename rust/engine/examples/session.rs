@@ -3,9 +3,11 @@
 //! `cargo run --release --example session`. A run is 60 steps, each cut into 6 pieces, as the layers of a sentence encoder
 //! are for one text: pieces of 3 us stand for 10 tokens, of 40 us for 128. Medians of the runs, two pools in turn.
 
-use std::hint::black_box;
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::{busy, calibrate, micros, wait};
 use engine::Pool;
 
 const STEPS: usize = 60;
@@ -32,38 +34,9 @@ fn main() {
             }
             let [alone, shared] = times.map(|mut times| {
                 times.sort_unstable();
-                times[times.len() / 2].as_secs_f64() * 1e6
+                micros(times[times.len() / 2])
             });
             println!("{pause:>7} us {piece:>7} us {alone:>9.0} us {shared:>9.0} us {:>8.2}", alone / shared);
         }
     }
-}
-
-/// Short pauses are computed through, as a tokenizer does, long ones slept through.
-fn wait(pause: Duration) {
-    if pause >= Duration::from_millis(5) {
-        return std::thread::sleep(pause);
-    }
-    let start = Instant::now();
-    while start.elapsed() < pause {
-        std::hint::spin_loop();
-    }
-}
-
-fn busy(rounds: usize) {
-    let mut x = 1.0_f32;
-    for _ in 0..rounds {
-        x = black_box(x.mul_add(0.5, 1.0));
-    }
-}
-
-/// Rounds of [`busy`] in a microsecond.
-fn calibrate() -> usize {
-    let rounds = 100_000;
-    let best = (0..20).map(|_| {
-        let start = Instant::now();
-        busy(rounds);
-        start.elapsed()
-    });
-    (rounds as f64 / best.min().expect("twenty times").as_secs_f64() / 1e6) as usize
 }
