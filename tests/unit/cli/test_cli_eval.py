@@ -66,7 +66,7 @@ def test_a_quantised_bundle_is_measured_against_the_float_one(run, quantised, en
 def test_people_see_a_table_and_the_worst_text(run, quantised, encoder, texts) -> None:
     ran = run("webnn", "eval", quantised, "--reference", encoder, "--texts", texts, "--rounds", "1")
     assert ran.code == 0
-    for part in ("weights", "texts a second", "cosine mean 0.9", "worst: ", "overlap of the 10 nearest: "):
+    for part in ("weights", "texts a second", "cosine mean 0.9", "farthest text: ", "overlap of the 10 nearest: "):
         assert part in ran.out
     quiet = run("webnn", "eval", quantised, "--reference", encoder, "--rounds", "0", "--quiet").out
     assert "255 texts" in quiet
