@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -18,7 +19,7 @@ from random_encoders import FAMILIES, feeds_of
 
 from webnn_runtime.backends import Executable, get_backend
 from webnn_runtime.backends.base import CompileOptions
-from webnn_runtime.format.errors import ExecutionError, WebnnError
+from webnn_runtime.format.errors import ExecutionError, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.simplify import simplify
 
@@ -60,7 +61,25 @@ def on_engine(graph: Graph, random: Random, fused: Counter[str] | None = None) -
             fused.update(model.describe()["fused"])  # type: ignore[call-overload]
         for sizes in SIZES:
             told += [f"{form} at {sizes}: {line}" for line in compare(model, graph, sizes, random)]
-    return told
+    return told + in_integers(graph, options, random)
+
+
+def in_integers(graph: Graph, options: CompileOptions, random: Random) -> list[str]:
+    """Layers with weights of 8 bits, where there are any: the threads change no bit."""
+    sizes = SIZES[1]
+    feeds = feeds_of(graph, sizes, random)
+    found = []
+    for threads in (1, 3):
+        try:
+            model = get_backend("rust").compile(graph, replace(options, compute="int8", threads=threads))
+            found.append(model.run({name: feeds[name] for name in model.graph.inputs}))
+        except UnsupportedByBackend:
+            return []
+        except WebnnError as exc:
+            # No memory, or sizes that the definitions refuse as well.
+            return [] if isinstance(exc.__cause__, MemoryError) else refused_alone(graph, feeds, str(exc))
+    same = all(array.tobytes() == found[1][name].tobytes() for name, array in found[0].items())
+    return [] if same else [f"in integers at {sizes}: threads change the results"]
 
 
 def compare(model: Executable, graph: Graph, sizes: dict[str, int], random: Random) -> list[str]:

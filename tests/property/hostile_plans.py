@@ -23,6 +23,7 @@ import numpy as np
 from random_encoders import random_encoder, random_image_network
 
 import webnn_kernels
+from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.backends.rust import BACKEND
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import WebnnError
@@ -54,9 +55,23 @@ class Recorder:
             self._calls.append((name, list(arguments)))
             if name == "build":
                 Recorder.made = self._calls
+                return Unshared(result)
             return result
 
         return call
+
+
+class Unshared:
+    """A plan without anything to share, so that the one over texts is written down in full."""
+
+    def __init__(self, plan: Any) -> None:
+        self._plan = plan
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plan, name)
+
+    def taken(self, _step: int) -> list[int]:
+        return []
 
 
 @contextmanager
@@ -70,19 +85,19 @@ def recording() -> Iterator[None]:
 
 
 def programs_of(graph: Graph) -> list[Program]:
-    """What compiling a graph asks the builder for: its plan, and the one over texts where there is one."""
+    """What compiling a graph asks the builder for: its plan, in integers too where it has any, and those over texts."""
     found: list[Program] = []
     with recording():
-        for make in (lambda: BACKEND.compile(graph), lambda: BACKEND.compile(graph).texts()):
+        for arithmetic in ("exact", "int8"):
             Recorder.made = None
             try:
-                make()
+                model = BACKEND.compile(graph, CompileOptions(compute=arithmetic))
             except WebnnError:
                 continue
-            if Recorder.made is not None:
+            found += [Recorder.made] if Recorder.made is not None else []
+            if model.texts() is not None:
                 found.append(Recorder.made)
-    # Steps of other plans are tried in a test of their own.
-    return [program for program in found if all(name != "again" for name, _ in program)]
+    return found
 
 
 def damaged(program: Program, random: Random) -> Program:

@@ -23,6 +23,12 @@ F32, I64, U8 = DataType.FLOAT32, DataType.INT64, DataType.UINT8
 HEADS, DEPTH, LONGEST, WORDS = 2, 4, 12, 20
 WIDTH = HEADS * DEPTH
 B, L = symbol("batch"), symbol("length")
+INTEGERS = (
+    (-127, 127, DataType.INT8),
+    (0, 255, DataType.UINT8),
+    (-8, 7, DataType.INT4),
+    (0, 15, DataType.UINT4),
+)
 LOWEST = float(np.finfo(np.float32).min)
 
 
@@ -54,19 +60,26 @@ class Encoder:
     # Layers.
 
     def matrix(self, rows: int, columns: int) -> Value:
-        """Weights as they are, in 8 bits, in halves, or behind a transpose."""
-        kind = self.any("float", "float", "int8", "float16", "turned")
-        if kind == "int8":
-            packed = self.builder.constant(self.numbers.integers(-127, 128, (rows, columns)).astype(np.int8))
-            scale = self.builder.constant(self.numbers.uniform(0.002, 0.01, (1, columns)).astype(np.float32))
-            zeros = self.builder.constant(self.numbers.integers(-3, 4, (1, columns)).astype(np.int8))
-            return self.op("dequantizeLinear", packed, scale, zeros)
+        """Weights as they are, in 8 or 4 bits, in halves, or behind a transpose."""
+        kind = self.any("float", "float", "integers", "float16", "turned")
+        if kind == "integers":
+            return self.integers(rows, columns)
         if kind == "float16":
             halves = self.numbers.standard_normal((rows, columns)).astype(np.float16)
             return self.op("cast", self.builder.constant(halves), to=F32)
         if kind == "turned":
             return self.op("transpose", self.weights(columns, rows), permutation=(1, 0))
         return self.weights(rows, columns)
+
+    def integers(self, rows: int, columns: int) -> Value:
+        """Weights in 8 or 4 bits, with a scale per column, or per column and block of rows."""
+        least, most, dtype = INTEGERS[self.numbers.integers(len(INTEGERS))]
+        blocks = self.numbers.choice([1, 1, 2 - rows % 2])
+        packed = self.numbers.integers(least, most + 1, (rows, columns)).astype(dtype.numpy)
+        scale = (self.numbers.uniform(0.25, 1.25, (blocks, columns)) / most).astype(np.float32)
+        zeros = (self.numbers.integers(-3, 4, scale.shape) + (most + least + 1) // 2).astype(dtype.numpy)
+        constants = self.builder.constant(packed, dtype), self.builder.constant(zeros, dtype)
+        return self.op("dequantizeLinear", constants[0], self.builder.constant(scale), constants[1])
 
     def linear(self, x: Value, columns: int, bias: bool | None = None) -> Value:
         rows = int(str(x.type.shape[-1]))
@@ -281,25 +294,31 @@ def random_image_network(random: Random) -> Graph:
     made = Encoder(random)
     made.builder = GraphBuilder("images", dims=[DynamicDim("batch", 16)])
     made.op = op = made.builder.op
-    channels, side = made.any(3, 4), made.any(5, 8)
+    channels, side = made.any(3, 4), made.any(9, 12)
     x = made.builder.input("image", F32, (B, channels, side, side))
     for _ in range(made.any(1, 2, 3)):
         channels = int(str(x.type.shape[1]))
         groups = made.any(1, 1, channels)
-        after, size = made.any(channels, channels * 2), made.any(1, 3)
+        after, size = made.any(channels, channels * 2, 17), made.any(1, 3)
+        after = channels if groups > 1 and after == 17 else after
         filters = made.weights(after, channels // groups, size, size)
-        padding = (size // 2,) * 4
+        step = made.any((1, 1), (1, 1), (2, 1), (2, 2))
         bias = made.any(None, made.weights(after))
-        y = op("conv2d", x, filters, bias, padding=padding, groups=groups)
+        y = op("conv2d", x, filters, bias, padding=(size // 2,) * 4, strides=step, groups=groups)
         if made.any(0, 1):
             spread = made.builder.constant(made.numbers.uniform(0.5, 2.0, after).astype(np.float32))
             y = op("batchNormalization", y, made.weights(after), spread, made.weights(after), made.weights(after))
         if made.any(0, 1):
             y = made.activation(y)
-        if after == channels and made.any(0, 1):
+        if x.type == y.type and made.any(0, 1):
             y = made.joined("add", x, y)
         if made.any(0, 1):
             y = made.joined(made.any("mul", "add"), y, made.weights(1, after, 1, 1))
+        if made.any(0, 0, 1):
+            # Attention to channels: each is scaled by what a small network makes of all their means.
+            mean = op("reduceMean", y, axes=(2, 3), keep_dimensions=True)
+            few = op("relu", op("conv2d", mean, made.weights(2, after, 1, 1)))
+            y = made.joined("mul", y, op("sigmoid", op("conv2d", few, made.weights(after, 2, 1, 1))))
         x = op("relu", y) if made.any(0, 1) else y
     if made.any(0, 1):
         x = op(made.any("maxPool2d", "averagePool2d"), x, window_dimensions=(2, 2), strides=(2, 2))

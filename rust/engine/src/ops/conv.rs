@@ -149,7 +149,7 @@ impl Conv {
                 cx.for_each(
                     bordered.chunks_mut(area.max(1)).enumerate().collect(),
                     |(plane, to): (usize, &mut [f32])| {
-                        let from = &data[x.start(plane / channels, plane % channels)..];
+                        let from = x.plane(data, plane / channels, plane % channels);
                         field.write((from, x.step()), 0.0, Float::single, to);
                     },
                 );

@@ -176,7 +176,7 @@ impl Call {
         }
         let one = |plane: usize, made: &mut [V]| {
             let mut field = vec![border; self.field.area()];
-            let from = &x[self.x.start(plane / channels, plane % channels)..];
+            let from = self.x.plane(x, plane / channels, plane % channels);
             self.field.write((from, self.x.step()), border, &load, &mut field);
             work(&field, made);
         };

@@ -126,9 +126,9 @@ impl Planes {
         Ok(Self { sizes: axes.map(|axis| shape[axis]), strides: axes.map(stride) })
     }
 
-    /// Where a plane starts.
-    pub(super) fn start(&self, image: usize, channel: usize) -> usize {
-        image * self.strides[0] + channel * self.strides[1]
+    /// The elements of an image from a plane's first one on; none where planes have none.
+    pub(super) fn plane<'x, T>(&self, x: &'x [T], image: usize, channel: usize) -> &'x [T] {
+        x.get(image * self.strides[0] + channel * self.strides[1]..).unwrap_or_default()
     }
 
     /// From one element of a row to the next.
@@ -276,7 +276,7 @@ impl Field {
 
 #[cfg(test)]
 mod tests {
-    use super::{Field, Geometry};
+    use super::{Field, Geometry, Planes};
 
     #[test]
     fn every_place_of_every_window_is_found_in_the_field() {
@@ -303,5 +303,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn planes_of_an_image_without_rows_have_nothing() {
+        // Channels last: the other planes of a whole image start behind its first element.
+        let planes = Planes::new(&[1, 0, 2, 3], [0, 3, 1, 2]).unwrap();
+        assert!(planes.plane::<f32>(&[], 0, 2).is_empty());
     }
 }
