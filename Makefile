@@ -42,10 +42,11 @@ sanitize: $(VENV)/.dev ## run the Rust tests, and random plans from Python, unde
 	done
 
 # Debian: rustup target add aarch64-unknown-linux-gnu; apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-arm-test: ## run the tests of the kernels on an emulated 64-bit ARM
+arm-test: ## run the tests of the kernels and of the engine on an emulated 64-bit ARM
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' \
-		$(CARGO) test --quiet --manifest-path rust/Cargo.toml --package webnn-kernels-kernels --target aarch64-unknown-linux-gnu
+		$(CARGO) test --quiet --manifest-path rust/Cargo.toml \
+		--package webnn-kernels-kernels --package webnn-kernels-engine --lib --tests --target aarch64-unknown-linux-gnu
 
 lint: $(VENV)/.dev $(VENV)/.native ## check style, types, the native stub and the Rust code
 	$(BIN)/ruff check .
