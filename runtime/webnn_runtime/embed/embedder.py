@@ -18,7 +18,7 @@ from webnn_runtime.embed.identity import identify
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
 from webnn_runtime.embed.progress import progress
-from webnn_runtime.embed.ranges import FEW_TEXTS, RANGES_FILE, Ranges, RangeStore, kind_of, read_ranges
+from webnn_runtime.embed.ranges import RANGES_FILE, Ranges, RangeStore
 from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.similarity import compute_similarity
 from webnn_runtime.embed.stages import Normalize
@@ -179,7 +179,9 @@ class WebNNEmbedder:
 
         if precision in BYTES:
             # Before anything runs: what is missing may take a while to learn.
-            ranges = self._bounds(ranges, truncate_dim, normalize)
+            is_unit = self._gives_unit(normalize, truncate_dim)
+            dimension = truncate_dim or self._pipeline.dimension
+            ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         is_single = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else _strings(texts)
         chosen = self._choose_prompt(prompt, prompt_name)
@@ -235,17 +237,7 @@ class WebNNEmbedder:
         vectors = self.encode(given, **options)
         asked = options.get("normalize_embeddings")
         normalize = options.get("normalize", True) if asked is None else asked
-        ranges = Ranges.of(vectors, is_unit=self._gives_unit(normalize, options.get("truncate_dim")))
-        if len(given) < FEW_TEXTS:
-            import logging
-
-            logging.getLogger(__name__).warning(
-                "calibrate: bounds of %d texts; vectors of others will lie outside, pass %d or more",
-                len(given),
-                FEW_TEXTS,
-            )
-        self._ranges.add(ranges)
-        return ranges
+        return self._ranges.learn(vectors, self._gives_unit(normalize, options.get("truncate_dim")))
 
     def save_ranges(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write all bounds that are known to a file; by default beside the model, where they are found again.
@@ -265,8 +257,7 @@ class WebNNEmbedder:
         Raises:
             EmbedError: the file is missing, malformed, or belongs to another model.
         """
-        for ranges in read_ranges(Path(path), self.identity):
-            self._ranges.add(ranges)
+        self._ranges.load(Path(path), self.identity)
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
         """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
@@ -339,19 +330,6 @@ class WebNNEmbedder:
 
     def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:
         return normalize or (self._pipeline.is_normalized and truncate_dim is None)
-
-    def _bounds(
-        self, given: Ranges | npt.ArrayLike | None, truncate_dim: int | None, normalize: bool
-    ) -> Ranges | npt.ArrayLike:
-        dimension, is_unit = truncate_dim or self._pipeline.dimension, self._gives_unit(normalize, truncate_dim)
-        if given is None:
-            return self._ranges.find(dimension, is_unit, lambda: self.identity)
-        if isinstance(given, Ranges) and (given.dimension, given.is_unit) != (dimension, is_unit):
-            raise EmbedError(
-                f"encode: ranges= are for {kind_of(given.dimension, given.is_unit)} and these are "
-                f"{kind_of(dimension, is_unit)}; learn others by calibrate with the same arguments"
-            )
-        return given
 
     def _with_role(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:

@@ -102,6 +102,50 @@ class RangeStore:
         """Know these too, in place of others of the same kind."""
         self._known[ranges.dimension, ranges.is_unit] = ranges
 
+    def learn(self, vectors: npt.NDArray[np.float32], is_unit: bool) -> Ranges:
+        """Know the bounds of these vectors from now on.
+
+        Raises:
+            EmbedError: fewer than two rows, or values that are not finite.
+        """
+        ranges = Ranges.of(vectors, is_unit=is_unit)
+        if ranges.count < FEW_TEXTS:
+            import logging
+
+            logging.getLogger(__name__).warning(
+                "calibrate: bounds of %d texts; vectors of others will lie outside, pass %d or more",
+                ranges.count,
+                FEW_TEXTS,
+            )
+        self.add(ranges)
+        return ranges
+
+    def load(self, path: Path, identity: str) -> None:
+        """Know the bounds of a file.
+
+        Raises:
+            EmbedError: it is missing, malformed, or belongs to another model.
+        """
+        for ranges in read_ranges(path, identity):
+            self.add(ranges)
+
+    def choose(
+        self, given: Ranges | npt.ArrayLike | None, dimension: int, is_unit: bool, identity: Any
+    ) -> Ranges | npt.ArrayLike:
+        """The caller's own bounds, or those that are known for such vectors; `identity()` names the model.
+
+        Raises:
+            EmbedError: the caller's are for other vectors, or none are known.
+        """
+        if given is None:
+            return self.find(dimension, is_unit, identity)
+        if isinstance(given, Ranges) and (given.dimension, given.is_unit) != (dimension, is_unit):
+            raise EmbedError(
+                f"encode: ranges= are for {kind_of(given.dimension, given.is_unit)} and these are "
+                f"{kind_of(dimension, is_unit)}; learn others by calibrate with the same arguments"
+            )
+        return given
+
     def find(self, dimension: int, is_unit: bool, identity: Any) -> Ranges:
         """The bounds for such vectors; `identity()` names the model.
 

@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from webnn_runtime.embed import PromptWarning, TruncationWarning
-from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.dims import DynamicDim
+from webnn_runtime.embed import TruncationWarning
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError, HubError
 from webnn_runtime.format.graph import TensorType
@@ -187,65 +185,6 @@ def test_the_argument_is_refused_beyond_what_the_graph_takes(make) -> None:
         make(max_seq_length=33)
 
 
-@pytest.fixture
-def prompted(kit, folder):
-    kit.save_json(
-        folder / "config_sentence_transformers.json",
-        {"prompts": {"query": "query : ", "passage": "passage : ", "empty": ""}, "default_prompt_name": None},
-    )
-
-
-def test_a_prompt_goes_before_every_text(make, prompted) -> None:
-    embedder = make()
-    expected = embedder.encode(["query : a", "query : b"], prompt="")
-    assert embedder.encode(["a", "b"], prompt_name="query").tobytes() == expected.tobytes()
-    assert embedder.encode(["a", "b"], prompt="query : ").tobytes() == expected.tobytes()
-    assert embedder.encode_query(["a", "b"]).tobytes() == expected.tobytes()
-
-
-def test_documents_use_the_prompt_for_passages_when_there_is_no_other(make, prompted) -> None:
-    embedder = make()
-    assert embedder.encode_document("a").tobytes() == embedder.encode("passage : a", prompt="").tobytes()
-
-
-def test_a_given_prompt_wins_over_a_name(make, prompted, caplog) -> None:
-    embedder = make()
-    assert (
-        embedder.encode("a", prompt="b ", prompt_name="query").tobytes() == embedder.encode("b a", prompt="").tobytes()
-    )
-    assert "prompt is used" in caplog.text
-
-
-def test_an_unknown_prompt_name_lists_those_that_exist(make, prompted) -> None:
-    with pytest.raises(EmbedError, match="it has 'query', 'passage', 'empty'"):
-        make().encode("a", prompt_name="doc")
-
-
-def test_a_model_with_prompts_and_no_default_warns_once_when_none_is_used(make, prompted, recwarn) -> None:
-    embedder = make()
-    with pytest.warns(PromptWarning, match=r"was trained with prompts \(query, passage, empty\) and none is used"):
-        embedder.encode("a")
-    recwarn.clear()
-    embedder.encode("b")
-    assert len(recwarn) == 0
-
-
-def test_the_default_prompt_is_used_but_not_for_a_role_without_a_prompt(make, kit, folder) -> None:
-    saved = {"prompts": {"query": "query : "}, "default_prompt_name": "query"}
-    kit.save_json(folder / "config_sentence_transformers.json", saved)
-    embedder = make()
-    assert embedder.encode("a").tobytes() == embedder.encode("query : a", prompt="").tobytes()
-    assert embedder.encode_document("a").tobytes() == embedder.encode("a", prompt="").tobytes()
-
-
-def test_a_prompt_can_be_left_out_of_pooling(make, kit, folder) -> None:
-    kit.save_modules(folder, Pooling=kit.MEAN | {"include_prompt": False})
-    model = kit.FakeEncoder()
-    got = make(model).encode("a b", prompt="query : ", normalize=False)
-    tokens = model.run(model.calls[0])["last_hidden_state"][0]
-    np.testing.assert_allclose(got, tokens[3:].mean(axis=0), rtol=1e-6)
-
-
 def test_a_static_bundle_is_fed_in_its_shape(make, kit) -> None:
     fixed = {name: TensorType(DataType.INT64, (2, 8)) for name in ("input_ids", "attention_mask", "token_type_ids")}
     model = kit.FakeEncoder(fixed, {"last_hidden_state": TensorType(DataType.FLOAT32, (2, 8, 6))})
@@ -360,48 +299,3 @@ def test_errors_name_the_model(make, folder) -> None:
 def test_a_model_that_does_not_exist_is_an_error_of_the_hub(make, tmp_path) -> None:
     with pytest.raises(HubError, match="no such folder"):
         make(model_id=tmp_path / "nothing")
-
-
-@pytest.fixture
-def graph_model(kit):
-    """A fake encoder over a real graph, whose one constant is `value`."""
-
-    def build(value: float):
-        dims = [DynamicDim("batch", 64), DynamicDim("length", 32)]
-        builder = GraphBuilder("encoder", dims=dims)
-        ids = builder.input("input_ids", DataType.INT64, kit.TEXT_SHAPE)
-        table = builder.constant(np.full((20, 6), value, dtype=np.float32), name="table")
-        model = kit.FakeEncoder({"input_ids": ids.type})
-        model.graph = builder.build({"last_hidden_state": builder.op("gather", table, ids, axis=0)})
-        return model
-
-    return build
-
-
-def test_the_identity_is_the_same_for_the_same_files(make, graph_model) -> None:
-    identities = {make(graph_model(1.0)).identity for _ in range(2)}
-    assert len(identities) == 1
-    assert len(identities.pop()) == 64
-
-
-def test_the_identity_follows_a_changed_limit(make, graph_model) -> None:
-    embedder = make(graph_model(1.0))
-    before = embedder.identity
-    embedder.max_seq_length = 5
-    assert embedder.identity != before
-
-
-@pytest.mark.parametrize("change", ["weights", "pooling", "length", "tokenizer", "prompts", "stages", "padding"])
-def test_the_identity_changes_with_whatever_changes_a_vector(change, make, graph_model, kit, folder) -> None:
-    before = make(graph_model(1.0)).identity
-    arguments = {"pooling": {"pooling": "cls"}, "length": {"max_seq_length": 5}}.get(change, {})
-    if change == "tokenizer":
-        text = (folder / "tokenizer.json").read_text()
-        (folder / "tokenizer.json").write_text(text.replace('"sun"', '"son"'))
-    elif change == "prompts":
-        kit.save_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q"}})
-    elif change == "stages":
-        kit.save_modules(folder, Pooling=kit.MEAN, Normalize={})
-    elif change == "padding":
-        kit.save_tokenizer(folder, padding_side="left")
-    assert make(graph_model(2.0 if change == "weights" else 1.0), **arguments).identity != before
