@@ -50,6 +50,21 @@ def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> B
     return get_backend(request.param)
 
 
+def _instruction_sets() -> list[str]:
+    """Those of this CPU that the native module has kernels for; without the module `optional` has the word."""
+    if importlib.util.find_spec("webnn_kernels") is None:
+        return ["any"]
+    found: list[str] = importlib.import_module("webnn_kernels").available_isas()
+    return found
+
+
+@pytest.fixture(params=_instruction_sets())
+def isa(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> str:
+    """Each instruction set in turn."""
+    optional("webnn_kernels")
+    return str(request.param)
+
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 EXPORTER: Final = ROOT / "translator" / "webnn_translator" / "sources" / "export.py"
 

@@ -105,14 +105,6 @@ def test_a_vector_has_the_same_bits_alone_in_any_batch_order_and_number_of_threa
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "endurance.py"
 
 
-@pytest.fixture(params=["scalar", "avx2", "avx512"])
-def isa(request, optional):
-    """Each instruction set that this CPU has."""
-    if request.param not in optional("webnn_kernels").available_isas():
-        pytest.skip(f"this CPU has no {request.param}")
-    return request.param
-
-
 def test_every_instruction_set_keeps_the_promises_that_long_runs_measure(isa, minilm_bundle, original, tmp_path):
     """As `scripts/endurance.py` does for 1,000 texts and 512 paragraphs: the same bytes, and transformers' numbers."""
     out = tmp_path / "vectors.npy"
