@@ -1,4 +1,4 @@
-"""Small bundles that embed or classify, complete with tokenizer, for tests of commands and of measurements."""
+"""Small bundles that embed or classify, complete with tokenizer, and a smaller ONNX file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from webnn_runtime.format.builder import GraphBuilder
@@ -39,6 +40,20 @@ def _tokenizer() -> bytes:
 
 def _bytes(value: object) -> bytes:
     return json.dumps(value).encode()
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> bytes:
+    """An ONNX file: x + 1, of three numbers."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [numpy_helper.from_array(np.ones(3, np.float32), "w")],
+    )
+    content: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    return content
 
 
 @pytest.fixture

@@ -86,13 +86,13 @@ def _written_out(uses: Uses, quotient: Node) -> LayerNormMatch | None:
     result, scale, bias = quotient.name, None, None
     following = uses.only_reader(result)
     if following is not None and following.op == "mul":
-        scale = _row(uses, following, result)
+        scale = uses.row_beside(following, result)
         if scale is not None:
             result = following.name
             nodes.add(result)
     following = uses.only_reader(result)
     if following is not None and following.op == "add":
-        bias = _row(uses, following, result)
+        bias = uses.row_beside(following, result)
         if bias is not None:
             result = following.name
             nodes.add(result)
@@ -113,12 +113,3 @@ def _squares(uses: Uses, node: Node, value: str) -> bool:
     if node.op == "mul":
         return node.inputs == (value, value)
     return node.op == "pow" and node.inputs[0] == value and uses.number(node.inputs[1]) == 2.0
-
-
-def _row(uses: Uses, node: Node, value: str) -> str | None:
-    """The other operand of `node`, if it is a constant with one number per element of the last axis."""
-    other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
-    array, kind = uses.constant(other), uses.graph.types[value]
-    if array is None or array.ndim == 0 or kind != uses.graph.types[node.name]:
-        return None
-    return other if array.shape[-1] == array.size == kind.shape[-1] else None

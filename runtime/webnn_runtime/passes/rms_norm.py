@@ -65,7 +65,7 @@ def _around(uses: Uses, root: Node) -> RmsNormMatch | None:
         return None
     scale, following = None, uses.only_reader(result.name)
     if following is not None and following.op == "mul":
-        scale = _row(uses, following, result.name)
+        scale = uses.row_beside(following, result.name)
         if scale is not None:
             result = following
             nodes.add(result.name)
@@ -96,12 +96,3 @@ def _quotient(uses: Uses, source: str, root: Node, nodes: set[str]) -> Node | No
         return None
     nodes.add(product.name)
     return product
-
-
-def _row(uses: Uses, node: Node, value: str) -> str | None:
-    """The other operand of `node`, if it is a constant with one number per element of the last axis."""
-    other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
-    array, kind = uses.constant(other), uses.graph.types[value]
-    if array is None or array.ndim == 0 or kind != uses.graph.types[node.name]:
-        return None
-    return other if array.shape[-1] == array.size == kind.shape[-1] else None

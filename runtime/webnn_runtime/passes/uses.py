@@ -73,3 +73,11 @@ class Uses:
                 # As the division would round: 1/8 is exact, 1/sqrt(32) is off by half a unit in the last place.
                 return float(np.float32(1) / np.float32(divisor)), value
         return None
+
+    def row_beside(self, node: Node, value: str) -> str | None:
+        """The operand of `node` beside `value`, if it is a constant of one number per element of the last axis."""
+        other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
+        array, kind = self.constant(other), self.graph.types[value]
+        if array is None or array.ndim == 0 or kind != self.graph.types[node.name]:
+            return None
+        return other if array.shape[-1] == array.size == kind.shape[-1] else None

@@ -1,18 +1,11 @@
 //! The number of threads changes no bit, and the operators say what the kernels' definition says.
 
-use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, LayerNorm, Rows, Scores};
+#[allow(dead_code)] // what the kernels' tests need of it
+#[path = "../../kernels/tests/numbers/mod.rs"]
+mod numbers;
 
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
-}
+use engine::{Activation, Batch, Engine, Heads, HeadsMask, Isa, Kernels, Layer, LayerNorm, Rows, Scores};
+use numbers::numbers;
 
 /// Engines of every instruction set and of one to three threads, by instruction set.
 fn engines() -> Vec<Vec<Engine>> {

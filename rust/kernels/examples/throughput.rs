@@ -3,10 +3,15 @@
 //! `cargo run --release --example throughput [-- ISA]`. Each case is checked against the scalar table before it is
 //! timed. Best of the rounds: on a shared machine the others say more about the neighbours.
 
+#[allow(dead_code)] // what the tests need of it
+#[path = "../tests/numbers/mod.rs"]
+mod numbers;
+
 use std::hint::black_box;
 use std::time::Instant;
 
 use kernels::{Activation, Attention, Isa, Kernels, Mask, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
+use numbers::numbers;
 
 const ROUNDS: usize = 15;
 
@@ -92,17 +97,4 @@ fn check(got: &[f32], expected: &[f32], bound: f32) {
 
 fn report(what: &str, flops: usize, seconds: f64) {
     println!("  {what:<48} {:9.1} us  {:7.1} GFLOP/s", seconds * 1e6, flops as f64 / seconds / 1e9);
-}
-
-/// Numbers in -1..1 that are the same on every run.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect()
 }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime.format.errors import HubError
 from webnn_translator.sources import open_source
@@ -14,22 +12,10 @@ from webnn_translator.sources import open_source
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def model() -> bytes:
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
-        [numpy_helper.from_array(np.ones(3, np.float32), "w")],
-    )
-    whole: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
-    return whole
-
-
-def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any) -> None:
+def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any, tiny_model: bytes) -> None:
     names = ["onnx/model.onnx_data", "tokenizer.json", "modules.json", "1_Pooling/config.json", "config.json"]
     # Equal contents would be fetched once.
-    needed = {"onnx/model.onnx": model(), **{name: f'"{name}"'.encode() for name in names}}
+    needed = {"onnx/model.onnx": tiny_model, **{name: f'"{name}"'.encode() for name in names}}
     rest = dict.fromkeys(["onnx/model_quantized.onnx", "model.safetensors", "pytorch_model.bin", "README.md"], b"large")
     hub.repositories["me/encoder"] = {**needed, **rest}
     with open_source("me/encoder", revision="main") as source:

@@ -7,24 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime.format.errors import HubError
 from webnn_translator.sources import open_source
 from webnn_translator.sources.export import export_onnx, task_of
-
-
-def tiny_model() -> Any:
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
-        [numpy_helper.from_array(np.ones(3, np.float32), "w")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
 
 
 def put(path: Path, content: bytes = b"{}") -> Path:
@@ -33,8 +20,8 @@ def put(path: Path, content: bytes = b"{}") -> Path:
     return path
 
 
-def test_a_file_alone_brings_nothing_with_it(tmp_path: Path) -> None:
-    path = put(tmp_path / "net.onnx", tiny_model().SerializeToString())
+def test_a_file_alone_brings_nothing_with_it(tmp_path: Path, tiny_model: bytes) -> None:
+    path = put(tmp_path / "net.onnx", tiny_model)
     with open_source(str(path)) as source:
         assert source.name == "net"
         assert dict(source.companions) == {}
@@ -43,9 +30,11 @@ def test_a_file_alone_brings_nothing_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["model.onnx", "onnx/model.onnx"])
 @pytest.mark.parametrize("named", ["folder", "file"])
-def test_the_tokenizer_and_the_pipeline_travel_with_a_model(tmp_path: Path, place: str, named: str) -> None:
+def test_the_tokenizer_and_the_pipeline_travel_with_a_model(
+    tmp_path: Path, tiny_model: bytes, place: str, named: str
+) -> None:
     folder = tmp_path / "encoder"
-    path = put(folder / place, tiny_model().SerializeToString())
+    path = put(folder / place, tiny_model)
     travelling = ["tokenizer.json", "config.json", "modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors"]
     for name in [*travelling, "pytorch_model.bin", "model.safetensors", "2_Dense/pytorch_model.bin", "notes.md"]:
         put(folder / name)
@@ -55,16 +44,18 @@ def test_the_tokenizer_and_the_pipeline_travel_with_a_model(tmp_path: Path, plac
         assert source.name == ("encoder" if named == "folder" else "model")
 
 
-def test_the_onnx_folder_of_a_repository_wins(tmp_path: Path) -> None:
+def test_the_onnx_folder_of_a_repository_wins(tmp_path: Path, tiny_model: bytes) -> None:
     put(tmp_path / "model.onnx", b"not this one")
-    put(tmp_path / "onnx" / "model.onnx", tiny_model().SerializeToString())
+    put(tmp_path / "onnx" / "model.onnx", tiny_model)
     with open_source(str(tmp_path)) as source:
         assert source.file_name == "onnx/model.onnx"
 
 
 @pytest.mark.parametrize(("option", "flag"), [({"task": "fill-mask"}, "--task"), ({"opset": 18}, "--opset")])
-def test_export_options_are_refused_for_an_onnx_file(tmp_path: Path, option: dict[str, Any], flag: str) -> None:
-    path = put(tmp_path / "net.onnx", tiny_model().SerializeToString())
+def test_export_options_are_refused_for_an_onnx_file(
+    tmp_path: Path, tiny_model: bytes, option: dict[str, Any], flag: str
+) -> None:
+    path = put(tmp_path / "net.onnx", tiny_model)
     with pytest.raises(HubError, match=f"{flag} only matters for an export"), open_source(str(path), **option):
         pass
 
