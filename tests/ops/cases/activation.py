@@ -96,6 +96,7 @@ CASES = [
         for t in FLOATS
     ),
     ("sigmoid", "far tails", [np.float32([-80, 80])], {}, np.float32([1.8048513878454153e-35, 1])),
+    ("sigmoid", "float16, further tails", [np.float16([-200, 200])], {}, np.float16([0, 1])),
     *(
         (
             "softmax",
@@ -132,6 +133,7 @@ CASES = [
         for t in FLOATS
     ),
     ("softplus", "far below zero", [np.float32([-50])], {}, np.float32([1.9287498479639178e-22])),
+    ("softplus", "float16, further below zero", [np.float16([-200])], {}, np.float16([0])),
     *(("softsign", t.__name__, [t([0, 1, -3, 1000])], {}, t([0, 0.5, -0.75, 1000 / 1001])) for t in FLOATS),
     *(
         ("tanh", t.__name__, [t([0, 1, -1, INF])], {}, t([0, 0.7615941559557649, -0.7615941559557649, 1]))

@@ -113,7 +113,7 @@ CASES = [
         {},
         np.float32([INF, 0]),
     ),
-    ("exp", "float16 overflows", [np.float16([11.1, -18])], {}, np.float16([INF, 0])),
+    ("exp", "float16 overflows and underflows", [np.float16([11.1, -18, -200])], {}, np.float16([INF, 0, 0])),
     *(("log", t.__name__, [t([1, 10, 0, -1])], {}, t([0, 2.302585092994046, -INF, NAN])) for t in FLOATS),
     *(("reciprocal", t.__name__, [t([2, -4, 0, INF])], {}, t([0.5, -0.25, INF, 0])) for t in FLOATS),
     *(("sqrt", t.__name__, [t([4, 2, 0, -1, INF])], {}, t([2, 1.4142135623730951, 0, NAN, INF])) for t in FLOATS),

@@ -61,7 +61,7 @@ pub(crate) fn narrow_once(x: f64) -> u16 {
     let bits = near.to_bits();
     let odd = if wide == x || !near.is_finite() || bits & 1 == 1 {
         near
-    } else if (wide.abs() > x.abs()) == (bits & 0x7fff_ffff > 0) {
+    } else if wide.abs() > x.abs() {
         f32::from_bits(bits - 1)
     } else {
         f32::from_bits(bits + 1)
@@ -110,5 +110,9 @@ mod tests {
             assert_eq!(narrow_once(-middle * (1.0 - 1e-12)), bits | 0x8000, "{bits:#x}");
         }
         assert_eq!((narrow_once(0.0), narrow_once(-0.0), narrow_once(1e300)), (0, 0x8000, 0x7c00));
+        // Below what a float32 holds, and at the lowest that it does.
+        for tiny in [1e-60, f64::MIN_POSITIVE, f64::from(f32::from_bits(1)) * 0.6] {
+            assert_eq!((narrow_once(tiny), narrow_once(-tiny)), (0, 0x8000), "{tiny}");
+        }
     }
 }
