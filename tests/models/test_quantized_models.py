@@ -163,6 +163,9 @@ def test_a_lone_file_is_calibrated_by_the_tokenizer_that_is_given(made, tmp_path
     # Sentence vectors, one of each text, are what the loss is measured on.
     assert (found.fitted, found.loss.samples, found.loss.runs) == ("file", "texts", 32)
     assert [one.count for one in found.loss.outputs.values()] == [32]
+    # They travel with it, so that it embeds as it was measured.
+    assert {"tokenizer.json", "modules.json", "1_Pooling/config.json"} <= {*done.files}
+    assert WebNNEmbedder(done.folder).encode(TEXTS).shape == (5, 64)
     pictures = QuantizeOptions("int8", tokenizer=made / "bge")
     with pytest.raises(QuantizeMisuse, match="the graph takes no token ids"):
         convert_model(str(made / "pictures.onnx"), tmp_path / "other", ConvertOptions(quantize=pictures))

@@ -203,7 +203,7 @@ def convert_model(
                     progress=progress,
                 )
                 written = quantized.folder
-        files = tuple(sorted(source.companions))
+        files = tuple(sorted(source.companions)) if quantized is None else quantized.files
         graph = load_bundle(written).graph
         return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
 

@@ -82,7 +82,7 @@ Tokenizer: TypeAlias = Annotated[
         "--tokenizer",
         "--tokenizer-id",
         metavar="FOLDER",
-        help="Where tokenizer.json and the modules are, if not beside the model: texts are read by them.",
+        help="Where tokenizer.json and the modules are, if not beside the model: they read texts, and are copied.",
         rich_help_panel=_PANEL,
     ),
 ]

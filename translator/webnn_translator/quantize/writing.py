@@ -13,6 +13,7 @@ from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.hub.files import RANGES_FILE
+from webnn_translator.companions import companions_in
 from webnn_translator.quantize.moments import watched
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
 from webnn_translator.quantize.quantise import Quantized, quantize_graph
@@ -40,6 +41,7 @@ class QuantizedBundle:
         quantized: what was done, and what it cost.
         certificate: as in the manifest; None when nothing was checked.
         weights_bytes: size of the weights file.
+        files: what travelled along.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class QuantizedBundle:
     quantized: Quantized
     certificate: Mapping[str, Any] | None
     weights_bytes: int
+    files: tuple[str, ...]
 
     def record(self) -> dict[str, Any]:
         """What a script would want to know."""
@@ -89,11 +92,12 @@ def write_quantized(
     loaded = load_bundle(float_bundle)
     done = quantize_graph(loaded.graph, options, float_bundle, names=loaded.names, note=note)
     more = {key: value for key, value in loaded.manifest.extension.more.items() if key not in _OF_FLOATS}
+    files = _companions(loaded, options.tokenizer)
     with staged_bundle(
         done.graph,
         target,
         manifest_extra={**more, "quantization": done.record()},
-        files=_companions(loaded),
+        files=files,
         force=force,
         names=loaded.names,
         remarks=[str(done)],
@@ -105,7 +109,7 @@ def write_quantized(
             record = _certificate(loaded.manifest.extension.more.get("certificate"), done, checked)
             staged.annotate({"certificate": record, "canaries": list(checked.canaries)})
         size = (staged.folder / WEIGHTS_FILE).stat().st_size
-        return QuantizedBundle(staged.commit(), done.graph, done, record, size)
+        return QuantizedBundle(staged.commit(), done.graph, done, record, size, tuple(sorted(files)))
 
 
 def quantize_bundle(folder: Path, target: Path, options: QuantizeOptions, **more: Any) -> QuantizedBundle:
@@ -178,11 +182,12 @@ def _certificate(before: object, done: Quantized, checked: Checked) -> dict[str,
     }
 
 
-def _companions(bundle: Bundle) -> dict[str, Path | bytes]:
-    """Everything beside the bundle's own files: tokenizer, modules, configuration."""
+def _companions(bundle: Bundle, tokenizer: Path | None) -> dict[str, Path | bytes]:
+    """Everything beside the bundle's own files: tokenizer, modules, configuration; else those it was quantised by."""
     own = {bundle.graph_path, bundle.weights_path} | {bundle.folder / name for name in _OWN}
-    return {
+    found: dict[str, Path | bytes] = {
         path.relative_to(bundle.folder).as_posix(): path
         for path in sorted(bundle.folder.rglob("*"))
         if path.is_file() and path not in own and not path.name.endswith((".manifest.json", ".safetensors.index.json"))
     }
+    return found if tokenizer is None or "tokenizer.json" in found else {**found, **companions_in(tokenizer)}

@@ -11,6 +11,7 @@ from typing import Any, Final
 from webnn_runtime.format.errors import HubError
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
+from webnn_translator.companions import companions_in
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx
@@ -71,7 +72,9 @@ def open_source(
 def _from_file(file: Path) -> Source:
     """A single file; the files of a Hugging Face folder around it travel too."""
     folder = file.parent.parent if file.parent.name == "onnx" else file.parent
-    return Source(model=read_onnx(file), file=file, name=file.stem, companions=_companions(folder), file_name=file.name)
+    return Source(
+        model=read_onnx(file), file=file, name=file.stem, companions=companions_in(folder), file_name=file.name
+    )
 
 
 def _source(
@@ -81,26 +84,12 @@ def _source(
         model=read_onnx(file),
         file=file,
         name=name,
-        companions=_companions(found.path),
+        companions=companions_in(found.path),
         file_name=file_name,
         repository=found.repo_id,
         revision=found.revision,
         exported=exported,
     )
-
-
-def _companions(folder: Path) -> dict[str, Path]:
-    names = [path.relative_to(folder).as_posix() for path in _shallow(folder)]
-    return {name: folder / name for name in select_companions(names)}
-
-
-def _shallow(folder: Path) -> Iterator[Path]:
-    # Companions lie in the folder itself or one below: a file may stand in a folder with a million others deeper down.
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            yield path
-        elif path.is_dir() and path.name[:1].isdigit():
-            yield from (inner for inner in sorted(path.iterdir()) if inner.is_file())
 
 
 def _name_of(found: ModelFolder) -> str:
