@@ -1,7 +1,7 @@
 //! Linear layers in integers: rows are quantised when they are multiplied, by the thread that does it.
 
 use kernels::integers::GROUP;
-use kernels::{Activation, IntegerMatmul, Matmul, PackedIntegers, Range, RowScale, Rows, RowsMut};
+use kernels::{Activation, IntegerMatmul, Matmul, PackedIntegers, Quantise, Range, RowScale, Rows, RowsMut};
 
 use crate::{Engine, scratch};
 
@@ -63,7 +63,7 @@ impl Engine {
     /// The shapes do not fit together, or the weights were packed for another instruction set.
     pub fn integer_linear(&self, x: Rows<'_>, layer: IntegerLayer<'_>, groups: &mut [f32], out: &mut [f32]) {
         let (rows, n) = (x.count(), layer.weights.n());
-        let (segment, segments) = (layer.weights.segment(), x.cols().div_ceil(layer.weights.segment()));
+        let segments = x.cols().div_ceil(layer.weights.segment());
         let mut scales = vec![RowScale::default(); rows * segments];
         let out = RowsMut::new(out, rows, n, n).expect("output");
         let tile = self.kernels.tile_rows;
@@ -72,7 +72,7 @@ impl Engine {
         let panels = layer.weights.count();
         if wanted > 1 && rows < wanted * tile {
             // Too few rows for all threads: each has its panels, and reads rows that are quantised once.
-            self.integers.quantise(x, segment, layer.range, &mut scales, groups);
+            self.quantise(layer, x, &mut scales, groups);
             let mut pieces = Vec::with_capacity(wanted);
             let mut rest = out;
             let each = panels.div_ceil(wanted).max(1);
@@ -100,9 +100,16 @@ impl Engine {
         }
         self.pool.for_each(pieces, |(piece, groups, scales)| {
             let own = x.range(piece.first_row, piece.out.count());
-            self.integers.quantise(own, segment, layer.range, scales, groups);
+            self.quantise(layer, own, scales, groups);
             self.multiply(layer, groups, scales, width, piece);
         });
+    }
+
+    /// Writes the groups of some rows and how they were quantised.
+    fn quantise(&self, layer: IntegerLayer<'_>, x: Rows<'_>, scales: &mut [RowScale], groups: &mut [f32]) {
+        let IntegerLayer { weights, range, .. } = layer;
+        let task = Quantise { x, segment: weights.segment(), range, with_excess: weights.needs_excess() };
+        self.integers.quantise(&task, scales, groups);
     }
 
     /// One piece; `groups` and `scales` are those of its rows.

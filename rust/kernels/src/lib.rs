@@ -36,7 +36,7 @@ pub use activation::{Activation, Function};
 pub use arch::pages::Lines;
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
-pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Range, RowScale};
+pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Quantise, Range, RowScale};
 pub use packed::{Line, PackedMatrix, PackedPart, Panels, Piece};
 pub use pointwise::Pointwise;
 pub use rows::Rows;

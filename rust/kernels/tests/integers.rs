@@ -3,8 +3,8 @@
 mod numbers;
 
 use kernels::{
-    Activation, IntegerKernels, IntegerMatmul, Isa, Kernels, Matmul, PackedIntegers, Range, RowScale, Rows, RowsMut,
-    Scratch,
+    Activation, IntegerKernels, IntegerMatmul, Isa, Kernels, Matmul, PackedIntegers, Quantise, Range, RowScale, Rows,
+    RowsMut, Scratch,
 };
 use numbers::{assert_close, numbers};
 
@@ -123,7 +123,8 @@ fn quantised(
     let (m, width) = (x.len() / k, k.div_ceil(4));
     let mut rows = vec![RowScale { scale: 9.0, zero: 9, excess: 9 }; m * k.div_ceil(segment)];
     let mut groups = vec![9.0; m * width];
-    integers.quantise(Rows::contiguous(x, k), segment, range, &mut rows, &mut groups);
+    let task = Quantise { x: Rows::contiguous(x, k), segment, range, with_excess: true };
+    integers.quantise(&task, &mut rows, &mut groups);
     (rows, groups.iter().flat_map(|group| group.to_bits().to_ne_bytes()).collect())
 }
 
@@ -147,16 +148,15 @@ fn rows_become_the_same_integers_on_every_instruction_and_these_are_the_nearest(
                 let found = quantised(table, &x, k, segment, range);
                 assert_eq!(found, (rows.clone(), bytes.clone()), "{} {k} {segment}", table.1.name);
             }
-            let segments = k.div_ceil(segment);
             for (index, row) in rows.iter().enumerate() {
-                let what = format!("row {} of {k}, segment {} of {segment}", index / segments, index % segments);
-                let first = index % segments * segment;
+                let what = format!("row {} of {k}, segment {} of {segment}", index % 5, index / 5);
+                let first = index / 5 * segment;
                 let count = segment.min(k - first);
-                let own = &bytes[index / segments * k.div_ceil(4) * 4 + first..][..count.next_multiple_of(4)];
+                let own = &bytes[index % 5 * k.div_ceil(4) * 4 + first..][..count.next_multiple_of(4)];
                 assert!(own[count..].iter().all(|byte| *byte == 0), "{what}");
                 let excess: i32 = own[..count].iter().map(|byte| i32::from(*byte) - row.zero).sum();
                 assert_eq!(row.excess, excess, "{what}");
-                for (x, byte) in x[index / segments * k + first..].iter().zip(&own[..count]) {
+                for (x, byte) in x[index % 5 * k + first..].iter().zip(&own[..count]) {
                     let back = (i32::from(*byte) - row.zero) as f32 * row.scale;
                     let least = (0 - row.zero) as f32 * row.scale;
                     let most = (255 - row.zero) as f32 * row.scale;

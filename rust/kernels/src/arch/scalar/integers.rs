@@ -1,10 +1,10 @@
 //! Products in integers, element by element.
 
 use super::activation::apply;
-use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Range, RowScale};
+use crate::RowsMut;
+use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Quantise, Range, RowScale};
 use crate::packed::LANES;
 use crate::task::Scratch;
-use crate::{Rows, RowsMut};
 
 pub(crate) const KERNELS: IntegerKernels = IntegerKernels::new("scalar", matmul, quantise);
 
@@ -18,7 +18,7 @@ fn matmul(task: &IntegerMatmul<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
         for col in 0..out.cols() {
             let mut total = 0.0_f32;
             for segment in 0..segments {
-                let row = &task.rows[index * segments + segment];
+                let row = &task.rows[segment * out.count() + index];
                 let range = b.groups_of(segment);
                 let column = b.groups.panel(col / LANES)[range.clone()].iter().map(|line| bytes(line.0[col % LANES]));
                 let mut sum = 0_i32;
@@ -27,14 +27,14 @@ fn matmul(task: &IntegerMatmul<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
                         sum += i32::from(a) * i32::from(b as i8);
                     }
                 }
-                sum = sum.wrapping_sub(row.zero.wrapping_mul(b.sums(segment, col)[0]));
+                sum = sum.wrapping_add(row.zero.wrapping_mul(b.sums(segment, col)[0]));
                 if let Some(zeros) = b.zeros(col) {
-                    sum = sum.wrapping_sub(zeros[0].wrapping_mul(row.excess));
+                    sum = sum.wrapping_add(zeros[0].wrapping_mul(row.excess));
                 }
                 total = (sum as f32).mul_add(row.scale, total);
             }
-            let scaled = total * b.scales(col)[0];
-            let active = apply(after.activation, after.bias.map_or(scaled, |bias| scaled + bias[col]));
+            let scaled = total.mul_add(b.scales(col)[0], after.bias.map_or(0.0, |bias| bias[col]));
+            let active = apply(after.activation, scaled);
             let active = after.factor.map_or(active, |factor| active * factor.row(index)[col]);
             out.row(index)[col] = after.residual.map_or(active, |residual| active + residual.row(index)[col]);
         }
@@ -54,17 +54,17 @@ pub(crate) fn steps(least: f32, most: f32) -> (f32, f32, f32) {
     (scale, factor, (-least * factor).round_ties_even().clamp(0.0, 255.0))
 }
 
-fn quantise(x: Rows<'_>, segment: usize, range: Range, rows: &mut [RowScale], groups: &mut [f32]) {
-    if x.cols() == 0 {
-        return;
-    }
-    let (width, segments) = (x.cols().div_ceil(GROUP), x.cols().div_ceil(segment));
-    for (index, to) in rows.iter_mut().enumerate() {
-        let (row, number) = (index / segments, index % segments);
-        let own = &x.row(row)[number * segment..];
-        let own = &own[..own.len().min(segment)];
-        let first = row * width + number * (segment / GROUP);
-        one_segment(own, range, to, &mut groups[first..first + own.len().div_ceil(GROUP)]);
+fn quantise(task: &Quantise<'_>, rows: &mut [RowScale], groups: &mut [f32]) {
+    let Quantise { x, segment, range, with_excess } = *task;
+    let (cols, width) = (x.cols(), x.cols().div_ceil(GROUP));
+    for (number, first) in (0..cols).step_by(segment).enumerate() {
+        for row in 0..x.count() {
+            let own = &x.row(row)[first..cols.min(first + segment)];
+            let at = row * width + first / GROUP;
+            let to = &mut rows[number * x.count() + row];
+            one_segment(own, range, to, &mut groups[at..at + own.len().div_ceil(GROUP)]);
+            to.excess = if with_excess { to.excess } else { 0 };
+        }
     }
 }
 

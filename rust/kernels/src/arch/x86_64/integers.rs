@@ -7,21 +7,19 @@ use std::arch::x86_64::{
     __m256i, __m512i, _mm_packus_epi16, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_si128,
     _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16,
     _mm256_mullo_epi32, _mm256_packus_epi32, _mm256_permute4x64_epi64, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm256_storeu_si256,
-    _mm256_sub_epi32, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_cvtusepi32_epi8, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mullo_epi32,
-    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
-    _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_cvtepi32_ps,
+    _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_madd_epi16,
+    _mm512_mullo_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_srli_epi16,
 };
-use std::ptr::{from_mut, from_ref};
+use std::ptr::from_ref;
 
 use super::avx2::{self, Avx2};
 use super::avx512::{self, Avx512};
-use crate::arch::generic::integers::{self, Dots, Plain, integer_kernels, rows_of_tile, tile};
-use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Range, RowScale};
+use crate::RowsMut;
+use crate::arch::generic::integers::{self, Dots, Part, Place, Plain, integer_kernels, rows_of_tile, tile};
+use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Quantise, RowScale};
 use crate::packed::{LANES, Line};
 use crate::task::Scratch;
-use crate::{Rows, RowsMut};
 
 pub(crate) fn avx2() -> Option<IntegerKernels> {
     let is_there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -61,30 +59,15 @@ macro_rules! shared_512 {
         type Sums = __m512i;
 
         #[inline(always)]
-        fn zeros(self) -> __m512i {
-            // SAFETY: `self` is evidence of the instruction set.
-            unsafe { _mm512_setzero_si512() }
-        }
-
-        #[inline(always)]
-        fn put(self, sums: __m512i, to: &mut Line) {
-            // SAFETY: `self` is evidence of the instruction set, and a line is one vector.
-            unsafe { _mm512_storeu_si512(from_mut(to).cast(), sums) }
-        }
-
-        #[inline(always)]
-        fn take(self, from: &Line) -> __m512i {
-            // SAFETY: as above.
-            unsafe { _mm512_loadu_si512(from_ref(from).cast()) }
-        }
-
-        #[inline(always)]
-        fn less(self, sums: __m512i, factors: &[i32; LANES], by: i32) -> __m512i {
+        fn times(self, factors: &[i32; LANES], by: &i32) -> __m512i {
             // SAFETY: `self` is evidence of the instruction set, and the array is one vector, at any alignment.
-            unsafe {
-                let factors = _mm512_loadu_si512(factors.as_ptr().cast());
-                _mm512_sub_epi32(sums, _mm512_mullo_epi32(factors, _mm512_set1_epi32(by)))
-            }
+            unsafe { _mm512_mullo_epi32(_mm512_loadu_si512(factors.as_ptr().cast()), _mm512_set1_epi32(*by)) }
+        }
+
+        #[inline(always)]
+        fn plus(self, sums: __m512i, others: __m512i) -> __m512i {
+            // SAFETY: `self` is evidence of the instruction set.
+            unsafe { _mm512_add_epi32(sums, others) }
         }
 
         #[inline(always)]
@@ -127,8 +110,8 @@ impl Dots<Avx512> for Vnni {
     }
 
     #[inline(always)]
-    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
-        rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
+    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], part: &Part<'_>, to: Place<'_, '_>) {
+        rows_of_tile!(s, self, rows, 2, a, b, part, to; 1 2 3 4 5 6 7 8 9 10 11 12 13);
     }
 }
 
@@ -168,8 +151,8 @@ impl Dots<Avx512> for Words512 {
     }
 
     #[inline(always)]
-    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
-        rows_of_tile!(s, self, rows, 2, a, b, to; 1 2 3 4 5 6 7 8 9 10 11 12);
+    fn tile(self, s: Avx512, rows: usize, a: &[f32], b: &[Line], part: &Part<'_>, to: Place<'_, '_>) {
+        rows_of_tile!(s, self, rows, 2, a, b, part, to; 1 2 3 4 5 6 7 8 9 10 11 12);
     }
 }
 
@@ -183,9 +166,20 @@ impl Dots<Avx2> for Words256 {
     const ROWS: usize = 4;
 
     #[inline(always)]
-    fn zeros(self) -> [__m256i; 2] {
+    fn times(self, factors: &[i32; LANES], by: &i32) -> [__m256i; 2] {
+        let (low, high) = factors.split_at(8);
+        // SAFETY: `self` is evidence of the instruction set, and eight integers are one vector, at any alignment.
+        unsafe {
+            let by = _mm256_set1_epi32(*by);
+            let low = _mm256_mullo_epi32(_mm256_loadu_si256(low.as_ptr().cast()), by);
+            [low, _mm256_mullo_epi32(_mm256_loadu_si256(high.as_ptr().cast()), by)]
+        }
+    }
+
+    #[inline(always)]
+    fn plus(self, sums: [__m256i; 2], others: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: `self` is evidence of the instruction set.
-        [unsafe { _mm256_setzero_si256() }; 2]
+        unsafe { [_mm256_add_epi32(sums[0], others[0]), _mm256_add_epi32(sums[1], others[1])] }
     }
 
     #[inline(always)]
@@ -225,35 +219,6 @@ impl Dots<Avx2> for Words256 {
     }
 
     #[inline(always)]
-    fn put(self, sums: [__m256i; 2], to: &mut Line) {
-        let (low, high) = to.0.split_at_mut(8);
-        // SAFETY: `self` is evidence of the instruction set, and half a line is one vector.
-        unsafe {
-            _mm256_storeu_si256(low.as_mut_ptr().cast(), sums[0]);
-            _mm256_storeu_si256(high.as_mut_ptr().cast(), sums[1]);
-        }
-    }
-
-    #[inline(always)]
-    fn take(self, from: &Line) -> [__m256i; 2] {
-        let (low, high) = from.0.split_at(8);
-        // SAFETY: as above.
-        unsafe { [_mm256_loadu_si256(low.as_ptr().cast()), _mm256_loadu_si256(high.as_ptr().cast())] }
-    }
-
-    #[inline(always)]
-    fn less(self, sums: [__m256i; 2], factors: &[i32; LANES], by: i32) -> [__m256i; 2] {
-        let (low, high) = factors.split_at(8);
-        // SAFETY: `self` is evidence of the instruction set, and eight integers are one vector, at any alignment.
-        unsafe {
-            let by = _mm256_set1_epi32(by);
-            let low = _mm256_mullo_epi32(_mm256_loadu_si256(low.as_ptr().cast()), by);
-            let high = _mm256_mullo_epi32(_mm256_loadu_si256(high.as_ptr().cast()), by);
-            [_mm256_sub_epi32(sums[0], low), _mm256_sub_epi32(sums[1], high)]
-        }
-    }
-
-    #[inline(always)]
     fn floats(self, _: Avx2, sums: [__m256i; 2]) -> avx2::V {
         // SAFETY: `self` is evidence of the instruction set.
         avx2::V(unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] })
@@ -272,7 +237,7 @@ impl Dots<Avx2> for Words256 {
     }
 
     #[inline(always)]
-    fn tile(self, s: Avx2, rows: usize, a: &[f32], b: &[Line], to: &mut [Line]) {
-        rows_of_tile!(s, self, rows, 1, a, b, to; 1 2 3 4);
+    fn tile(self, s: Avx2, rows: usize, a: &[f32], b: &[Line], part: &Part<'_>, to: Place<'_, '_>) {
+        rows_of_tile!(s, self, rows, 1, a, b, part, to; 1 2 3 4);
     }
 }
