@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
+from _thread import allocate_lock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.feed import EncoderModel
-from webnn_runtime.embed.identity import identify
 from webnn_runtime.embed.pipeline import Pipeline
-from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
 from webnn_runtime.embed.progress import progress
-from webnn_runtime.embed.ranges import RANGES_FILE, Ranges, RangeStore
 from webnn_runtime.embed.settings import LengthLimit
-from webnn_runtime.embed.similarity import compute_similarity
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from webnn_runtime.embed.ranges import Ranges, RangeStore
 
 __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
@@ -98,7 +98,7 @@ class WebNNEmbedder:
         )
         self.on_truncation = on_truncation
         self._source: Final = found
-        self._lock: Final = threading.Lock()
+        self._lock: Final = allocate_lock()
         self._truncated_count = 0
         self._has_warned_of_prompts = False
         try:
@@ -113,7 +113,7 @@ class WebNNEmbedder:
             # A folder of the caller's is in the message already; an id of the Hub is not.
             known = str(exc).startswith(f"{found.source}:")
             raise EmbedError(str(exc) if known else f"{found.source}: {exc}") from exc
-        self._ranges: Final = RangeStore(found.path / RANGES_FILE)
+        self._store: RangeStore | None = None
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length
@@ -168,8 +168,11 @@ class WebNNEmbedder:
         """
         if not convert_to_numpy or convert_to_tensor:
             raise EmbedError("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
-        if precision not in PRECISIONS:
-            raise EmbedError(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
+        if precision != "float32":
+            from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
+
+            if precision not in PRECISIONS:
+                raise EmbedError(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
         if batch_size < 1:
             raise EmbedError(f"encode: batch_size={batch_size}; expected at least 1")
         if truncate_dim is not None and not 1 <= truncate_dim <= self._pipeline.dimension:
@@ -177,7 +180,7 @@ class WebNNEmbedder:
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
 
-        if precision in BYTES:
+        if precision != "float32" and precision in BYTES:
             # Before anything runs: what is missing may take a while to learn.
             is_unit = self._gives_unit(normalize, truncate_dim)
             dimension = truncate_dim or self._pipeline.dimension
@@ -261,6 +264,8 @@ class WebNNEmbedder:
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
         """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
+        from webnn_runtime.embed.similarity import compute_similarity
+
         return compute_similarity(a, b)
 
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
@@ -304,6 +309,8 @@ class WebNNEmbedder:
 
         Equal identities mean comparable vectors; store it, and the prompt, beside every vector.
         """
+        from webnn_runtime.embed.identity import identify
+
         return identify(self._pipeline, self.max_seq_length)
 
     def backend_info(self) -> dict[str, object]:
@@ -327,6 +334,15 @@ class WebNNEmbedder:
             f"WebNNEmbedder({self._source.source!r}, dimension={self._pipeline.dimension}, "
             f"max_seq_length={self.max_seq_length})"
         )
+
+    @property
+    def _ranges(self) -> RangeStore:
+        from webnn_runtime.embed.ranges import RANGES_FILE, RangeStore
+
+        with self._lock:
+            if self._store is None:
+                self._store = RangeStore(self._source.path / RANGES_FILE)
+            return self._store
 
     def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:
         return normalize or (self._pipeline.is_normalized and truncate_dim is None)

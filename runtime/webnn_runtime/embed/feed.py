@@ -7,10 +7,9 @@ differ in what they leave out, and what a graph does not declare is not sent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.settings import LengthLimit, position_offset
 from webnn_runtime.embed.tokenizer import Padding, Tokens
@@ -19,6 +18,9 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import Graph, TensorType
 from webnn_runtime.format.records import dataclass
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Batch", "EncoderModel", "Feed", "Output", "TextRunner", "choose_output"]
 

@@ -6,7 +6,6 @@ is listed and not known here is refused by name, because leaving a step out give
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -122,13 +121,14 @@ def _folder(root: Path, entry: Mapping[str, Any]) -> Path:
 def _class_name(listing: Path, entry: Mapping[str, Any]) -> str:
     kind = expect(listing, entry, "type", str, "")
     # The class moved between releases, its name did not. Code of other packages is never run.
-    match = _MODULE.fullmatch(kind)
-    if match is None or match[1] not in ("Transformer", "Pooling", *_AFTER_POOLING):
+    package, *parts = kind.split(".")
+    name = parts[-1] if parts and package == _PACKAGE and all(map(str.isidentifier, parts)) else ""
+    if name not in ("Transformer", "Pooling", *_AFTER_POOLING):
         raise EmbedError(
             f"{listing}: module '{kind}' is not supported; the supported ones are "
             f"Transformer, Pooling, {', '.join(_AFTER_POOLING)} of sentence-transformers"
         )
-    return match[1]
+    return name
 
 
 def _read_stage(listing: Path, name: str, folder: Path) -> Stage | None:
@@ -227,7 +227,7 @@ def _take(folder: Path, tensors: Mapping[str, Floats], name: str, shape: tuple[i
 
 
 _LISTING: Final = "modules.json"
-_MODULE: Final = re.compile(r"sentence_transformers(?:\.\w+)*\.(\w+)")
+_PACKAGE: Final = "sentence_transformers"
 _AFTER_POOLING: Final[Mapping[str, Callable[[Path], Stage | None]]] = MappingProxyType(
     {
         "Dense": _read_dense,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.batches import plan, plan_unpadded
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
@@ -17,9 +17,12 @@ from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass, replace
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["Pipeline"]
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["POOLING_MODES", "Pooling", "parse_modes"]
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float32]"
+Doubles: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def _cls(tokens: Floats, _first: int) -> Floats:

@@ -6,13 +6,15 @@ of the two has filled is searched by the other.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.ranges import Ranges
 from webnn_runtime.format.errors import EmbedError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["BITS", "BYTES", "PRECISIONS", "dequantize_embeddings", "quantize_embeddings"]
 

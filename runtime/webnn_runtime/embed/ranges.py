@@ -11,15 +11,17 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_object
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import RANGES_FILE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["FEW_TEXTS", "RANGES_FILE", "RangeStore", "Ranges", "kind_of", "read_ranges", "write_ranges"]
 

@@ -7,14 +7,16 @@ form and the scores of sentence-transformers' `semantic_search_faiss`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.precision import BITS, PRECISIONS, dequantize_embeddings, quantize_embeddings
 from webnn_runtime.embed.ranges import Ranges
 from webnn_runtime.format.errors import EmbedError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["semantic_search"]
 

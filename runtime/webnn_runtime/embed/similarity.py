@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["Comparison", "compare", "compute_similarity"]
 
 Vectors: TypeAlias = "npt.ArrayLike"
-Doubles = npt.NDArray[np.float64]
+Doubles: TypeAlias = "npt.NDArray[np.float64]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

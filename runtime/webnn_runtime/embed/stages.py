@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.records import dataclass
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["ACTIVATIONS", "Dense", "LayerNorm", "Normalize", "Stage"]
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+Floats: TypeAlias = "npt.NDArray[np.float32]"
+Doubles: TypeAlias = "npt.NDArray[np.float64]"
 
 # The smallest norm that torch.nn.functional.normalize divides by: a zero vector stays zero.
 _SMALLEST_NORM: Final = 1e-12

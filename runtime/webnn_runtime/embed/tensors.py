@@ -6,18 +6,20 @@ Pickles are never read: `pytorch_model.bin` can run code when it is loaded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import TensorType
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["read_tensors"]
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 _FILE: Final = "model.safetensors"
 _PICKLE: Final = "pytorch_model.bin"

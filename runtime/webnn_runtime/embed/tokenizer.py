@@ -7,24 +7,24 @@ file happens to hold (128 tokens for a model made for 256, say) is not the model
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_optional, read_text
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer"]
 
 # The largest in public use have about 35 MB (256,000 pieces); a hostile file could have any size.
 _MAX_BYTES: Final = 128 << 20
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 # Encodings of the library are large; ids alone are kept, so only this many are alive at a time.
 _AT_ONCE: Final = 1024
 _SIDES: Final = ("left", "right")
@@ -192,9 +192,13 @@ def _shares(first: int, second: int, room: int) -> tuple[int, int]:
 
 def _well_formed(text: str) -> str:
     # Half a surrogate pair is not text and has no UTF-8; two halves that belong together are joined.
-    if not _SURROGATE.search(text):
+    if text.isascii():
         return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _lower(backend: Any) -> None:

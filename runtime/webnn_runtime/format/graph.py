@@ -7,18 +7,19 @@ is the node's name. Insertion order of `inputs`, `constants` and `outputs` is me
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError, OperandError, ShapeError, WeightsError
 from webnn_runtime.format.records import dataclass
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Array", "Constant", "DimCheck", "Graph", "Node", "OptionValue", "TensorType", "is_identifier"]
 
@@ -26,7 +27,7 @@ Array: TypeAlias = "npt.NDArray[Any]"
 OptionValue: TypeAlias = (
     "bool | int | float | str | DataType | SymbolicDim | tuple[Dim, ...] | tuple[float, ...] | tuple[str, ...] | None"
 )
-_IDENTIFIER: Final = re.compile(r"(?!true|false|null)[A-Za-z_][A-Za-z0-9_]*")
+_LITERALS: Final = ("true", "false", "null")
 
 
 def is_identifier(name: str) -> bool:
@@ -34,7 +35,7 @@ def is_identifier(name: str) -> bool:
 
     Existing readers take a bare word that begins with true, false or null for a literal.
     """
-    return _IDENTIFIER.fullmatch(name) is not None
+    return name.isascii() and name.isidentifier() and not name.startswith(_LITERALS)
 
 
 @dataclass(frozen=True, slots=True)

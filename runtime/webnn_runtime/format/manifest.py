@@ -7,7 +7,6 @@ or gap. Everything of ours is under `x-webnn-runtime`; other readers ignore it.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -28,7 +27,7 @@ HEADER_BYTES: Final = 8
 _MAX_KEY: Final = 4096
 _MAX_RANK: Final = 64
 _MAX_FILE: Final = 1 << 62
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_HEXADECIMAL: Final = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +297,7 @@ def _strings(raw: object, what: str) -> tuple[str, ...]:
 
 
 def _hash(raw: object) -> str:
-    if not isinstance(raw, str) or not _SHA256.fullmatch(raw):
+    if not isinstance(raw, str) or len(raw) != 64 or not _HEXADECIMAL.issuperset(raw):
         raise ManifestError(f"{_shown(raw)} is not a SHA-256 in lower-case hexadecimal")
     return raw
 

@@ -41,14 +41,14 @@ RANGES_FILE: Final = "embedding_ranges.json"
 _IN_ROOT: Final = frozenset((*TOKENIZER_FILES, *PIPELINE_FILES))
 _IN_MODULE_FOLDERS: Final = frozenset(("config.json", "model.safetensors", *TOKENIZER_FILES, *TRANSFORMER_CONFIG_FILES))
 # sentence-transformers numbers the folders of its modules: 1_Pooling, 2_Dense ...
-_MODULE_FOLDER: Final = re.compile(r"[0-9]+_[A-Za-z][A-Za-z0-9_]*")
-_UNSAFE_CHARACTERS: Final = re.compile(r"[\x00-\x1f\\:]")
+_MODULE_FOLDER: Final = r"[0-9]+_[A-Za-z][A-Za-z0-9_]*"
+_UNSAFE_CHARACTERS: Final = r"[\x00-\x1f\\:]"
 
 
 def is_safe_name(name: str) -> bool:
     """Whether a repository's file name stays inside the folder it is written to."""
     parts = name.split("/")
-    return not _UNSAFE_CHARACTERS.search(name) and all(part not in ("", ".", "..") for part in parts)
+    return not re.search(_UNSAFE_CHARACTERS, name) and all(part not in ("", ".", "..") for part in parts)
 
 
 def select_bundle(names: Collection[str]) -> list[str]:
@@ -81,7 +81,7 @@ def select_companions(names: Collection[str]) -> set[str]:
     found = set()
     for name in files:
         folder, _, last = name.rpartition("/")
-        wanted = _IN_MODULE_FOLDERS if _MODULE_FOLDER.fullmatch(folder) else _IN_ROOT if not folder else ()
+        wanted = _IN_MODULE_FOLDERS if re.fullmatch(_MODULE_FOLDER, folder) else _IN_ROOT if not folder else ()
         if last in wanted:
             found.add(name)
     return found

@@ -20,7 +20,7 @@ __all__ = ["ModelFolder", "Select", "resolve"]
 
 Select = Callable[[Collection[str]], Sequence[str]]
 
-_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_HUB_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+"
 # Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
 _NO_FILE: Final = "\x00"
 
@@ -77,7 +77,7 @@ def resolve(
         if revision is not None:
             raise HubError(f"{text}: a local path has no revision '{revision}'; leave revision out, or pass a Hub id")
         return ModelFolder(path) if path.is_dir() else ModelFolder(path.parent, file=path)
-    if not isinstance(model_id, str) or not _HUB_ID.fullmatch(text):
+    if not isinstance(model_id, str) or not re.fullmatch(_HUB_ID, text):
         raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
     return _Repository(text, revision, token, None if cache_dir is None else Path(cache_dir)).fetch(
         select, local_files_only=local_files_only

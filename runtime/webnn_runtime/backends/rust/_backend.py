@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -59,7 +59,7 @@ class RustExecutable(Executable):
         given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
         self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
         self._texts: dict[tuple[str, ...], TextPlan | NotPacked] = {}
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._results = folded.outputs
         self._segments = _with_last_uses(found, set(folded.outputs.values()))
 

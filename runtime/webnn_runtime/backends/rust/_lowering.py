@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.backends.rust._blocks import in_blocks
 from webnn_runtime.backends.rust._calls import Attribute, Call, attributes_of, call_of
 from webnn_runtime.backends.rust._heads import SWAPPED, Heads, projection
 from webnn_runtime.backends.rust._stored import StoredLayers, floats_for
@@ -32,6 +31,8 @@ from webnn_runtime.passes.uses import Uses
 __all__ = ["lower"]
 
 Match = AttentionMatch | ChainMatch | ConvMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
+# What may make blocks of images worth while; other graphs need not know of them.
+_IMAGES: Final = frozenset(("conv2d", "convLayer"))
 _FINDERS: Final = (find_conv, find_gelu, find_layer_norm, find_rms_norm, find_rotary, find_chains)
 
 
@@ -77,7 +78,10 @@ class _Lowering:
         """Leave out what nothing needs."""
         floats_for(self._stored, self.values)
         self.values.drop_unneeded(self._results)
-        in_blocks(self.values, self._results)
+        if any(call.kind in _IMAGES for call in self.values.calls):
+            from webnn_runtime.backends.rust._blocks import in_blocks
+
+            in_blocks(self.values, self._results)
 
     def _alone(self, node: Node) -> None:
         """Add an operator that belongs to no pattern."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Final, TypeAlias, TypeVar
@@ -11,7 +10,6 @@ from webnn_runtime.format.records import dataclass, field
 
 __all__ = [
     "MAX_DIM",
-    "NAME",
     "Atom",
     "Dim",
     "Extremum",
@@ -19,6 +17,7 @@ __all__ = [
     "SymbolicDim",
     "ceil_div",
     "floor_divide",
+    "is_name",
     "names_of",
     "product",
     "rebuild",
@@ -27,7 +26,6 @@ __all__ = [
 
 # The largest valid WebNN dimension (a positive 32-bit signed integer).
 MAX_DIM: Final = 2**31 - 1
-NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Expressions come from hostile files too: what real exporters produce stays far below this.
 _MAX_TERMS: Final = 256
 # Powers double with every product of a size with itself, and the numbers in their ranges with them.
@@ -139,13 +137,18 @@ class SymbolicDim:
 Dim: TypeAlias = "int | SymbolicDim"
 
 
+def is_name(text: str) -> bool:
+    """Whether a dimension may be called so: letters, digits and _, no digit first."""
+    return text.isascii() and text.isidentifier()
+
+
 def symbol(name: str) -> SymbolicDim:
     """The dimension called `name`.
 
     Raises:
         ValueError: `name` is not an identifier.
     """
-    if not NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(f"dimension name '{name}' is not an identifier; use letters, digits and _")
     return SymbolicDim(((((name, 1),), 1),))
 
@@ -323,7 +326,7 @@ def _divide_monomial(numerator: Monomial, divisor: Monomial) -> Monomial | None:
 
 def _grouped(dim: Dim, *, tight: bool = False) -> str:
     text = str(dim)
-    simple = NAME.fullmatch(text) or text.isdigit() or (not tight and re.fullmatch(r"[\w*]+", text))
+    simple = is_name(text) or text.isdigit() or (not tight and text.replace("_", "0").replace("*", "0").isalnum())
     return text if simple else f"({text})"
 
 

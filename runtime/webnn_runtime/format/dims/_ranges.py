@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from webnn_runtime.format.dims._expression import (
     MAX_DIM,
-    NAME,
     Atom,
     Dim,
     Extremum,
     Quotient,
     SymbolicDim,
     floor_divide,
+    is_name,
     names_of,
     symbol,
 )
@@ -36,7 +36,7 @@ class DynamicDim:
     min_size: int = 1
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        if not is_name(self.name):
             raise ValueError(f"dimension name '{self.name}' is not an identifier; use letters, digits and _")
         if not 0 <= self.min_size <= self.max_size <= MAX_DIM:
             raise ValueError(

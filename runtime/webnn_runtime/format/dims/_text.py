@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from webnn_runtime.format.dims._expression import NAME, Dim, symbol
+from webnn_runtime.format.dims._expression import Dim, is_name, symbol
 from webnn_runtime.format.dims._ranges import dim_max, dim_min
 
 __all__ = ["parse_dim"]
@@ -24,7 +24,8 @@ def parse_dim(text: str) -> Dim:
     """
     if len(text) > _MAX_TEXT:
         raise ValueError(f"dimension expression of {len(text)} characters; at most {_MAX_TEXT} are read")
-    return _Reader(text).whole()
+    # Most are plain names.
+    return symbol(text) if is_name(text) else _Reader(text).whole()
 
 
 class _Reader:
@@ -88,7 +89,7 @@ class _Reader:
             right = self.sum(depth + 1)
             self.expect(")")
             return dim_max(left, right) if token == "max" else dim_min(left, right)
-        if NAME.fullmatch(token):
+        if is_name(token):
             return symbol(token)
         self.position -= 1
         raise self.error()
