@@ -7,6 +7,8 @@ need it. The normative description is docs/format.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from webnn_runtime.format.document import (
@@ -32,6 +34,7 @@ __all__ = ["MAX_TEXT", "attach", "parse_graph"]
 # Graphs of thousands of nodes take a few megabytes; only inline constants take more.
 MAX_TEXT: Final = 64 << 20
 _MAX_NESTING: Final = 32
+_WORDS: Final[Mapping[str, object]] = MappingProxyType({"true": True, "false": False, "null": None})
 
 
 def parse_graph(text: str | bytes, *, path: str | None = None) -> Graph:
@@ -47,8 +50,10 @@ def parse_graph(text: str | bytes, *, path: str | None = None) -> Graph:
     try:
         return build(document)
     except GraphError as exc:
-        offset = parser.offsets.get(exc.node) if exc.node is not None else None
-        place = ":".join(str(part) for part in (path, *(source.place(offset) if offset is not None else ())) if part)
+        index = parser.places.get(exc.node) if exc.node is not None else None
+        place = ":".join(
+            str(part) for part in (path, *(parser.tokens.place(index) if index is not None else ())) if part
+        )
         if place:
             exc.args = (f"{place}: {exc}",)
         raise
@@ -73,11 +78,12 @@ class _Parser:
     def __init__(self, source: Source) -> None:
         self.tokens = Tokens(source)
         self.source = source
-        self.offsets: dict[str, int] = {}
+        self.places: dict[str, int] = {}
         self.document = Document(self._error_at)
 
     def _error_at(self, name: str, message: str) -> ParseError:
-        return self.source.error(self.offsets.get(name, 0), message)
+        index = self.places.get(name)
+        return self.source.error(0, message) if index is None else self.tokens.error(message, index)
 
     # file = header "{" block* "}"
     def file(self) -> Document:
@@ -95,11 +101,11 @@ class _Parser:
         if not tokens.skip("webnn_graph"):
             raise tokens.error(f'found {tokens.found}; a graph starts with: webnn_graph "name" v1 {{')
         self.document.name = tokens.string("the graph's name in quotes")
-        at = tokens.offset
+        at = tokens.index
         word = tokens.identifier("the version, v1 or v2,")
         version = f"v{tokens.integer('a version')}" if word == "v" else word
         if version not in ("v1", "v2"):
-            raise self.source.error(at, f"version {version} is not known; v1 and v2 are")
+            raise self.tokens.error(f"version {version} is not known; v1 and v2 are", at)
         self.document.version = int(version[1:])
         # Carries no meaning here: what is quantised shows in the operators.
         if tokens.kind == "annotation" and tokens.text == "@quantized":
@@ -243,18 +249,18 @@ class _Parser:
     # operand = identifier | string | "[" operand ("," operand)* "]"   (the list: torch exporters' concat)
     def argument(self, op: str, operands: list[str], named: dict[str, object]) -> None:
         tokens = self.tokens
-        at, name, is_word = tokens.offset, tokens.text, tokens.kind == "identifier"
+        at, name, is_word = tokens.index, tokens.text, tokens.kind == "identifier"
         value = self.value(0)
         if is_word and tokens.skip("="):
             if name in named:
-                raise self.source.error(at, f"{op} is given '{name}' twice")
+                raise self.tokens.error(f"{op} is given '{name}' twice", at)
             named[name] = self.value(0)
         elif isinstance(value, str):
             operands.append(value)
         elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             operands.extend(value)
         else:
-            raise self.source.error(at, f"{op} is given a literal by position; write it by name{_named_form(op)}")
+            raise self.tokens.error(f"{op} is given a literal by position; write it by name{_named_form(op)}", at)
 
     # value = number | string | "true" | "false" | "null" | identifier | array | object
     def value(self, depth: int) -> object:
@@ -264,7 +270,7 @@ class _Parser:
         if tokens.kind == "identifier":
             word = tokens.text
             tokens.advance()
-            return {"true": True, "false": False, "null": None}.get(word, word)
+            return _WORDS.get(word, word)
         if tokens.kind == "number":
             return tokens.number("a number")
         if tokens.kind == "string":
@@ -291,10 +297,10 @@ class _Parser:
         while not tokens.skip("}"):
             if found:
                 tokens.expect(",", "in an object")
-            at = tokens.offset
+            at = tokens.index
             key = tokens.string("a key") if tokens.kind == "string" else tokens.identifier("a key")
             if key in found:
-                raise self.source.error(at, f"key '{key}' occurs twice in an object")
+                raise self.tokens.error(f"key '{key}' occurs twice in an object", at)
             tokens.expect(":", f"after the key '{key}'")
             found[key] = self.value(depth + 1)
         return found
@@ -302,10 +308,10 @@ class _Parser:
     # outputs hold: identifier ("," identifier)* ";"?               (the family allows every separator)
     def output(self) -> None:
         tokens = self.tokens
-        at = tokens.offset
+        at = tokens.index
         name = tokens.identifier("an output's name, or '}',")
         if name in self.document.outputs:
-            raise self.source.error(at, f"output '{name}' is listed twice")
+            raise self.tokens.error(f"output '{name}' is listed twice", at)
         self.document.outputs[name] = name
         if tokens.skip(",") and tokens.kind != "identifier":
             raise tokens.error(f"found {tokens.found} after ','; an output's name is needed")
@@ -313,12 +319,12 @@ class _Parser:
 
     def declared_name(self, what: str) -> str:
         """A name that nothing has yet: the family's readers let the later one win, silently."""
-        at = self.tokens.offset
+        at = self.tokens.index
         name = self.tokens.identifier(what)
-        if name in self.offsets:
-            line, column = self.source.place(self.offsets[name])
-            raise self.source.error(at, f"'{name}' is already declared, at line {line}, column {column}")
-        self.offsets[name] = at
+        if name in self.places:
+            line, column = self.tokens.place(self.places[name])
+            raise self.tokens.error(f"'{name}' is already declared, at line {line}, column {column}", at)
+        self.places[name] = at
         return name
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
 from typing import Final, NoReturn
 
 from webnn_runtime.format.errors import ParseError
@@ -15,22 +18,30 @@ __all__ = ["Source", "Tokens"]
 _MAX_NUMBER: Final = 400
 _MAX_INTEGER: Final = 40
 
-# On its own, so that a token that does not match cannot make a comment give back characters; blanks alone can be
-# given back, as nothing begins with one.
-_BLANK: Final = re.compile(r"[ \t\r\n]*(?:#[^\n]*(?:\n[ \t\r\n]*|\Z))*")
+# One token and the blanks before it, which can be given back, as nothing begins with one. A character that begins no
+# token is one of its own, so that nothing is passed over.
 _TOKEN: Final = re.compile(
     r"""[ \t\r\n]*
-    (?: (?P<identifier>[A-Za-z_/$][A-Za-z0-9_./]*)
-      | (?P<punctuation>[{}\[\]();:,=])
-      | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
-      | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*")
-      | (?P<bytes>@bytes[ \t\r\n]*\([ \t\r\n]*\[[0-9, \t\r\n]*\][ \t\r\n]*\))
-      | (?P<annotation>@[a-z]+)
-      | (?P<end>\Z)
+    ( [A-Za-z_/$][A-Za-z0-9_./]*
+    | [{}\[\]();:,=]
+    | -?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?
+    | "[^"\\]*(?:\\.[^"\\]*)*"
+    | @bytes[ \t\r\n]*\([ \t\r\n]*\[[0-9, \t\r\n]*\][ \t\r\n]*\)
+    | @[a-z]+
+    | \#[^\n]*
+    | [^ \t\r\n]
+    | \Z
     )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE: Final = re.compile(r'\\(["\\])')
+# What begins with these is of one kind; `Tokens._kind` knows the rest.
+_KINDS: Final = {
+    **dict.fromkeys("ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz$", "identifier"),
+    **dict.fromkeys("{}[]();:,=", "punctuation"),
+    **dict.fromkeys("0123456789", "number"),
+    "": "end",
+}
+_ESCAPE: Final = r'\\(["\\])'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +62,59 @@ class Source:
 
 
 class Tokens:
-    """The token at hand: its kind, its text and where it starts."""
+    """The token at hand: its kind, its text and its number.
 
-    __slots__ = ("_end", "kind", "offset", "source", "text")
+    Numbers stand for places: where a token is matters only to an error, and is found when there is one.
+    """
+
+    __slots__ = ("_rest", "index", "kind", "source", "text")
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._end = 0
+        self._rest = _texts(source.text)
+        self.index = -1
         self.advance()
 
     def advance(self) -> None:
-        text = self.source.text
-        match = _TOKEN.match(text, self._end)
-        if match is None:
-            # A comment, or nothing that may stand here.
-            blank = _BLANK.match(text, self._end)
-            self.offset = blank.end() if blank else self._end
-            match = _TOKEN.match(text, self.offset)
-            if match is None:
-                self.refuse_character()
-        kind = match.lastgroup
-        assert kind is not None  # every alternative is a named group
-        self.kind = kind
-        self.text = found = match[kind]
-        self._end = end = match.end()
-        self.offset = end - len(found)
-        if found[:2] == "//":
-            raise self.error("'//' does not start a comment; write '#'")
+        self.index += 1
+        self.text = text = next(self._rest, "")
+        self.kind = _KINDS.get(text[:1]) or self._kind()
 
-    def refuse_character(self) -> NoReturn:
-        found = self.source.text[self.offset]
-        if found == '"':
+    def _kind(self) -> str:
+        """The kind of what its first character alone does not tell; steps over comments."""
+        while self.text[:1] == "#":
+            self.text = next(self._rest, "")
+        text = self.text
+        known = _KINDS.get(text[:1])
+        if known is not None:
+            return known
+        if text[0] == "/":
+            if text[:2] == "//":
+                raise self.error("'//' does not start a comment; write '#'")
+            return "identifier"
+        if len(text) == 1:
+            self._refuse_character()
+        if text[0] == "@":
+            return "bytes" if text[-1] == ")" else "annotation"
+        return "string" if text[0] == '"' else "number"
+
+    def _refuse_character(self) -> NoReturn:
+        if self.text == '"':
             raise self.error("a string starts here and never ends; close it with '\"'")
-        raise self.error(f"character {found!r} is not part of the grammar")
+        raise self.error(f"character {self.text!r} is not part of the grammar")
 
-    def error(self, message: str) -> ParseError:
-        return self.source.error(self.offset, message)
+    def error(self, message: str, index: int | None = None) -> ParseError:
+        """An error at the token at hand, or at the one of this number."""
+        return self.source.error(self._offset(self.index if index is None else index), message)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """1-based line and column of the token of this number."""
+        return self.source.place(self._offset(index))
+
+    def _offset(self, index: int) -> int:
+        matches = (match for match in _TOKEN.finditer(self.source.text) if match[1][:1] != "#")
+        found = next(islice(matches, index, None), None)
+        return len(self.source.text) if found is None else found.start(1)
 
     @property
     def found(self) -> str:
@@ -122,23 +150,29 @@ class Tokens:
         return self.take("identifier", what)
 
     def string(self, what: str) -> str:
-        return _ESCAPE.sub(r"\1", self.take("string", what)[1:-1])
+        text = self.take("string", what)[1:-1]
+        return re.sub(_ESCAPE, r"\1", text) if "\\" in text else text
 
     def integer(self, what: str) -> int:
-        at = self.offset
+        at = self.index
         text = self.take("number", what)
         if not text.isdigit() or len(text) > _MAX_INTEGER:
-            raise self.source.error(at, f"{text[:40]} is not {what}; write a plain decimal integer")
+            raise self.error(f"{text[:40]} is not {what}; write a plain decimal integer", at)
         return int(text)
 
     def number(self, what: str) -> int | float:
-        at = self.offset
+        at = self.index
         text = self.take("number", what)
         if len(text) > _MAX_NUMBER:
-            raise self.source.error(at, f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read")
+            raise self.error(f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read", at)
         if text.lstrip("-").isdigit() and len(text) <= _MAX_INTEGER:
             return int(text)
         value = float(text)
         if not math.isfinite(value):
-            raise self.source.error(at, f"{text} is too large for a number")
+            raise self.error(f"{text} is too large for a number", at)
         return value
+
+
+def _texts(text: str) -> Iterator[str]:
+    """All tokens and comments of a text, made as they are taken."""
+    return map(itemgetter(1), _TOKEN.finditer(text))
