@@ -49,7 +49,7 @@ def _prove(graph: Graph, name: str) -> Items:
     for value, kind in graph.inputs.items():
         if proof.has_form(kind):
             proof.values.add(value)
-        elif all(name not in names_of(dim) for dim in kind.shape):
+        elif not proof.depends(kind):
             proof.free.add(value)
     proof.free.update(graph.constants)
     for node in graph.nodes:
@@ -63,13 +63,27 @@ class _Proof:
         self.free: set[str] = set()
         self._types = graph.types
         self._name = name
+        # By identity: equal layers share their types, and comparing dimensions costs more than looking at them.
+        self._forms: dict[int, bool] = {}
 
     def has_form(self, kind: TensorType) -> bool:
         """Whether the first dimension is a multiple of the batch, and no other one depends on it."""
-        if not kind.shape or any(self._name in names_of(dim) for dim in kind.shape[1:]):
+        found = self._forms.get(id(kind))
+        if found is None:
+            found = self._forms[id(kind)] = self._has_form(kind)
+        return found
+
+    def depends(self, kind: TensorType) -> bool:
+        """Whether a shape depends on the batch."""
+        return any(not isinstance(dim, int) and self._name in names_of(dim) for dim in kind.shape)
+
+    def _has_form(self, kind: TensorType) -> bool:
+        if not kind.shape:
             return False
-        first = kind.shape[0]
+        first, *others = kind.shape
         if isinstance(first, int) or self._name not in names_of(first):
+            return False
+        if any(not isinstance(dim, int) and self._name in names_of(dim) for dim in others):
             return False
         # A polynomial each of whose terms has the name as a factor, in the first power, and nowhere else.
         for monomial, _ in first.terms:
@@ -80,19 +94,19 @@ class _Proof:
 
     def step(self, node: Node) -> None:
         """Classify the results of a node."""
-        operands = [value for value in node.inputs if value is not None]
+        operands, free = [value for value in node.inputs if value is not None], self.free
         kinds = [self._types[value] for value in node.outputs]
-        if all(value in self.free for value in operands):
-            if not any(self._name in names_of(dim) for kind in kinds for dim in kind.shape) and not self._says(node):
-                self.free.update(node.outputs)
+        if free.issuperset(operands):
+            if not any(map(self.depends, kinds)) and not self._says(node):
+                free.update(node.outputs)
                 return
             # What only the shape of the result makes a batch: the same item again and again.
             if node.op == "expand" and self.has_form(kinds[0]) and self._is_stretched(operands[0], kinds[0]):
                 self.values.update(node.outputs)
             return
-        if not all(value in self.free or value in self.values for value in operands):
+        if not all(value in free or value in self.values for value in operands):
             return
-        if not all(self.has_form(kind) for kind in kinds):
+        if not all(map(self.has_form, kinds)):
             return
         rule = _RULES.get(node.op)
         if rule is None and OPS[node.op].family in _POINTWISE:

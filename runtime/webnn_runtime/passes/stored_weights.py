@@ -106,6 +106,8 @@ def keep_packed(graph: Graph) -> Graph:
         return node.op in ("dequantizeLinear", "cast") and kind.dtype is DataType.FLOAT32 and kind.rank == 2
 
     folded = fold_constants(graph, keep=may_unpack)
+    if not any(map(may_unpack, folded.nodes)):
+        return folded
     unpacking = {name for _, nodes in find_stored_weights(folded).values() for name in nodes}
     return fold_constants(folded, keep=lambda node: node.name in unpacking)
 
