@@ -137,7 +137,7 @@ def change_number(draft: Draft) -> None:
             changes = [array[at] * 1.5, -array[at], array[at] + 0.25, array[at] * 0 + 1, array[at] * 0]
             array[at] = np.asarray(draft.random.choice(changes), array.dtype)
     else:
-        array[at] = array[at] + (1 if np.max(array[at]) < np.iinfo(array.dtype).max else 0)
+        array[at] = array[at] + (1 if np.max(array[at]) < constant.type.dtype.bounds[1] else 0)
     draft.constants[name] = replace(constant, array=array)
 
 
