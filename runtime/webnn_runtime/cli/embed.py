@@ -66,7 +66,8 @@ def embed(
         if ranges is not None:
             embedder.load_ranges(ranges)
         info = embedder.backend_info()
-        report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, {len(given)} texts")
+        size = truncate_dim or info["dimension"]
+        report.note(f"{info['model']}: {size} dimensions, backend {info['backend']}, texts: {len(given)}")
         vectors = embedder.encode(
             given,
             batch_size=batch_size,

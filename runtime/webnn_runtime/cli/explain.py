@@ -78,7 +78,8 @@ def _show(report: Report, found: Explanation) -> None:
     if found.translation is not None:
         graph = found.translation.graph
         free = ", ".join(graph.dims) or "none"
-        report.result(f"converts: {found.nodes} ONNX nodes become {len(graph.nodes)} of WebNN; free dimensions: {free}")
+        nodes = f"{found.nodes} ONNX nodes become {len(graph.nodes)} of WebNN before clean-ups"
+        report.result(f"converts: {nodes}; free dimensions: {free}")
         for note in found.translation.notes:
             report.detail(f"  {note}")
         return

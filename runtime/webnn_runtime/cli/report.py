@@ -127,7 +127,7 @@ def run_app(app: typer.Typer, name: str) -> int:
     try:
         return int(command.main(prog_name=name, standalone_mode=False) or 0)
     except _USAGE_ERROR as exc:
-        message = exc.format_message()
+        message = exc.format_message().removesuffix(".")
         asked = getattr(getattr(exc, "ctx", None), "info_name", None) or name
         Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {name} --help"), ExitCode.USAGE)
         return ExitCode.USAGE
