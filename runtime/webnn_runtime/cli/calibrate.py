@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
+from webnn_runtime.cli.options import (
+    AsJson,
+    BackendName,
+    Compute,
+    NoNormalize,
+    Quiet,
+    Threads,
+    TokenizerId,
+    check_compute,
+)
 from webnn_runtime.cli.report import reporting
 
 __all__ = ["calibrate"]
@@ -26,13 +35,11 @@ def calibrate(
         list[int] | None,
         typer.Option("--truncate-dim", min=1, help="Keep only the first so many features; repeatable."),
     ] = None,
-    no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
+    no_normalize: NoNormalize = False,
     backend: BackendName = "auto",
     threads: Threads = None,
     compute: Compute = None,
-    tokenizer_id: Annotated[
-        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
-    ] = None,
+    tokenizer_id: TokenizerId = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -9,7 +9,16 @@ import typer
 
 from webnn_runtime.cli.embed import lines_of_stdin
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
+from webnn_runtime.cli.options import (
+    AsJson,
+    BackendName,
+    BatchSize,
+    Compute,
+    Quiet,
+    Threads,
+    TokenizerId,
+    check_compute,
+)
 from webnn_runtime.cli.report import reporting
 
 __all__ = ["classify"]
@@ -28,10 +37,8 @@ def classify(
     backend: BackendName = "auto",
     threads: Threads = None,
     compute: Compute = None,
-    tokenizer_id: Annotated[
-        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
+    tokenizer_id: TokenizerId = None,
+    batch_size: BatchSize = 32,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

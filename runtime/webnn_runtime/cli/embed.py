@@ -12,7 +12,18 @@ import numpy as np
 import typer
 
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
+from webnn_runtime.cli.options import (
+    AsJson,
+    BackendName,
+    BatchSize,
+    Compute,
+    NoNormalize,
+    PromptName,
+    Quiet,
+    Threads,
+    TokenizerId,
+    check_compute,
+)
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.written import write_bytes
 from webnn_runtime.format.errors import EmbedError
@@ -31,12 +42,10 @@ def embed(
     backend: BackendName = "auto",
     threads: Threads = None,
     compute: Compute = None,
-    tokenizer_id: Annotated[
-        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when the bundle has none.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
-    prompt_name: Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")] = None,
-    no_normalize: Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")] = False,
+    tokenizer_id: TokenizerId = None,
+    batch_size: BatchSize = 32,
+    prompt_name: PromptName = None,
+    no_normalize: NoNormalize = False,
     truncate_dim: Annotated[
         int | None, typer.Option("--truncate-dim", min=1, help="Keep only the first so many features.")
     ] = None,

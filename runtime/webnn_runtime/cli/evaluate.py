@@ -11,7 +11,17 @@ import typer
 from rich.table import Table
 
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, Compute, Quiet, Threads, check_compute
+from webnn_runtime.cli.options import (
+    AsJson,
+    BackendName,
+    BatchSize,
+    Compute,
+    PromptName,
+    Quiet,
+    Threads,
+    TokenizerId,
+    check_compute,
+)
 from webnn_runtime.cli.report import Report, reporting
 
 if TYPE_CHECKING:
@@ -64,11 +74,9 @@ def evaluate(
         ),
     ] = None,
     threads: Threads = None,
-    tokenizer_id: Annotated[
-        str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when a bundle has none.")
-    ] = None,
-    prompt_name: Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")] = 32,
+    tokenizer_id: TokenizerId = None,
+    prompt_name: PromptName = None,
+    batch_size: BatchSize = 32,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

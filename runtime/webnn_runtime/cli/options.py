@@ -12,6 +12,7 @@ from webnn_runtime.cli.exits import Misuse
 __all__ = [
     "AsJson",
     "BackendName",
+    "BatchSize",
     "BoundInputs",
     "BundlePath",
     "Compute",
@@ -20,8 +21,11 @@ __all__ = [
     "Int64Policy",
     "MaxDimSizes",
     "MinDimSizes",
+    "NoNormalize",
+    "PromptName",
     "Quiet",
     "Threads",
+    "TokenizerId",
     "check_compute",
     "int64_policy",
     "sizes_of",
@@ -44,6 +48,12 @@ Compute: TypeAlias = Annotated[
 Threads: TypeAlias = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads to use; by default what the process may use.")
 ]
+TokenizerId: TypeAlias = Annotated[
+    str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when a bundle has none.")
+]
+BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")]
+PromptName: TypeAlias = Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")]
+NoNormalize: TypeAlias = Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")]
 DimSizes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
