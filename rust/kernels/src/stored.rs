@@ -110,7 +110,7 @@ pub struct StoredMatrix {
     k: usize,
     n: usize,
     width: usize,
-    /// Rows that share a step, and `[k / block, panels * width]` steps and zeros; none for floats.
+    /// Rows that share a step (all of them, where they are floats), and `[k / block, panels * width]` steps and zeros.
     block: usize,
     scales: Vec<f32>,
     zeros: Vec<f32>,
@@ -236,6 +236,11 @@ impl<'a> StoredPanels<'a> {
     #[inline(always)]
     fn first_word(&self, panel: usize, row: usize) -> usize {
         ((self.start + panel) * self.matrix.k + row) * (self.matrix.width / LANES) * self.matrix.form.words()
+    }
+
+    /// Rows that share their steps; all of them, and at least one, where there are none.
+    pub(crate) fn block(&self) -> usize {
+        self.matrix.block
     }
 
     /// Steps and zeros of the columns of a panel, for a row.

@@ -8,7 +8,7 @@ use std::arch::aarch64::{
 };
 
 use crate::RowsMut;
-use crate::arch::generic::matmul::{Place, tile};
+use crate::arch::generic::matmul::{Place, Right, tile};
 use crate::arch::generic::table::{operator, table, tile_of_rows, window_tile_of_rows};
 use crate::arch::generic::{SQRT_HALF_BITS, Simd, Start, Vector, windows};
 use crate::dispatch::{Isa, Kernels};
@@ -72,7 +72,7 @@ impl Simd for Neon {
     fn prefetch_first(self, _: &f32) {}
 
     #[inline(always)]
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start) {
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: impl Right<Self>, to: Place<'_, '_>, start: Start) {
         assert_eq!(vectors, 1, "vectors of a tile");
         tile_of_rows!(self, rows, 1, a, b, to, start; 1 2 3 4 5 6);
     }

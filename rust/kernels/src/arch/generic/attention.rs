@@ -72,7 +72,7 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                         rows,
                         vectors,
                         &left[(from + first) * depth..],
-                        right,
+                        &*right,
                         Place::Lines(&mut scores[first * vectors..]),
                         Start::Zero,
                     );
@@ -100,7 +100,7 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                     for first in (0..width).step_by(value_height) {
                         let rows = value_height.min(width - first);
                         let packed = &values[first * keys + from * rows..][..count_here * rows];
-                        s.tile(rows, vectors, packed, scores, Place::Lines(&mut tile[first * vectors..]), sums);
+                        s.tile(rows, vectors, packed, &*scores, Place::Lines(&mut tile[first * vectors..]), sums);
                     }
                 }
             }

@@ -23,7 +23,7 @@ use std::ops::{Add, Div, Mul, Sub};
 use crate::RowsMut;
 use crate::packed::{LANES, Line};
 use crate::windows::WindowProduct;
-use matmul::Place;
+use matmul::{Place, Right};
 
 /// The bits of `sqrt(1/2)`: where the fractions of [`Vector::exponent_and_fraction`] begin.
 pub(super) const SQRT_HALF_BITS: i32 = 0x3F35_04F3;
@@ -46,7 +46,7 @@ pub(super) trait Simd: Copy {
     /// Asks for the line of a number to be brought into the first-level cache.
     fn prefetch_first(self, number: &f32);
     /// Runs the register tile of `rows` rows and `vectors` vectors: see [`matmul::tile`].
-    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: &[Line], to: Place<'_, '_>, start: Start);
+    fn tile(self, rows: usize, vectors: usize, a: &[f32], b: impl Right<Self>, to: Place<'_, '_>, start: Start);
     /// Runs the register tile of some windows and vectors of filters: see [`windows::tile`].
     fn window_tile(
         self,

@@ -1,83 +1,195 @@
-//! Products with matrices in few bits: some rows of a panel become floats, and the float tiles go on with them.
+//! Products with matrices in few bits: the register tile widens what it multiplies by.
+//!
+//! PLACEHOLDER
 
-use super::matmul::{Place, balanced, finish};
+use super::matmul::{Place, Right, balanced, finish};
 use super::pack::{floats_mut, left_lines, pack_left};
 use super::{Simd, Start, Vector};
-use crate::RowsMut;
 use crate::packed::{LANES, Line};
 use crate::stored::{Form, StoredMatmul, StoredPanels, element};
 use crate::task::{Scratch, lines};
-
-/// Rows of a panel that become floats at a time: they stay in the first-level cache, 16 KiB with two vectors a row.
-const DEPTH: usize = 128;
+use crate::{Activation, RowsMut};
 
 /// Lines ahead of those that are widened, to be brought into the second-level cache.
 const AHEAD: usize = 128;
 
-/// Evidence of the instructions that widen sixteen elements.
-pub(in crate::arch) trait Widen<S: Simd>: Copy {
-    fn halves(self, s: S, from: &[f32; 8]) -> S::V;
-    fn bytes(self, s: S, from: &[f32; 4]) -> S::V;
-    fn nibbles(self, s: S, from: &[f32; 2]) -> S::V;
+/// Evidence of the instructions that widen sixteen elements in `WORDS` words.
+pub(in crate::arch) trait Widen<S: Simd, const WORDS: usize>: Copy {
+    fn floats(self, s: S, from: &[f32; WORDS]) -> S::V;
 }
+
+const HALVES: usize = Form::Float16.words();
+const BYTES: usize = Form::Bytes.words();
+const NIBBLES: usize = Form::Nibbles.words();
+
+/// All three.
+pub(in crate::arch) trait WidenAll<S: Simd>:
+    Widen<S, HALVES> + Widen<S, BYTES> + Widen<S, NIBBLES>
+{
+}
+
+impl<S: Simd, W: Widen<S, HALVES> + Widen<S, BYTES> + Widen<S, NIBBLES>> WidenAll<S> for W {}
 
 /// By plain loops.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Plainly;
 
-impl<S: Simd> Widen<S> for Plainly {
+impl<S: Simd, const WORDS: usize> Widen<S, WORDS> for Plainly {
     #[inline(always)]
-    fn halves(self, s: S, from: &[f32; 8]) -> S::V {
-        s.load(&std::array::from_fn(|lane| element(Form::Float16, from, lane)))
+    fn floats(self, s: S, from: &[f32; WORDS]) -> S::V {
+        let form = match WORDS {
+            HALVES => Form::Float16,
+            BYTES => Form::Bytes,
+            _ => Form::Nibbles,
+        };
+        s.load(&std::array::from_fn(|lane| element(form, from, lane)))
+    }
+}
+
+/// Rows of a panel, sixteen elements in `WORDS` words.
+struct Kept<'a, W, const WORDS: usize> {
+    w: W,
+    vectors: &'a [[f32; WORDS]],
+    /// From that of the first vector on: what is behind the panel is prefetched as well.
+    lines: &'a [Line],
+    /// Steps and zeros, where there are any: the same for all of the rows.
+    steps: Option<[&'a [[f32; LANES]]; 2]>,
+    /// Where the floats stay for other tiles of the panel, if there are any.
+    floats: Option<&'a mut [Line]>,
+}
+
+impl<'a, W, const WORDS: usize> Kept<'a, W, WORDS> {
+    #[inline(always)]
+    fn new<S: Simd>(
+        w: W,
+        b: StoredPanels<'a>,
+        panel: usize,
+        [first, count]: [usize; 2],
+        floats: Option<&'a mut [Line]>,
+    ) -> Self {
+        let vectors = &b.words(panel, first).as_chunks().0[..count * S::TILE_VECTORS];
+        let has_steps = WORDS != HALVES && count > 0;
+        let steps = has_steps.then(|| b.steps(panel, first).map(|numbers| numbers.as_chunks().0));
+        let floats = floats.map(|floats| &mut floats[first * S::TILE_VECTORS..][..count * S::TILE_VECTORS]);
+        Self { w, vectors, lines: b.lines(panel, first), steps, floats }
+    }
+}
+
+impl<S: Simd, W: Widen<S, WORDS>, const WORDS: usize> Right<S> for Kept<'_, W, WORDS> {
+    #[inline(always)]
+    fn rows<const VECTORS: usize>(&self) -> usize {
+        self.vectors.as_chunks::<VECTORS>().0.len()
     }
 
     #[inline(always)]
-    fn bytes(self, s: S, from: &[f32; 4]) -> S::V {
-        s.load(&std::array::from_fn(|lane| element(Form::Bytes, from, lane)))
+    fn prefetch<const VECTORS: usize>(&self, s: S, row: usize) {
+        // Once for each line.
+        let word = row * VECTORS * WORDS;
+        let line = word / LANES + AHEAD;
+        if word.is_multiple_of(LANES) && line < self.lines.len() {
+            s.prefetch(&self.lines[line]);
+        }
     }
 
     #[inline(always)]
-    fn nibbles(self, s: S, from: &[f32; 2]) -> S::V {
-        s.load(&std::array::from_fn(|lane| element(Form::Nibbles, from, lane)))
+    fn row<const VECTORS: usize>(&mut self, s: S, row: usize) -> [S::V; VECTORS] {
+        let kept = &self.vectors.as_chunks::<VECTORS>().0[row];
+        let mut vectors = [s.splat(0.0); VECTORS];
+        for j in 0..VECTORS {
+            vectors[j] = self.w.floats(s, &kept[j]);
+            if let Some([scales, zeros]) = self.steps {
+                vectors[j] = (vectors[j] - s.load(&zeros[j])) * s.load(&scales[j]);
+            }
+        }
+        if let Some(floats) = &mut self.floats {
+            let floats = &mut floats.as_chunks_mut::<VECTORS>().0[row];
+            for j in 0..VECTORS {
+                vectors[j].store(&mut floats[j].0);
+            }
+        }
+        vectors
     }
 }
 
 #[inline(always)]
-pub(in crate::arch) fn matmul<S: Simd, W: Widen<S>>(
+pub(in crate::arch) fn matmul<S: Simd, W: WidenAll<S>>(
     s: S,
     w: W,
     task: &StoredMatmul<'_>,
     scratch: &mut Scratch,
     mut out: RowsMut<'_>,
 ) {
-    let (rows, k) = (out.count(), task.b.k());
+    let StoredMatmul { after, b } = task;
+    let (rows, k) = (out.count(), b.k());
     if rows == 0 || out.cols() == 0 {
         return;
     }
     let height = balanced(rows, S::TILE_ROWS);
     let left = floats_mut(lines(&mut scratch.left, left_lines(rows, k)));
-    for first in (0..rows).step_by(height) {
-        pack_left(s, task.after.a.range(first, height.min(rows - first)), &mut left[first * k..]);
+    for first in (0..rows).step_by(height).filter(|_| !after.left_is_packed) {
+        pack_left(s, after.a.range(first, height.min(rows - first)), &mut left[first * k..]);
     }
-    let floats = lines(&mut scratch.right, DEPTH * S::TILE_VECTORS);
-    let sums = lines(&mut scratch.tile, rows * S::TILE_VECTORS);
-    for panel in 0..task.b.count() {
-        // At least once: without rows the sums are zeros.
-        for row in (0..k.max(1)).step_by(DEPTH) {
-            let depth = DEPTH.min(k - row);
-            widen(s, w, task.b, panel, row, &mut floats[..depth * S::TILE_VECTORS]);
-            let start = if row == 0 { Start::Zero } else { Start::Sums };
-            for first in (0..rows).step_by(height) {
-                let count = height.min(rows - first);
-                let a = &left[first * k + row * count..first * k + (row + depth) * count];
-                let to = &mut sums[first * S::TILE_VECTORS..];
-                s.tile(count, S::TILE_VECTORS, a, &floats[..depth * S::TILE_VECTORS], Place::Lines(to), start);
-            }
-        }
+    let sums = lines(&mut scratch.tile, S::TILE_ROWS * S::TILE_VECTORS);
+    let is_alone = height == rows;
+    let floats = lines(&mut scratch.right, if is_alone { 0 } else { k * S::TILE_VECTORS });
+    let is_plain = after.activation == Activation::Identity && after.factor.is_none();
+    let width = S::TILE_VECTORS * LANES;
+    for panel in 0..b.count() {
+        let column = panel * width;
+        let goes_straight = is_plain && column + width <= out.cols();
         for first in (0..rows).step_by(height) {
             let count = height.min(rows - first);
-            let from = &sums[first * S::TILE_VECTORS..];
-            finish(s, &task.after, [first, count], panel * S::TILE_VECTORS * LANES, from, &mut out);
+            let a = &left[first * k..(first + count) * k];
+            if first == 0 {
+                let keep = (!is_alone).then_some(&mut *floats);
+                if b.form() == Form::Float16 && goes_straight {
+                    let b = Kept::<W, HALVES>::new::<S>(w, *b, panel, [0, k], keep);
+                    s.tile(count, S::TILE_VECTORS, a, b, Place::Result(after, [first, column], &mut out), Start::Zero);
+                    continue;
+                }
+                by_blocks(s, w, *b, panel, count, a, keep, sums);
+            } else if goes_straight {
+                let place = Place::Result(after, [first, column], &mut out);
+                s.tile(count, S::TILE_VECTORS, a, &*floats, place, Start::Zero);
+                continue;
+            } else {
+                s.tile(count, S::TILE_VECTORS, a, &*floats, Place::Lines(&mut *sums), Start::Zero);
+            }
+            finish(s, after, [first, count], column, sums, &mut out);
+        }
+    }
+}
+
+/// The sums of a tile over all rows of a panel, which are widened block by block.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // a tile's operands and what is kept of them
+fn by_blocks<S: Simd, W: WidenAll<S>>(
+    s: S,
+    w: W,
+    b: StoredPanels<'_>,
+    panel: usize,
+    count: usize,
+    a: &[f32],
+    mut keep: Option<&mut [Line]>,
+    sums: &mut [Line],
+) {
+    let block = b.block();
+    // At least once: without rows the sums are zeros.
+    for first in (0..b.k().max(1)).step_by(block) {
+        let depth = block.min(b.k() - first);
+        let a = &a[first * count..(first + depth) * count];
+        let start = if first == 0 { Start::Zero } else { Start::Sums };
+        let keep = keep.as_deref_mut();
+        macro_rules! tile {
+            ($words:ident) => {{
+                let b = Kept::<W, $words>::new::<S>(w, b, panel, [first, depth], keep);
+                s.tile(count, S::TILE_VECTORS, a, b, Place::Lines(&mut *sums), start);
+            }};
+        }
+        match b.form() {
+            Form::Float16 => tile!(HALVES),
+            Form::Bytes => tile!(BYTES),
+            Form::Nibbles => tile!(NIBBLES),
         }
     }
 }
@@ -98,54 +210,3 @@ macro_rules! stored_kernel {
 }
 
 pub(in crate::arch) use stored_kernel;
-
-/// Writes some rows of a panel, from `first` on, as floats.
-#[inline(always)]
-fn widen<S: Simd, W: Widen<S>>(s: S, w: W, b: StoredPanels<'_>, panel: usize, first: usize, to: &mut [Line]) {
-    let (words, lines) = (b.words(panel, first), b.lines(panel, first));
-    // By index: the standard library's iterators become calls, around which no vector stays in a register.
-    match b.form() {
-        Form::Float16 => {
-            let words = &words.as_chunks().0[..to.len()];
-            for index in 0..to.len() {
-                ahead(s, lines, index * 8);
-                w.halves(s, &words[index]).store(&mut to[index].0);
-            }
-        }
-        Form::Bytes => {
-            let words = &words.as_chunks().0[..to.len()];
-            for row in 0..to.len() / S::TILE_VECTORS {
-                let [scales, zeros] = b.steps(panel, first + row);
-                let (scales, zeros) = (scales.as_chunks().0, zeros.as_chunks().0);
-                for vector in 0..S::TILE_VECTORS {
-                    let index = row * S::TILE_VECTORS + vector;
-                    ahead(s, lines, index * 4);
-                    let x = w.bytes(s, &words[index]) - s.load(&zeros[vector]);
-                    (x * s.load(&scales[vector])).store(&mut to[index].0);
-                }
-            }
-        }
-        Form::Nibbles => {
-            let words = &words.as_chunks().0[..to.len()];
-            for row in 0..to.len() / S::TILE_VECTORS {
-                let [scales, zeros] = b.steps(panel, first + row);
-                let (scales, zeros) = (scales.as_chunks().0, zeros.as_chunks().0);
-                for vector in 0..S::TILE_VECTORS {
-                    let index = row * S::TILE_VECTORS + vector;
-                    ahead(s, lines, index * 2);
-                    let x = w.nibbles(s, &words[index]) - s.load(&zeros[vector]);
-                    (x * s.load(&scales[vector])).store(&mut to[index].0);
-                }
-            }
-        }
-    }
-}
-
-/// Brings what comes later into the second-level cache, once for each line.
-#[inline(always)]
-fn ahead<S: Simd>(s: S, lines: &[Line], word: usize) {
-    let line = word / LANES + AHEAD;
-    if word.is_multiple_of(LANES) && line < lines.len() {
-        s.prefetch(&lines[line]);
-    }
-}

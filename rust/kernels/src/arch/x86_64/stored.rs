@@ -47,21 +47,25 @@ fn spread(from: &[f32; 2]) -> __m128i {
     }
 }
 
-impl Widen<Avx512> for Vectors512 {
+impl Widen<Avx512, 8> for Vectors512 {
     #[inline(always)]
-    fn halves(self, _: Avx512, from: &[f32; 8]) -> avx512::V {
+    fn floats(self, _: Avx512, from: &[f32; 8]) -> avx512::V {
         // SAFETY: `self` is evidence of the instruction set, and eight floats are the 32 bytes that are read.
         avx512::V(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) })
     }
+}
 
+impl Widen<Avx512, 4> for Vectors512 {
     #[inline(always)]
-    fn bytes(self, _: Avx512, from: &[f32; 4]) -> avx512::V {
+    fn floats(self, _: Avx512, from: &[f32; 4]) -> avx512::V {
         // SAFETY: `self` is evidence of the instruction set, and four floats are the 16 bytes that are read.
         avx512::V(unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) })
     }
+}
 
+impl Widen<Avx512, 2> for Vectors512 {
     #[inline(always)]
-    fn nibbles(self, _: Avx512, from: &[f32; 2]) -> avx512::V {
+    fn floats(self, _: Avx512, from: &[f32; 2]) -> avx512::V {
         // SAFETY: `self` is evidence of the instruction set.
         avx512::V(unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(spread(from))) })
     }
@@ -69,7 +73,7 @@ impl Widen<Avx512> for Vectors512 {
 
 impl Vectors256 {
     #[inline(always)]
-    fn floats(self, bytes: __m128i) -> avx2::V {
+    fn sixteen(self, bytes: __m128i) -> avx2::V {
         // SAFETY: `self` is evidence of the instruction set.
         avx2::V(unsafe {
             let high = _mm_unpackhi_epi64(bytes, bytes);
@@ -78,9 +82,9 @@ impl Vectors256 {
     }
 }
 
-impl Widen<Avx2> for Vectors256 {
+impl Widen<Avx2, 8> for Vectors256 {
     #[inline(always)]
-    fn halves(self, _: Avx2, from: &[f32; 8]) -> avx2::V {
+    fn floats(self, _: Avx2, from: &[f32; 8]) -> avx2::V {
         let (low, high) = from.split_at(4);
         // SAFETY: `self` is evidence of the instruction set, and four floats are the 16 bytes that are read each time.
         avx2::V(unsafe {
@@ -90,15 +94,19 @@ impl Widen<Avx2> for Vectors256 {
             ]
         })
     }
+}
 
+impl Widen<Avx2, 4> for Vectors256 {
     #[inline(always)]
-    fn bytes(self, _: Avx2, from: &[f32; 4]) -> avx2::V {
+    fn floats(self, _: Avx2, from: &[f32; 4]) -> avx2::V {
         // SAFETY: SSE2 is part of x86-64, and four floats are the 16 bytes that are read.
-        self.floats(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
+        self.sixteen(unsafe { _mm_loadu_si128(from.as_ptr().cast()) })
     }
+}
 
+impl Widen<Avx2, 2> for Vectors256 {
     #[inline(always)]
-    fn nibbles(self, _: Avx2, from: &[f32; 2]) -> avx2::V {
-        self.floats(spread(from))
+    fn floats(self, _: Avx2, from: &[f32; 2]) -> avx2::V {
+        self.sixteen(spread(from))
     }
 }
