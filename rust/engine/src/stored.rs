@@ -4,7 +4,7 @@ use kernels::{Activation, Matmul, Rows, RowsMut, Steps, StoredMatmul, StoredMatr
 
 use crate::{Engine, scratch};
 
-/// Left-hand rows that a thread multiplies at a time, in tiles: as many as the panels' floats are made for.
+/// Left-hand rows that a thread multiplies at a time, in tiles: as many as a panel is widened for.
 const BLOCK_TILES: usize = 8;
 
 /// The rows of a product whose multiplying takes as long as reading its weights, half of those for floats.
@@ -45,7 +45,7 @@ impl Engine {
     pub fn stored_linear(&self, x: Rows<'_>, layer: StoredLayer<'_>, out: &mut [f32]) {
         let (rows, n, panels) = (x.count(), layer.weights.n(), layer.weights.count());
         let wanted = self.pieces(2 * rows.max(READING_ROWS) * x.cols() * n);
-        // Each piece makes floats of the panels it multiplies by, so that few rows are better cut by panels.
+        // Each piece widens the panels it multiplies by, so that few rows are better cut by panels.
         let blocks = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
         let height = rows.div_ceil(blocks).max(1);
         let each = panels.div_ceil(wanted.div_ceil(blocks).max(1)).max(1);

@@ -110,10 +110,10 @@ pub struct StoredMatrix {
     k: usize,
     n: usize,
     width: usize,
-    /// Rows that share a step (all of them, where they are floats), and `[k / block, panels * width]` steps and zeros.
+    /// Rows that share a step; all of them, where they are floats.
     block: usize,
-    scales: Vec<f32>,
-    zeros: Vec<f32>,
+    /// For each panel `[k / block, 2, width]`: scales and zeros, in the order in which they are needed.
+    steps: Lines,
 }
 
 impl StoredMatrix {
@@ -154,21 +154,20 @@ impl StoredMatrix {
                 }
             }
         }
-        let (mut scales, mut zeros) = (Vec::new(), Vec::new());
+        let blocks = if steps.is_some() { k / block } else { 0 };
+        let mut own_steps = Lines::zeroed(blocks * vectors * 2);
         if let Some(steps) = steps {
-            assert_eq!(steps.scales.len(), k / block * n, "scales");
+            assert_eq!(steps.scales.len(), blocks * n, "scales");
             assert!(steps.zeros.is_none_or(|zeros| zeros.len() == steps.scales.len()), "zeros");
-            scales.resize(k / block * padded, 0.0);
-            zeros.resize(scales.len(), 0.0);
-            for (row, own) in steps.scales.chunks(n.max(1)).enumerate() {
-                scales[row * padded..][..own.len()].copy_from_slice(own);
-                for col in 0..own.len() {
-                    let zero = steps.zeros.map_or(0.0, |zeros| zeros[row * n + col]);
-                    zeros[row * padded + col] = zero + weights.offset();
-                }
+            for (index, scale) in steps.scales.iter().enumerate() {
+                let (row, col) = (index / n, index % n);
+                let at = (col / width * blocks + row) * 2 * (width / LANES) + col % width / LANES;
+                own_steps[at].0[col % LANES] = *scale;
+                let zero = steps.zeros.map_or(0.0, |zeros| zeros[index]);
+                own_steps[at + width / LANES].0[col % LANES] = zero + weights.offset();
             }
         }
-        Self { form, words, k, n, width, block, scales, zeros }
+        Self { form, words, k, n, width, block, steps: own_steps }
     }
 
     /// Rows of the matrix, the dimension that is summed over.
@@ -243,12 +242,13 @@ impl<'a> StoredPanels<'a> {
         self.matrix.block
     }
 
-    /// Steps and zeros of the columns of a panel, for a row.
+    /// Scales and zeros of the columns of a panel, for a row.
     #[inline(always)]
-    pub(crate) fn steps(&self, panel: usize, row: usize) -> [&'a [f32]; 2] {
-        let padded = self.matrix.count() * self.matrix.width;
-        let first = row / self.matrix.block * padded + (self.start + panel) * self.matrix.width;
-        [&self.matrix.scales[first..], &self.matrix.zeros[first..]]
+    pub(crate) fn steps(&self, panel: usize, row: usize) -> [&'a [Line]; 2] {
+        let StoredMatrix { k, width, block, steps, .. } = self.matrix;
+        let vectors = width / LANES;
+        let first = ((self.start + panel) * (k / block) + row / block) * 2 * vectors;
+        steps[first..first + 2 * vectors].split_at(vectors).into()
     }
 }
 

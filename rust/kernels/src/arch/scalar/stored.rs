@@ -16,7 +16,7 @@ pub(crate) fn matmul(task: &StoredMatmul<'_>, _: &mut Scratch, mut out: RowsMut<
                 let mut weight = element(b.form(), b.words(panel, row), lane);
                 if b.form() != Form::Float16 {
                     let [scales, zeros] = b.steps(panel, row);
-                    weight = (weight - zeros[lane]) * scales[lane];
+                    weight = (weight - zeros[0].0[lane]) * scales[0].0[lane];
                 }
                 sum += a * weight;
             }
