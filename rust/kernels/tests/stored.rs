@@ -98,7 +98,8 @@ fn products_have_the_bits_of_those_with_floats() {
             for table in Isa::available().into_iter().filter_map(Kernels::for_isa) {
                 let task = |b| Matmul {
                     bias: Some(&bias),
-                    activation: Activation::Gelu,
+                    // Without one, whole panels go straight to the result.
+                    activation: if number % 3 == 0 { Activation::Gelu } else { Activation::Identity },
                     residual: Some(Rows::new(&residual, m, n, n).unwrap()),
                     ..Matmul::new(Rows::new(&x, m, k, k).unwrap(), b)
                 };
