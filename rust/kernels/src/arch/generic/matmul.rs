@@ -45,6 +45,7 @@ pub(in crate::arch) trait Right<S: Simd> {
     fn row<const VECTORS: usize>(&mut self, s: S, row: usize) -> [S::V; VECTORS];
 }
 
+#[allow(clippy::needless_range_loop)] // the standard library's iterators become calls, as below
 impl<S: Simd> Right<S> for &[Line] {
     #[inline(always)]
     fn rows<const VECTORS: usize>(&self) -> usize {
