@@ -25,9 +25,9 @@ from webnn_runtime.bench.machine import describe_machine
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "backends.md"
 # Texts and tokens of each.
 CASES: Final = ((1, 4), (1, 10), (1, 16), (1, 30), (1, 128), (32, 10))
-ROUNDS: Final = 11
+ROUNDS: Final = 9
 # Tokens that one model computes in a round, about.
-TOKENS: Final = 400
+TOKENS: Final = 300
 
 
 def median_seconds(model: Any, given: Mapping[str, Any], count: int) -> float:
