@@ -40,6 +40,14 @@ def test_random_encoders_and_their_near_misses_are_right(block):
     assert len(fused) > 10
 
 
+def test_random_sums_of_integers_and_their_near_misses_are_right():
+    fused = Counter()
+    wrong = [line for seed in range(IN_A_BLOCK) for line in findings(200_000 + seed, fused, ["quantised"])]
+    assert wrong == []
+    for part in ("range of a tensor", "linear(integers, ranges at run time)", "linear(integers, fixed ranges)"):
+        assert any(name.startswith(part) for name in fused), part
+
+
 @pytest.mark.parametrize("seed", ONCE_WRONG)
 def test_a_graph_that_was_wrong_once_is_right(seed):
     assert findings(seed) == []

@@ -26,6 +26,7 @@ from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.weights import let_go
+from webnn_runtime.passes.integer_products import join_integer_products
 from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RustExecutable(Executable):
 
     def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact") -> None:
         super().__init__(graph)
-        folded = keep_packed(graph)
+        folded = keep_packed(join_integer_products(graph))
         self._engine = engine
         self._max_memory = max_memory
         self._folded = folded

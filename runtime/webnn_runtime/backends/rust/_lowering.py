@@ -20,6 +20,7 @@ from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.passes.attention import AttentionMatch, find_attention
 from webnn_runtime.passes.chain import ChainMatch, Step, find_chains
 from webnn_runtime.passes.conv import ConvMatch, find_conv
+from webnn_runtime.passes.dynamic_range import DynamicRangeMatch, find_dynamic_range
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
@@ -30,10 +31,28 @@ from webnn_runtime.passes.uses import Uses
 
 __all__ = ["lower"]
 
-Match = AttentionMatch | ChainMatch | ConvMatch | LinearMatch | GeluMatch | LayerNormMatch | RmsNormMatch | RotaryMatch
+Match = (
+    AttentionMatch
+    | ChainMatch
+    | ConvMatch
+    | DynamicRangeMatch
+    | GeluMatch
+    | LayerNormMatch
+    | LinearMatch
+    | RmsNormMatch
+    | RotaryMatch
+)
 # What may make blocks of images worth while; other graphs need not know of them.
 _IMAGES: Final = frozenset(("conv2d", "convLayer"))
-_FINDERS: Final = (find_conv, find_gelu, find_layer_norm, find_rms_norm, find_rotary, find_chains)
+_FINDERS: Final = (
+    find_conv,
+    find_gelu,
+    find_layer_norm,
+    find_rms_norm,
+    find_rotary,
+    find_dynamic_range,
+    find_chains,
+)
 
 
 def lower(graph: Graph, compute: str = "exact") -> Values:
@@ -110,6 +129,9 @@ class _Lowering:
             self.values.add("gelu", (match.source,), match.result, {}, "gelu")
         elif isinstance(match, RmsNormMatch):
             self._rms_norm(match)
+        elif isinstance(match, DynamicRangeMatch):
+            call = Call("dynamicRange", (match.source,), (match.result, match.zero), {}, "range of a tensor")
+            self.values.calls.append(call)
         elif isinstance(match, RotaryMatch):
             self._heads.rotary(match)
         else:

@@ -50,6 +50,7 @@ mod packed_layer;
 mod parts;
 mod pooling;
 mod quantization;
+mod ranged_layer;
 mod recurrent;
 mod reduction;
 mod request;
@@ -93,6 +94,7 @@ const FAMILIES: &[&[Kind]] = &[
     parts::KINDS,
     pooling::KINDS,
     quantization::KINDS,
+    ranged_layer::KINDS,
     recurrent::KINDS,
     reduction::KINDS,
     resample::KINDS,

@@ -20,19 +20,19 @@ const FACTOR: usize = 6;
 ///
 /// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), scale and zero point (constant,
 /// `[blocks, n]`, none for float16, the zero point of the weights' type), bias `[n]`, residual, factor.
-struct Layer<'a> {
-    shape: [usize; 2],
-    strides: [usize; 2],
-    weights: &'a Owner,
-    dtype: DataType,
-    scales: Option<Vec<f32>>,
-    zeros: Option<Vec<i32>>,
-    blocks: usize,
-    activation: Activation,
-    parts: String,
+pub(super) struct Layer<'a> {
+    pub(super) shape: [usize; 2],
+    pub(super) strides: [usize; 2],
+    pub(super) weights: &'a Owner,
+    pub(super) dtype: DataType,
+    pub(super) scales: Option<Vec<f32>>,
+    pub(super) zeros: Option<Vec<i32>>,
+    pub(super) blocks: usize,
+    pub(super) activation: Activation,
+    pub(super) parts: String,
 }
 
-fn layer<'a>(request: &'a Request<'_>) -> Result<Layer<'a>, BuildError> {
+pub(super) fn layer<'a>(request: &'a Request<'_>) -> Result<Layer<'a>, BuildError> {
     let (x, weights) = (request.operand(0)?, request.operand(WEIGHTS)?);
     let refuse = |what: &str| BuildError::Value(format!("{}: {what}", request.kind));
     let owner = weights.constant.as_ref().ok_or_else(|| request.unsupported("weights that are computed"))?;
@@ -104,15 +104,15 @@ fn integers(dtype: DataType, bytes: &[u8]) -> Vec<i32> {
 }
 
 /// The operands of a run.
-struct Given<'a> {
-    x: Rows<'a>,
-    bias: Option<&'a [f32]>,
-    residual: Option<Rows<'a>>,
-    factor: Option<Rows<'a>>,
-    out: &'a mut [f32],
+pub(super) struct Given<'a> {
+    pub(super) x: Rows<'a>,
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) residual: Option<Rows<'a>>,
+    pub(super) factor: Option<Rows<'a>>,
+    pub(super) out: &'a mut [f32],
 }
 
-fn given<'a>(
+pub(super) fn given<'a>(
     operands: &'a [Tensor<'a>],
     results: &'a mut [TensorMut<'_>],
     [k, n]: [usize; 2],
