@@ -4,16 +4,18 @@
 
 The scale may be a product or a quotient, on the scores or on q and k separately; the bias is an addition (positions
 relative to one another); the mask another addition, or a `where` that replaces scores; between softmax and the last
-product there may be the `where(isNaN(w), 0, w)` of newer exports.
+product there may be the `where(isNaN(w), 0, w)` of newer exports, or the `where(reduceMax(mask) == -infinity, 0, w)` of
+the operator that ONNX defines.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
-from webnn_runtime.format.records import dataclass
+from webnn_runtime.format.records import dataclass, replace
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["AttentionMatch", "find_attention"]
@@ -88,9 +90,13 @@ def find_attention(graph: Graph) -> Iterator[AttentionMatch]:
 
 def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
     nodes = {softmax.name}
-    last = _weighted_sum(uses, softmax, nodes)
+    found = _weighted_sum(uses, softmax, nodes)
     scores = _scores(uses, softmax, nodes)
-    if last is None or scores is None:
+    if found is None or scores is None:
+        return None
+    last, guard = found
+    if isinstance(guard, str) and (guard != scores.mask or scores.bias is not None or scores.fill is not None):
+        # Rows are set to zero by another mask than theirs.
         return None
     (weights, values), (queries, keys) = last.inputs, scores.product.inputs
     if values is None or queries is None or keys is None or values == weights:
@@ -113,32 +119,62 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
         _unexpanded(uses, scores.mask),
         scores.fill,
         scores.keep_if,
-        len(uses.readers(softmax.name)) > 1,
+        guard is not None,
         last.name,
         frozenset(nodes),
     )
     return match if _fits(uses.graph, match) and _is_closed(uses, match) else None
 
 
-def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> Node | None:
-    """The product with the values; adds what lies between to `nodes`."""
+def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> tuple[Node, str | bool | None] | None:
+    """The product with the values; adds what lies between to `nodes`.
+
+    Also whether rows that are undefined get weights of zero: None for no, and the mask where that alone says which.
+    """
     weights = softmax.name
+    guard: str | bool | None = None
     last = uses.only_reader(weights)
+    choice = last if last is not None and last.op == "where" else None
     if last is None:
         # where(isNaN(weights), 0, weights): two readers that only the product behind them sees.
         readers = {reader.op: reader for reader in uses.readers(weights)}
         test, choice = readers.get("isNaN"), readers.get("where")
-        if test is None or choice is None or len(uses.readers(weights)) != 2:
+        if test is None or choice is None or len(uses.readers(weights)) != 2 or choice.inputs[0] != test.name:
             return None
-        if choice.inputs[0] != test.name or uses.number(choice.inputs[1]) != 0.0 or choice.inputs[2] != weights:
+        nodes.add(test.name)
+        guard = True
+    elif choice is not None:
+        guard = _without_keys(uses, choice.inputs[0])
+        if guard is None:
             return None
-        nodes |= {test.name, choice.name}
+    if choice is not None:
+        if uses.number(choice.inputs[1]) != 0.0 or choice.inputs[2] != weights:
+            return None
+        nodes.add(choice.name)
         weights = choice.name
         last = uses.only_reader(weights)
     if last is None or last.op != "matmul" or last.inputs[0] != weights:
         return None
     nodes.add(last.name)
-    return last
+    return last, guard or None
+
+
+def _without_keys(uses: Uses, value: str | None) -> str | bool | None:
+    """The mask of which a value says where a row of it hides all keys; False for nowhere."""
+    test = uses.maker(value, "equal")
+    for least, bound in (test.inputs, test.inputs[::-1]) if test is not None else ():
+        top = uses.maker(least, "reduceMax")
+        if top is None or top.inputs[0] is None or uses.number(bound) != -math.inf:
+            continue
+        rank = uses.graph.types[top.inputs[0]].rank
+        if top.options["axes"] != (rank - 1,) or not top.options["keepDimensions"]:
+            continue
+        stretched = uses.maker(top.inputs[0], "expand")
+        number = uses.number(stretched.inputs[0] if stretched is not None else top.inputs[0])
+        if number is not None:
+            return False if number > -math.inf else None
+        return top.inputs[0]
+    return None
 
 
 def _scores(uses: Uses, softmax: Node, nodes: set[str]) -> _Scores | None:
@@ -181,6 +217,11 @@ def _masks(uses: Uses, value: str | None) -> Iterator[_Masked]:
         return
     if node.op == "add":
         left, right = node.inputs
+        known = uses.number_and_other(node)
+        if known is not None and known[0] == 0.0:
+            # Nothing is added.
+            yield from (replace(reading, seen=reading.seen | {node.name}) for reading in _masks(uses, known[1]))
+            return
         for scores, mask in ((left, right), (right, left)):
             if scores is not None and mask is not None and scores != mask:
                 yield _Masked(scores, mask, seen=frozenset({node.name}))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from webnn_runtime.backends.rust._calls import Attribute
+from webnn_runtime.backends.rust._calls import Attribute, Call
 from webnn_runtime.backends.rust._values import Values
+from webnn_runtime.format.dims import product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.passes.attention import AttentionMatch
@@ -88,6 +89,8 @@ class Heads:
 
     def rotary(self, match: RotaryMatch) -> None:
         """Add rotary positions: rows of heads side by side, whatever they were before."""
+        if self._rotary_by_rows(match):
+            return
         source, place = self._find(match.source)
         kind = self._values.types[match.result]
         batch, heads, rows, depth = kind.shape
@@ -96,6 +99,27 @@ class Heads:
         self.merged[match.result] = self._values.view(turned, (batch, rows, heads, depth))
         permutation: Attribute = ("ints", SWAPPED)
         self._values.add("transpose", (self.merged[match.result],), match.result, {"permutation": permutation})
+
+    def _rotary_by_rows(self, match: RotaryMatch) -> bool:
+        """Add rotary positions of [batch, rows, heads, depth], where positions go along the second axis."""
+        types = self._values.types
+        batch, rows, heads, depth = types[match.result].shape
+        shapes = [types[value].shape for value in (match.cos, match.sin)]
+        if not all(len(shape) == 4 and shape[1:] == (rows, 1, depth) for shape in shapes) or rows == 1:
+            return False
+        found = self._in_rows(match.source)
+        if found is None:
+            return False
+        source, place = found
+        cos, sin = (
+            self._values.view(value, (types[value].shape[0], 1, rows, depth)) for value in (match.cos, match.sin)
+        )
+        turned = self._values.fresh(
+            match.result, types[match.result].with_shape((batch, rows, product((heads, depth))))
+        )
+        self._values.add("rotary", (source, cos, sin), turned, {"x": ("ints", place)}, "rotary")
+        self._values.calls.append(Call("view", (turned,), (match.result,)))
+        return True
 
     def _find(self, value: str) -> Place:
         """Where the heads of queries or values are."""

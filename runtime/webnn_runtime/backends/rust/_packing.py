@@ -14,7 +14,7 @@ import numpy as np
 
 from webnn_runtime.backends.rust._calls import Attribute, Call
 from webnn_runtime.backends.rust._ranges import ANYTHING, Range, range_of_constant
-from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS, Axes, Form, Made, Role
+from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, Form, Made, Role
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
@@ -174,6 +174,18 @@ class Packing:
         self._roles[value] = role
         return self._type(value, role.made)
 
+    def ones(self, value: str, kind: TensorType) -> None:
+        """Make a value of ones, as masks are where there is no padding."""
+        one, shape = f"{value}:one", (1,) * kind.rank
+        self.constants[one] = np.ones(shape, kind.dtype.numpy)
+        self.types[one] = kind.with_shape(shape)
+        self.add("expand", (one,), value, kind, newShape=("dims", kind.shape))
+
+    def counts_up(self, value: str) -> bool:
+        """Whether a value is a constant of the numbers 0, 1, 2, ..."""
+        array = self._lowered.constants.get(value)
+        return array is not None and np.array_equal(array, np.arange(array.size))
+
     def spread(self, value: str) -> str:
         """A value of places, one part per token."""
         role = self.role(value)
@@ -205,11 +217,7 @@ class Packing:
             return
         ones, zeros = Range(1.0, 1.0), Range(0.0, 0.0)
         self._roles[name] = Role(Made.PLACE, (1,), ones, ones.union(zeros), {1: zeros})
-        kind = self._type(name, Made.PLACE)
-        one = f"{name}:one"
-        self.constants[one] = np.ones((1, 1), kind.dtype.numpy)
-        self.types[one] = kind.with_shape((1, 1))
-        self.add("expand", (one,), name, kind, newShape=("dims", (1, LONGEST)))
+        self.ones(name, self._type(name, Made.PLACE))
 
     def _type(self, value: str, made: Made) -> TensorType:
         kind = self._lowered.types[value]

@@ -9,9 +9,11 @@ from typing import Final
 from webnn_runtime.backends.rust._calls import Attribute, Call, attributes_of
 from webnn_runtime.backends.rust._packing import STARTS, Packing, Rule
 from webnn_runtime.backends.rust._ranges import Range, range_of
-from webnn_runtime.backends.rust._roles import TEXTS, Made, Role
+from webnn_runtime.backends.rust._roles import TEXTS, Made, Role, Says
 from webnn_runtime.format.dims import product
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.records import replace
 
 __all__ = ["rule_of"]
 
@@ -19,10 +21,13 @@ __all__ = ["rule_of"]
 # a score that is 104 below another one is zero in float32.
 _HIDDEN: Final = -1e4
 _NOTHING: Final = Range(0.0, 0.0)
+_ONE: Final = Range(1.0, 1.0)
 # Families whose operators compute each element from the elements at the same place, operands stretched.
 _POINTWISE: Final = frozenset({"activation", "comparison", "elementwise", "quantize"})
 # Sums, to which elements of zero add nothing.
 _SUMS: Final = frozenset({"reduceSum", "reduceL1", "reduceL2", "reduceSumSquare"})
+# Types that count tokens exactly.
+_COUNTING: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType.UINT64, DataType.FLOAT32)
 
 
 def rule_of(call: Call) -> Rule | None:
@@ -46,6 +51,8 @@ def _made(packing: Packing, call: Call) -> Made:
 
 
 def _pointwise(packing: Packing, call: Call) -> None:
+    if _is_within(packing, call):
+        return
     result, made = call.results[0], _made(packing, call)
     axes = set(packing.axes(result).axes)
     rank = len(packing.shape(result))
@@ -60,7 +67,26 @@ def _pointwise(packing: Packing, call: Call) -> None:
         packing.require(offset == 0 or role.made not in (Made.TOKEN, Made.TEXT), result, f"moves texts of '{value}'")
         packing.require(made is not Made.TEXT or not own, result, f"joins whole texts with places of '{value}'")
         operands.append(packing.spread(value) if made is Made.TOKEN else value)
-    packing.emit(call, _mixed(packing, call, made, tuple(sorted(axes))), tuple(operands))
+    role = _mixed(packing, call, made, tuple(sorted(axes)))
+    if call.operator in ("cast", "identity") and packing.kind(result).dtype in _COUNTING:
+        role = replace(role, says=packing.role(call.reads[0]).says)
+    packing.emit(call, role, tuple(operands))
+
+
+def _is_within(packing: Packing, call: Call) -> bool:
+    """Whether a comparison is `place < length`, which is the mask again; it then becomes that."""
+    if call.kind not in ("lesser", "greater"):
+        return False
+    place, length = call.reads if call.kind == "lesser" else call.reads[::-1]
+    result = call.results[0]
+    rank, axes = len(packing.shape(result)), packing.axes(result)
+    own = tuple(axis + rank - len(packing.shape(place)) for axis in packing.role(place).axes)
+    found = [packing.role(value).says for value in (place, length)]
+    if found != [Says.PLACE, Says.LENGTH] or axes.is_flat or own != axes.axes:
+        return False
+    kind = packing.define(result, Role(Made.PLACE, own, _ONE, _ONE.union(_NOTHING), {own[0]: _NOTHING}))
+    packing.ones(result, kind)
+    return True
 
 
 def _mixed(packing: Packing, call: Call, made: Made, axes: tuple[int, ...]) -> Role:
@@ -121,7 +147,7 @@ def _view(packing: Packing, call: Call) -> None:
             parts = [part if axes.is_flat else part[1:] for part, axes in zip(parts, (own, new), strict=True)]
         packing.require(product(parts[0]) == product(parts[1]), result, "mixes places")
     padded = dict(zip(new.axes, (role.at(axis) for axis in own.axes), strict=True))
-    packing.emit(call, Role(role.made, new.axes, role.kept, role.whole, padded))
+    packing.emit(call, Role(role.made, new.axes, role.kept, role.whole, padded, role.says))
 
 
 def _transpose(packing: Packing, call: Call) -> None:
@@ -194,7 +220,9 @@ def _slice(packing: Packing, call: Call) -> None:
     if role.made is Made.FIXED:
         packing.require(all(isinstance(start, int) for start in starts), result, "starts at a place that varies")
         made = Made.FIXED if packing.has_form(result, Made.FIXED) else Made.PLACE
-        packing.emit(call, Role(made, packing.axes(result).axes, role.whole, role.whole))
+        counts = made is Made.PLACE and starts == (0,) and strides == (1,) and packing.counts_up(source)
+        says = Says.PLACE if counts else None
+        packing.emit(call, Role(made, packing.axes(result).axes, role.whole, role.whole, says=says))
         return
     packing.require(whole[0] or not packing.axes(source).has_batch, result, "mixes texts")
     cut = [axis for axis in role.axes if not whole[axis]]
@@ -280,7 +308,9 @@ def _reduction(packing: Packing, call: Call) -> None:
         # What comes behind a token does not count.
         packing.require(not call.attributes["reversed"][1], result, "counts from the padding")
         if role.made is Made.PLACE:
-            packing.emit(call, Role(Made.PLACE, role.axes))
+            counts = role.whole == _ONE and call.attributes["exclusive"][1] and role.axes == tuple(reduced)
+            counts = counts and packing.kind(result).dtype in _COUNTING
+            packing.emit(call, Role(Made.PLACE, role.axes, says=Says.PLACE if counts else None))
             return
     is_plain = reduced == {1} and axes.axes == (1,) and axes.has_batch and not axes.is_flat
     packing.require(is_plain, result, "takes something of all texts")
@@ -290,12 +320,14 @@ def _reduction(packing: Packing, call: Call) -> None:
     harmless = call.kind in _SUMS and role.at(1) == _NOTHING
     harmless = harmless or (call.kind == "reduceMax" and role.at(1).high <= _HIDDEN)
     packing.require(packing.mask is None or harmless, result, "takes padding into account")
-    _each_text(packing, call, packing.spread(source), per_token=False)
+    counts = call.kind == "reduceSum" and role.kept == _ONE and role.at(1) == _NOTHING
+    says = Says.LENGTH if counts and packing.kind(result).dtype in _COUNTING else None
+    _each_text(packing, call, packing.spread(source), per_token=False, says=says)
 
 
-def _each_text(packing: Packing, call: Call, source: str, *, per_token: bool) -> None:
+def _each_text(packing: Packing, call: Call, source: str, *, per_token: bool, says: Says | None = None) -> None:
     result = call.results[0]
-    kind = packing.define(result, Role(Made.TOKEN, (1,)) if per_token else Role(Made.TEXT))
+    kind = packing.define(result, Role(Made.TOKEN, (1,)) if per_token else Role(Made.TEXT, says=says))
     assert call.node is not None
     options: dict[str, Attribute] = {
         **attributes_of(call.node),
@@ -322,7 +354,7 @@ def _attention(packing: Packing, call: Call) -> None:
         packing.require(mask is not None, result, "has no mask")
         packing.require(_hides(packing, call, str(mask)), result, f"has a mask '{mask}' that does not hide padding")
     # Without padding, most masks leave every score as it is.
-    idle = _NOTHING if "fill" not in call.attributes else Range(1.0, 1.0)
+    idle = _NOTHING if "fill" not in call.attributes else _ONE
     if mask is not None and packing.role(mask).kept == idle:
         mask = None
     packing.emit(call, Role(Made.TOKEN, (1,)), (q, k, v, bias, mask, STARTS))

@@ -16,7 +16,7 @@ from webnn_runtime.backends.rust._ranges import ANYTHING, Range
 from webnn_runtime.format.dims import Dim, SymbolicDim, names_of, substitute, symbol
 from webnn_runtime.format.records import dataclass, field
 
-__all__ = ["LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role"]
+__all__ = ["LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role", "Says"]
 
 TOKENS: Final = symbol("tokens")
 TEXTS: Final = symbol("texts")
@@ -32,6 +32,13 @@ class Made(Enum):
     TEXT = "text"
 
 
+class Says(Enum):
+    """What the elements of a value are, where a mask can be made of them: `place < length` is one."""
+
+    PLACE = "the number of the place"
+    LENGTH = "the number of tokens of the text"
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One value.
@@ -43,6 +50,7 @@ class Role:
         kept: range of its elements where no index is at padding.
         whole: range of all its elements.
         padded: for each of the axes, range of its elements whose index along it is at padding.
+        says: what its elements are, if that is known.
     """
 
     made: Made
@@ -50,6 +58,7 @@ class Role:
     kept: Range = ANYTHING
     whole: Range = ANYTHING
     padded: Mapping[int, Range] = field(default_factory=lambda: MappingProxyType({}))
+    says: Says | None = None
 
     def at(self, axis: int) -> Range:
         """Range of the elements at padding along an axis, which need not be along the length."""
