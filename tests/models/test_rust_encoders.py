@@ -66,6 +66,15 @@ for name, model in models.items():
     with torch.no_grad():
         torch.onnx.export(whole, (ids, mask), f"{sys.argv[1]}/{name}.onnx", input_names=["ids", "mask"],
                           output_names=["hidden"], dynamic_axes=axes, dynamo=False, opset_version=17)
+# Files of ONNX Runtime's optimisers: masks of lengths, and heads set apart after their positions are turned.
+from onnxruntime.transformers import optimizer
+made = optimizer.optimize_model(f"{sys.argv[1]}/roberta.onnx", "bert", 4, 32, opt_level=0)
+made.save_model_to_file(f"{sys.argv[1]}/roberta-optimised.onnx")
+import onnxruntime
+options = onnxruntime.SessionOptions()
+options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+options.optimized_model_filepath = f"{sys.argv[1]}/modernbert-optimised.onnx"
+onnxruntime.InferenceSession(f"{sys.argv[1]}/modernbert.onnx", options, providers=["CPUExecutionProvider"])
 """
 BERT = {"attention+mask": 2, "layerNormalization": 5, "linear x3+bias": 2, "linear+bias+gelu": 2}
 FUSED = {
@@ -74,6 +83,14 @@ FUSED = {
     "distilbert": {**BERT, "linear+bias+residual": 4},
     "mpnet": {**BERT, "attention+mask": 0, "attention+bias+mask": 2, "linear+bias+residual": 4},
     "modernbert": {"attention+mask": 2, "layerNormalization": 5, "linear": 4, "linear+residual": 4, "rotary": 4},
+    "roberta-optimised": {
+        "attention+mask": 2,
+        "layerNormalization": 5,
+        "linear+bias": 2,
+        "linear+bias+gelu": 2,
+        "linear+residual": 4,
+    },
+    "standard": {"attention+mask": 2, "linear": 2, "linear x3+bias": 2},
     "qwen3": {
         "attention+mask": 2,
         "linear": 8,
@@ -83,7 +100,53 @@ FUSED = {
         "rotary": 4,
     },
 }
+FUSED["modernbert-optimised"] = FUSED["modernbert"]
 LENGTHS = [11, 3, 1, 7]
+
+
+def save_standard(path, onnx) -> None:
+    """Two layers of the attention that ONNX itself defines: shared heads of keys, and in one later keys are hidden."""
+    random, make = np.random.default_rng(2), onnx.helper.make_node
+    numbers: dict[str, np.ndarray] = {"words": random.standard_normal((200, 32))}
+    sizes = {"to_rows": np.array([1, 2]), "none": np.array(0), "first": np.array([0]), "second": np.array([1])}
+    nodes = [
+        make("Gather", ["words", "ids"], ["x0"]),
+        make("Cast", ["mask"], ["kept"], to=onnx.TensorProto.BOOL),
+        make("Unsqueeze", ["kept", "to_rows"], ["row"]),
+        make("Shape", ["ids"], ["size"]),
+        make("Gather", ["size", "first"], ["batch"], axis=0),
+        make("Gather", ["size", "second"], ["length"], axis=0),
+        make("Concat", ["batch", "second", "length", "length"], ["square"], axis=0),
+        make("Expand", ["row", "square"], ["seen"]),
+    ]
+    for layer, is_causal in enumerate((0, 1)):
+        for name, width in (("q", 32), ("k", 16), ("v", 16), ("o", 32)):
+            numbers |= {
+                f"{name}{layer}w": random.standard_normal((32, width)) / 6,
+                f"{name}{layer}b": random.random(width),
+            }
+            source = f"mixed{layer}" if name == "o" else f"x{layer}"
+            made = f"x{layer + 1}" if name == "o" else f"{name}{layer}p"
+            if name == "o":
+                heads = {"q_num_heads": 4, "kv_num_heads": 2, "is_causal": is_causal, "scale": 0.3}
+                operands = [*(f"{name}{layer}" for name in "qkv"), "seen"]
+                nodes.append(make("Attention", operands, [source], **heads))
+            nodes.append(make("MatMul", [source, f"{name}{layer}w"], [made]))
+            if name != "o":
+                nodes.append(make("Add", [made, f"{name}{layer}b"], [f"{name}{layer}"]))
+    values = [
+        onnx.numpy_helper.from_array(array.astype(np.float32 if name in numbers else np.int64), name)
+        for name, array in (numbers | sizes).items()
+    ]
+    texts = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, ["batch", "length"])
+        for name in ("ids", "mask")
+    ]
+    hidden = onnx.helper.make_tensor_value_info("hidden", onnx.TensorProto.FLOAT, ["batch", "length", 32])
+    nodes.append(make("Identity", ["x2"], ["hidden"]))
+    graph = onnx.helper.make_graph(nodes, "standard", texts, [hidden], values)
+    operators = [onnx.helper.make_opsetid("", 23)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=operators, ir_version=10), path)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +159,7 @@ def folder(tmp_path_factory, optional):
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", MAKE, str(made)], check=True, capture_output=True, env=environment
     )
+    save_standard(made / "standard.onnx", optional("onnx"))
     return made
 
 

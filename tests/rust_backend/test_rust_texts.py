@@ -31,6 +31,7 @@ class Encoder:
         self.op = self.builder.op
         self.ids = self.builder.input("ids", I64, (B, L))
         self.mask = self.builder.input("mask", I64, (B, L))
+        self.hides = None
         self.parts = {"places": table, "hidden": additive(LOWEST), "bias": None, "pooled": tokens, **parts}
 
     def constant(self, *shape):
@@ -52,7 +53,12 @@ class Encoder:
         if self.parts["bias"] is not None:
             scores = self.op("add", scores, self.parts["bias"](self))
         scores = self.parts["hidden"](self, scores)
-        mixed = self.op("matmul", self.op("softmax", scores, axis=3), v)
+        weights = self.op("softmax", scores, axis=3)
+        if self.hides is not None:
+            highest = self.op("reduceMax", self.hides, axes=(3,), keep_dimensions=True)
+            is_empty = self.op("equal", highest, self.number(-np.inf))
+            weights = self.op("where", is_empty, self.number(0.0), weights)
+        mixed = self.op("matmul", weights, v)
         merged = self.op("reshape", self.op("transpose", mixed, permutation=(0, 2, 1, 3)), new_shape=(B, L, WIDTH))
         return self.op("add", self.linear(merged), x)
 
@@ -109,6 +115,43 @@ def chosen_never(e, scores):
         "notEqual", e.op("mul", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64)), e.number(0, I64)
     )
     return e.op("where", e.op("expand", keep, new_shape=(B, 1, L, L)), scores, e.number(LOWEST))
+
+
+def lengths_of(e):
+    return e.op("reduceSum", e.mask, axes=(1,), keep_dimensions=True)
+
+
+def longer(e):
+    return e.op("add", lengths_of(e), e.number(1, I64))
+
+
+def by_lengths(op="lesser", places="table", length=lengths_of):
+    """A mask of numbers of tokens, as ONNX Runtime's optimiser has it."""
+
+    def hidden(e, scores):
+        if places == "counted":
+            ones = e.op("expand", e.number(1, I64), new_shape=(L,))
+            row = e.op("cumulativeSum", ones, axis=0, exclusive=True)
+        else:
+            numbers = {
+                "table": np.arange,
+                "from one": lambda n: np.arange(1, n + 1),
+                "down": lambda n: np.arange(n)[::-1],
+            }
+            row = e.op("slice", e.builder.constant(numbers[places](LONGEST), I64), starts=(0,), sizes=(L,))
+        both = e.op("reshape", row, new_shape=(1, L)), length(e)
+        seen = e.op(op, *(both[::-1] if op.startswith("greater") else both))
+        number = e.op("where", seen, e.number(0.0), e.number(-10000.0))
+        return e.op("add", scores, e.op("reshape", number, new_shape=(B, 1, 1, L)))
+
+    return hidden
+
+
+def without_keys(e, scores):
+    """ONNX's own attention: rows without a key have weights of zero."""
+    keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
+    e.hides = e.op("where", keep, e.number(0.0), e.number(-np.inf))
+    return e.op("add", scores, e.hides)
 
 
 def bare(e, scores):
@@ -182,6 +225,9 @@ PACKED = {
     "mask of minus 10000": {"hidden": additive(-10000.0)},
     "mask by choice": {"hidden": chosen},
     "causal": {"hidden": causal},
+    "mask of lengths": {"hidden": by_lengths()},
+    "mask of lengths, the other way round": {"hidden": by_lengths("greater", "counted")},
+    "rows without keys": {"hidden": without_keys},
     "bias by distance": {"bias": relative},
     "counted places": {"places": counted},
     "mean": {"pooled": mean},
@@ -192,6 +238,10 @@ PADDED = {
     "weak mask": ({"hidden": additive(-100.0)}, "does not hide padding"),
     "mask over all": ({"hidden": taken_from_all}, "does not hide padding"),
     "mask that keeps nothing": ({"hidden": chosen_never}, "does not hide padding"),
+    "one place more than the length": ({"hidden": by_lengths("lesserOrEqual")}, "joins whole texts with places"),
+    "places counted from one": ({"hidden": by_lengths(places="from one")}, "joins whole texts with places"),
+    "places counted down": ({"hidden": by_lengths(places="down")}, "joins whole texts with places"),
+    "another length": ({"hidden": by_lengths(length=longer)}, "joins whole texts with places"),
     "mean over padding": ({"pooled": careless}, "takes padding into account"),
     "last place": ({"pooled": last}, "is not the first token"),
     "counted from the end": ({"pooled": backwards}, "counts from the padding"),

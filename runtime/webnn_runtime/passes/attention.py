@@ -95,9 +95,11 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
     if found is None or scores is None:
         return None
     last, guard = found
-    if isinstance(guard, str) and (guard != scores.mask or scores.bias is not None or scores.fill is not None):
-        # Rows are set to zero by another mask than theirs.
-        return None
+    if isinstance(guard, str):
+        is_own = _unexpanded(uses, guard) == _unexpanded(uses, scores.mask)
+        if not is_own or scores.bias is not None or scores.fill is not None:
+            # Rows are set to zero by another mask than theirs, or by a part of it.
+            return None
     (weights, values), (queries, keys) = last.inputs, scores.product.inputs
     if values is None or queries is None or keys is None or values == weights:
         return None

@@ -19,12 +19,11 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType
 from webnn_runtime.passes.dead import remove_dead
 from webnn_runtime.passes.rewrite import Rewrite, apply
+from webnn_runtime.passes.stored_weights import MOST_INNER
 from webnn_runtime.passes.uses import Uses
 
-__all__ = ["MOST_INNER", "join_integer_products"]
+__all__ = ["join_integer_products"]
 
-# Sums over more elements may not fit into 32 bits: 255 * 255 each.
-MOST_INNER: Final = 33_025
 _BYTES: Final = (DataType.INT8, DataType.UINT8)
 # What leaves one number as it is.
 _RESHAPES: Final = ("reshape", "expand", "identity")

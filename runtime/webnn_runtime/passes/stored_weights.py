@@ -17,8 +17,10 @@ from webnn_runtime.format.records import dataclass
 from webnn_runtime.passes.fold import fold_constants
 from webnn_runtime.passes.uses import Uses
 
-__all__ = ["StoredWeights", "find_stored_weights", "keep_packed", "side_by_side"]
+__all__ = ["MOST_INNER", "StoredWeights", "find_stored_weights", "keep_packed", "side_by_side"]
 
+# Sums of products of bytes over more elements may not fit into 32 bits: 255 * 255 each.
+MOST_INNER: Final = 33_025
 _INTEGERS: Final = frozenset({DataType.INT8, DataType.UINT8, DataType.INT4, DataType.UINT4})
 
 

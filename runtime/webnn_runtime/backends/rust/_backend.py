@@ -23,10 +23,10 @@ from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, S
 from webnn_runtime.backends.rust._stored import OWN_RANGES
 from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.dims import names_of
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.weights import let_go
-from webnn_runtime.passes.integer_products import join_integer_products
 from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
@@ -45,7 +45,12 @@ class RustExecutable(Executable):
 
     def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact") -> None:
         super().__init__(graph)
-        folded = keep_packed(join_integer_products(graph))
+        # Imported for graphs that have such sums alone: most have not, and start without it.
+        if any(kind.dtype is DataType.INT32 for kind in graph.types.values()):
+            from webnn_runtime.passes.integer_products import join_integer_products
+
+            graph = join_integer_products(graph)
+        folded = keep_packed(graph)
         self._engine = engine
         self._max_memory = max_memory
         self._folded = folded

@@ -12,8 +12,7 @@ from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Node, TensorType
 from webnn_runtime.format.records import dataclass
-from webnn_runtime.passes.integer_products import MOST_INNER
-from webnn_runtime.passes.stored_weights import StoredWeights
+from webnn_runtime.passes.stored_weights import MOST_INNER, StoredWeights
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["OWN_RANGES", "StatedRange", "StoredLayers", "floats_for"]
