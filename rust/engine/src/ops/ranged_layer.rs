@@ -226,8 +226,7 @@ mod tests {
         let (steps, signed) = (Given::new(Float32, &[2], &[1.0_f32; 2]), Given::new(Int8, &[], &[0_i8]));
         let attributes = [("activation", Attribute::Text("identity".into()))];
         for (step, zero, is_ok) in [(&step, &zero, true), (&steps, &zero, false), (&step, &signed, false)] {
-            let operands =
-                [Some(&x), Some(&weights), Some(&scale), None, None, None, None, Some(step), Some(zero)];
+            let operands = [Some(&x), Some(&weights), Some(&scale), None, None, None, None, Some(step), Some(zero)];
             let found = run_optional("rangedLayer", &operands, &attributes, &[(Float32, &[2, 3])], 1);
             assert_eq!(found.is_ok(), is_ok);
         }
