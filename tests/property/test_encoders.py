@@ -14,7 +14,7 @@ from encoder_run import findings
 from exact_runs import wrong_results
 from graph_mutations import CHANGES, change_number, change_option, exchange, leave_out, mutated, swap_operands
 from hypothesis import settings
-from random_encoders import feeds_of, random_encoder
+from random_encoders import FAMILIES, feeds_of, random_encoder
 
 from webnn_runtime.backends import get_backend
 
@@ -38,6 +38,13 @@ def test_random_encoders_and_their_near_misses_are_right(block):
     wrong = [line for seed in range(IN_A_BLOCK) for line in findings(100_000 + block * IN_A_BLOCK + seed, fused)]
     assert wrong == []
     assert len(fused) > 10
+
+
+def test_random_attention_of_others_and_its_near_misses_is_right():
+    fused = Counter()
+    wrong = [line for seed in range(IN_A_BLOCK) for line in findings(300_000 + seed, fused, ["foreign"])]
+    assert wrong == []
+    assert fused["attention"] + fused["attention+mask"] > fused["rotary"] > 0
 
 
 def test_random_sums_of_integers_and_their_near_misses_are_right():
@@ -81,12 +88,13 @@ def test_a_careless_pattern_would_be_found():
     assert all(seen[change.__name__, True] for change in meant), seen
 
 
-def test_texts_without_padding_are_right_in_random_encoders():
+@pytest.mark.parametrize("family", ["encoder", "foreign"])
+def test_texts_without_padding_are_right_in_random_encoders(family):
     """The same vectors packed as padded, and the same bits alone as among others."""
     packed = 0
     for seed in range(60):
         random = Random(seed)
-        graph = random_encoder(random)
+        graph = FAMILIES[family](random)
         model = get_backend("rust").compile(graph)
         runner = model.texts()
         if runner is None or {*runner.inputs} != {"ids"} or "mask" not in graph.inputs:

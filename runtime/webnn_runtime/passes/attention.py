@@ -36,6 +36,7 @@ class AttentionMatch:
         fill: where set, `mask` is a condition, and scores become this where it does not hold.
         keep_if: truth of the condition under which a score stays.
         undefined_is_zero: rows whose softmax is NaN have weights of zero.
+        empty_is_zero: rows whose mask is minus infinity for all keys have weights of zero.
         result: value that holds the result.
         nodes: names of the nodes it replaces.
     """
@@ -50,6 +51,7 @@ class AttentionMatch:
     fill: float | None
     keep_if: bool
     undefined_is_zero: bool
+    empty_is_zero: bool
     result: str
     nodes: frozenset[str]
 
@@ -121,7 +123,8 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
         _unexpanded(uses, scores.mask),
         scores.fill,
         scores.keep_if,
-        guard is not None,
+        guard is True,
+        isinstance(guard, str),
         last.name,
         frozenset(nodes),
     )

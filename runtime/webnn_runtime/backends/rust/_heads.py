@@ -74,6 +74,8 @@ class Heads:
             "scale": ("float", match.scale),
             "undefinedIsZero": ("bool", match.undefined_is_zero),
         }
+        if match.empty_is_zero:
+            attributes["emptyIsZero"] = ("bool", True)
         if match.fill is not None:
             attributes["fill"] = ("float", match.fill)
         operands = (q, k, v, self._over_scores(match.bias, kind.rank), mask)

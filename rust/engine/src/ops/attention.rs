@@ -15,7 +15,8 @@ pub(super) const KINDS: &[Kind] = &[
 ///
 /// Operands: q, k, v, bias, mask; the last two broadcast to `[batch, heads, queries, keys]`. With the attribute `fill`
 /// the mask is a condition in float32: where it is zero, the score becomes `fill`. `undefinedIsZero` gives rows whose
-/// softmax is NaN weights of zero. The attributes `q`, `k` and `v` say where heads lie, as in [`Place`].
+/// softmax is NaN weights of zero, and `emptyIsZero` those whose mask is minus infinity for all keys. The attributes
+/// `q`, `k` and `v` say where heads lie, as in [`Place`].
 ///
 /// With a sixth operand, the [`text_starts`] of `n` texts and the number of tokens behind them, the rows are those of
 /// texts that do not see one another, the batch is 1, and bias and mask are over the longest text's queries and keys.
@@ -24,6 +25,7 @@ struct Attention {
     scale: f32,
     fill: Option<f32>,
     undefined_is_zero: bool,
+    empty_is_zero: bool,
     label: String,
 }
 
@@ -91,6 +93,7 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
         scale: *attributes.float("scale")? as f32,
         fill,
         undefined_is_zero: *attributes.bool("undefinedIsZero")?,
+        empty_is_zero: attributes.optional_bool("emptyIsZero")?.copied().unwrap_or_default(),
         label,
     }))
 }
@@ -143,11 +146,33 @@ impl Op for Attention {
         };
         let bias = over(3)?;
         let scores = Scores { scale: self.scale, bias, mask, undefined_is_zero: self.undefined_is_zero };
-        match starts {
-            Some(starts) => cx.engine.attention_of_texts(views, scores, &starts, out),
+        match &starts {
+            Some(starts) => cx.engine.attention_of_texts(views, scores, starts, out),
             None => cx.engine.attention(views, scores, out),
         }
+        if let (true, HeadsMask::Add(mask)) = (self.empty_is_zero, mask) {
+            let whole: Vec<usize> = (0..=batch).map(|batch| batch * queries).collect();
+            let is_batch = starts.is_none();
+            clear_empty(mask, starts.as_deref().unwrap_or(&whole), is_batch, heads, out);
+        }
         Ok(())
+    }
+}
+
+/// Zeros the results of queries whose mask hides all keys; queries `starts[i]..starts[i + 1]` see their own keys, and
+/// have a part of the mask to themselves in a batch.
+fn clear_empty(mask: Heads<'_>, starts: &[usize], is_batch: bool, heads: usize, out: &mut [f32]) {
+    let width = out.len() / (starts.last().copied().unwrap_or_default() * heads).max(1);
+    for (number, ends) in starts.windows(2).enumerate() {
+        let seen = if is_batch { mask.shape()[3] } else { ends[1] - ends[0] };
+        for head in 0..heads {
+            let rows = mask.head(if is_batch { number } else { 0 }, head);
+            for (query, row) in (ends[0]..ends[1]).enumerate() {
+                if rows.row(query)[..seen].iter().all(|x| *x == f32::NEG_INFINITY) {
+                    out[(row * heads + head) * width..][..width].fill(0.0);
+                }
+            }
+        }
     }
 }
 
@@ -261,8 +286,51 @@ impl Op for Rotary {
 #[cfg(test)]
 mod tests {
     use crate::ops::Attribute;
-    use crate::ops::testing::{Given, run};
-    use crate::plan::DataType::Float32;
+    use crate::ops::testing::{Given, run, run_optional};
+    use crate::plan::DataType::{Float32, Int32};
+
+    #[test]
+    fn queries_without_keys_are_zero_and_others_that_are_nan_stay_so() {
+        let (heads, queries, depth) = (2, 3, 4);
+        let numbers = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        for texts in [false, true] {
+            // As one batch of two, or as one after another.
+            let (batch, rows) = if texts { (1, 2 * queries) } else { (2, queries) };
+            let cut = |x: &[f32]| Given::new(Float32, &[batch, rows, heads * depth], x);
+            let mut q = numbers(2 * queries * heads * depth, 0.3);
+            // The second query of the first text, in its first head.
+            q[heads * depth] = f32::NAN;
+            let (k, v) = (numbers(q.len(), 0.7), numbers(q.len(), 1.1));
+            // The third query sees nothing.
+            let mask: Vec<f32> =
+                (0..queries * queries).map(|i| if i / queries == 2 { f32::NEG_INFINITY } else { 0.0 }).collect();
+            let mask = Given::new(Float32, &[1, 1, queries, queries], &mask);
+            let (q, k, v) = (cut(&q), cut(&k), cut(&v));
+            let starts = Given::new(Int32, &[3], &[0, queries as i32, 2 * queries as i32]);
+            let mut operands = vec![Some(&q), Some(&k), Some(&v), None, Some(&mask)];
+            if texts {
+                operands.push(Some(&starts));
+            }
+            let place = Attribute::Ints([0, heads, depth].map(|n| n as i64).to_vec());
+            let attributes = [
+                ("q", place.clone()),
+                ("k", place.clone()),
+                ("v", place),
+                ("scale", Attribute::Float(0.5)),
+                ("undefinedIsZero", Attribute::Bool(false)),
+                ("emptyIsZero", Attribute::Bool(true)),
+            ];
+            let result = [batch, rows, heads * depth];
+            let found = run_optional("attention", &operands, &attributes, &[(Float32, &result)], 2).unwrap();
+            for (at, x) in found[0].elements::<f32>().iter().enumerate() {
+                let (row, head) = (at / (heads * depth), at / depth % heads);
+                match (row, head) {
+                    (1, 0) => assert!(x.is_nan()),
+                    (row, _) => assert_eq!(*x == 0.0, row % queries == 2, "{row} {head}: {x}"),
+                }
+            }
+        }
+    }
 
     #[test]
     fn rotary_positions_turn_halves_wherever_the_heads_are() {
