@@ -41,7 +41,9 @@ class DynamicRangeMatch:
 
 
 def find_dynamic_range(graph: Graph) -> Iterator[DynamicRangeMatch]:
-    """All such ranges whose intermediates nothing else reads."""
+    """All such ranges whose intermediates nothing else reads, in graphs that quantise something."""
+    if not any(node.op == "quantizeLinear" for node in graph.nodes):
+        return
     uses = Uses(graph)
     for node in graph.nodes:
         if node.op == "where" and graph.types[node.name].dtype is DataType.FLOAT32:
