@@ -11,6 +11,7 @@ import onnx
 import pytest
 
 from webnn_runtime.backends import get_backend
+from webnn_runtime.passes.simplify import simplify
 from webnn_translator.bundling import ConvertOptions, convert_model
 from webnn_translator.translate import translate
 from webnn_translator.verify.cuts import find_cuts
@@ -134,3 +135,22 @@ def test_quantised_files_pass_the_check_that_every_model_has_to_pass(name, folde
     assert done.certificate.roundings > 10
     names = [made for node in onnx.load(folder / f"{name}.onnx").graph.node for made in node.output]
     assert find_cuts(done.graph, names) is not None
+
+
+@pytest.mark.parametrize("name", ["bert-level0", "bert-level2", "bert-heads", "roberta-level0", "roberta-level2"])
+def test_files_of_the_optimiser_run_without_padding(name, folder, optional) -> None:
+    """Their masks are numbers of tokens."""
+    optional("webnn_kernels")
+    translation = translate(onnx.load(folder / f"{name}.onnx"))
+    model = get_backend("rust").compile(simplify(translation.graph)[0])
+    assert model.describe()["unpadded"] is True
+    hidden, lengths = translation.output_names["hidden"], [9, 1, 4]
+    texts = [np.random.default_rng(length).integers(5, 200, length) for length in lengths]
+    names = {key: translation.input_names[key] for key in ("ids", "mask")}
+    types = {key: model.graph.inputs[name].dtype.numpy for key, name in names.items()}
+    packed = model.texts().run({names["ids"]: np.concatenate(texts).astype(types["ids"])}, lengths)[hidden]
+    rows, keep = np.ones((3, 9), types["ids"]), np.zeros((3, 9), types["mask"])
+    for row, text in enumerate(texts):
+        rows[row, : len(text)], keep[row, : len(text)] = text, 1
+    padded = get_backend("numpy").compile(translation.graph).run({names["ids"]: rows, names["mask"]: keep})[hidden]
+    np.testing.assert_allclose(packed, padded[keep != 0], rtol=1e-5, atol=1e-5)
