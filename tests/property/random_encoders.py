@@ -17,7 +17,14 @@ from webnn_runtime.format.dims import DynamicDim, product, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph
 
-__all__ = ["FAMILIES", "feeds_of", "random_encoder", "random_image_network"]
+__all__ = [
+    "FAMILIES",
+    "feeds_of",
+    "random_encoder",
+    "random_foreign_encoder",
+    "random_image_network",
+    "random_quantised_encoder",
+]
 
 F32, I64, U8 = DataType.FLOAT32, DataType.INT64, DataType.UINT8
 HEADS, DEPTH, LONGEST, WORDS = 2, 4, 12, 20
