@@ -100,6 +100,15 @@ def test_a_block_with_attention_to_channels(rust):
     net.check(rust, net.op("add", net.conv(y, 24, 48, window=(1, 1)), net.x), "blockedScale", "blockedPool")
 
 
+@pytest.mark.parametrize("channels", [3, 16, 40])
+def test_one_number_for_all_channels_of_an_image(rust, channels):
+    net = Net(24)
+    y = net.op("relu", net.conv(net.x, channels, 24))
+    gate = net.op("sigmoid", net.conv(net.op("reduceMean", y, axes=(2, 3), keep_dimensions=True), 1, channels, (1, 1)))
+    y = net.op("max", net.op("mul", net.op("add", gate, y), gate), net.numbers(1, 1, 1, 1))
+    net.check(rust, net.conv(y, 24, channels), "blockedConv")
+
+
 def test_parts_of_whole_blocks_and_of_others(rust):
     net = Net(32)
     y = net.op("sigmoid", net.conv(net.x, 48, 32))

@@ -136,7 +136,7 @@ class _Blocks:
         types, result = self._values.types, call.results[0]
         whole = [value for value in call.reads if types[value] == types[result]]
         others = [value for value in call.reads if types[value] != types[result]]
-        if not whole or not self._is_ready(whole) or not all(map(self._is_stretched, others)):
+        if not whole or not self._is_ready(whole) or not all(self._is_stretched(value, result) for value in others):
             return None
         if call.kind == "mul" and len(others) == 1 and types[others[0]].shape[0] == types[result].shape[0]:
             operands = (self._in_blocks(whole[0]), self._in_blocks(others[0]))
@@ -168,10 +168,10 @@ class _Blocks:
             value in self._only_blocked or value in self._wanted for value in reads
         )
 
-    def _is_stretched(self, value: str) -> bool:
-        """Whether a value has one number for each channel."""
-        kind = self._values.types[value]
-        return _is_image(kind) and kind.shape[2:] == (1, 1)
+    def _is_stretched(self, value: str, result: str) -> bool:
+        """Whether a value has a number for each channel of the result: one for all would be in one lane only."""
+        kind, made = self._values.types[value], self._values.types[result]
+        return _is_image(kind) and kind.shape[1:] == (made.shape[1], 1, 1)
 
 
 def _is_over_places(call: Call) -> bool:
