@@ -25,20 +25,21 @@ test: $(VENV)/.models $(VENV)/.native ## run every test, Python and Rust
 	$(BIN)/python -m pytest
 
 # The stable compiler has the sanitizer behind this variable; doc tests and examples have nothing unsafe of their own.
-# The module itself is built with it too, and with checks of overflow: random plans and encoders run on that.
+# The module itself is built with it too, and with checks of overflow: random plans, encoders and the operators run on that.
 # Memory that there is not is an answer, also for the sanitizer.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 SANITIZER := RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address ASAN_OPTIONS=allocator_may_return_null=1
 SANITIZED := build/sanitized
-sanitize: $(VENV)/.dev ## run the Rust tests, and random plans from Python, under the address sanitizer
+sanitize: $(VENV)/.dev ## run the Rust tests, and operators and random plans from Python, under the address sanitizer
 	$(SANITIZER) $(CARGO) test --quiet --manifest-path rust/Cargo.toml \
 		--package webnn-kernels-kernels --package webnn-kernels-engine --target $(HOST) --lib --tests
 	$(SANITIZER) $(CARGO) build --quiet --manifest-path rust/Cargo.toml --package webnn-kernels --target $(HOST)
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r rust/webnn_kernels $(SANITIZED)/
 	cp $(or $(CARGO_TARGET_DIR),rust/target)/$(HOST)/debug/lib_kernels.so $(SANITIZED)/webnn_kernels/_kernels.abi3.so
-	for run in 'hostile_plans.py --count 5000' 'encoder_run.py --count 200'; do \
+	for run in 'tests/property/hostile_plans.py --count 5000' 'tests/property/encoder_run.py --count 200' \
+		'-m pytest -q --timeout 0 tests/ops tests/rust_backend tests/unit/test_rust_kernels.py -k "rust and not says_what"'; do \
 		LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc \
-		PYTHONPATH=$(SANITIZED) $(BIN)/python tests/property/$$run || exit 1; \
+		PYTHONPATH=$(SANITIZED) sh -c "exec $(BIN)/python $$run" || exit 1; \
 	done
 
 # Debian: rustup target add aarch64-unknown-linux-gnu; apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
