@@ -17,9 +17,6 @@ from webnn_runtime.format.records import dataclass
 
 __all__ = ["Items", "find_items"]
 
-# Families whose operators compute each element from the elements at the same place, operands stretched.
-_POINTWISE: Final = frozenset({"activation", "comparison", "elementwise", "quantize"})
-
 
 @dataclass(frozen=True, slots=True)
 class Items:
@@ -108,9 +105,7 @@ class _Proof:
             return
         if not all(map(self.has_form, kinds)):
             return
-        rule = _RULES.get(node.op)
-        if rule is None and OPS[node.op].family in _POINTWISE:
-            rule = _pointwise
+        rule = _RULES.get(node.op) or _FAMILIES.get(OPS[node.op].family)
         if rule is not None and rule(self, node):
             self.values.update(node.outputs)
 
@@ -145,6 +140,7 @@ class _Proof:
 
 
 def _pointwise(proof: _Proof, node: Node) -> bool:
+    """Each element from the elements at the same place, operands stretched."""
     if node.op == "softmax" and node.options["axis"] == 0:
         return False
     shape = proof.shape(node.name)
@@ -239,7 +235,6 @@ def _matrices(proof: _Proof, node: Node) -> bool:
 
 
 _RULES: Final[Mapping[str, Callable[[_Proof, Node], bool]]] = {
-    **{op: _keeps_first_axis("axes") for op, spec in OPS.items() if spec.family == "reduction" and spec.option("axes")},
     **{op: _keeps_first_axis("axis") for op in ("argMax", "argMin", "cumulativeSum", "batchNormalization", "split")},
     **dict.fromkeys(("averagePool2d", "conv2d", "convTranspose2d", "l2Pool2d", "maxPool2d"), _first_has_items),
     **dict.fromkeys(("instanceNormalization", "cast", "identity"), _first_has_items),
@@ -259,4 +254,9 @@ _RULES: Final[Mapping[str, Callable[[_Proof, Node], bool]]] = {
     "tile": _first_is("repetitions", 1),
     "expand": _expand,
     "triangular": _matrices,
+}
+# Rules of all other operators of a family.
+_FAMILIES: Final[Mapping[str, Callable[[_Proof, Node], bool]]] = {
+    **dict.fromkeys(("activation", "comparison", "elementwise", "quantize"), _pointwise),
+    "reduction": _keeps_first_axis("axes"),
 }
