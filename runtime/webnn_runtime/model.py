@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webnn_runtime.backends.base import CompileOptions, Executable, TextRunner
 from webnn_runtime.format.bundle import Bundle, load_bundle
 from webnn_runtime.format.errors import OperandError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Model", "load"]
 
@@ -77,7 +79,7 @@ class Model:
         return self._executable.describe()
 
     def __repr__(self) -> str:
-        return f"Model({str(self.bundle.graph_path)!r}, backend={self.describe().get('backend')!r})"
+        return f"Model({self.bundle.graph_file!r}, backend={self.describe().get('backend')!r})"
 
 
 def load(

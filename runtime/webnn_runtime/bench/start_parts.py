@@ -28,8 +28,6 @@ def main() -> None:
     with open(f"{bundle}/tokenizer.json", encoding="utf-8") as file:  # pathlib is not loaded yet
         tokenizers.Tokenizer.from_str(file.read())
     mark()
-    from pathlib import Path
-
     from webnn_runtime.backends.base import CompileOptions
     from webnn_runtime.backends.registry import compile_graph, get_backend
     from webnn_runtime.embed.embedder import WebNNEmbedder  # noqa: F401  # what a program would import
@@ -44,7 +42,7 @@ def main() -> None:
     mark()
     model = Model(loaded, compile_graph(loaded.graph, backend, CompileOptions(threads=threads)))
     mark()
-    pipeline = Pipeline.open(model, Path(bundle))
+    pipeline = Pipeline.open(model, bundle)
     mark()
     pipeline.embed(pipeline.tokenizer.encode([_TEXT], pipeline.limit.tokens), batch_size=1)
     mark()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from webnn_runtime.embed.configuration import expect, read_optional
+from webnn_runtime.embed.configuration import StrPath, expect, read_optional
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
@@ -52,7 +51,7 @@ class Labels:
         return np.where(wide >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
 
 
-def read_labels(folders: Sequence[Path], count: int) -> Labels:
+def read_labels(folders: Sequence[StrPath], count: int) -> Labels:
     """Labels from the first `config.json` in `folders`, for a graph with `count` logits.
 
     As transformers chooses: `problem_type` decides, and without one a single label is a sigmoid and several are a
@@ -78,7 +77,7 @@ def read_labels(folders: Sequence[Path], count: int) -> Labels:
     return Labels(names, _BY_PROBLEM.get(problem, "softmax"), problem)
 
 
-def _names(path: Path, stated: dict[str, Any] | None, count: int) -> tuple[str, ...]:
+def _names(path: str, stated: dict[str, Any] | None, count: int) -> tuple[str, ...]:
     if stated is None:
         return tuple(f"LABEL_{index}" for index in range(count))
     if len(stated) != count or set(stated) != {str(index) for index in range(count)}:

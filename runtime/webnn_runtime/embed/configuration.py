@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["expect", "inside", "read_object", "read_optional", "read_text"]
+__all__ = ["StrPath", "expect", "inside", "read_object", "read_optional", "read_text"]
+
+StrPath: TypeAlias = "str | os.PathLike[str]"
 
 # Real settings files have a few kilobytes; the largest seen are tokenizer_config.json with thousands of added tokens.
 _MAX_BYTES: Final = 16 << 20
 
 
-def read_text(path: Path, *, max_bytes: int = _MAX_BYTES) -> str:
+def read_text(path: StrPath, *, max_bytes: int = _MAX_BYTES) -> str:
     """The file's text.
 
     Raises:
         EmbedError: the file is missing, larger than `max_bytes`, or not UTF-8.
     """
     try:
-        size = path.stat().st_size
+        size = os.stat(path).st_size
         if size > max_bytes:
             raise EmbedError(f"{path}: {size} bytes; at most {max_bytes} are read")
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except UnicodeDecodeError as exc:
         raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; it should be JSON") from exc
     except OSError as exc:
         raise EmbedError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: StrPath) -> Any:
     """Any JSON value.
 
     Raises:
@@ -48,7 +51,7 @@ def read_json(path: Path) -> Any:
         raise EmbedError(f"{path}: nested too deeply; settings are flat") from exc
 
 
-def read_object(path: Path) -> Mapping[str, Any]:
+def read_object(path: StrPath) -> Mapping[str, Any]:
     """A JSON object.
 
     Raises:
@@ -60,17 +63,17 @@ def read_object(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def read_optional(folders: Iterable[Path], name: str) -> tuple[Path, Mapping[str, Any]] | None:
+def read_optional(folders: Iterable[StrPath], name: str) -> tuple[str, Mapping[str, Any]] | None:
     """The first `name` that exists in `folders`, with its path."""
     for folder in folders:
-        path = folder / name
-        if path.is_file():
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
             return path, read_object(path)
     return None
 
 
 def expect(
-    path: Path, settings: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = None
+    path: StrPath, settings: Mapping[str, Any], key: str, kind: type | tuple[type, ...], default: Any = None
 ) -> Any:
     """`settings[key]` when it is of `kind`; `default` when it is absent or null.
 
@@ -87,7 +90,7 @@ def expect(
     return value
 
 
-def inside(root: Path, relative: str, *, what: str) -> Path:
+def inside(root: StrPath, relative: str, *, what: str) -> StrPath:
     """`root / relative`, if that stays inside `root`.
 
     Raises:
@@ -95,7 +98,8 @@ def inside(root: Path, relative: str, *, what: str) -> Path:
     """
     if relative.startswith(("/", "\\")) or ":" in relative or ".." in relative.replace("\\", "/").split("/"):
         raise EmbedError(f"{what}: path '{relative}' leaves the model's folder; it must be a folder inside it")
-    return root / relative
+    plain = os.path.normpath(relative)
+    return root if plain == os.curdir else os.path.join(root, plain)
 
 
 _NAMES: Final[Mapping[type, str]] = {

@@ -7,7 +7,6 @@ import warnings
 from _thread import allocate_lock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -23,6 +22,8 @@ from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from webnn_runtime.embed.ranges import Ranges, RangeStore
@@ -104,8 +105,8 @@ class WebNNEmbedder:
         try:
             self._pipeline: Final = Pipeline.open(
                 model,
-                found.path,
-                tokenizer_folder=None if tokenizer is None else tokenizer.path,
+                found.folder,
+                tokenizer_folder=None if tokenizer is None else tokenizer.folder,
                 pooling=pooling,
                 output_name=output_name,
             )
@@ -250,6 +251,8 @@ class WebNNEmbedder:
         """
         if path is None and self._source.revision is not None:
             raise EmbedError("save_ranges: the model lies in the Hub's cache, which is not ours to change; pass a path")
+        from pathlib import Path
+
         target = self._ranges.path if path is None else Path(path)
         self._ranges.save(target, self.identity)
         return target
@@ -260,6 +263,8 @@ class WebNNEmbedder:
         Raises:
             EmbedError: the file is missing, malformed, or belongs to another model.
         """
+        from pathlib import Path
+
         self._ranges.load(Path(path), self.identity)
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
@@ -388,7 +393,7 @@ class WebNNEmbedder:
 def _open_model(found: ModelFolder, **options: Any) -> EncoderModel:
     from webnn_runtime.model import load
 
-    return load(found.file or found.path, **options)
+    return load(found.graph or found.folder, **options)
 
 
 def _strings(texts: Iterable[str]) -> list[str]:

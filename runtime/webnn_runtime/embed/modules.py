@@ -6,19 +6,21 @@ is listed and not known here is refused by name, because leaving a step out give
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn_runtime.embed.configuration import expect, inside, read_json, read_object
+from webnn_runtime.embed.configuration import StrPath, expect, inside, read_json, read_object
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.stages import ACTIVATIONS, Dense, LayerNorm, Normalize, Stage
-from webnn_runtime.embed.tensors import Floats, read_tensors
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
+
+if TYPE_CHECKING:
+    from webnn_runtime.embed.tensors import Floats
 
 __all__ = ["Modules", "excludes_prompt", "read_modules", "transformer_folder"]
 
@@ -62,7 +64,7 @@ class Modules:
         return size
 
 
-def read_modules(root: Path) -> Modules | None:
+def read_modules(root: StrPath) -> Modules | None:
     """The modules of the model in `root`; None without a `modules.json`.
 
     Raises:
@@ -71,7 +73,7 @@ def read_modules(root: Path) -> Modules | None:
     entries = _entries(root)
     if entries is None:
         return None
-    listing = root / _LISTING
+    listing = os.path.join(root, _LISTING)
     names = [_class_name(listing, entry) for entry in entries]
     if names[:2] != ["Transformer", "Pooling"]:
         raise EmbedError(
@@ -87,25 +89,25 @@ def read_modules(root: Path) -> Modules | None:
     return Modules(_read_pooling(folders[1]), stages)
 
 
-def transformer_folder(root: Path) -> Path:
+def transformer_folder(root: StrPath) -> StrPath:
     """Where the Transformer module keeps its tokenizer and settings; `root` unless `modules.json` says otherwise."""
     entries = _entries(root)
     return _folder(root, entries[0]) if entries else root
 
 
-def excludes_prompt(root: Path) -> bool:
+def excludes_prompt(root: StrPath) -> bool:
     """Whether the Pooling module leaves the prompt's tokens out; other modules are not looked at."""
     folders = [
         _folder(root, entry)
         for entry in _entries(root) or ()
-        if expect(root / _LISTING, entry, "type", str, "").endswith(".Pooling")
+        if expect(os.path.join(root, _LISTING), entry, "type", str, "").endswith(".Pooling")
     ]
     return any(not _read_pooling(folder).include_prompt for folder in folders)
 
 
-def _entries(root: Path) -> list[Mapping[str, Any]] | None:
-    listing = root / _LISTING
-    if not listing.is_file():
+def _entries(root: StrPath) -> list[Mapping[str, Any]] | None:
+    listing = os.path.join(root, _LISTING)
+    if not os.path.isfile(listing):
         return None
     entries = read_json(listing)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -113,12 +115,12 @@ def _entries(root: Path) -> list[Mapping[str, Any]] | None:
     return entries
 
 
-def _folder(root: Path, entry: Mapping[str, Any]) -> Path:
-    listing = root / _LISTING
-    return inside(root, expect(listing, entry, "path", str, ""), what=str(listing))
+def _folder(root: StrPath, entry: Mapping[str, Any]) -> StrPath:
+    listing = os.path.join(root, _LISTING)
+    return inside(root, expect(listing, entry, "path", str, ""), what=listing)
 
 
-def _class_name(listing: Path, entry: Mapping[str, Any]) -> str:
+def _class_name(listing: str, entry: Mapping[str, Any]) -> str:
     kind = expect(listing, entry, "type", str, "")
     # The class moved between releases, its name did not. Code of other packages is never run.
     package, *parts = kind.split(".")
@@ -131,7 +133,7 @@ def _class_name(listing: Path, entry: Mapping[str, Any]) -> str:
     return name
 
 
-def _read_stage(listing: Path, name: str, folder: Path) -> Stage | None:
+def _read_stage(listing: str, name: str, folder: StrPath) -> Stage | None:
     if name not in _AFTER_POOLING:
         raise EmbedError(
             f"{listing}: a second module '{name}'; expected one Transformer and one Pooling, in this order"
@@ -139,15 +141,15 @@ def _read_stage(listing: Path, name: str, folder: Path) -> Stage | None:
     return _AFTER_POOLING[name](folder)
 
 
-def _read_pooling(folder: Path) -> Pooling:
-    path = folder / "config.json"
+def _read_pooling(folder: StrPath) -> Pooling:
+    path = os.path.join(folder, "config.json")
     settings = read_object(path)
     size = expect(path, settings, "embedding_dimension", int, expect(path, settings, "word_embedding_dimension", int))
     include_prompt = expect(path, settings, "include_prompt", bool, True)
     return Pooling(_pooling_modes(path, settings), include_prompt, size)
 
 
-def _pooling_modes(path: Path, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def _pooling_modes(path: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
     stated = expect(path, settings, "pooling_mode", (str, list))
     switches = {key: value for key, value in settings.items() if key.startswith("pooling_mode_")}
     unknown = sorted(switches.keys() - _POOLING_SWITCHES.keys())
@@ -162,14 +164,14 @@ def _pooling_modes(path: Path, settings: Mapping[str, Any]) -> tuple[str, ...]:
     return modes or ("mean",)
 
 
-def _read_dense(folder: Path) -> Stage:
-    path = folder / "config.json"
+def _read_dense(folder: StrPath) -> Stage:
+    path = os.path.join(folder, "config.json")
     settings = read_object(path)
     _only_on_sentences(path, settings, "Dense")
     activation = _activation(
         path, expect(path, settings, "activation_function", str, "torch.nn.modules.activation.Tanh")
     )
-    tensors = read_tensors(folder, module="Dense")
+    tensors = _read_tensors(folder, module="Dense")
     sizes = (expect(path, settings, "out_features", int), expect(path, settings, "in_features", int))
     weight = _take(folder, tensors, "linear.weight", sizes)
     bias = _take(folder, tensors, "linear.bias", sizes[:1]) if expect(path, settings, "bias", bool, True) else None
@@ -179,25 +181,25 @@ def _read_dense(folder: Path) -> Stage:
     return Dense(weight, bias, activation, residual)
 
 
-def _read_layer_norm(folder: Path) -> Stage:
-    path = folder / "config.json"
+def _read_layer_norm(folder: StrPath) -> Stage:
+    path = os.path.join(folder, "config.json")
     sizes = (expect(path, read_object(path), "dimension", int),)
-    tensors = read_tensors(folder, module="LayerNorm")
+    tensors = _read_tensors(folder, module="LayerNorm")
     return LayerNorm(_take(folder, tensors, "norm.weight", sizes), _take(folder, tensors, "norm.bias", sizes))
 
 
-def _read_normalize(folder: Path) -> Stage:
-    path = folder / "config.json"
-    if path.is_file():
+def _read_normalize(folder: StrPath) -> Stage:
+    path = os.path.join(folder, "config.json")
+    if os.path.isfile(path):
         _only_on_sentences(path, read_object(path), "Normalize")
     return Normalize()
 
 
-def _read_dropout(_folder: Path) -> None:
+def _read_dropout(_folder: StrPath) -> None:
     """Dropout acts in training only."""
 
 
-def _activation(path: Path, dotted: str) -> str:
+def _activation(path: str, dotted: str) -> str:
     package, _, name = dotted.rpartition(".")
     if name not in ACTIVATIONS or package.split(".")[0] != "torch":
         raise EmbedError(
@@ -207,15 +209,21 @@ def _activation(path: Path, dotted: str) -> str:
     return name
 
 
-def _only_on_sentences(path: Path, settings: Mapping[str, Any], module: str) -> None:
+def _only_on_sentences(path: str, settings: Mapping[str, Any], module: str) -> None:
     for key in ("module_input_name", "module_output_name"):
         place = expect(path, settings, key, str, "sentence_embedding")
         if place != "sentence_embedding":
             raise EmbedError(f"{path}: module '{module}' works on '{place}'; only 'sentence_embedding' is supported")
 
 
-def _take(folder: Path, tensors: Mapping[str, Floats], name: str, shape: tuple[int | None, ...]) -> Floats:
-    path = folder / "model.safetensors"
+def _read_tensors(folder: StrPath, *, module: str) -> dict[str, Floats]:
+    from webnn_runtime.embed.tensors import read_tensors  # few models have such a module
+
+    return read_tensors(folder, module=module)
+
+
+def _take(folder: StrPath, tensors: Mapping[str, Floats], name: str, shape: tuple[int | None, ...]) -> Floats:
+    path = os.path.join(folder, "model.safetensors")
     if name not in tensors:
         raise EmbedError(f"{path}: no tensor '{name}'; it holds {', '.join(sorted(tensors)) or 'nothing'}")
     tensor = tensors[name]
@@ -228,7 +236,7 @@ def _take(folder: Path, tensors: Mapping[str, Floats], name: str, shape: tuple[i
 
 _LISTING: Final = "modules.json"
 _PACKAGE: Final = "sentence_transformers"
-_AFTER_POOLING: Final[Mapping[str, Callable[[Path], Stage | None]]] = MappingProxyType(
+_AFTER_POOLING: Final[Mapping[str, Callable[[StrPath], Stage | None]]] = MappingProxyType(
     {
         "Dense": _read_dense,
         "LayerNorm": _read_layer_norm,

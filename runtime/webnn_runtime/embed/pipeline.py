@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from webnn_runtime.embed.batches import plan, plan_unpadded
+from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
 from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
@@ -55,9 +55,9 @@ class Pipeline:
     def open(
         cls,
         model: EncoderModel,
-        folder: Path,
+        folder: StrPath,
         *,
-        tokenizer_folder: Path | None = None,
+        tokenizer_folder: StrPath | None = None,
         pooling: str | Iterable[str] | None = None,
         output_name: str | None = None,
     ) -> Pipeline:
@@ -177,7 +177,7 @@ class Pipeline:
             )
 
 
-def _modules(folder: Path, pooling: str | Iterable[str] | None) -> Modules | None:
+def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | None:
     stated = read_modules(folder)
     if pooling is not None:
         chosen = Pooling(parse_modes(pooling, where="pooling="))

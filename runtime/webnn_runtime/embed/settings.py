@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from webnn_runtime.embed.configuration import expect, read_optional
+from webnn_runtime.embed.configuration import StrPath, expect, read_optional
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
@@ -109,7 +109,7 @@ class Prompts:
         return self.default is None and any(self.texts.values())
 
 
-def read_prompts(folders: Sequence[Path]) -> Prompts:
+def read_prompts(folders: Sequence[StrPath]) -> Prompts:
     """Prompts from `config_sentence_transformers.json`.
 
     Raises:
@@ -128,7 +128,7 @@ def read_prompts(folders: Sequence[Path]) -> Prompts:
     return Prompts(MappingProxyType(texts), default)
 
 
-def read_transformer(folders: Sequence[Path]) -> TransformerSettings:
+def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:
     """Settings from the first of `folders` that has each file.
 
     The maximum length is that of the Transformer module's own settings; without one, the tokenizer's;
@@ -151,7 +151,7 @@ def position_offset(model_type: str) -> int | None:
     return None if model_type in _POSITIONS_AFTER_PADDING else 0
 
 
-def _module_settings(folders: Sequence[Path]) -> tuple[Path, Mapping[str, Any]] | None:
+def _module_settings(folders: Sequence[StrPath]) -> tuple[str, Mapping[str, Any]] | None:
     for name in TRANSFORMER_CONFIG_FILES:
         found = read_optional(folders, name)
         if found is not None:
@@ -160,7 +160,7 @@ def _module_settings(folders: Sequence[Path]) -> tuple[Path, Mapping[str, Any]] 
     return None
 
 
-def _check_module_settings(path: Path, settings: Mapping[str, Any]) -> None:
+def _check_module_settings(path: str, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         if key in _HARMLESS or value is None:
             continue
@@ -175,7 +175,7 @@ def _check_module_settings(path: Path, settings: Mapping[str, Any]) -> None:
             )
 
 
-def _check_modality(path: Path, value: Any) -> None:
+def _check_modality(path: str, value: Any) -> None:
     text = value.get("text") if isinstance(value, dict) else None
     if not isinstance(text, dict) or text.get("method") != "forward":
         raise EmbedError(
@@ -183,7 +183,7 @@ def _check_modality(path: Path, value: Any) -> None:
         )
 
 
-def _stated_limit(found: tuple[Path, Mapping[str, Any]] | None, key: str) -> LengthLimit:
+def _stated_limit(found: tuple[str, Mapping[str, Any]] | None, key: str) -> LengthLimit:
     if found is None:
         return LengthLimit(None, "no file")
     path, settings = found
@@ -192,10 +192,10 @@ def _stated_limit(found: tuple[Path, Mapping[str, Any]] | None, key: str) -> Len
         return LengthLimit(None, "no file")
     if tokens < 1 or tokens != int(tokens):
         raise EmbedError(f"{path}: '{key}' is {tokens}; expected a positive number of tokens")
-    return LengthLimit(int(tokens), f"{key} in {path.name}")
+    return LengthLimit(int(tokens), f"{key} in {os.path.basename(path)}")
 
 
-def _position_table(config: tuple[Path, Mapping[str, Any]] | None, model_type: str) -> LengthLimit:
+def _position_table(config: tuple[str, Mapping[str, Any]] | None, model_type: str) -> LengthLimit:
     key = "max_position_embeddings"
     if config is not None and isinstance(config[1].get("text_config"), dict) and key not in config[1]:
         config = (config[0], config[1]["text_config"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import TensorType
@@ -25,18 +26,18 @@ _FILE: Final = "model.safetensors"
 _PICKLE: Final = "pytorch_model.bin"
 
 
-def read_tensors(folder: Path, *, module: str) -> dict[str, Floats]:
+def read_tensors(folder: StrPath, *, module: str) -> dict[str, Floats]:
     """All tensors of `folder/model.safetensors` as float32.
 
     Raises:
         EmbedError: the file is missing, or only a pickle is there.
         WeightsError: the file is malformed, or holds a type other than float32, float16 and bfloat16.
     """
-    path = folder / _FILE
+    path, pickle = Path(folder) / _FILE, Path(folder) / _PICKLE
     if not path.is_file():
-        if (folder / _PICKLE).exists():
+        if pickle.exists():
             raise EmbedError(
-                f"{folder / _PICKLE}: weights of module '{module}' in a pickle, which is never read because it can "
+                f"{pickle}: weights of module '{module}' in a pickle, which is never read because it can "
                 f"run code; save the model again with sentence-transformers, which writes {_FILE}"
             )
         raise EmbedError(f"{path}: missing; module '{module}' needs its weights in safetensors")

@@ -7,14 +7,14 @@ file happens to hold (128 tokens for a model made for 256, say) is not the model
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn_runtime.embed.configuration import expect, read_optional, read_text
+from webnn_runtime.embed.configuration import StrPath, expect, read_optional, read_text
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
@@ -63,14 +63,14 @@ class Padding:
     side: str = "right"
 
 
-def find_tokenizer(given: Path | None, places: Sequence[Path]) -> Path:
+def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
     """The folder that holds `tokenizer.json`: the given one, or the first that has it.
 
     Raises:
         EmbedError: there is none, or the given folder has none.
     """
     for place in places if given is None else [given]:
-        if (place / "tokenizer.json").is_file():
+        if os.path.isfile(os.path.join(place, "tokenizer.json")):
             return place
     if given is not None:
         raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
@@ -93,7 +93,7 @@ class TextTokenizer:
         self._pair_special_count: Final[int] = backend.num_special_tokens_to_add(True)
 
     @classmethod
-    def load(cls, folder: Path, *, do_lower_case: bool = False) -> TextTokenizer:
+    def load(cls, folder: StrPath, *, do_lower_case: bool = False) -> TextTokenizer:
         """Read `tokenizer.json` and the settings beside it.
 
         Padding and sides are those of `tokenizer_config.json`, then of `special_tokens_map.json`,
@@ -102,7 +102,7 @@ class TextTokenizer:
         Raises:
             EmbedError: a file is missing, too large or malformed.
         """
-        path = folder / "tokenizer.json"
+        path = os.path.join(folder, "tokenizer.json")
         text = read_text(path, max_bytes=_MAX_BYTES)
         try:
             from tokenizers import Tokenizer
@@ -209,7 +209,7 @@ def _lower(backend: Any) -> None:
     backend.normalizer = lower if present is None else normalizers.Sequence([lower, present])
 
 
-def _read_padding(folder: Path, backend: Any) -> Padding:
+def _read_padding(folder: StrPath, backend: Any) -> Padding:
     saved = backend.padding or {}
     side = _read_side(folder, "padding_side", saved.get("direction"))
     kind = int(saved.get("pad_type_id", 0))
@@ -234,10 +234,11 @@ def _token_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _read_side(folder: Path, key: str, saved: str | None) -> str:
+def _read_side(folder: StrPath, key: str, saved: str | None) -> str:
     found = read_optional([folder], "tokenizer_config.json")
     side = expect(*found, key, str, saved) if found is not None else saved
     side = "right" if side is None else side.lower()
     if side not in _SIDES:
-        raise EmbedError(f"{folder / 'tokenizer_config.json'}: '{key}' is '{side}'; expected left or right")
+        path = os.path.join(folder, "tokenizer_config.json")
+        raise EmbedError(f"{path}: '{key}' is '{side}'; expected left or right")
     return side

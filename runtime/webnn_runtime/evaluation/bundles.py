@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,8 +110,8 @@ def size_on_disk(bundle: Bundle) -> int:
     """Bytes of graph, weights and manifest."""
     from webnn_runtime.format.companions import find_companions
 
-    files = {bundle.graph_path, bundle.weights_path, find_companions(bundle.graph_path).manifest}
-    return sum(path.stat().st_size for path in files if path is not None)
+    files = {bundle.graph_file, bundle.weights_file, find_companions(bundle.graph_file).manifest}
+    return sum(os.stat(path).st_size for path in files if path is not None)
 
 
 def _types(graph: Graph, bundle: Bundle) -> dict[str, int]:

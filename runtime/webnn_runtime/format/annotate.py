@@ -32,9 +32,10 @@ def annotate_bundle(path: str | Path, extra: Mapping[str, Any]) -> Path:
         FormatError: a key that the format defines, or a value that JSON cannot hold.
     """
     graph = find_graph(Path(path))
-    file = find_companions(graph).manifest
-    if file is None:
+    found = find_companions(graph).manifest
+    if found is None:
         raise ManifestError("there is no manifest to write to", path=str(path))
+    file = Path(found)
     with file.open("rb") as stream:
         manifest = read_manifest(stream.read(MAX_MANIFEST + 1), path=str(file))
     if not manifest.extension.tool:

@@ -5,9 +5,9 @@ Saving is atomic and byte for byte reproducible; loading maps the weights and tr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,6 +31,8 @@ from webnn_runtime.format.version import VERSION
 from webnn_runtime.format.weights import Weights, open_weights, write_weights
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from webnn_runtime.format.staging import StagedFolder
 
 __all__ = ["Bundle", "StagedBundle", "load_bundle", "read_graph_file", "save_bundle", "staged_bundle"]
@@ -55,17 +57,34 @@ class Bundle:
     Attributes:
         graph: with its values, inputs and outputs in declared order.
         manifest: empty when there is no manifest file.
-        folder: where the files are.
-        graph_path: the graph file.
-        weights_path: the file with the values; None when the graph file holds them all.
+        graph_file: the graph file.
+        weights_file: the file with the values; None when the graph file holds them all.
     """
 
     graph: Graph
     manifest: Manifest
-    folder: Path
-    graph_path: Path
-    weights_path: Path | None
+    graph_file: str
+    weights_file: str | None
     _weights: Weights | None = field(default=None, repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.graph_path.parent
+
+    @property
+    def graph_path(self) -> Path:
+        """The graph file, as a path."""
+        from pathlib import Path  # 2 ms, which who only runs a model has no need of
+
+        return Path(self.graph_file)
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file with the values, as a path."""
+        from pathlib import Path
+
+        return None if self.weights_file is None else Path(self.weights_file)
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -83,8 +102,8 @@ class Bundle:
             raise ManifestError("holds no hashes to compare with", path=str(self.folder))
         import hashlib
 
-        if hashlib.sha256(_read(self.graph_path, MAX_JSON)).hexdigest() != extension.graph_sha256:
-            raise FormatError("the file does not have the SHA-256 of the manifest", path=str(self.graph_path))
+        if hashlib.sha256(_read(self.graph_file, MAX_JSON)).hexdigest() != extension.graph_sha256:
+            raise FormatError("the file does not have the SHA-256 of the manifest", path=self.graph_file)
         if self._weights is not None:
             self._weights.verify()
 
@@ -153,6 +172,7 @@ def staged_bundle(
     """
     # Whoever reads a bundle needs none of what writes one.
     import hashlib
+    from pathlib import Path
 
     from webnn_runtime.format.printer import print_graph
     from webnn_runtime.format.staging import StagedFolder, write_files
@@ -217,7 +237,7 @@ def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
         GraphError: a graph that WebNN does not allow.
     """
     try:
-        bundle = _load(Path(path))
+        bundle = _load(path)
     except OSError as exc:
         raise FormatError(f"cannot be read: {exc.strerror}", path=str(exc.filename or path)) from exc
     except ValueError as exc:
@@ -228,32 +248,31 @@ def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
     return bundle
 
 
-def _load(path: Path) -> Bundle:
+def _load(path: str | os.PathLike[str]) -> Bundle:
     graph_path = find_graph(path)
     graph = read_graph_file(graph_path)
     found = find_companions(graph_path)
     manifest = Manifest(MappingProxyType({}))
     weights: Weights | None = None
     if found.manifest is not None:
-        manifest = read_manifest(_read(found.manifest, MAX_MANIFEST), path=str(found.manifest))
+        manifest = read_manifest(_read(found.manifest, MAX_MANIFEST), path=found.manifest)
         if found.weights is not None:
             weights = open_weights(found.weights, manifest)
     needs_values = any(constant.array is None for constant in graph.constants.values())
-    values_path: Path | None = found.weights if weights is not None else None
+    values_path: str | None = found.weights if weights is not None else None
     if needs_values:
         source, values_path = _values(found, weights, graph_path)
         graph = attach(graph, _arrays(graph, source, values_path))
     return Bundle(
         _declared_order(graph, manifest.extension, found.manifest),
         manifest,
-        graph_path.parent,
         graph_path,
         values_path,
         weights,
     )
 
 
-def read_graph_file(path: Path) -> Graph:
+def read_graph_file(path: str | os.PathLike[str]) -> Graph:
     """The graph of a text or JSON file, told apart by their first character; without weights.
 
     Raises:
@@ -268,8 +287,10 @@ def read_graph_file(path: Path) -> Graph:
     return parse_graph(data, path=str(path))
 
 
-def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tuple[TensorSource, Path]:
+def _values(found: Companions, weights: Weights | None, graph_path: str) -> tuple[TensorSource, str]:
     """Where values come from: the weights the manifest describes, else safetensors."""
+    folder, name = os.path.split(graph_path)
+    folder, stem = folder or os.curdir, os.path.splitext(name)[0]
     if weights is not None and found.weights is not None:
         return weights, found.weights
     if len(found.safetensors) == 1:
@@ -277,21 +298,21 @@ def _values(found: Companions, weights: Weights | None, graph_path: Path) -> tup
 
         return open_safetensors(found.safetensors[0]), found.safetensors[0]
     if found.safetensors:
-        listed = ", ".join(path.name for path in found.safetensors[:5])
-        raise WeightsError(f"several files could hold the weights: {listed}", path=str(graph_path.parent))
+        listed = ", ".join(map(os.path.basename, found.safetensors[:5]))
+        raise WeightsError(f"several files could hold the weights: {listed}", path=folder)
     if found.weights is not None:
         raise ManifestError(
-            f"there is no manifest for '{found.weights.name}'; it is called {graph_path.stem}.manifest.json or "
+            f"there is no manifest for '{os.path.basename(found.weights)}'; it is called {stem}.manifest.json or "
             f"{MANIFEST_FILE}",
-            path=str(graph_path.parent),
+            path=folder,
         )
     raise WeightsError(
-        f"the graph needs weights, and there are none; they are called {graph_path.stem}.weights or {WEIGHTS_FILE}",
-        path=str(graph_path.parent),
+        f"the graph needs weights, and there are none; they are called {stem}.weights or {WEIGHTS_FILE}",
+        path=folder,
     )
 
 
-def _arrays(graph: Graph, source: TensorSource, path: Path) -> dict[str, Array]:
+def _arrays(graph: Graph, source: TensorSource, path: str) -> dict[str, Array]:
     """Values of all constants that lack them, by value name."""
     keys = frozenset(source.keys())
     alike: dict[str, list[str]] | None = None
@@ -312,7 +333,7 @@ def _arrays(graph: Graph, source: TensorSource, path: Path) -> dict[str, Array]:
     return arrays
 
 
-def _declared_order(graph: Graph, extension: Extension, path: Path | None) -> Graph:
+def _declared_order(graph: Graph, extension: Extension, path: str | None) -> Graph:
     """Inputs and outputs in the order of the manifest; as in the graph file where it states none."""
     inputs = extension.inputs or tuple(graph.inputs)
     outputs = extension.outputs or tuple(graph.outputs)
@@ -324,11 +345,11 @@ def _declared_order(graph: Graph, extension: Extension, path: Path | None) -> Gr
     return reorder(graph, inputs, outputs)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(path: str | os.PathLike[str], limit: int) -> bytes:
     """A whole regular file of bounded size."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FormatError("not a regular file", path=str(path))
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise FormatError(f"the file has more than {limit} bytes, which no such file needs", path=str(path))

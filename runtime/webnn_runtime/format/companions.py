@@ -7,8 +7,8 @@ called after it (`encoder.weights`, `encoder.manifest.json`) or by the fixed nam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
@@ -33,41 +33,43 @@ class Companions:
             weights are missing, so only then is it an error if there are several.
     """
 
-    manifest: Path | None
-    weights: Path | None
-    safetensors: tuple[Path, ...]
+    manifest: str | None
+    weights: str | None
+    safetensors: tuple[str, ...]
 
 
-def find_graph(path: Path) -> Path:
+def find_graph(path: str | os.PathLike[str]) -> str:
     """The graph file that `path` is or holds.
 
     Raises:
         FormatError: there is none, or more than one that could be meant.
     """
-    if not path.is_dir():
-        if not path.exists():
-            raise FormatError("no such file or folder; give a bundle's folder or its .webnn file", path=str(path))
-        return path
-    fixed = path / GRAPH_FILE
-    if fixed.exists():
+    given = os.fspath(path) or os.curdir
+    if not os.path.isdir(given):
+        if not _exists(given):
+            raise FormatError("no such file or folder; give a bundle's folder or its .webnn file", path=given)
+        return given
+    fixed = os.path.join(given, GRAPH_FILE)
+    if _exists(fixed):
         return fixed
-    found = _with_suffix(path, ".webnn")
-    if not found and (path / _JSON_GRAPH).exists():
-        return path / _JSON_GRAPH
+    found = _with_suffix(given, ".webnn")
+    other = os.path.join(given, _JSON_GRAPH)
+    if not found and _exists(other):
+        return other
     if not found:
-        raise FormatError(f"holds no .webnn file; a bundle has {GRAPH_FILE}", path=str(path))
+        raise FormatError(f"holds no .webnn file; a bundle has {GRAPH_FILE}", path=given)
     return _only(found, "graph", FormatError, "give the path of one of them")
 
 
-def find_companions(graph: Path) -> Companions:
+def find_companions(graph: str | os.PathLike[str]) -> Companions:
     """Manifest and weights of a graph file.
 
     Raises:
         ManifestError: several manifests could be meant.
         WeightsError: several weights files could be meant.
     """
-    stem = graph.name.removesuffix(graph.suffix)
-    folder = graph.parent
+    folder, name = os.path.split(graph)
+    folder, stem = folder or os.curdir, os.path.splitext(name)[0]
     manifests = _existing(folder, (f"{stem}.manifest.json", MANIFEST_FILE)) or _with_suffix(folder, ".manifest.json")
     weights = _existing(folder, (f"{stem}.weights", WEIGHTS_FILE)) or _with_suffix(folder, ".weights")
     tensors = _existing(folder, (f"{stem}.safetensors", "model.safetensors")) or _with_suffix(folder, ".safetensors")
@@ -79,17 +81,28 @@ def find_companions(graph: Path) -> Companions:
     )
 
 
-def _existing(folder: Path, names: Iterable[str]) -> list[Path]:
+def _exists(path: str) -> bool:
+    """Whether there is such a file; one that may not be looked at is an error, and not one that is missing."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    return True
+
+
+def _existing(folder: str, names: Iterable[str]) -> list[str]:
     """The first of `names` that exists: a name after the graph comes before a fixed one."""
-    return next(([folder / name] for name in names if (folder / name).exists()), [])
+    paths = (os.path.join(folder, name) for name in names)
+    return next(([path] for path in paths if _exists(path)), [])
 
 
-def _with_suffix(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.endswith(suffix) and path.is_file())
+def _with_suffix(folder: str, suffix: str) -> list[str]:
+    paths = (os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(suffix))
+    return sorted(filter(os.path.isfile, paths))
 
 
-def _only(found: list[Path], what: str, error: type[FormatError], advice: str) -> Path:
+def _only(found: list[str], what: str, error: type[FormatError], advice: str) -> str:
     if len(found) > 1:
-        listed = ", ".join(path.name for path in found[:5])
-        raise error(f"{len(found)} files could be the {what}: {listed}; {advice}", path=str(found[0].parent))
+        listed = ", ".join(map(os.path.basename, found[:5]))
+        raise error(f"{len(found)} files could be the {what}: {listed}; {advice}", path=os.path.dirname(found[0]))
     return found[0]

@@ -143,7 +143,7 @@ def attach(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
         WeightsError: an array of another type or shape than declared.
     """
     constants = {
-        name: replace(constant, array=arrays[name]) if name in arrays else constant
+        name: Constant(constant.type, arrays[name], constant.key) if name in arrays else constant
         for name, constant in graph.constants.items()
     }
     return replace(graph, constants=MappingProxyType(constants))

@@ -7,8 +7,8 @@ overlap or hole, the last byte covered.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -87,7 +87,7 @@ class Safetensors:
         )
 
 
-def open_safetensors(path: Path) -> Safetensors:
+def open_safetensors(path: str | os.PathLike[str]) -> Safetensors:
     """Map a safetensors file and check its header.
 
     Raises:

@@ -11,9 +11,8 @@ import os
 import stat
 import struct
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,6 +21,9 @@ from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.manifest import HEADER_BYTES, Manifest, TensorEntry
 from webnn_runtime.format.records import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Weights", "WrittenWeights", "let_go", "map_file", "open_weights", "pack_nibbles", "view", "write_weights"]
 
@@ -199,7 +201,7 @@ def view(raw: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array
     return array
 
 
-def open_weights(path: Path, manifest: Manifest) -> Weights:
+def open_weights(path: str | os.PathLike[str], manifest: Manifest) -> Weights:
     """Map a weights file that must be exactly what the manifest describes.
 
     Raises:
@@ -223,7 +225,7 @@ def open_weights(path: Path, manifest: Manifest) -> Weights:
     return Weights(str(path), manifest, data)
 
 
-def map_file(path: Path) -> memoryview:
+def map_file(path: str | os.PathLike[str]) -> memoryview:
     """A whole file as read-only memory.
 
     The file must not be changed in place while it is in use; our writers replace files, never edit them.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from webnn_runtime.format.errors import HubError
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import select_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["ModelFolder", "Select", "resolve"]
 
@@ -30,21 +32,35 @@ class ModelFolder:
     """A model's files on this machine.
 
     Attributes:
-        path: the folder.
-        file: the graph inside it, when the caller named a file and not a folder.
+        folder: where they are.
+        graph: the graph inside it, when the caller named a file and not a folder.
         repo_id: repository on the Hub, None for a local folder.
         revision: commit the files belong to, None for a local folder.
     """
 
-    path: Path
-    file: Path | None = None
+    folder: str
+    graph: str | None = None
     repo_id: str | None = None
     revision: str | None = None
 
     @property
+    def path(self) -> Path:
+        """The folder as a path."""
+        from pathlib import Path  # 2 ms, which who only reads the files has no need of
+
+        return Path(self.folder)
+
+    @property
+    def file(self) -> Path | None:
+        """The graph as a path."""
+        from pathlib import Path
+
+        return None if self.graph is None else Path(self.graph)
+
+    @property
     def source(self) -> str:
         """What to call the model in messages."""
-        return self.repo_id if self.repo_id is not None else str(self.file or self.path)
+        return self.repo_id if self.repo_id is not None else self.graph or self.folder
 
 
 def resolve(
@@ -72,14 +88,17 @@ def resolve(
         HubError: the model is not there, or cannot be fetched; the message says what to do.
     """
     text = os.fspath(model_id)
-    path = Path(text).expanduser()
-    if path.exists():
+    path = os.path.expanduser(text) or os.curdir
+    path = path if os.path.basename(path) else os.path.dirname(path)
+    if os.path.exists(path):
         if revision is not None:
             raise HubError(f"{text}: a local path has no revision '{revision}'; leave revision out, or pass a Hub id")
-        return ModelFolder(path) if path.is_dir() else ModelFolder(path.parent, file=path)
+        if os.path.isdir(path):
+            return ModelFolder(path)
+        return ModelFolder(os.path.dirname(path) or os.curdir, graph=path)
     if not isinstance(model_id, str) or not re.fullmatch(_HUB_ID, text):
         raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
-    return _Repository(text, revision, token, None if cache_dir is None else Path(cache_dir)).fetch(
+    return _Repository(text, revision, token, None if cache_dir is None else os.fspath(cache_dir)).fetch(
         select, local_files_only=local_files_only
     )
 
@@ -89,7 +108,7 @@ class _Repository:
     repo_id: str
     revision: str | None
     token: str | bool | None
-    cache_dir: Path | None
+    cache_dir: str | None
 
     @property
     def name(self) -> str:
@@ -134,7 +153,7 @@ class _Repository:
         wanted = self._choose(select, [sibling.rfilename for sibling in info.siblings or ()])
         path = self._snapshot(wanted)
         _require(self.name, path, wanted)
-        return ModelFolder(path, repo_id=self.repo_id, revision=info.sha)
+        return ModelFolder(str(path), repo_id=self.repo_id, revision=info.sha)
 
     def _without_network(self, select: Select, reason: Exception) -> ModelFolder:
         from huggingface_hub import constants
@@ -153,6 +172,8 @@ class _Repository:
         return folder
 
     def _from_cache(self, select: Select, missing: str) -> ModelFolder:
+        from pathlib import Path
+
         from huggingface_hub import errors, snapshot_download
 
         try:
@@ -169,10 +190,11 @@ class _Repository:
             raise HubError(f"{self.name}: {missing}") from exc
         names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
         self._choose(select, names)
-        return ModelFolder(path, repo_id=self.repo_id, revision=path.name)
+        return ModelFolder(str(path), repo_id=self.repo_id, revision=path.name)
 
     def _snapshot(self, wanted: Sequence[str]) -> Path:
         import glob
+        from pathlib import Path
 
         from huggingface_hub import errors, snapshot_download
 

@@ -32,7 +32,7 @@ _FAMILIES: Final = (
 
 
 class _Table(Mapping[str, OpSpec]):
-    """Rows by name, sorted; a family is loaded when a row is asked for that those before it lack: few graphs need all."""
+    """Rows by name; a family is loaded when a row is asked for that those before it lack: few graphs need all."""
 
     def __init__(self) -> None:
         self._rows: dict[str, OpSpec] = {}
