@@ -23,7 +23,6 @@ from webnn_runtime.format.document import attach, reorder
 from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError, WriteError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
-from webnn_runtime.format.names import by_sanitised_form, safe_graph, same_when_sanitised
 from webnn_runtime.format.records import dataclass, field, replace
 from webnn_runtime.format.strict_json import MAX_JSON
 from webnn_runtime.format.text import parse_graph
@@ -174,6 +173,7 @@ def staged_bundle(
     import hashlib
     from pathlib import Path
 
+    from webnn_runtime.format.names import safe_graph
     from webnn_runtime.format.printer import print_graph
     from webnn_runtime.format.staging import StagedFolder, write_files
 
@@ -322,6 +322,8 @@ def _arrays(graph: Graph, source: TensorSource, path: str) -> dict[str, Array]:
             continue
         matches = [constant.key]
         if constant.key not in keys:
+            from webnn_runtime.format.names import by_sanitised_form, same_when_sanitised
+
             alike = by_sanitised_form(keys) if alike is None else alike
             matches = alike.get(same_when_sanitised(constant.key), [])
         if len(matches) != 1:

@@ -127,6 +127,8 @@ else:
                 return tuple(getattr(record, name) for name in names)
 
         def __eq__(self, other):
+            if other is self:
+                return True
             return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
 
         def __hash__(self):

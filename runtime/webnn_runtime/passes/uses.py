@@ -18,7 +18,7 @@ class Uses:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.position = {node.name: index for index, node in enumerate(graph.nodes)}
+        self.position = {node.outputs[0]: index for index, node in enumerate(graph.nodes)}
         self._makers = {value: node for node in graph.nodes for value in node.outputs}
         self._readers = graph.consumers()
         self._results = frozenset(graph.outputs.values())

@@ -121,7 +121,10 @@ class Assembly:
 
 def bytes_of(array: Array) -> Array:
     """The bytes of an array in C order; a copy where they are not adjacent."""
-    return np.require(array, requirements=("C", "A")).reshape(-1).view(np.uint8)
+    flags = array.flags
+    if not (flags.c_contiguous and flags.aligned):
+        array = np.require(array, requirements=("C", "A"))
+    return array.reshape(-1).view(np.uint8)
 
 
 def _tokens(dim: Dim) -> list[int | str]:
