@@ -40,11 +40,11 @@ class _Table(Mapping[str, OpSpec]):
         self._lock = allocate_lock()
 
     def __getitem__(self, name: str) -> OpSpec:
-        row = self._rows.get(name)
-        if row is None:
+        try:
+            return self._rows[name]
+        except KeyError:
             self._load(name)
-            row = self._rows[name]
-        return row
+            return self._rows[name]
 
     def __iter__(self) -> Iterator[str]:
         self._load(None)

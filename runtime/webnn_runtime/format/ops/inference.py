@@ -137,11 +137,13 @@ class Inference:
             if isinstance(dim, int):
                 if not 1 <= dim <= MAX_DIM:
                     raise self.error(f"result {shape_text(shape)} has dimension {dim}; 1 to {MAX_DIM} are valid")
-            elif bounds(dim, self.dims)[1] < 0:
+                continue
+            low, high = bounds(dim, self.dims)
+            if high < 0:
                 raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always negative")
-            elif bounds(dim, self.dims)[0] < 0 and not self._is_implied(dim):
+            if low < 0 and not self._is_implied(dim):
                 self.at_least(dim, 0, f"dimension {dim} of the result")
-            elif bounds(dim, self.dims)[0] > MAX_DIM:
+            elif low > MAX_DIM:
                 raise self.error(f"result {shape_text(shape)} has dimension {dim}, which is always above {MAX_DIM}")
         if bounds(product(shape), self.dims)[0] > MAX_DIM:
             raise self.error(f"result {shape_text(shape)} has more than {MAX_DIM} elements")

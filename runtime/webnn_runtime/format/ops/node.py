@@ -9,6 +9,7 @@ from typing import TypeAlias
 from webnn_runtime.format.dims import DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.errors import OperandError, OptionError, ShapeError, UnknownOp
 from webnn_runtime.format.graph import DimCheck, Node, OptionValue, TensorType
+from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.inference import Inference
 from webnn_runtime.format.ops.kinds import Dims
 from webnn_runtime.format.ops.limits import MAX_TENSORS
@@ -25,8 +26,6 @@ def find_spec(op: str, *, node: str | None = None) -> OpSpec:
     Raises:
         UnknownOp: there is none; the message suggests the nearest name.
     """
-    from webnn_runtime.format.ops import OPS  # the table's rows import from this package
-
     spec = OPS.get(op)
     if spec is None:
         raise UnknownOp(f"no WebNN operator is called '{op}'{_nearest(op, list(OPS))}", node=node, op=op)

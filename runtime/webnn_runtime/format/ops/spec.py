@@ -179,7 +179,7 @@ class OpSpec:
     @property
     def is_variadic(self) -> bool:
         """Whether the single operand entry stands for any number of operands."""
-        return any(operand.variadic for operand in self.operands)
+        return len(self.operands) == 1 and self.operands[0].variadic
 
 
 def snake_case(name: str) -> str:
