@@ -79,9 +79,10 @@ class _Scores:
     keep_if: bool = True
 
 
-def find_attention(graph: Graph) -> Iterator[AttentionMatch]:
+def find_attention(graph: Graph | Uses) -> Iterator[AttentionMatch]:
     """All attentions in float32 whose intermediates nothing else reads."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     for node in graph.nodes:
         kind = graph.types[node.name]
         if node.op == "softmax" and kind.dtype is DataType.FLOAT32 and node.options["axis"] == kind.rank - 1:

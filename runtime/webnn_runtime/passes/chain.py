@@ -48,14 +48,15 @@ class ChainMatch:
         return "+".join(name for name, _, _ in self.steps)
 
 
-def find_chains(graph: Graph) -> Iterator[ChainMatch]:
+def find_chains(graph: Graph | Uses) -> Iterator[ChainMatch]:
     """All chains of float32 functions, each as long as can be, in networks of images.
 
     Elsewhere the numbers are few, and what packs texts without padding reads operators one by one.
     """
+    uses = Uses.of(graph)
+    graph = uses.graph
     if not any(node.op == "conv2d" for node in graph.nodes):
         return
-    uses = Uses(graph)
     taken: set[str] = set()
     for node in graph.nodes:
         source = node.inputs[0] if node.inputs else None

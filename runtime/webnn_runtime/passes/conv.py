@@ -54,12 +54,13 @@ class ConvMatch:
         return "+".join([self.node.op, *parts, *(name for name, _, _ in self.then)])
 
 
-def find_conv(graph: Graph) -> Iterator[ConvMatch]:
+def find_conv(graph: Graph | Uses) -> Iterator[ConvMatch]:
     """All float32 convolutions of plain images with a constant filter, each with what follows it, if anything does.
 
     Of what follows a transposed one, factors and summands.
     """
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     taken: set[str] = set()
     for node in graph.nodes:
         match = _start(uses, node)

@@ -40,11 +40,12 @@ class DynamicRangeMatch:
         return (self.source,)
 
 
-def find_dynamic_range(graph: Graph) -> Iterator[DynamicRangeMatch]:
+def find_dynamic_range(graph: Graph | Uses) -> Iterator[DynamicRangeMatch]:
     """All such ranges whose intermediates nothing else reads, in graphs that quantise something."""
+    uses = Uses.of(graph)
+    graph = uses.graph
     if not any(node.op == "quantizeLinear" for node in graph.nodes):
         return
-    uses = Uses(graph)
     for node in graph.nodes:
         if node.op == "where" and graph.types[node.name].dtype is DataType.FLOAT32:
             match = _around(uses, node)

@@ -37,9 +37,10 @@ class GeluMatch:
         return (self.source,)
 
 
-def find_gelu(graph: Graph) -> Iterator[GeluMatch]:
+def find_gelu(graph: Graph | Uses) -> Iterator[GeluMatch]:
     """All GELUs in float32 that are written out."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     for node in graph.nodes:
         if node.op == "erf" and graph.types[node.name].dtype is DataType.FLOAT32:
             scaled = uses.maker(node.inputs[0])

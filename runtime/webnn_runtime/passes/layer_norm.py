@@ -43,9 +43,10 @@ class LayerNormMatch:
         return tuple(value for value in (self.source, self.scale, self.bias) if value is not None)
 
 
-def find_layer_norm(graph: Graph) -> Iterator[LayerNormMatch]:
+def find_layer_norm(graph: Graph | Uses) -> Iterator[LayerNormMatch]:
     """All float32 normalisations over the last axes, whose intermediates nothing else reads."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     for node in graph.nodes:
         if graph.types[node.name].dtype is not DataType.FLOAT32:
             continue

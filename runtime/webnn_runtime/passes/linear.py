@@ -60,12 +60,13 @@ class LinearMatch:
         return "+".join(parts)
 
 
-def find_linear(graph: Graph, stored: Mapping[str, StoredWeights] | None = None) -> Iterator[LinearMatch]:
+def find_linear(graph: Graph | Uses, stored: Mapping[str, StoredWeights] | None = None) -> Iterator[LinearMatch]:
     """All float32 products with a constant matrix, each with as much of what follows as nothing else reads.
 
     `stored` are values that are matrices in fewer bits, which count as constant.
     """
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     taken: set[str] = set()
     for node in graph.nodes:
         if graph.types[node.name].dtype is not DataType.FLOAT32:

@@ -36,9 +36,10 @@ class RmsNormMatch:
         return (self.source,) if self.scale is None else (self.source, self.scale)
 
 
-def find_rms_norm(graph: Graph) -> Iterator[RmsNormMatch]:
+def find_rms_norm(graph: Graph | Uses) -> Iterator[RmsNormMatch]:
     """All float32 ones whose intermediates nothing else reads."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     for node in graph.nodes:
         if node.op == "sqrt" and graph.types[node.name].dtype is DataType.FLOAT32:
             match = _around(uses, node)

@@ -39,9 +39,10 @@ class RotaryMatch:
         return self.source, self.cos, self.sin
 
 
-def find_rotary(graph: Graph) -> Iterator[RotaryMatch]:
+def find_rotary(graph: Graph | Uses) -> Iterator[RotaryMatch]:
     """All float32 ones of four dimensions whose intermediates nothing else reads."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     for node in graph.nodes:
         kind = graph.types[node.name]
         if node.op == "add" and kind.dtype is DataType.FLOAT32 and kind.rank == 4:

@@ -134,9 +134,10 @@ def _is_unpacking(graph: Graph, node: Node) -> bool:
     return False
 
 
-def find_stored_weights(graph: Graph) -> Mapping[str, tuple[StoredWeights, frozenset[str]]]:
+def find_stored_weights(graph: Graph | Uses) -> Mapping[str, tuple[StoredWeights, frozenset[str]]]:
     """Value -> the matrix it is, and the nodes that make it; only values that a product takes as its second operand."""
-    uses = Uses(graph)
+    uses = Uses.of(graph)
+    graph = uses.graph
     found: dict[str, tuple[StoredWeights, frozenset[str]]] = {}
     for node in graph.nodes:
         if not _is_unpacking(graph, node):

@@ -23,6 +23,11 @@ class Uses:
         self._readers = graph.consumers()
         self._results = frozenset(graph.outputs.values())
 
+    @classmethod
+    def of(cls, graph: Graph | Uses) -> Uses:
+        """The index of a graph, or the one that is given: who looks for many patterns makes it once."""
+        return graph if isinstance(graph, Uses) else cls(graph)
+
     def maker(self, value: str | None, op: str | None = None) -> Node | None:
         """The node that makes `value`, if there is one and it is an `op`."""
         node = self._makers.get(value) if value is not None else None

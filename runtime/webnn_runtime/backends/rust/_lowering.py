@@ -70,11 +70,11 @@ def lower(graph: Graph, compute: str = "exact") -> Values:
 class _Lowering:
     def __init__(self, graph: Graph, compute: str) -> None:
         uses = Uses(graph)
-        found = find_stored_weights(graph)
+        found = find_stored_weights(uses)
         self._stored = {value: weights for value, (weights, _) in found.items()}
         self._unpacking = frozenset(name for _, nodes in found.values() for name in nodes)
         finders = (find_attention, partial(find_linear, stored=self._stored), *_FINDERS)
-        matches = _disjoint(match for find in finders for match in find(graph))
+        matches = _disjoint(match for find in finders for match in find(uses))
         self.values = Values(graph)
         self._layers = StoredLayers(uses, self.values, compute)
         self._results = graph.outputs.values()
