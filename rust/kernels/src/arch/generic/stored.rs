@@ -3,7 +3,7 @@
 //! A vector that is widened is multiplied with all rows of the tile. Where there are more rows than one tile has, the first
 //! tile leaves the floats for the others. Either way they are the floats, in the order, of the float kernel.
 //!
-//! Widening takes slots of the multiply-add units: two vectors of float16 2.2 cycles of an AMD EPYC (25/17), beside 2 for
+//! Widening takes slots of the multiply-add units: two vectors of float16 2 cycles of an AMD EPYC (25/17), beside 2 for
 //! each row of the tile, so that it pays where reading is what counts, and costs a tenth at ten rows and more. Integer
 //! arithmetic on bits that lie as floats need them would take 1.1, with the exponents moved, and so not for all numbers.
 
