@@ -127,8 +127,8 @@ class Packing:
             NotPacked: they are in it otherwise.
         """
         found = self._form.axes(self.shape(value))
-        self.require(found is not None, value, f"has shape {list(map(str, self.shape(value)))}")
-        assert found is not None
+        if found is None:
+            raise NotPacked(f"'{value}' has shape {list(map(str, self.shape(value)))}")
         return found
 
     def require(self, is_proven: bool, value: str, reason: str) -> None:
