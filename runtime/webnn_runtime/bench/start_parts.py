@@ -25,9 +25,6 @@ def main() -> None:
     import tokenizers
 
     mark()
-    with open(f"{bundle}/tokenizer.json", encoding="utf-8") as file:  # pathlib is not loaded yet
-        tokenizers.Tokenizer.from_str(file.read())
-    mark()
     from webnn_runtime.backends.base import CompileOptions
     from webnn_runtime.backends.registry import compile_graph, get_backend
     from webnn_runtime.embed.embedder import WebNNEmbedder  # noqa: F401  # what a program would import
@@ -42,10 +39,25 @@ def main() -> None:
     mark()
     model = Model(loaded, compile_graph(loaded.graph, backend, CompileOptions(threads=threads)))
     mark()
+    reading: list[float] = []
+    original = tokenizers.Tokenizer
+
+    class Timed:
+        """Times what the library makes of tokenizer.json where it happens: read a second time, it takes less."""
+
+        @staticmethod
+        def from_str(text: str) -> object:
+            start = time.perf_counter()
+            made = original.from_str(text)
+            reading.append(time.perf_counter() - start)
+            return made
+
+    tokenizers.Tokenizer = Timed  # type: ignore[assignment, misc]
     pipeline = Pipeline.open(model, bundle)
     mark()
     pipeline.embed(pipeline.tokenizer.encode([_TEXT], pipeline.limit.tokens), batch_size=1)
     mark()
     import json
 
-    print(json.dumps([after - before for before, after in itertools.pairwise(marks)]))
+    first, second, imported, read, compiled, opened, ran = (b - a for a, b in itertools.pairwise(marks))
+    print(json.dumps([first, second, sum(reading), imported, read, compiled, opened - sum(reading), ran]))
