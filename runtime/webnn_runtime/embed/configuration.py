@@ -27,12 +27,14 @@ def read_text(path: StrPath, *, max_bytes: int = _MAX_BYTES) -> str:
         size = os.stat(path).st_size
         if size > max_bytes:
             raise EmbedError(f"{path}: {size} bytes; at most {max_bytes} are read")
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8")
     except UnicodeDecodeError as exc:
         raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; it should be JSON") from exc
     except OSError as exc:
         raise EmbedError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+    # As a text file is read, which takes four times as long: 2.6 ms for the tokenizer.json of BERT.
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def read_json(path: StrPath) -> Any:
