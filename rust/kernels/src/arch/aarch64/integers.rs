@@ -3,6 +3,7 @@
 use super::neon::Neon;
 use crate::RowsMut;
 use crate::arch::generic::integers::{self, Plain, integer_kernels};
+use crate::arch::generic::quantise;
 use crate::integers::{IntegerKernels, IntegerMatmul, Quantise, RowScale};
 use crate::task::Scratch;
 

@@ -12,6 +12,7 @@ pub(super) mod matmul;
 pub(super) mod normalization;
 pub(super) mod pack;
 pub(super) mod probe;
+pub(super) mod quantise;
 pub(super) mod reduction;
 pub(super) mod softmax;
 pub(super) mod stored;

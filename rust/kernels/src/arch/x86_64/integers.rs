@@ -17,6 +17,7 @@ use super::avx2::{self, Avx2};
 use super::avx512::{self, Avx512};
 use crate::RowsMut;
 use crate::arch::generic::integers::{self, Dots, Part, Place, Plain, integer_kernels, rows_of_tile, tile};
+use crate::arch::generic::quantise;
 use crate::integers::{GROUP, IntegerKernels, IntegerMatmul, Quantise, RowScale};
 use crate::packed::{LANES, Line};
 use crate::task::Scratch;
