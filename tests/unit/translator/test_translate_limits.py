@@ -27,7 +27,7 @@ def test_rounds_that_only_hand_values_on_are_counted(build) -> None:
 
 
 def test_functions_that_double_with_every_level_are_refused(build, monkeypatch) -> None:
-    monkeypatch.setattr(importlib.import_module("webnn_translator.translate"), "_MAX_WRITTEN_OUT", 2000)
+    monkeypatch.setattr(importlib.import_module("webnn_translator.lowering"), "_MAX_WRITTEN_OUT", 2000)
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
 
     def twice(inner: str) -> list[Any]:

@@ -76,6 +76,9 @@ struct State {
     /// Helpers started.
     started: usize,
     sleepers: Vec<Sleeper>,
+    /// When the last session ended, and whether the one after it followed within the longest [`PATIENCE`].
+    closed: Option<Instant>,
+    follows: bool,
     stopping: bool,
 }
 
@@ -143,6 +146,7 @@ impl Shared {
     pub(super) fn open(&self) -> Option<usize> {
         let mut state = lock(&self.state);
         self.callers.fetch_add(1, Ordering::Relaxed);
+        state.follows = state.closed.is_some_and(|closed| closed.elapsed() <= PATIENCE[1]);
         let place = state.open.iter().position(|open| !open)?;
         state.open[place] = true;
         self.places[place].session.cpu.store(cpus::here(), Ordering::Relaxed);
@@ -155,6 +159,7 @@ impl Shared {
     pub(super) fn close(&self, place: Option<usize>) {
         let mut state = lock(&self.state);
         self.callers.fetch_sub(1, Ordering::Relaxed);
+        state.closed = Some(Instant::now());
         let Some(place) = place else { return };
         state.open[place] = false;
         self.places[place].session.number.fetch_add(1, Ordering::Release);
@@ -226,7 +231,6 @@ impl Shared {
 
     /// The life of a helper.
     fn help(&self, number: usize) {
-        // Who is called to a session that is over when it comes has no reason to expect another.
         let mut patience = Duration::ZERO;
         let mut rests = None;
         loop {
@@ -252,7 +256,7 @@ impl Shared {
                 continue;
             }
             drop(state);
-            self.wait(number, seen, std::mem::take(&mut patience), rests.take());
+            patience = self.wait(number, seen, patience, rests.take());
         }
     }
 
@@ -341,15 +345,19 @@ impl Shared {
         callers.chain(others.map(|(_, cpu)| cpu.load(Ordering::Relaxed)))
     }
 
-    /// Waits until something is posted, and asleep after a while until it is called.
-    fn wait(&self, number: usize, seen: usize, patience: Duration, rests: Option<Instant>) {
+    /// Waits until something is posted, and asleep after a while until it is called. How long to wait after that.
+    ///
+    /// Who is called to a session that is over when it comes expects the next one only where one has just followed
+    /// another: sessions of 0.7 ms one after the other, shorter than a helper sometimes takes to wake, would never have one
+    /// otherwise, and took 1.2 ms with all the waking; sessions far apart are not worth a wait.
+    fn wait(&self, number: usize, seen: usize, patience: Duration, rests: Option<Instant>) -> Duration {
         let news = || self.posted.load(Ordering::Acquire) != seen;
         if !patience.is_zero() && watch(patience, news) {
-            return;
+            return Duration::ZERO;
         }
         let mut state = lock(&self.state);
         if state.stopping || rests.is_none() && news() {
-            return;
+            return Duration::ZERO;
         }
         state.sleepers.push(Sleeper { number, thread: std::thread::current(), rests });
         self.asleep.store(state.sleepers.len(), Ordering::Relaxed);
@@ -358,5 +366,6 @@ impl Shared {
             std::thread::park();
             state = lock(&self.state);
         }
+        if state.follows { PATIENCE[1] } else { Duration::ZERO }
     }
 }
