@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any, Final
 
 from demo import model_folder
 from measure_quantizing import paragraphs
+from pages import put
 
 from webnn_runtime.bench.cases import CASES
 from webnn_runtime.bench.engines.registry import OURS
@@ -198,18 +198,6 @@ def _tables(record: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
         rows += [["all of it", f"{start['total_ms']:.1f}"], ["without the first three", f"{start['beyond_ms']:.1f}"]]
         title = f"From a fresh process to an embedder's first vector, median of {start['processes']}"
         yield title, _table(["", "milliseconds"], rows)
-
-
-def put(path: Path, mark: str, lines: Iterator[str]) -> None:
-    """Put lines between the two markers of a page."""
-    text, count = re.subn(
-        rf"(?s)(<!-- {mark} -->\n).*?(<!-- /{mark} -->)",
-        lambda match: match[1] + "\n".join(lines) + "\n" + match[2],
-        path.read_text(encoding="utf-8"),
-    )
-    if count != 1:
-        sys.exit(f"{path} has no <!-- {mark} --> ... <!-- /{mark} --> markers to put the figures between")
-    path.write_text(text, encoding="utf-8")
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from pages import put
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 OUT: Final = ROOT / ".cache" / "demo" / "all-MiniLM-L6-v2-webnn"
 # What float32 arithmetic in another order may change; far below what ranking would notice.
@@ -58,15 +60,7 @@ def update_readme(rows: list[tuple[str, float, float, float, bool]]) -> None:
         "|---|---|---|",
         *(f"| {backend} | {cosine:.9f} | {difference:.1e} |" for backend, cosine, difference, *_ in rows),
     ]
-    readme = ROOT / "README.md"
-    text, count = re.subn(
-        r"(?s)(<!-- demo -->\n).*?(<!-- /demo -->)",
-        lambda match: match[1] + "\n".join(lines) + "\n\n" + match[2],
-        readme.read_text(encoding="utf-8"),
-    )
-    if count != 1:
-        sys.exit("README.md has no <!-- demo --> ... <!-- /demo --> markers to put the table between")
-    readme.write_text(text, encoding="utf-8")
+    put(ROOT / "README.md", "demo", lines)
 
 
 def main() -> int:

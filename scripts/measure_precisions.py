@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from measure_quantizing import paragraphs
+from pages import put
 
 from webnn_runtime import WebNNEmbedder
 from webnn_runtime.embed import quantize_embeddings, semantic_search
@@ -91,14 +91,7 @@ def main() -> None:
     lines = measured(WebNNEmbedder(chosen.bundle))
     print("\n".join(lines))
     if chosen.update_docs:
-        text, count = re.subn(
-            r"(?s)(<!-- precisions -->\n).*?(<!-- /precisions -->)",
-            lambda match: match[1] + "\n".join(lines) + "\n\n" + match[2],
-            PAGE.read_text(encoding="utf-8"),
-        )
-        if count != 1:
-            sys.exit(f"{PAGE} has no <!-- precisions --> ... <!-- /precisions --> markers to put the table between")
-        PAGE.write_text(text, encoding="utf-8")
+        put(PAGE, "precisions", lines)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,14 @@ process; a figure is the median of the rounds' ratios.
 from __future__ import annotations
 
 import argparse
-import re
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pages import put
 
 from webnn_runtime import load
 from webnn_runtime.bench.machine import describe_machine
@@ -93,14 +92,7 @@ def main() -> None:
     lines = table([chosen.float32, chosen.float16, chosen.int8], ["float16", "int8"])
     print("\n".join(lines))
     if chosen.update_docs:
-        text, count = re.subn(
-            r"(?s)(<!-- storage -->\n).*?(<!-- /storage -->)",
-            lambda match: match[1] + "\n".join(lines) + "\n\n" + match[2],
-            PAGE.read_text(encoding="utf-8"),
-        )
-        if count != 1:
-            sys.exit(f"{PAGE} has no <!-- storage --> ... <!-- /storage --> markers to put the table between")
-        PAGE.write_text(text, encoding="utf-8")
+        put(PAGE, "storage", lines)
 
 
 if __name__ == "__main__":
