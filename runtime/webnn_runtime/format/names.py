@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from webnn_runtime.format.graph import Graph, Node, is_identifier
 
-__all__ = ["by_sanitised_form", "identifiers", "safe_graph", "same_when_sanitised"]
+__all__ = ["by_sanitised_form", "fresh_name", "identifiers", "safe_graph", "same_when_sanitised"]
 
 
 def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -24,12 +24,26 @@ def identifiers(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     used = set(taken)
     chosen = {name: name for name in wanted if is_identifier(name) and name not in used}
     used |= chosen.keys()
-    next_number: dict[str, int] = {}
+    reached: dict[str, int] = {}
     for name in wanted:
         if name not in chosen:
-            chosen[name] = _unused(_identifier(name), used, next_number)
-            used.add(chosen[name])
+            chosen[name] = fresh_name(_identifier(name), used, reached)
     return {name: chosen[name] for name in wanted}
+
+
+def fresh_name(stem: str, taken: set[str], reached: dict[str, int] | None = None) -> str:
+    """The stem, or the stem with the first number from 2 on that is free; it is taken from now on.
+
+    `reached` keeps the last number of each stem, where many names share one.
+    """
+    name, number = stem, 1 if reached is None else reached.get(stem, 1)
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name)
+    if reached is not None:
+        reached[stem] = number
+    return name
 
 
 def by_sanitised_form(names: Iterable[str]) -> dict[str, list[str]]:
@@ -115,15 +129,3 @@ def _renamed(
 def _identifier(name: str) -> str:
     stem = re.sub(r"[^A-Za-z0-9_]", "_", name) or "value"
     return stem if is_identifier(stem) else f"_{stem}"
-
-
-def _unused(stem: str, used: set[str], next_number: dict[str, int]) -> str:
-    if stem not in used:
-        return stem
-    number = next_number.get(stem, 1)
-    while True:
-        number += 1
-        name = f"{stem}_{number}"
-        if name not in used:
-            next_number[stem] = number
-            return name

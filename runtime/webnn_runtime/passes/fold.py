@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn_runtime.format.dims import SymbolicDim
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, OptionValue
+from webnn_runtime.format.names import fresh_name
 
 __all__ = ["fold_constants"]
 
@@ -44,7 +45,7 @@ def fold_constants(
         for value, array in zip(node.outputs, results, strict=True):
             kind = graph.types[value]
             if value in outputs:
-                source = _fresh(f"{value}_folded", taken)
+                source = fresh_name(f"{value}_folded", taken)
                 nodes.append(Node("identity", (source,), {}, (value,), node.label))
             else:
                 source = value
@@ -87,15 +88,6 @@ def _is_symbolic(value: OptionValue) -> bool:
     return isinstance(value, SymbolicDim) or (
         isinstance(value, tuple) and any(isinstance(item, SymbolicDim) for item in value)
     )
-
-
-def _fresh(stem: str, taken: set[str]) -> str:
-    name, number = stem, 0
-    while name in taken:
-        number += 1
-        name = f"{stem}_{number}"
-    taken.add(name)
-    return name
 
 
 def _without_unused(graph: Graph, constants: dict[str, Constant], nodes: list[Node]) -> Graph:

@@ -17,6 +17,7 @@ import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, TensorType
+from webnn_runtime.format.names import fresh_name
 from webnn_runtime.passes.dead import remove_dead
 from webnn_runtime.passes.rewrite import Rewrite, apply
 from webnn_runtime.passes.stored_weights import MOST_INNER
@@ -292,9 +293,9 @@ class _Joining:
         elif not isinstance(left.zero, str):
             zero = self._number(f"{left.integers}_zero", np.full((1,) * rank, left.zero, kind.numpy), kind)
         else:
-            zero = self._fresh(f"{left.zero}_of_{rank}")
+            zero = fresh_name(f"{left.zero}_of_{rank}", self._taken)
             yield Node("reshape", (left.zero,), {"newShape": (1,) * rank}, (zero,))
-        self._known[key] = self._fresh(f"{left.integers}_numbers")
+        self._known[key] = fresh_name(f"{left.integers}_numbers", self._taken)
         yield Node("dequantizeLinear", (left.integers, scale, zero), {}, (self._known[key],))
 
     def _weights(self, right: _Right, factors: Array, columns: int) -> Iterator[Node]:
@@ -306,22 +307,15 @@ class _Joining:
         kind = self._types[right.weights].dtype
         scale = self._number(f"{right.weights}_scales", scales, DataType.FLOAT32)
         zero = self._number(f"{right.weights}_zeros", zeros, kind)
-        floats = self._fresh(f"{right.weights}_numbers")
+        floats = fresh_name(f"{right.weights}_numbers", self._taken)
         yield Node("dequantizeLinear", (right.weights, scale, zero), {}, (floats,))
         if right.is_transposed:
-            yield Node("transpose", (floats,), {"permutation": (1, 0)}, (self._fresh(f"{floats}_turned"),))
+            turned = fresh_name(f"{floats}_turned", self._taken)
+            yield Node("transpose", (floats,), {"permutation": (1, 0)}, (turned,))
 
     def _number(self, stem: str, array: Array, dtype: DataType) -> str:
-        name = self._fresh(stem)
+        name = fresh_name(stem, self._taken)
         self.rewrite.constants[name] = Constant(TensorType(dtype, array.shape), array)
-        return name
-
-    def _fresh(self, stem: str) -> str:
-        name, number = stem, 1
-        while name in self._taken:
-            number += 1
-            name = f"{stem}_{number}"
-        self._taken.add(name)
         return name
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Constant, Graph, Node, OptionValue, TensorType
+from webnn_runtime.format.names import fresh_name
 from webnn_translator.quantize.biases import bias_of, shifted
 from webnn_translator.quantize.rounding import Packed
 from webnn_translator.quantize.sites import Site
@@ -141,12 +142,7 @@ class _Work:
 
     def fresh(self, name: str) -> str:
         """A name nothing has yet."""
-        found, number = name, 1
-        while found in self.taken:
-            number += 1
-            found = f"{name}_{number}"
-        self.taken.add(found)
-        return found
+        return fresh_name(name, self.taken)
 
 
 def _unpack(parts: tuple[str, ...], name: str) -> Node:
