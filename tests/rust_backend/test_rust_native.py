@@ -33,7 +33,6 @@ PATTERNS = {
     "integerLayer",
     "layerNorm",
     "linearLayer",
-    "rangedLayer",
     "rmsNorm",
     "rotary",
     "silu",

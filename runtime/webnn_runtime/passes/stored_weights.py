@@ -74,13 +74,6 @@ class StoredWeights:
         """Whether all rows of a column share scale and zero: then its integers can be summed as they are."""
         return self.scale is not None and self.scale.shape == (1, self.shape[1])
 
-    def signed(self) -> StoredWeights:
-        """The same matrix in signed integers: unsigned ones and their zeros are moved by half of their range."""
-        if self.dtype is not DataType.UINT8 or self.zero is None:
-            return self
-        data, zero = ((array ^ 0x80).view(np.int8) for array in (self.data, self.zero))
-        return StoredWeights(data, DataType.INT8, self.scale, zero)
-
     def floats(self) -> Array:
         """The matrix in float32."""
         if self.scale is None or self.zero is None:

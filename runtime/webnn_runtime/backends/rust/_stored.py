@@ -63,9 +63,8 @@ class StoredLayers:
         stated = self._stated_range(source) if can_sum else None
         ranges: tuple[str | None, ...] = ()
         if stated is not None and isinstance(stated.zero, str):
-            source, kind = stated.source, "rangedLayer"
+            source, kind = stated.source, "integerLayer"
             ranges = (self._step(result, stated.scale), stated.zero)
-            weights = weights.signed()
             label = label.replace("linear", "linear(integers, ranges at run time)", 1)
         elif stated is not None:
             source, kind = stated.source, "integerLayer"

@@ -32,12 +32,14 @@ mod comparison;
 mod conv;
 mod conv_transpose;
 mod coordinates;
+mod dynamic_range;
 mod elementwise;
 mod filter;
 mod float;
 mod fold;
 mod gemm;
 mod indexing;
+mod integer_layer;
 mod layout;
 mod linear;
 mod lookup;
@@ -50,7 +52,6 @@ mod packed_layer;
 mod parts;
 mod pooling;
 mod quantization;
-mod ranged_layer;
 mod recurrent;
 mod reduction;
 mod request;
@@ -58,6 +59,7 @@ mod resample;
 mod scan;
 mod softmax;
 mod statistics;
+mod stored_layer;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -82,25 +84,26 @@ const FAMILIES: &[&[Kind]] = &[
     conv::KINDS,
     conv_transpose::KINDS,
     coordinates::KINDS,
+    dynamic_range::KINDS,
     elementwise::KINDS,
     gemm::KINDS,
     indexing::KINDS,
+    integer_layer::KINDS,
     layout::KINDS,
     linear::KINDS,
     matmul::KINDS,
     movement::KINDS,
     normalization::KINDS,
-    packed_layer::KINDS,
     parts::KINDS,
     pooling::KINDS,
     quantization::KINDS,
-    ranged_layer::KINDS,
     recurrent::KINDS,
     reduction::KINDS,
     resample::KINDS,
     scan::KINDS,
     softmax::KINDS,
     statistics::KINDS,
+    stored_layer::KINDS,
     texts::KINDS,
     unary::EXACT,
     unary::FORMULAS,

@@ -1,17 +1,15 @@
-//! Linear layers whose constant weights are integers or float16, packed as they are when the plan is built.
+//! What linear layers have in common whose constant weights are integers or float16 and are packed as they are when the
+//! plan is built: `integer_layer` computes in integers, `stored_layer` in floats.
 
-use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
+use super::{Request, Tensor, TensorMut};
 use crate::plan::{BuildError, DataType, Owner, RunError};
-use crate::{Activation, Engine, IntegerLayer, PackedIntegers, Range, Rows, Steps, StoredLayer, StoredMatrix, Weights};
-
-pub(super) const KINDS: &[Kind] = &[
-    Kind { name: "integerLayer", types: Types::of(&[DataType::Float32]), make: integer_layer },
-    Kind { name: "storedLayer", types: Types::of(&[DataType::Float32]), make: stored_layer },
-];
+use crate::{Activation, Rows};
 
 const WEIGHTS: usize = 1;
 const SCALE: usize = 2;
 const ZERO: usize = 3;
+/// Operands whose numbers are packed.
+pub(super) const PACKED: [usize; 3] = [WEIGHTS, SCALE, ZERO];
 const BIAS: usize = 4;
 const RESIDUAL: usize = 5;
 const FACTOR: usize = 6;
@@ -135,137 +133,6 @@ pub(super) fn given<'a>(
         factor: joined(FACTOR)?,
         out,
     })
-}
-
-/// Elements of a row that share a step, where rows are quantised by their own range: a row is cut into three parts where
-/// they have 128 elements or more, and into more where they had over 512; see [`kernels::integers`].
-///
-/// all-MiniLM-L6-v2, 512 paragraphs, mean cosine to float32 by the steps of its rows of 384 and of 1536 elements: 0.99958 by
-/// 128 and 128, 0.99956 by 128 and 512, 0.99951 by 192 and 512, 0.99936 by 384 and 128, 0.99930 by a step a row. So long
-/// rows need no short steps, and a product by 128 takes a tenth longer than one by 384 (`examples/integer_roof.rs`).
-fn segment(k: usize) -> usize {
-    let parts = k.div_ceil(512).max((k / 128).clamp(1, 3));
-    k.div_ceil(parts).next_multiple_of(16).max(16)
-}
-
-/// Computes in integers: segments of rows are quantised each by its own range, or all rows by the attributes `scale` and
-/// `zero`.
-struct Integers {
-    weights: PackedIntegers,
-    range: Range,
-    activation: Activation,
-    label: String,
-}
-
-fn integer_layer(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
-    let Layer { shape, strides, weights, dtype, scales, zeros, blocks, activation, parts } = layer(request)?;
-    let scales = scales.ok_or_else(|| request.unsupported("weights of float16"))?;
-    if blocks != 1 {
-        return Err(request.unsupported("several scales for a column"));
-    }
-    if shape[0] > kernels::integers::MOST_INNER {
-        return Err(request.unsupported(format!("sums of {} products", shape[0])));
-    }
-    let bytes: &[u8] = (**weights).as_ref();
-    let range = match (request.attributes.optional_number("scale")?, request.attributes.optional_int("zero")?) {
-        (None, None) => Range::Own,
-        (Some(scale), Some(zero)) if scale > 0.0 && u8::try_from(*zero).is_ok() => {
-            Range::Fixed { scale: scale as f32, zero: *zero as u8 }
-        }
-        given => return Err(BuildError::Attribute(format!("integerLayer: a range of {given:?}"))),
-    };
-    // Unsigned ones are moved by 128 together with their zero points, which changes no difference.
-    let is_signed = matches!(dtype, DataType::Int8 | DataType::Int4);
-    let moved: Vec<u8>;
-    let (data, zeros): (&[i8], Option<Vec<i32>>) = if is_signed {
-        (bytemuck::cast_slice(bytes), zeros)
-    } else {
-        moved = bytes.iter().map(|byte| byte ^ 0x80).collect();
-        let zeros = zeros.unwrap_or_else(|| vec![0; shape[1]]);
-        (bytemuck::cast_slice(&moved), Some(zeros.into_iter().map(|zero| zero - 128).collect()))
-    };
-    let segment = if range == Range::Own { segment(shape[0]) } else { shape[0].next_multiple_of(4).max(4) };
-    let weights = request.engine.pack_integers(data, shape, strides, &scales, zeros.as_deref(), segment);
-    let kind = if range == Range::Own { "integer linear" } else { "integer linear (fixed ranges)" };
-    Ok(Box::new(Integers { weights, range, activation, label: format!("{kind}{parts}") }))
-}
-
-impl Op for Integers {
-    fn label(&self) -> String {
-        self.label.clone()
-    }
-
-    fn taken(&self) -> &[usize] {
-        &[WEIGHTS, SCALE, ZERO]
-    }
-
-    fn scratch(&self, operands: &[&[usize]], _results: &[&[usize]]) -> usize {
-        let rows = operands[0].iter().rev().skip(1).product();
-        Engine::groups(rows, self.weights.k()) * size_of::<f32>()
-    }
-
-    fn run(
-        &self,
-        operands: &[Tensor<'_>],
-        results: &mut [TensorMut<'_>],
-        cx: &mut Context<'_>,
-    ) -> Result<(), RunError> {
-        let Given { x, bias, residual, factor, out } = given(operands, results, [self.weights.k(), self.weights.n()])?;
-        let groups: &mut [f32] = if cx.scratch.is_empty() { &mut [] } else { bytemuck::cast_slice_mut(cx.scratch) };
-        let groups = &mut groups[..Engine::groups(x.count(), self.weights.k())];
-        let Self { weights, range, activation, .. } = self;
-        let layer = IntegerLayer { weights, range: *range, bias, activation: *activation, factor, residual };
-        cx.engine.integer_linear(x, layer, groups, out);
-        Ok(())
-    }
-}
-
-/// Computes in floats.
-struct Stored {
-    weights: StoredMatrix,
-    activation: Activation,
-    label: String,
-}
-
-fn stored_layer(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
-    let Layer { shape, strides, weights, dtype, scales, zeros, blocks, activation, parts } = layer(request)?;
-    let bytes: &[u8] = (**weights).as_ref();
-    let kept = match dtype {
-        DataType::Float16 => Weights::Float16(bytemuck::cast_slice(bytes)),
-        DataType::Int8 => Weights::Int8(bytemuck::cast_slice(bytes)),
-        DataType::Uint8 => Weights::Uint8(bytes),
-        DataType::Int4 => Weights::Int4(bytemuck::cast_slice(bytes)),
-        DataType::Uint4 => Weights::Uint4(bytes),
-        other => return Err(request.unsupported(format!("weights of {other}"))),
-    };
-    // The integers are at most 255, which floats hold.
-    let zeros: Option<Vec<f32>> = zeros.map(|zeros| zeros.into_iter().map(|zero| zero as f32).collect());
-    let block = (shape[0] / blocks).max(1);
-    let steps = scales.as_ref().map(|scales| Steps { scales, zeros: zeros.as_deref(), block });
-    let weights = request.engine.pack_stored(kept, shape, strides, steps);
-    Ok(Box::new(Stored { weights, activation, label: format!("{dtype} linear{parts}") }))
-}
-
-impl Op for Stored {
-    fn label(&self) -> String {
-        self.label.clone()
-    }
-
-    fn taken(&self) -> &[usize] {
-        &[WEIGHTS, SCALE, ZERO]
-    }
-
-    fn run(
-        &self,
-        operands: &[Tensor<'_>],
-        results: &mut [TensorMut<'_>],
-        cx: &mut Context<'_>,
-    ) -> Result<(), RunError> {
-        let Given { x, bias, residual, factor, out } = given(operands, results, [self.weights.k(), self.weights.n()])?;
-        let layer = StoredLayer { weights: &self.weights, bias, activation: self.activation, factor, residual };
-        cx.engine.stored_linear(x, layer, out);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
