@@ -57,6 +57,9 @@ class Model:
             ShapeError: shapes that do not fit.
             ExecutionError: the library behind the backend failed.
         """
+        if not hasattr(inputs, "items"):
+            names = ", ".join(self.inputs)
+            raise OperandError(f"run: inputs are a {type(inputs).__name__}; give a dict from name to array, of {names}")
         given: dict[str, Array] = {}
         for name, array in inputs.items():
             known = name if name in self.inputs else self._identifiers.get(name, name)

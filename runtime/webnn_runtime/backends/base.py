@@ -23,13 +23,16 @@ __all__ = [
     "Executable",
     "TextRunner",
     "Unsupported",
+    "refuse_impossible",
     "refuse_max_memory",
-    "refuse_unknown_arithmetic",
     "refuse_unsupported",
 ]
 
 # Batches and lengths of a text encoder come again and again; a server sees a few hundred pairs of them.
 _MAX_SOLVED: Final = 1024
+
+# More than one computation can use. Engines start as many as they are told: 5,000 took minutes and most of the memory.
+_MOST_THREADS: Final = 1024
 
 # (operator, type of its first operand or None for all types) -> reason
 Unsupported = Mapping[tuple[str, DataType | None], str]
@@ -40,7 +43,7 @@ class CompileOptions:
     """How a graph is to be compiled.
 
     Attributes:
-        threads: number of threads; None lets the backend choose from what the process may use.
+        threads: number of threads, 1 to 1024; None lets the backend choose from what the process may use.
         device: "cpu", or "gpu" / "npu" where a backend has such a device. Never a silent substitute.
         strict: refuse what the backend cannot run natively instead of running it on the reference.
         max_memory: bytes that the values of one run may take, apart from weights, inputs and results; larger runs are
@@ -191,12 +194,15 @@ def refuse_max_memory(backend: Backend, options: CompileOptions) -> None:
         raise UnsupportedByBackend("cannot limit the memory of a run; backend 'rust' can", backend=backend.name)
 
 
-def refuse_unknown_arithmetic(backend: Backend, options: CompileOptions) -> None:
-    """Refuse arithmetic that was asked for and that the backend does not have.
+def refuse_impossible(backend: Backend, options: CompileOptions) -> None:
+    """Refuse a number of threads that makes no sense, and arithmetic that the backend does not have.
 
     Raises:
-        UnsupportedByBackend: it has not.
+        UnsupportedByBackend: one of the two.
     """
+    threads = options.threads
+    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS):
+        raise UnsupportedByBackend(f"threads: {threads!r}; must be 1 to {_MOST_THREADS}, or None", backend=backend.name)
     if options.compute in (None, *backend.arithmetics):
         return
     if options.compute == "int8":

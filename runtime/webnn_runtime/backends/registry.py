@@ -47,7 +47,7 @@ def available_backends() -> tuple[str, ...]:
 def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions | None = None) -> Executable:
     """Compile with one backend, or with the best one that can run the graph.
 
-    "auto" takes rust when every step of its plan is native, else onnxruntime, else numpy.
+    "auto" takes rust when every step of its plan is native and the device is the CPU, else onnxruntime, else numpy.
 
     Raises:
         BackendError: the backend is unavailable or states a gap.
@@ -56,22 +56,29 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
         return get_backend(backend).compile(graph, options)
     from webnn_runtime.format.errors import UnsupportedByBackend
 
-    if _usable("rust"):
+    refusals: list[UnsupportedByBackend] = []
+    # The native engine has the CPU and no other device.
+    if _usable("rust") and (options is None or options.device == "cpu"):
         try:
             executable = get_backend("rust").compile(graph, options)
-        except UnsupportedByBackend:
+        except UnsupportedByBackend as exc:
             if options is not None and options.compute == "int8":
                 # No other backend has this arithmetic; why this one refuses is the answer.
                 raise
+            refusals.append(exc)
         else:
             if executable.describe().get("all_native") is True or (options is not None and options.compute == "int8"):
                 return executable
     if _usable("onnxruntime"):
         try:
             return get_backend("onnxruntime").compile(graph, options)
-        except UnsupportedByBackend:
-            pass
-    return get_backend("numpy").compile(graph, options)
+        except UnsupportedByBackend as exc:
+            refusals.append(exc)
+    try:
+        return get_backend("numpy").compile(graph, options)
+    except UnsupportedByBackend as exc:
+        # Where nobody can, the best backend's reason is the one that helps.
+        raise (refusals or [exc])[0] from None
 
 
 def _find(name: str) -> Backend:

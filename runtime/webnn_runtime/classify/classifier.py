@@ -17,7 +17,7 @@ from webnn_runtime.embed.settings import LengthLimit, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.hub import resolve, select_tokenizer
 
@@ -124,7 +124,7 @@ class WebNNClassifier:
         """
         is_ranked = top_k is not _UNSET
         if is_ranked and top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise EmbedError(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
+            raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
         is_single = isinstance(inputs, (str, Mapping, tuple))
         given: list[Any] = [inputs] if is_single else list(inputs)
         scores = self._score(given, function_to_apply, batch_size)
@@ -179,9 +179,9 @@ class WebNNClassifier:
 
     def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int) -> Floats:
         if batch_size < 1:
-            raise EmbedError(f"batch_size={batch_size}: expected at least 1")
+            raise EmbedMisuse(f"batch_size={batch_size}: expected at least 1")
         if activation is not None and activation not in ACTIVATIONS:
-            raise EmbedError(f"function_to_apply={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
+            raise EmbedMisuse(f"function_to_apply={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
         texts = self._tokenize(inputs)
         logits = np.empty((len(texts), len(self._labels.names)), np.float32)
         lengths = [max(len(text), self._feed.length[0]) for text in texts]
@@ -264,5 +264,5 @@ def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None) -> LengthLim
         return own
     if asked < 1 or (bound.tokens is not None and asked > bound.tokens):
         most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-        raise EmbedError(f"max_length={asked}: expected at least 1{most}")
+        raise EmbedMisuse(f"max_length={asked}: expected at least 1{most}")
     return LengthLimit(asked, "max_length")

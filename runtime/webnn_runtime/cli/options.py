@@ -46,7 +46,7 @@ Compute: TypeAlias = Annotated[
     ),
 ]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads to use; by default what the process may use.")
+    int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use; by default what the process may use.")
 ]
 TokenizerId: TypeAlias = Annotated[
     str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when a bundle has none.")

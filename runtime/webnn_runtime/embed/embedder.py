@@ -7,7 +7,8 @@ import warnings
 from _thread import allocate_lock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from operator import index
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class WebNNEmbedder:
         token: Hub access token.
         cache_dir: Hub cache.
         local_files_only: never use the network.
+        foreign: sentence-transformers' other arguments, which are refused unless they ask for nothing.
 
     Raises:
         HubError: the model cannot be found or fetched.
@@ -89,7 +91,10 @@ class WebNNEmbedder:
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
+        **foreign: Any,
     ) -> None:
+        if foreign:
+            self._refuse("WebNNEmbedder", foreign)
         check_choice(on_truncation)
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
@@ -113,7 +118,7 @@ class WebNNEmbedder:
         except EmbedError as exc:
             # A folder of the caller's is in the message already; an id of the Hub is not.
             known = str(exc).startswith(f"{found.source}:")
-            raise EmbedError(str(exc) if known else f"{found.source}: {exc}") from exc
+            raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._store: RangeStore | None = None
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
@@ -135,6 +140,7 @@ class WebNNEmbedder:
         convert_to_tensor: bool = False,
         precision: str = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
+        **foreign: Any,
     ) -> Vectors:
         """Embed one text or many.
 
@@ -157,6 +163,7 @@ class WebNNEmbedder:
                 `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first.
             ranges: bounds of each feature for int8 and uint8; None takes those of `calibrate`, `load_ranges` or the
                 file beside the model, and never those of the texts at hand: one text would differ between calls.
+            foreign: sentence-transformers' other arguments, which are refused unless they ask for nothing.
 
         Returns:
             float32 [dimension] for a string, [texts, dimension] in their order otherwise; no texts give [0, dimension].
@@ -167,17 +174,19 @@ class WebNNEmbedder:
                 vector is not finite, or int8 is asked for and no bounds are known.
             TypeError: something among the texts is not a string.
         """
+        if foreign:
+            self._refuse("encode", foreign)
         if not convert_to_numpy or convert_to_tensor:
-            raise EmbedError("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
+            raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
         if precision != "float32":
             from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
 
             if precision not in PRECISIONS:
-                raise EmbedError(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
-        if batch_size < 1:
-            raise EmbedError(f"encode: batch_size={batch_size}; expected at least 1")
-        if truncate_dim is not None and not 1 <= truncate_dim <= self._pipeline.dimension:
-            raise EmbedError(f"encode: truncate_dim={truncate_dim}; expected 1 to {self._pipeline.dimension}")
+                raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
+        if not _is_count(batch_size, 1):
+            raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1")
+        if truncate_dim is not None and not _is_count(truncate_dim, 1, self._pipeline.dimension):
+            raise EmbedMisuse(f"encode: truncate_dim={truncate_dim!r}; expected 1 to {self._pipeline.dimension}")
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
 
@@ -236,7 +245,7 @@ class WebNNEmbedder:
             EmbedError: fewer than two texts, or as for `encode`.
         """
         if "precision" in options or "ranges" in options:
-            raise EmbedError("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
+            raise EmbedMisuse("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
         given = [texts] if isinstance(texts, str) else _strings(texts)
         vectors = self.encode(given, **options)
         asked = options.get("normalize_embeddings")
@@ -250,7 +259,9 @@ class WebNNEmbedder:
             EmbedError: nothing was learnt, or the place cannot be written.
         """
         if path is None and self._source.revision is not None:
-            raise EmbedError("save_ranges: the model lies in the Hub's cache, which is not ours to change; pass a path")
+            raise EmbedMisuse(
+                "save_ranges: the model lies in the Hub's cache, which is not ours to change; pass a path"
+            )
         from pathlib import Path
 
         target = self._ranges.path if path is None else Path(path)
@@ -281,6 +292,10 @@ class WebNNEmbedder:
         """Size of a vector."""
         return self._pipeline.dimension
 
+    def get_embedding_dimension(self) -> int:
+        """Size of a vector; what newer releases of sentence-transformers call it."""
+        return self._pipeline.dimension
+
     @property
     def max_seq_length(self) -> int | None:
         """Longest text in tokens, special tokens included; None when nothing limits it.
@@ -292,9 +307,9 @@ class WebNNEmbedder:
     @max_seq_length.setter
     def max_seq_length(self, tokens: int) -> None:
         bound, least = self._pipeline.bound, self._pipeline.tokenizer.special_count + 1
-        if tokens < least or (bound.tokens is not None and tokens > bound.tokens):
+        if not _is_count(tokens, least, bound.tokens):
             most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-            raise EmbedError(f"max_seq_length={tokens}: expected at least {least}{most}")
+            raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
         self._limit = LengthLimit(tokens, "max_seq_length")
         self.__dict__.pop("identity", None)
 
@@ -334,11 +349,25 @@ class WebNNEmbedder:
             "max_seq_length_origin": self._limit.origin,
         }
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "WebNNEmbedder: holds threads and mapped files, which cannot be copied or pickled; one embedder serves "
+            f"many threads, and another process opens its own: WebNNEmbedder({self._source.source!r})"
+        )
+
     def __repr__(self) -> str:
         return (
             f"WebNNEmbedder({self._source.source!r}, dimension={self._pipeline.dimension}, "
             f"max_seq_length={self.max_seq_length})"
         )
+
+    def _refuse(self, call: str, given: Mapping[str, Any]) -> None:
+        from inspect import signature
+
+        from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE, refuse_foreign
+
+        own, foreign = (self.__init__, CONSTRUCTOR) if call == "WebNNEmbedder" else (self.encode, ENCODE)
+        refuse_foreign(call, given, foreign, [name for name in signature(own).parameters if name != "foreign"])
 
     @property
     def _ranges(self) -> RangeStore:
@@ -397,8 +426,21 @@ def _open_model(found: ModelFolder, **options: Any) -> EncoderModel:
 
 
 def _strings(texts: Iterable[str]) -> list[str]:
-    given = list(texts)
-    for index, text in enumerate(given):
+    try:
+        given = list(texts)
+    except TypeError as exc:
+        raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
+    for place, text in enumerate(given):
         if not isinstance(text, str):
-            raise TypeError(f"encode: text {index} is {type(text).__name__}; expected str")
+            found = type(texts).__name__ if isinstance(texts, (bytes, bytearray)) else type(text).__name__
+            raise TypeError(f"encode: text {place} is {found}; expected str")
     return given
+
+
+def _is_count(value: object, least: int, most: int | None = None) -> bool:
+    # NumPy's integers are as good as Python's; a float is not, even a whole one.
+    try:
+        count = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return least <= count and (most is None or count <= most)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from webnn_runtime.embed.ranges import Ranges
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,7 +48,7 @@ def quantize_embeddings(
             values that are not finite, also after rounding to half floats.
     """
     if precision not in PRECISIONS:
-        raise EmbedError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+        raise EmbedMisuse(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     vectors = np.asarray(embeddings)
     if vectors.dtype.kind != "f":
         raise EmbedError(f"quantize_embeddings: embeddings are {vectors.dtype}; expected floats, as encode gives them")
@@ -95,7 +95,7 @@ def dequantize_embeddings(
         EmbedError: the type is not that of the precision, or bounds are missing or do not fit.
     """
     if precision not in PRECISIONS:
-        raise EmbedError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+        raise EmbedMisuse(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     stored = np.asarray(embeddings)
     wanted = {"binary": "int8", "ubinary": "uint8"}.get(precision, precision)
     if stored.dtype != wanted:
@@ -114,7 +114,7 @@ def dequantize_embeddings(
 def _bounds(ranges: Ranges | npt.ArrayLike | None, features: int, precision: str) -> npt.NDArray[np.float32]:
     """[2, features]: the lowest and the highest value of each feature."""
     if ranges is None:
-        raise EmbedError(
+        raise EmbedMisuse(
             f"precision='{precision}' needs the bounds of each feature; learn them from a few hundred typical texts by "
             "calibrate(texts) of an embedder, and pass ranges="
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from webnn_runtime.embed.configuration import expect, read_object
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import RANGES_FILE
 
@@ -142,7 +142,7 @@ class RangeStore:
         if given is None:
             return self.find(dimension, is_unit, identity)
         if isinstance(given, Ranges) and (given.dimension, given.is_unit) != (dimension, is_unit):
-            raise EmbedError(
+            raise EmbedMisuse(
                 f"encode: ranges= are for {kind_of(given.dimension, given.is_unit)} and these are "
                 f"{kind_of(dimension, is_unit)}; learn others by calibrate with the same arguments"
             )
@@ -162,7 +162,7 @@ class RangeStore:
         if key in self._known:
             return self._known[key]
         others = ", ".join(kind_of(*each) for each in sorted(self._known))
-        raise EmbedError(
+        raise EmbedMisuse(
             f"encode: no bounds are known for {kind_of(*key)}{f', only for {others}' if others else ''}, and int8 and "
             "uint8 count between the lowest and highest value of each feature; learn them once from a few hundred "
             "typical texts by calibrate(texts) and save_ranges(), or `webnn calibrate MODEL texts.txt`, or pass ranges="
@@ -229,7 +229,7 @@ def write_ranges(path: Path, ranges: Iterable[Ranges], identity: str) -> None:
     except OSError as exc:
         with contextlib.suppress(OSError):
             staged.unlink()
-        raise EmbedError(f"{path}: cannot be written: {exc.strerror or exc}; choose another place") from exc
+        raise EmbedMisuse(f"{path}: cannot be written: {exc.strerror or exc}; choose another place") from exc
 
 
 def _read_entry(path: Path, entry: object) -> Ranges:

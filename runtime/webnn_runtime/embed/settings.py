@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.configuration import StrPath, expect, read_optional
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
 
@@ -100,7 +100,7 @@ class Prompts:
             return ""
         if name not in self.texts:
             known = ", ".join(repr(each) for each in self.texts) or "none"
-            raise EmbedError(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
+            raise EmbedMisuse(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
         return self.texts[name]
 
     @property

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.tokenizer import Tokens
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 __all__ = ["OnTruncation", "TruncationWarning", "check_choice", "count_truncated"]
 
@@ -27,7 +27,7 @@ def check_choice(on_truncation: str) -> None:
         EmbedError: it is unknown.
     """
     if on_truncation not in _CHOICES:
-        raise EmbedError(f"on_truncation={on_truncation!r}: expected one of {', '.join(_CHOICES)}")
+        raise EmbedMisuse(f"on_truncation={on_truncation!r}: expected one of {', '.join(_CHOICES)}")
 
 
 def count_truncated(texts: Sequence[Tokens], limit: LengthLimit, on_truncation: str, *, stacklevel: int) -> int:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError
+from webnn_runtime.format.errors import FormatError, ManifestError, MissingFile, WeightsError
 from webnn_runtime.format.records import dataclass
 
 __all__ = ["GRAPH_FILE", "MANIFEST_FILE", "WEIGHTS_FILE", "Companions", "find_companions", "find_graph"]
@@ -42,12 +42,15 @@ def find_graph(path: str | os.PathLike[str]) -> str:
     """The graph file that `path` is or holds.
 
     Raises:
+        MissingFile: nothing has this name.
         FormatError: there is none, or more than one that could be meant.
     """
     given = os.fspath(path) or os.curdir
     if not os.path.isdir(given):
         if not _exists(given):
-            raise FormatError("no such file or folder; give a bundle's folder or its .webnn file", path=given)
+            raise MissingFile("no such file or folder; give a bundle's folder or its .webnn file", path=given)
+        if given.lower().endswith(".onnx"):
+            raise FormatError("an ONNX file, not a bundle; webnn-convert makes a bundle of it", path=given)
         return given
     fixed = os.path.join(given, GRAPH_FILE)
     if _exists(fixed):
@@ -57,7 +60,9 @@ def find_graph(path: str | os.PathLike[str]) -> str:
     if not found and _exists(other):
         return other
     if not found:
-        raise FormatError(f"holds no .webnn file; a bundle has {GRAPH_FILE}", path=given)
+        raise FormatError(
+            f"holds no .webnn file; a bundle has {GRAPH_FILE}, and webnn-convert makes one of a model", path=given
+        )
     return _only(found, "graph", FormatError, "give the path of one of them")
 
 

@@ -2,6 +2,7 @@
 
 WebnnError                  the base: catch this to catch all of ours
 ├─ FormatError              the files are wrong                 .path .line .column
+│  ├─ MissingFile           nothing has the name that was given
 │  ├─ ParseError            not the grammar
 │  ├─ ManifestError         manifest.json disagrees with the format, or with the graph
 │  ├─ WeightsError          offsets, sizes, truncation
@@ -14,10 +15,11 @@ WebnnError                  the base: catch this to catch all of ours
 ├─ TranslateError           an ONNX model cannot be expressed   (webnn_translator)
 ├─ BackendError             a valid graph cannot run here       .backend
 │  ├─ BackendUnavailable    the library behind it is not installed
-│  ├─ UnsupportedByBackend  the backend states a gap for an operator or type
+│  ├─ UnsupportedByBackend  the backend states a gap for an operator, a type or an option
 │  └─ ExecutionError        the library failed while it ran
 ├─ HubError                 a model cannot be found or fetched
 └─ EmbedError               a folder or a text cannot be embedded as asked
+   └─ EmbedMisuse           an argument makes no sense
 
 Messages have one form: ``where: what is wrong; what would be right``.
 """
@@ -28,11 +30,13 @@ __all__ = [
     "BackendError",
     "BackendUnavailable",
     "EmbedError",
+    "EmbedMisuse",
     "ExecutionError",
     "FormatError",
     "GraphError",
     "HubError",
     "ManifestError",
+    "MissingFile",
     "OperandError",
     "OptionError",
     "ParseError",
@@ -72,6 +76,10 @@ class FormatError(WebnnError):
         self.reason = message
         place = [str(part) for part in (path, line, column) if part is not None]
         super().__init__(f"{':'.join(place)}: {message}" if place else message)
+
+
+class MissingFile(FormatError):
+    """Nothing has the name that was given."""
 
 
 class ParseError(FormatError):
@@ -152,3 +160,7 @@ class HubError(WebnnError):
 
 class EmbedError(WebnnError):
     """A model folder that does not say how to embed, or a text that cannot be embedded as asked."""
+
+
+class EmbedMisuse(EmbedError):
+    """An argument that makes no sense, or that the model has no answer to."""

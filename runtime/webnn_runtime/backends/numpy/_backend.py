@@ -12,8 +12,8 @@ from webnn_runtime.backends.base import (
     CompileOptions,
     Executable,
     Unsupported,
+    refuse_impossible,
     refuse_max_memory,
-    refuse_unknown_arithmetic,
 )
 from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, Node
@@ -85,7 +85,7 @@ class NumpyBackend(Backend):
             UnsupportedByBackend: session options; there is no library to pass them to.
         """
         chosen = options or CompileOptions()
-        refuse_unknown_arithmetic(self, chosen)
+        refuse_impossible(self, chosen)
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=self.name)
         refuse_max_memory(self, chosen)

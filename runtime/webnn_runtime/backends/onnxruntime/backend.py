@@ -6,8 +6,8 @@ from webnn_runtime.backends.base import (
     Backend,
     CompileOptions,
     Executable,
+    refuse_impossible,
     refuse_max_memory,
-    refuse_unknown_arithmetic,
     refuse_unsupported,
 )
 from webnn_runtime.backends.onnxruntime.executable import OnnxRuntimeExecutable
@@ -30,7 +30,7 @@ class OnnxRuntimeBackend(Backend):
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
         chosen = options or CompileOptions()
-        refuse_unknown_arithmetic(self, chosen)
+        refuse_impossible(self, chosen)
         refuse_unsupported(self, graph)
         refuse_max_memory(self, chosen)
         return OnnxRuntimeExecutable(graph, lower(graph), chosen)

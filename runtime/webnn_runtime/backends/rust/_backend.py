@@ -15,7 +15,7 @@ from webnn_runtime.backends.base import (
     Executable,
     TextRunner,
     Unsupported,
-    refuse_unknown_arithmetic,
+    refuse_impossible,
 )
 from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._packing import NotPacked
@@ -175,7 +175,7 @@ class RustBackend(Backend):
         """
         self.require()
         chosen = options or CompileOptions()
-        refuse_unknown_arithmetic(self, chosen)
+        refuse_impossible(self, chosen)
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=_NAME)
         if chosen.max_memory is not None and chosen.max_memory < 1:

@@ -1,0 +1,107 @@
+"""What a user of sentence-transformers passes: it works, or the error says what to do instead."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+
+from webnn_runtime.embed import WebNNEmbedder
+from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE
+from webnn_runtime.format.errors import EmbedMisuse
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"output_value": "token_embeddings"}, r"webnn_runtime\.load"),
+        ({"output_value": None}, r"webnn_runtime\.load"),
+        ({"device": "cuda"}, "device_type="),
+        ({"pool": {"input": 1}}, "threads="),
+        ({"chunk_size": 100}, "threads="),
+        ({"max_length": 12}, "max_seq_length"),
+        ({"sentences": ["a"]}, "first argument"),
+        ({"normalise": True}, "did you mean normalize"),
+        ({"qqq": 1}, "there are texts, batch_size"),
+    ],
+    ids=str,
+)
+def test_an_argument_of_others_is_answered_with_what_to_do(options, advice, make) -> None:
+    with pytest.raises(TypeError, match=advice):
+        make().encode(["a"], **options)
+
+
+def test_arguments_that_ask_for_what_happens_anyway_pass(make) -> None:
+    options = {"output_value": "sentence_embedding", "device": None, "pool": None, "chunk_size": None}
+    embedder = make()
+    for call in (embedder.encode, embedder.encode_query, embedder.encode_document):
+        assert np.array_equal(call(["a"], **options), embedder.encode(["a"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"cache_folder": "x"}, "cache_dir"),
+        ({"trust_remote_code": True}, "never run"),
+        ({"device": "cuda"}, "device_type"),
+        ({"truncate_dim": 3}, "pass it to encode"),
+        ({"model_kwargs": {}}, "leave it out"),
+        ({"bakend": "rust"}, "did you mean backend"),
+    ],
+    ids=str,
+)
+def test_the_constructor_answers_alike(options, advice) -> None:
+    with pytest.raises(TypeError, match=advice):
+        WebNNEmbedder("not/looked-at", **options)
+
+
+@pytest.mark.torch
+def test_every_argument_that_sentence_transformers_has_is_understood(optional) -> None:
+    theirs = optional("sentence_transformers").SentenceTransformer
+    own = {WebNNEmbedder.encode: (theirs.encode, ENCODE), WebNNEmbedder.__init__: (theirs.__init__, CONSTRUCTOR)}
+    for ours, (other, foreign) in own.items():
+        known = {*inspect.signature(ours).parameters, *foreign, "kwargs"}
+        assert set(inspect.signature(other).parameters) <= known
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [(None, "texts are NoneType"), (3, "texts are int"), (np.array("a"), "texts are ndarray"), (b"ab", "is bytes")],
+    ids=repr,
+)
+def test_texts_of_another_kind_are_named(texts, message, make) -> None:
+    with pytest.raises(TypeError, match=f"encode: .*{message}"):
+        make().encode(texts)
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 2.5}, {"batch_size": "3"}, {"truncate_dim": 1.5}, {"truncate_dim": "2"}], ids=str
+)
+def test_a_number_that_is_not_whole_is_refused(options, make) -> None:
+    with pytest.raises(EmbedMisuse, match="expected"):
+        make().encode(["a"], **options)
+
+
+def test_the_integers_of_numpy_are_integers(make) -> None:
+    assert make().encode(["a"], batch_size=np.int32(2), truncate_dim=np.int64(3)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("length", [5.5, "5"])
+def test_a_length_that_is_not_whole_is_refused(length, make) -> None:
+    embedder = make()
+    with pytest.raises(EmbedMisuse, match="expected at least"):
+        embedder.max_seq_length = length
+
+
+@pytest.mark.parametrize("copying", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_copy_is_refused_with_what_to_do(copying, make) -> None:
+    with pytest.raises(TypeError, match=r"another process opens its own: WebNNEmbedder\("):
+        copying(make())
+
+
+def test_the_size_of_a_vector_has_both_names(make) -> None:
+    embedder = make()
+    assert embedder.get_embedding_dimension() == embedder.get_sentence_embedding_dimension() == 6
