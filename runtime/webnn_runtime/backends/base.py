@@ -200,7 +200,7 @@ def refuse_impossible(backend: Backend, options: CompileOptions) -> None:
     Raises:
         UnsupportedByBackend: one of the two.
     """
-    threads = options.threads
+    threads: object = options.threads
     if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS):
         raise UnsupportedByBackend(f"threads: {threads!r}; must be 1 to {_MOST_THREADS}, or None", backend=backend.name)
     if options.compute in (None, *backend.arithmetics):

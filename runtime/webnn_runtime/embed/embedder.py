@@ -366,7 +366,7 @@ class WebNNEmbedder:
 
         from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE, refuse_foreign
 
-        own, foreign = (self.__init__, CONSTRUCTOR) if call == "WebNNEmbedder" else (self.encode, ENCODE)
+        own, foreign = (WebNNEmbedder, CONSTRUCTOR) if call == "WebNNEmbedder" else (self.encode, ENCODE)
         refuse_foreign(call, given, foreign, [name for name in signature(own).parameters if name != "foreign"])
 
     @property
@@ -425,14 +425,15 @@ def _open_model(found: ModelFolder, **options: Any) -> EncoderModel:
     return load(found.graph or found.folder, **options)
 
 
-def _strings(texts: Iterable[str]) -> list[str]:
+def _strings(texts: Iterable[Any]) -> list[str]:
     try:
         given = list(texts)
     except TypeError as exc:
         raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
     for place, text in enumerate(given):
         if not isinstance(text, str):
-            found = type(texts).__name__ if isinstance(texts, (bytes, bytearray)) else type(text).__name__
+            # What bytes hold are numbers, which nobody has written there.
+            found = "bytes" if isinstance(texts, (bytes, bytearray)) else type(text).__name__
             raise TypeError(f"encode: text {place} is {found}; expected str")
     return given
 
