@@ -48,6 +48,13 @@ class Call:
         """Operands that are there."""
         return tuple(value for value in self.operands if value is not None)
 
+    @property
+    def axes(self) -> set[int]:
+        """The axes that an operator by itself goes along: a reduction, a normalisation, a softmax."""
+        assert self.node is not None
+        axes = self.node.options.get("axes", self.node.options.get("axis"))
+        return set(axes) if isinstance(axes, tuple) else {int(str(axes))}  # type: ignore[arg-type]  # a tuple of ints
+
 
 def call_of(node: Node) -> Call:
     """An operator by itself."""

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from webnn_runtime.backends.rust._calls import Attribute, Call
-from webnn_runtime.backends.rust._ranges import ANYTHING, Range, range_of_constant
+from webnn_runtime.backends.rust._ranges import ANYTHING, ONE, ZERO, range_of, range_of_constant
 from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, Form, Made, Role
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim, SymbolicDim
@@ -146,6 +146,25 @@ class Packing:
             Made.TEXT: axes.has_batch and not axes.axes,
         }[made]
 
+    def made_of(self, call: Call) -> Made:
+        """What the result of a call is made of that mixes its operands."""
+        roles = {self.role(value).made for value in call.reads}
+        self.require(not {Made.TOKEN, Made.TEXT} <= roles, call.results[0], "joins tokens with whole texts")
+        order = (Made.TEXT, Made.TOKEN, Made.PLACE)
+        found = next((made for made in order if made in roles), Made.FIXED)
+        if found is Made.FIXED and not self.has_form(call.results[0], Made.FIXED):
+            return Made.PLACE
+        return found
+
+    def mixed(self, call: Call, made: Made, axes: tuple[int, ...]) -> Role:
+        """The role of a result each of whose elements comes from one element of each operand; `axes` are its own."""
+        rank = len(self.shape(call.results[0]))
+        given = [(self.role(value), rank - len(self.shape(value))) for value in call.reads]
+        kinds = [self.kind(value) for value in call.reads]
+        padded = {axis: range_of(call, [role.at(axis - offset) for role, offset in given], kinds) for axis in axes}
+        kept = range_of(call, [role.kept for role, _ in given], kinds)
+        return Role(made, axes, kept, range_of(call, [role.whole for role, _ in given], kinds), padded)
+
     def emit(self, call: Call, role: Role, operands: tuple[str | None, ...] | None = None) -> None:
         """Add a call, its results made as `role` says, on other operands than its own where those are given."""
         for value in call.results:
@@ -215,8 +234,7 @@ class Packing:
             self._roles[name] = Role(Made.TOKEN, (1,))
             self.types[name] = self._type(name, Made.TOKEN)
             return
-        ones, zeros = Range(1.0, 1.0), Range(0.0, 0.0)
-        self._roles[name] = Role(Made.PLACE, (1,), ones, ones.union(zeros), {1: zeros})
+        self._roles[name] = Role(Made.PLACE, (1,), ONE, ONE.union(ZERO), {1: ZERO})
         self.ones(name, self._type(name, Made.PLACE))
 
     def _type(self, value: str, made: Made) -> TensorType:

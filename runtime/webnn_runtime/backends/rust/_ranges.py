@@ -17,7 +17,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.ops import OPS
 
-__all__ = ["ANYTHING", "Range", "range_of", "range_of_constant"]
+__all__ = ["ANYTHING", "ONE", "ZERO", "Range", "range_of", "range_of_constant"]
 
 # Constants of more elements are not looked through: a causal mask of 512 tokens has 262,144.
 _MOST_ELEMENTS: Final = 1 << 19
@@ -40,7 +40,8 @@ class Range(NamedTuple):
 
 
 ANYTHING: Final = Range(-math.inf, math.inf)
-_ZERO: Final = Range(0.0, 0.0)
+ONE: Final = Range(1.0, 1.0)
+ZERO: Final = Range(0.0, 0.0)
 _TRUTH: Final = Range(0.0, 1.0)
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
 _SAME: Final = frozenset({"cast", "identity", "expand", "reshape", "transpose"})
@@ -63,8 +64,8 @@ def range_of(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType])
         kinds: their types.
     """
     if call.kind == "truth":
-        if operands[0] == _ZERO or operands[0].low > 0:
-            return Range(*[float((operands[0] != _ZERO) != call.attributes["inverted"][1])] * 2)
+        if operands[0] == ZERO or operands[0].low > 0:
+            return Range(*[float((operands[0] != ZERO) != call.attributes["inverted"][1])] * 2)
         return _TRUTH
     if call.node is None:
         return ANYTHING
@@ -79,9 +80,9 @@ def range_of(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType])
         return operands[0]
     if op == "where":
         condition, yes, no = operands
-        return no if condition == _ZERO else yes if condition.low > 0 else yes.union(no)
-    if op == "logicalAnd" and _ZERO in operands:
-        return _ZERO
+        return no if condition == ZERO else yes if condition.low > 0 else yes.union(no)
+    if op == "logicalAnd" and ZERO in operands:
+        return ZERO
     if OPS[op].family == "comparison":
         return _TRUTH
     return _arithmetic(op, operands)
@@ -89,8 +90,8 @@ def range_of(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType])
 
 def _arithmetic(op: str, operands: Sequence[Range]) -> Range:
     if op == "mul":
-        if _ZERO in operands:
-            return _ZERO
+        if ZERO in operands:
+            return ZERO
         ends = [a * b for a in operands[0] for b in operands[1]]
         return Range(min(ends), max(ends)) if all(map(math.isfinite, ends)) else ANYTHING
     if op in ("add", "sub", "max", "min"):

@@ -14,9 +14,10 @@ from typing import Final
 
 from webnn_runtime.backends.rust._ranges import ANYTHING, Range
 from webnn_runtime.format.dims import Dim, SymbolicDim, names_of, substitute, symbol
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.records import dataclass, field
 
-__all__ = ["LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role", "Says"]
+__all__ = ["COUNTING", "LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role", "Says"]
 
 TOKENS: Final = symbol("tokens")
 TEXTS: Final = symbol("texts")
@@ -30,6 +31,10 @@ class Made(Enum):
     PLACE = "place"
     TOKEN = "token"
     TEXT = "text"
+
+
+# Types that count tokens exactly.
+COUNTING: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType.UINT64, DataType.FLOAT32)
 
 
 class Says(Enum):
