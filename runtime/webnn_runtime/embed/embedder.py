@@ -15,7 +15,7 @@ import numpy as np
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
-from webnn_runtime.embed.settings import LengthLimit
+from webnn_runtime.embed.settings import DOCUMENT_PROMPTS, QUERY_PROMPTS, LengthLimit
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
@@ -33,10 +33,6 @@ __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
-
-# Prompts that stand for a role, in the order of preference that sentence-transformers has.
-_QUERY_PROMPTS: Final = ("query",)
-_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 
 
 class PromptWarning(UserWarning):
@@ -201,7 +197,7 @@ class WebNNEmbedder:
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
             vectors = self._pipeline.embed(
-                tokens, batch_size=batch_size, prompt_length=self._prompt_length(chosen), on_progress=advance
+                tokens, batch_size=batch_size, prompt_length=self._pipeline.prompt_length(chosen), on_progress=advance
             )
         if truncate_dim is not None:
             vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
@@ -219,7 +215,7 @@ class WebNNEmbedder:
         **options: Any,
     ) -> Vectors:
         """Embed queries: `encode` with the model's prompt for queries, or no prompt when it has none."""
-        options = self._with_role(_QUERY_PROMPTS, options)
+        options = self._with_role(QUERY_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **options)
 
     def encode_document(
@@ -231,7 +227,7 @@ class WebNNEmbedder:
         **options: Any,
     ) -> Vectors:
         """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
-        options = self._with_role(_DOCUMENT_PROMPTS, options)
+        options = self._with_role(DOCUMENT_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **options)
 
     def calibrate(self, texts: Iterable[str], **options: Any) -> Ranges:
@@ -384,9 +380,7 @@ class WebNNEmbedder:
     def _with_role(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
         if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
-        name = next((name for name in names if name in self.prompts), None)
-        # The default prompt is for texts without a role, so it is not taken for one that has no prompt.
-        return {**options, "prompt": "" if name is None else self.prompts[name]}
+        return {**options, "prompt": self._pipeline.prompts.of_role(names)}
 
     def _choose_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
         if prompt is not None and prompt_name is not None:
@@ -403,12 +397,6 @@ class WebNNEmbedder:
                 stacklevel=3,
             )
         return prompts.choose(prompt, prompt_name)
-
-    def _prompt_length(self, prompt: str) -> int:
-        modules = self._pipeline.modules
-        if not prompt or modules is None or modules.pooling.include_prompt:
-            return 0
-        return self._pipeline.tokenizer.prompt_length(prompt)
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         limit = self._limit

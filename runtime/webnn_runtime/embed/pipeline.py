@@ -105,6 +105,12 @@ class Pipeline:
         """Whether vectors are known to have length 1 already."""
         return self.modules is not None and self.modules.is_normalized
 
+    def prompt_length(self, prompt: str) -> int:
+        """Leading tokens of a text behind this prompt that pooling leaves out."""
+        if not prompt or self.modules is None or self.modules.pooling.include_prompt:
+            return 0
+        return self.tokenizer.prompt_length(prompt)
+
     def embed(
         self,
         texts: Sequence[Tokens],

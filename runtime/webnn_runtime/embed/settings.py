@@ -12,8 +12,20 @@ from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
 
-__all__ = ["LengthLimit", "Prompts", "TransformerSettings", "position_offset", "read_prompts", "read_transformer"]
+__all__ = [
+    "DOCUMENT_PROMPTS",
+    "QUERY_PROMPTS",
+    "LengthLimit",
+    "Prompts",
+    "TransformerSettings",
+    "position_offset",
+    "read_prompts",
+    "read_transformer",
+]
 
+# Prompts that stand for a role, in the order of preference that sentence-transformers has.
+QUERY_PROMPTS: Final = ("query",)
+DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 # transformers writes int(1e30) for "no limit"; nothing real comes near a billion tokens.
 _NO_LIMIT: Final = 1_000_000_000
 # These number positions from the padding id on, so their position table is longer than their texts.
@@ -102,6 +114,10 @@ class Prompts:
             known = ", ".join(repr(each) for each in self.texts) or "none"
             raise EmbedMisuse(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
         return self.texts[name]
+
+    def of_role(self, names: Sequence[str]) -> str:
+        """The first of these prompts that the model has, else none: the default one is for texts without a role."""
+        return next((self.texts[name] for name in names if name in self.texts), "")
 
     @property
     def is_asymmetric(self) -> bool:
