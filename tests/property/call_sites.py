@@ -86,6 +86,13 @@ class Site:
     def pick(self, items: Sequence[Any]) -> Any:
         return self.draw(st.sampled_from(list(items)))
 
+    def number(self, dtype: DataType) -> float | int:
+        """A number that an option may be, for the most part one that the type holds."""
+        if dtype.is_float or self.integer(0, 4) == 0:
+            return self.pick([-1.5, -0.5, 0.0, 0.1, 0.5, 1.0, 2.5])
+        low, high = dtype.bounds
+        return self.pick([0, 1, 2, 3, max(low, -2), low, high])
+
     def dtype(self, name: str) -> DataType:
         """A type for the operand `name`."""
         operand = self.spec.operand(name)
