@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import struct
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -15,9 +14,7 @@ import pytest
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, evaluate, parse_dim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import WeightsError
 from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
-from webnn_runtime.format.manifest import TensorEntry
 from webnn_translator.emit import ModuleSource, emit_module, emit_types
 from webnn_translator.emit.literals import dimension
 
@@ -240,132 +237,6 @@ def test_an_option_that_the_browser_does_not_read_is_an_error_and_an_older_spell
     )
     assert older["record"]["calls"][0]["read"]["roundingType"] == "ceil"
     assert "error" not in older
-
-
-def weighted() -> tuple[ModuleSource, bytes]:
-    """Two constants in a file, the second one unaligned."""
-    data = b"WGWT\x01\x00\x00\x00" + b"\x01\x02\x03" + struct.pack("<2f", 0.5, 1.5)
-    entries = {
-        "bytes": TensorEntry(DataType.UINT8, (3,), 8, 3),
-        "floats": TensorEntry(DataType.FLOAT32, (2,), 11, 8),
-    }
-    builder = GraphBuilder()
-    x = builder.input("x", DataType.FLOAT32, (2,))
-    condition = builder.input("c", DataType.UINT8, (3,))
-    outputs = {
-        "y": builder.op("add", x, builder.constant(np.float32([0.5, 1.5]), name="floats")),
-        "z": builder.op("logicalAnd", condition, builder.constant(np.uint8([1, 2, 3]), name="bytes")),
-    }
-    return ModuleSource(
-        builder.build(outputs), {}, entries, "model.weights", len(data), hashlib.sha256(data).hexdigest()
-    ), data
-
-
-WEIGHTED_TYPES: Final = [[{"dataType": "float32", "shape": [2]}], [{"dataType": "uint8", "shape": [3]}]]
-
-
-def test_weights_are_fetched_checked_and_not_copied(play: Play) -> None:
-    source, data = weighted()
-    text = emit_module(source)
-    loaded, built = play(
-        [
-            {"text": text, "types": WEIGHTED_TYPES, "load": True, "served": base(data)},
-            {"text": text, "types": WEIGHTED_TYPES, "weights": base(data)},
-        ]
-    )
-    assert loaded["record"]["fetched"] == "model.weights"
-    assert {item["data"] for item in loaded["record"]["constants"]} == {base(data[8:11]), base(data[11:])}
-    assert built["record"]["constants"] == loaded["record"]["constants"]
-    assert built["record"]["views"] == 2
-
-
-@pytest.mark.parametrize(
-    ("served", "complaint"),
-    [
-        (lambda _: {"status": 404}, "the server answers 404"),
-        (lambda data: {"served": base(data[:-1])}, "has 18 bytes; 19 are needed"),
-        (lambda data: {"served": base(data + b"!")}, "has more than 19 bytes"),
-        (lambda data: {"served": base(data[:-1] + b"!")}, "has SHA-256 "),
-    ],
-)
-def test_other_weights_are_refused(play: Play, served: Callable[[bytes], dict[str, Any]], complaint: str) -> None:
-    source, data = weighted()
-    (answer,) = play([{"text": emit_module(source), "types": WEIGHTED_TYPES, "load": True, **served(data)}])
-    assert complaint in answer["error"]
-
-
-def test_a_constant_without_bytes_in_the_file_is_refused() -> None:
-    source, _ = weighted()
-    with pytest.raises(WeightsError, match="constant 'floats' has no bytes"):
-        emit_module(ModuleSource(source.graph, {}, {}, "model.safetensors", 5))
-
-
-def four_bits(dtype: DataType, *, packed: bool) -> tuple[ModuleSource, bytes, bytes]:
-    """Five values of 4 bits; the file, and one byte a value."""
-    values = np.array([-8, -1, 0, 7, 3] if dtype is DataType.INT4 else [0, 15, 8, 7, 3], dtype.numpy)
-    pairs = bytes([0xF8, 0x70, 0x03] if dtype is DataType.INT4 else [0xF0, 0x78, 0x03])
-    data = b"WGWT\x01\x00\x00\x00" + (pairs if packed else values.tobytes())
-    kind = TensorType(dtype, (5,))
-    zero = Constant(TensorType(dtype, (1,)), np.zeros(1, dtype.numpy))
-    graph = Graph.create(
-        "g",
-        dims={},
-        inputs={"s": TensorType(DataType.FLOAT32, (1,))},
-        constants={"q": Constant(kind, values, "q"), "z": zero},
-        nodes=(Node("dequantizeLinear", ("q", "s", "z"), {}, ("y",)),),
-        outputs={"y": "y"},
-    )
-    tensors = {"q": TensorEntry(dtype, (5,), 8, len(data) - 8)}
-    return ModuleSource(graph, {}, tensors, "w", len(data), "0" * 64), data, values.tobytes()
-
-
-@pytest.mark.parametrize("dtype", [DataType.INT4, DataType.UINT4])
-@pytest.mark.parametrize("packed", [True, False])
-def test_four_bit_constants_are_packed_or_widened_as_the_browser_wants(
-    play: Play, dtype: DataType, packed: bool
-) -> None:
-    source, data, wide = four_bits(dtype, packed=packed)
-    item = {"text": emit_module(source), "weights": base(data), "types": [[{"dataType": "float32", "shape": [5]}]]}
-    wider = {"int4": "int8", "uint4": "uint8"}[dtype.value]
-
-    def limits(small: str) -> dict[str, Any]:
-        whole = {**LIMIT, "dataTypes": ["float32", wider, small]}
-        operands = {"input": whole, "zeroPoint": whole, "scale": LIMIT, "output": LIMIT}
-        return {**LIMITS, "constant": whole, "dequantizeLinear": operands}
-
-    knows, lacks = play([{**item, "limits": limits(dtype.value)}, {**item, "limits": limits(wider)}])
-    pairs = bytes([0xF8, 0x70, 0x03] if dtype is DataType.INT4 else [0xF0, 0x78, 0x03])
-    assert [(c["dataType"], c["data"]) for c in knows["record"]["constants"]] == [
-        (dtype.value, base(pairs)),
-        (dtype.value, base(b"\x00")),
-    ]
-    assert [(c["dataType"], c["data"]) for c in lacks["record"]["constants"]] == [
-        (wider, base(wide)),
-        (wider, base(b"\x00")),
-    ]
-
-
-def test_four_bit_results_are_never_widened(play: Play) -> None:
-    # A wider result would not be limited to the range of the type.
-    graph = Graph.create(
-        "g",
-        dims={},
-        inputs={"x": TensorType(DataType.FLOAT32, (1,))},
-        constants={
-            "s": Constant(TensorType(DataType.FLOAT32, (1,)), np.float32([1])),
-            "z": Constant(TensorType(DataType.INT4, (1,)), np.int8([0])),
-        },
-        nodes=(
-            Node("quantizeLinear", ("x", "s", "z"), {}, ("q",)),
-            Node("dequantizeLinear", ("q", "s", "z"), {}, ("y",)),
-        ),
-        outputs={"y": "y"},
-    )
-    whole = {**LIMIT, "dataTypes": ["float32", "int8"]}
-    rows = {"input": whole, "zeroPoint": whole, "scale": whole, "output": whole}
-    limits = {**LIMITS, "constant": whole, "dequantizeLinear": rows, "quantizeLinear": rows}
-    (answer,) = play([{"text": emit_module(ModuleSource(graph)), "limits": limits}])
-    assert "zeroPoint' (in 'q') is int4; the context takes float32, int8" in answer["error"]
 
 
 EXPRESSIONS: Final = [

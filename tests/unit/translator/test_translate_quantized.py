@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from webnn_runtime.backends import get_backend
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
-from webnn_translator.verify import Certificate, Difference, OnnxReference, Verdict
-from webnn_translator.verify.cuts import roundings
-from webnn_translator.verify.grid import Point
 
 N = helper.make_node
 F, U8, I8, I32 = np.float32, np.uint8, np.int8, np.int32
@@ -312,99 +306,6 @@ def test_quantised_embeddings(segments, build, agree) -> None:
     counted = N("Cast", ["index"], ["z"], to=1)
     model = build([node, counted], inputs, ["y", "z"], constants=constants, domains=DOMAINS)
     agree(model, feed, tolerance=1e-4)
-
-
-# ONNX Runtime takes no float zero points beside weights of 8 bits.
-@pytest.mark.parametrize(
-    ("bits", "zeros"), [*itertools.product((2, 4), ("none", "packed", "float")), (8, "none"), (8, "packed")]
-)
-@pytest.mark.parametrize("inner", [64, 40])
-def test_product_with_weights_of_a_few_bits(inner, bits, zeros, build, agree) -> None:
-    columns, block = 6, 32
-    blocks = -(-inner // block)
-    constants = {
-        "w": numbers(U8, columns, blocks, block * bits // 8),
-        "s": RNG.uniform(0.01, 0.1, (columns, blocks)).astype(F),
-    }
-    names = ["a", "w", "s"]
-    if zeros == "packed":
-        constants["z"] = numbers(U8, columns, -(-blocks * bits // 8))
-        names.append("z")
-    elif zeros == "float":
-        constants["z"] = RNG.uniform(0, 2**bits, (columns, blocks)).astype(F)
-        names.append("z")
-    constants["c"] = normal(columns)
-    names += [""] * (5 - len(names)) + ["c"]
-    options = {"K": inner, "N": columns, "bits": bits, "block_size": block}
-    feed, free = {"a": normal(2, 3, inner)}, {"a": ("n", "t", inner)}
-    run(build, agree, "MatMulNBits", feed, constants, names, free=free, **options, **MS)
-
-
-@pytest.mark.parametrize("zeros", [False, True])
-@pytest.mark.parametrize("bits", [2, 4, 8])
-def test_rows_of_a_table_of_a_few_bits(bits, zeros, build, agree) -> None:
-    width, block = 64, 16
-    constants = {"t": numbers(U8, 10, width * bits // 8), "s": RNG.uniform(0.01, 0.1, (10, width // block)).astype(F)}
-    if zeros:
-        constants["z"] = numbers(U8, 10, -(-width // block * bits // 8))
-    # The last two indices are not in the table.
-    feed = {"i": np.asarray([[0, 9, -1], [-10, 10, -11]], np.int64)}
-    names = ["t", "i", "s", *(["z"] if zeros else [])]
-    options = {"bits": bits, "block_size": block, "gather_axis": 0, "quantize_axis": 1}
-    run(build, agree, "GatherBlockQuantized", feed, constants, names, free={"i": ("n", 3)}, **options, **MS)
-
-
-@pytest.mark.parametrize("node", [{"weight_prepacked": 1}, {"bits": 3}])
-def test_weights_in_other_forms_are_refused(node, build) -> None:
-    attributes = {"K": 32, "N": 2, "bits": 4, "block_size": 32, **node}
-    constants = {"w": numbers(U8, 2, 1, 16), "s": normal(2, 1)}
-    model = build(
-        [N("MatMulNBits", ["a", "w", "s"], ["y"], **attributes, **MS)],
-        {"a": (F, (1, 32))},
-        constants=constants,
-        domains=DOMAINS,
-    )
-    with pytest.raises(TranslateError, match="not supported"):
-        translate(model)
-
-
-def few_bits(build, level) -> onnx.ModelProto:
-    """One MatMulNBits with a permission to compute with less precision."""
-    random = np.random.default_rng(2)
-    constants = {
-        "w": random.integers(0, 256, (6, 2, 16)).astype(U8),
-        "s": random.uniform(0.01, 0.1, (6, 2)).astype(F),
-    }
-    options = {"K": 64, "N": 6, "bits": 4, "block_size": 32, "accuracy_level": level, **MS}
-    node = N("MatMulNBits", ["a", "w", "s"], ["y"], **options)
-    model = build([node], {"a": (F, ("n", 64))}, constants=constants, domains=DOMAINS)
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
-    return model
-
-
-def test_the_reference_has_the_precision_that_a_model_states(build, optional, tmp_path) -> None:
-    optional("onnxruntime")
-    feed, results = {"a": normal(3, 64)}, []
-    for level in (0, 4):
-        onnx.save(few_bits(build, level), tmp_path / f"{level}.onnx")
-        results.append(OnnxReference(tmp_path / f"{level}.onnx").run(feed, ["y"], {})["y"])
-    np.testing.assert_array_equal(*results)
-
-
-def test_a_failed_check_says_where_rounding_makes_steps(build) -> None:
-    graph = translate(few_bits(build, 0)).graph
-    assert roundings(graph) == []
-    constants = {"b": numbers(U8, 7, 5), "s": np.asarray(0.02, F)}
-    node = N("DynamicQuantizeMatMul", ["a", "b", "s"], ["y"], **MS)
-    graph = translate(build([node], {"a": (F, ("n", 7))}, constants=constants, domains=DOMAINS)).graph
-    # The values and their zero point.
-    assert len(roundings(graph)) == 2
-    failed = Verdict("y", "numpy", Difference(0.2, 1.0, 1.0, 1.0, passed=False), Point({"n": 2}), 1)
-    given = {"reference": "onnxruntime", "versions": {}, "tolerance": 1e-4, "inputs": "seeded", "grid": []}
-    certificate = Certificate(**given, unchecked_maxima=[], verdicts=[failed], roundings=2)
-    assert "quantises data at run time, in 2 places" in certificate.complaint()
-    assert certificate.record()["roundings"] == 2
-    assert "roundings" not in Certificate(**given, unchecked_maxima=[], verdicts=[failed]).record()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])

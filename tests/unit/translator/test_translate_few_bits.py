@@ -1,0 +1,87 @@
+"""Weights of 2, 4 and 8 bits that a model keeps packed: products and tables, against ONNX Runtime."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from webnn_translator._errors import TranslateError
+from webnn_translator.translate import translate
+
+N = helper.make_node
+F, U8 = np.float32, np.uint8
+RNG = np.random.default_rng(11)
+MS = {"domain": "com.microsoft"}
+DOMAINS = [("com.microsoft", 1)]
+
+
+def numbers(*shape) -> np.ndarray:
+    return RNG.integers(0, 256, shape).astype(U8)
+
+
+def normal(*shape) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(F)
+
+
+def agrees(build, agree, op, feed, constants, names, free, **options) -> None:
+    """One node; `feed` are its inputs at run, `free` their dimensions."""
+    inputs = {name: (array.dtype, free[name]) for name, array in feed.items()}
+    model = build([N(op, names, ["y"], **options, **MS)], inputs, constants=constants, domains=DOMAINS)
+    agree(model, feed)
+
+
+# ONNX Runtime takes no float zero points beside weights of 8 bits.
+@pytest.mark.parametrize(
+    ("bits", "zeros"), [*itertools.product((2, 4), ("none", "packed", "float")), (8, "none"), (8, "packed")]
+)
+@pytest.mark.parametrize("inner", [64, 40])
+def test_product_with_weights_of_a_few_bits(inner, bits, zeros, build, agree) -> None:
+    columns, block = 6, 32
+    blocks = -(-inner // block)
+    constants = {
+        "w": numbers(columns, blocks, block * bits // 8),
+        "s": RNG.uniform(0.01, 0.1, (columns, blocks)).astype(F),
+    }
+    names = ["a", "w", "s"]
+    if zeros == "packed":
+        constants["z"] = numbers(columns, -(-blocks * bits // 8))
+        names.append("z")
+    elif zeros == "float":
+        constants["z"] = RNG.uniform(0, 2**bits, (columns, blocks)).astype(F)
+        names.append("z")
+    constants["c"] = normal(columns)
+    names += [""] * (5 - len(names)) + ["c"]
+    options = {"K": inner, "N": columns, "bits": bits, "block_size": block}
+    feed, free = {"a": normal(2, 3, inner)}, {"a": ("n", "t", inner)}
+    agrees(build, agree, "MatMulNBits", feed, constants, names, free, **options)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_rows_of_a_table_of_a_few_bits(bits, zeros, build, agree) -> None:
+    width, block = 64, 16
+    constants = {"t": numbers(10, width * bits // 8), "s": RNG.uniform(0.01, 0.1, (10, width // block)).astype(F)}
+    if zeros:
+        constants["z"] = numbers(10, -(-width // block * bits // 8))
+    # The last two indices are not in the table.
+    feed = {"i": np.asarray([[0, 9, -1], [-10, 10, -11]], np.int64)}
+    names = ["t", "i", "s", *(["z"] if zeros else [])]
+    options = {"bits": bits, "block_size": block, "gather_axis": 0, "quantize_axis": 1}
+    agrees(build, agree, "GatherBlockQuantized", feed, constants, names, {"i": ("n", 3)}, **options)
+
+
+@pytest.mark.parametrize("node", [{"weight_prepacked": 1}, {"bits": 3}])
+def test_weights_in_other_forms_are_refused(node, build) -> None:
+    attributes = {"K": 32, "N": 2, "bits": 4, "block_size": 32, **node}
+    constants = {"w": numbers(2, 1, 16), "s": normal(2, 1)}
+    model = build(
+        [N("MatMulNBits", ["a", "w", "s"], ["y"], **attributes, **MS)],
+        {"a": (F, (1, 32))},
+        constants=constants,
+        domains=DOMAINS,
+    )
+    with pytest.raises(TranslateError, match="not supported"):
+        translate(model)
