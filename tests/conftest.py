@@ -39,6 +39,16 @@ def optional() -> Callable[[str], Any]:
     return load
 
 
+@pytest.fixture(scope="session")
+def node() -> str:
+    """The path of Node, or a skip; under CI=true its absence is a failure."""
+    found = shutil.which("node")
+    if found is None and os.environ.get("CI") != "true":
+        pytest.skip("Node is not installed, so JavaScript cannot be run")
+    assert found is not None, "CI needs Node to run JavaScript"
+    return found
+
+
 # Backends that every operator case runs on, each with the library it needs.
 BACKENDS = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn_kernels"}
 

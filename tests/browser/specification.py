@@ -40,12 +40,7 @@ class Specification:
 
     def __init__(self, text: str) -> None:
         text = _COMMENT.sub("", text)
-        self._dictionaries = {
-            name: (parent, body)
-            for name, parent, body in re.findall(
-                r"(?<!partial )dictionary (\w+)(?: : (\w+))? \{(.*?)\};", text, re.DOTALL
-            )
-        }
+        self._dictionaries = {name: (parent, body) for name, parent, body in _DICTIONARY.findall(text)}
         self.enums = {
             name: tuple(re.findall(r'"([^"]*)"', body))
             for name, body in re.findall(r"enum (\w+) \{(.*?)\};", text, re.DOTALL)
@@ -53,9 +48,7 @@ class Specification:
         self.methods: dict[str, Method] = {}
         for body in re.findall(r"interface MLGraphBuilder \{(.*?)\};", text, re.DOTALL):
             # The default of the last argument is the only brace in there, and holds nothing.
-            for result, name, arguments in re.findall(
-                r"([\w<>]+)\s+(\w+)\(([^;]*?options = \{)", body.replace("\n", " ")
-            ):
+            for result, name, arguments in _METHOD.findall(body.replace("\n", " ")):
                 self.methods[name] = _method(result, arguments)
 
     def members(self, dictionary: str) -> dict[str, tuple[str, Any]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -19,16 +17,6 @@ from webnn_runtime.conformance import Case, ValidationCase, cases_of, run_suite
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCRIPT: Final = ROOT / "scripts" / "wpt_to_cases.mjs"
 IMITATION: Final = Path(__file__).with_name("imitation")
-
-
-@pytest.fixture(scope="module")
-def node() -> str:
-    """Node, or a skip; under CI=true its absence is a failure."""
-    found = shutil.which("node")
-    if found is None and os.environ.get("CI") != "true":
-        pytest.skip("Node is not installed, so scripts/wpt_to_cases.mjs cannot be run")
-    assert found is not None, "CI needs Node to run scripts/wpt_to_cases.mjs"
-    return found
 
 
 def convert(node: str, *arguments: object) -> subprocess.CompletedProcess[str]:

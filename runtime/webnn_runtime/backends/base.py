@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
+
 from webnn_runtime.format.binding import bind_shapes, check_inputs
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
@@ -23,6 +25,7 @@ __all__ = [
     "Executable",
     "TextRunner",
     "Unsupported",
+    "own_results",
     "refuse_impossible",
     "refuse_max_memory",
     "refuse_unsupported",
@@ -182,6 +185,19 @@ class Backend(ABC):
             UnsupportedByBackend: a stated gap.
             BackendUnavailable: the library or the device is not there.
         """
+
+
+def own_results(results: dict[str, Array], shared: set[int]) -> dict[str, Array]:
+    """The results in arrays of their own: kernels return views, and identity returns its operand.
+
+    `shared` are the ids of arrays that somebody else has as well.
+    """
+    for output, array in results.items():
+        fresh = array.base is None and array.flags.writeable and array.flags.c_contiguous
+        if not fresh or id(array) in shared:
+            results[output] = np.array(array, order="C", copy=True)
+        shared.add(id(array))
+    return results
 
 
 def refuse_max_memory(backend: Backend, options: CompileOptions) -> None:

@@ -7,7 +7,7 @@ is the node's name. Insertion order of `inputs`, `constants` and `outputs` is me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -281,14 +281,18 @@ class Graph:
         return all(kind.is_static for kind in self.types.values())
 
     @property
-    def input_types(self) -> Mapping[str, TensorType]:
-        """Input name -> type; the same as `inputs`."""
-        return self.inputs
-
-    @property
     def output_types(self) -> dict[str, TensorType]:
         """Output name -> type, in order."""
         return {output: self.types[value] for output, value in self.outputs.items()}
+
+    def needed(self, values: Iterable[str]) -> set[str]:
+        """Values that these depend on, these included, and all results of the nodes on the way."""
+        found = set(values)
+        for node in reversed(self.nodes):
+            if not found.isdisjoint(node.outputs):
+                found.update(node.outputs)
+                found.update(value for value in node.inputs if value is not None)
+        return found
 
     def consumers(self) -> dict[str, list[Node]]:
         """Value name -> nodes that read it (once per read), in order."""

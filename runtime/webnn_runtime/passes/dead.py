@@ -12,17 +12,12 @@ def remove_dead(graph: Graph, *, keep_inputs: bool = True) -> Graph:
 
     A caller feeds inputs by the names that were declared, so dropping one changes the graph's face.
     """
-    live = set(graph.outputs.values())
-    kept = []
-    for node in reversed(graph.nodes):
-        if not live.isdisjoint(node.outputs):
-            kept.append(node)
-            live.update(value for value in node.inputs if value is not None)
+    live = graph.needed(graph.outputs.values())
     return Graph.create(
         graph.name,
         dims=graph.dims,
         inputs={name: kind for name, kind in graph.inputs.items() if keep_inputs or name in live},
         constants={name: constant for name, constant in graph.constants.items() if name in live},
-        nodes=tuple(reversed(kept)),
+        nodes=tuple(node for node in graph.nodes if node.name in live),
         outputs=graph.outputs,
     )

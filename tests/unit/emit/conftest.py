@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,16 +28,6 @@ def _signature(spec: OpSpec) -> dict[str, Any]:
 
 # What the browser of the tests has, from the operator table.
 TABLE: Final = {name: _signature(spec) for name, spec in OPS.items()}
-
-
-@pytest.fixture(scope="session")
-def node() -> str:
-    """Node, or a skip; under CI=true its absence is a failure."""
-    found = shutil.which("node")
-    if found is None and os.environ.get("CI") != "true":
-        pytest.skip("Node is not installed, so emitted modules cannot be run")
-    assert found is not None, "CI needs Node to run emitted modules"
-    return found
 
 
 @pytest.fixture(scope="session")

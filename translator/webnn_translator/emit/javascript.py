@@ -28,7 +28,7 @@ from webnn_translator.emit.literals import (
     string,
     typed_array,
 )
-from webnn_translator.emit.requirements import live_nodes, live_values, required_methods, requirements, widens
+from webnn_translator.emit.requirements import live_nodes, required_methods, requirements, widens
 
 __all__ = ["MARK", "ModuleSource", "emit_module"]
 
@@ -205,7 +205,7 @@ def labels_of(source: ModuleSource) -> dict[str, str]:
 
 def _assemble(source: ModuleSource) -> Iterator[str]:
     graph, labels = source.graph, labels_of(source)
-    used = live_values(graph)
+    used = graph.needed(graph.outputs.values())
     variables: dict[str, str] = {}
     yield "// The graph: b is the builder, d the values of the dimensions."
     yield "function assemble(b, { input, weight, literal }, d) {"

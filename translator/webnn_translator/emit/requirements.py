@@ -9,7 +9,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node, TensorType
 from webnn_runtime.format.ops import OPS, Operand
 
-__all__ = ["Requirement", "live_nodes", "live_values", "required_methods", "requirements", "widens"]
+__all__ = ["Requirement", "live_nodes", "required_methods", "requirements", "widens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,9 @@ class Requirement:
     label: str
 
 
-def live_values(graph: Graph) -> set[str]:
-    """Values that some output depends on: what else there is, is none of a compiled graph."""
-    used = set(graph.outputs.values())
-    for node in reversed(graph.nodes):
-        if not used.isdisjoint(node.outputs):
-            used |= {value for value in node.inputs if value is not None} | set(node.outputs)
-    return used
-
-
 def live_nodes(graph: Graph) -> list[Node]:
-    """Nodes that some output depends on."""
-    used = live_values(graph)
+    """Nodes that some output depends on: what else there is, is none of a compiled graph."""
+    used = graph.needed(graph.outputs.values())
     return [node for node in graph.nodes if node.name in used]
 
 
@@ -59,7 +50,7 @@ def requirements(graph: Graph, labels: Mapping[str, str]) -> list[Requirement]:
 
 
 def _occurrences(graph: Graph, labels: Mapping[str, str]) -> Iterator[tuple[str, str, TensorType, str]]:
-    used = live_values(graph)
+    used = graph.needed(graph.outputs.values())
     for name, kind in graph.inputs.items():
         if name in used:
             yield "input", "", kind, name

@@ -56,18 +56,13 @@ def _summed(node: Node, place: int) -> int:
 def watched(graph: Graph, values: Iterable[str]) -> Graph:
     """The graph with these values as its only outputs; inputs are read from the feeds."""
     made = dict.fromkeys(value for value in values if value not in graph.inputs)
-    live = set(made)
-    nodes: list[Node] = []
-    for node in reversed(graph.nodes):
-        if not live.isdisjoint(node.outputs):
-            nodes.append(node)
-            live.update(value for value in node.inputs if value is not None)
+    live = graph.needed(made)
     return Graph.create(
         graph.name,
         dims=graph.dims,
         inputs=graph.inputs,
         constants={name: constant for name, constant in graph.constants.items() if name in live},
-        nodes=tuple(reversed(nodes)),
+        nodes=tuple(node for node in graph.nodes if node.name in live),
         outputs={value: value for value in made},
     )
 

@@ -12,6 +12,7 @@ from webnn_runtime.backends.base import (
     CompileOptions,
     Executable,
     Unsupported,
+    own_results,
     refuse_impossible,
     refuse_max_memory,
 )
@@ -43,7 +44,8 @@ class NumpyExecutable(Executable):
             values.update(zip(node.outputs, results, strict=True))
             for name in dead:
                 del values[name]
-        return self._owned({output: values[value] for output, value in self.graph.outputs.items()}, inputs)
+        shared = {id(array) for array in (*self._constants.values(), *inputs.values())}
+        return own_results({output: values[value] for output, value in self.graph.outputs.items()}, shared)
 
     def describe(self) -> dict[str, object]:
         return {
@@ -54,16 +56,6 @@ class NumpyExecutable(Executable):
             "all_native": True,
             "numpy": np.__version__,
         }
-
-    def _owned(self, results: dict[str, Array], inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The results in arrays of their own: kernels return views, and identity returns its operand."""
-        taken = {id(array) for array in (*self._constants.values(), *inputs.values())}
-        for output, array in results.items():
-            fresh = array.base is None and array.flags.writeable and array.flags.c_contiguous
-            if not fresh or id(array) in taken:
-                results[output] = np.array(array, order="C", copy=True)
-            taken.add(id(array))
-        return results
 
 
 class NumpyBackend(Backend):

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from webnn_runtime.backends.base import (
     Backend,
     CompileOptions,
     Executable,
     TextRunner,
     Unsupported,
+    own_results,
     refuse_impossible,
 )
 from webnn_runtime.backends.rust._lowering import lower
@@ -89,7 +88,7 @@ class RustExecutable(Executable):
             values.update(zip(segment.makes, made, strict=True))
             for name in dead:
                 values.pop(name, None)
-        return _owned({output: values[value] for output, value in self._results.items()}, shared)
+        return own_results({output: values[value] for output, value in self._results.items()}, shared)
 
     def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
         found = self._text_plan(tuple(self._results if outputs is None else outputs))
@@ -223,16 +222,6 @@ def _with_last_uses(found: Sequence[Segment], results: set[str]) -> tuple[tuple[
         kept.append((segment, tuple(sorted(mentioned - needed))))
         needed |= mentioned
     return tuple(reversed(kept))
-
-
-def _owned(results: dict[str, Array], shared: set[int]) -> dict[str, Array]:
-    """The results in arrays of their own: steps return views, and `identity` returns its operand."""
-    for output, array in results.items():
-        fresh = array.base is None and array.flags.writeable and array.flags.c_contiguous
-        if not fresh or id(array) in shared:
-            results[output] = np.array(array, order="C", copy=True)
-        shared.add(id(array))
-    return results
 
 
 BACKEND: Final = RustBackend()

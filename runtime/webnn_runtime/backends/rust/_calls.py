@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from webnn_runtime.format.dims import Dim
@@ -12,7 +12,7 @@ from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.kinds import Dims, Kind, Size, Splits
 from webnn_runtime.format.records import dataclass, field
 
-__all__ = ["Attribute", "Call", "attributes_of", "call_of"]
+__all__ = ["Attribute", "Call", "attributes_of", "call_of", "needed_calls"]
 
 # A word that says of what type it is, and the value; dimensions are still expressions.
 Attribute: TypeAlias = "tuple[str, object]"
@@ -54,6 +54,17 @@ class Call:
         assert self.node is not None
         axes = self.node.options.get("axes", self.node.options.get("axis"))
         return set(axes) if isinstance(axes, tuple) else {int(str(axes))}  # type: ignore[arg-type]  # a tuple of ints
+
+
+def needed_calls(calls: Sequence[Call], values: Iterable[str]) -> list[Call]:
+    """The calls that these values come from."""
+    needed = set(values)
+    kept = []
+    for call in reversed(calls):
+        if not needed.isdisjoint(call.results):
+            kept.append(call)
+            needed.update(call.reads)
+    return kept[::-1]
 
 
 def call_of(node: Node) -> Call:

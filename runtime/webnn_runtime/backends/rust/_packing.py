@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.backends.rust._calls import Attribute, Call
+from webnn_runtime.backends.rust._calls import Attribute, Call, needed_calls
 from webnn_runtime.backends.rust._ranges import ANYTHING, ONE, ZERO, range_of, range_of_constant
 from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, Form, Made, Role
 from webnn_runtime.backends.rust._values import Values
@@ -92,14 +92,14 @@ class Packing:
         results = {output: self._graph.outputs[output] for output in outputs}
         for name in self._graph.inputs:
             self._input(name)
-        for call in _needed(self._lowered.calls, results.values()):
+        for call in needed_calls(self._lowered.calls, results.values()):
             rule = rules(call)
             if rule is None:
                 raise NotPacked(f"{call.kind} '{call.results[0]}' has no rule")
             rule(self, call)
         inputs = tuple(name for name in self._graph.inputs if name != self.mask)
         per_token = {output: self._is_per_token(value) for output, value in results.items()}
-        calls = _needed(self.calls, results.values())
+        calls = needed_calls(self.calls, results.values())
         return Packed(calls, self.types, self.constants, inputs, self.mask, per_token)
 
     def shape(self, value: str) -> tuple[Dim, ...]:
@@ -246,14 +246,3 @@ class Packing:
         is_tokens = role.made is Made.TOKEN and axes.axes == (1,)
         self.require(is_tokens or role.made is Made.TEXT, value, "is neither [batch, length, ...] nor [batch, ...]")
         return is_tokens
-
-
-def _needed(calls: list[Call], results: Iterable[str]) -> list[Call]:
-    """The calls that these values come from."""
-    needed = set(results)
-    kept = []
-    for call in reversed(calls):
-        if not needed.isdisjoint(call.results):
-            kept.append(call)
-            needed.update(call.reads)
-    return kept[::-1]

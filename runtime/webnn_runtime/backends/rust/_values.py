@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from webnn_runtime.backends.rust._calls import Attribute, Call
+from webnn_runtime.backends.rust._calls import Attribute, Call, needed_calls
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -69,10 +69,4 @@ class Values:
 
     def drop_unneeded(self, results: Iterable[str]) -> None:
         """Leave out calls without readers: patterns read past nodes that may then have none."""
-        needed = set(results)
-        kept = []
-        for call in reversed(self.calls):
-            if not needed.isdisjoint(call.results):
-                kept.append(call)
-                needed.update(call.reads)
-        self.calls = kept[::-1]
+        self.calls = needed_calls(self.calls, results)
