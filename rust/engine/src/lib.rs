@@ -1,7 +1,7 @@
 //! Whole operators on several threads: what is shared out, in which pieces, and on how many threads.
 //!
-//! No Python and no instruction sets. An [`Engine`] is a table of kernels with a pool of threads; the operators take
-//! views of the caller's arrays, so that a later plan can call them on an arena exactly as the bindings do on arrays.
+//! No Python and no instruction sets. An [`Engine`] is a table of kernels with a pool of threads; a [`plan`] is a graph
+//! whose steps, the operators of [`ops`], run one after another on views of one arena and of the caller's arrays.
 //! Sharing out never changes a number: the pieces are whole output elements, and each is summed by one thread.
 
 #![deny(unsafe_code)]
