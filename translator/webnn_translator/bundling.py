@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
+from webnn_runtime.format.companions import GRAPH_FILE
 from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.staging import refuse_target
 from webnn_runtime.passes.simplify import PassReport, simplify
+from webnn_translator.companions import companions_in
 from webnn_translator.given_dims import GivenDim, gather_dims
 from webnn_translator.given_inputs import bind_inputs
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
+from webnn_translator.quantize.samples import require_texts
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.translate import Translation, translate
@@ -41,6 +45,7 @@ class ConvertOptions:
         task: what to export from a torch model.
         opset: ONNX opset to export with.
         quantize: how to quantise what was converted; None leaves it in floats.
+        tokenizer: folder whose tokenizer and modules travel with a model that has none beside it.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -57,6 +62,7 @@ class ConvertOptions:
     task: str | None = None
     opset: int | None = None
     quantize: QuantizeOptions | None = None
+    tokenizer: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +151,7 @@ def convert_model(
         QualityGateFailed: quantising costs more than allowed; nothing was written.
     """
     chosen = options or ConvertOptions()
-    if folder.exists() and not chosen.is_replacing:
-        # Before the work, not after it; the writer looks again when it is done.
-        raise FileExistsError(f"{folder}: exists already; pass --force to replace it, or -o for another folder")
+    _check_target(folder, chosen.is_replacing)
     tell = note or _ignore
     tell(f"reading {model}")
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
@@ -165,6 +169,7 @@ def convert_model(
             int64=chosen.int64,
             name=chosen.name or source.name,
         )
+        companions = _companions(source.companions, translation.graph, chosen.tokenizer)
         stale = cross_check(source.model, translation.values)
         for remark in (*stale, *translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
@@ -180,7 +185,7 @@ def convert_model(
                 **({"boundDimensions": _bound_record(given)} if given else {}),
                 **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
             },
-            files=dict(source.companions),
+            files=dict(companions),
             force=chosen.is_replacing,
             names={new: old for old, new in renamed.items() if new != old},
         ) as staged:
@@ -203,9 +208,34 @@ def convert_model(
                     progress=progress,
                 )
                 written = quantized.folder
-        files = tuple(sorted(source.companions)) if quantized is None else quantized.files
+        files = tuple(sorted(companions)) if quantized is None else quantized.files
         graph = load_bundle(written).graph
         return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
+
+
+def _companions(beside: Mapping[str, Path], graph: Graph, tokenizer: Path | None) -> Mapping[str, Path]:
+    """What lies beside the model, or what the caller names for one that has no tokenizer there.
+
+    Raises:
+        FileNotFoundError: no tokenizer is there.
+        QuantizeMisuse: it is not one of this model.
+    """
+    if tokenizer is None or "tokenizer.json" in beside:
+        return beside
+    require_texts(graph, tokenizer)
+    return {**beside, **companions_in(tokenizer)}
+
+
+def _check_target(folder: Path, is_replacing: bool) -> None:
+    """Refuse a place for the bundle before the work, not after it; the writer looks again when it is done.
+
+    Raises:
+        FileExistsError: a folder is there already.
+        WriteError: something is there that may not be replaced, or it is no name for a folder.
+    """
+    if folder.is_dir() and folder.name and not is_replacing:
+        raise FileExistsError(f"{folder}: exists already; pass --force to replace it, or -o for another folder")
+    refuse_target(folder, sign=GRAPH_FILE, force=is_replacing)
 
 
 def _verify(

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from webnn_runtime.cli.embed import lines_of_stdin
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import (
     AsJson,
@@ -20,6 +19,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import reporting
+from webnn_runtime.cli.texts import given_texts
 
 __all__ = ["classify"]
 
@@ -47,7 +47,7 @@ def classify(
         check_compute("--compute", compute)
         if every and top_k is not None:
             raise Misuse("--all and --top-k both say how many labels to print; pass one of them")
-        given: list[Any] = texts if texts else lines_of_stdin()
+        given: list[Any] = given_texts(texts)
         if pairs:
             given = [_pair(index, text) for index, text in enumerate(given)]
         from webnn_runtime.classify import WebNNClassifier

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,10 +24,10 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.cli.texts import given_texts
 from webnn_runtime.cli.written import write_bytes
-from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["embed", "lines_of_stdin"]
+__all__ = ["embed"]
 
 
 def embed(
@@ -68,15 +67,14 @@ def embed(
             raise Misuse(f"--precision {precision}: one of {', '.join(PRECISIONS)}")
         if ranges is not None and precision not in BYTES:
             raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
-        given = texts if texts else lines_of_stdin()
+        given = given_texts(texts)
         from webnn_runtime.embed import WebNNEmbedder
 
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
         if ranges is not None:
             embedder.load_ranges(ranges)
         info = embedder.backend_info()
-        size = truncate_dim or info["dimension"]
-        report.note(f"{info['model']}: {size} dimensions, backend {info['backend']}, texts: {len(given)}")
+        report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, texts: {len(given)}")
         vectors = embedder.encode(
             given,
             batch_size=batch_size,
@@ -88,17 +86,6 @@ def embed(
         )
         report.data["precision"] = precision
         _give(report, vectors, out)
-
-
-def lines_of_stdin() -> list[str]:
-    """Texts, one a line.
-
-    Raises:
-        EmbedError: stdin is a terminal.
-    """
-    if sys.stdin is None or sys.stdin.isatty():
-        raise EmbedError("no texts; pass them as arguments, or one a line on stdin")
-    return [line.rstrip("\r\n") for line in sys.stdin]
 
 
 def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:

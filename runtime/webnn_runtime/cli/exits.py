@@ -40,6 +40,7 @@ class ExitCode(IntEnum):
     CHECK_FAILED = 7
     QUALITY_GATE = 8
     INTERRUPTED = 130
+    CLOSED_PIPE = 141
 
     @property
     def word(self) -> str:

@@ -82,7 +82,7 @@ Tokenizer: TypeAlias = Annotated[
         "--tokenizer",
         "--tokenizer-id",
         metavar="FOLDER",
-        help="Where tokenizer.json and the modules are, if not beside the model: they read texts, and are copied.",
+        help="Where tokenizer.json and the modules are, if not beside the model: they travel with it.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -116,7 +116,6 @@ def quantize_options(
             "--exclude": bool(exclude),
             "--include": bool(include),
             "--target-cosine": target_cosine is not None,
-            "--tokenizer": tokenizer is not None,
         }
         lost = [flag for flag, is_given in given.items() if is_given]
         if lost:

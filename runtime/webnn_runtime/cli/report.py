@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from webnn_runtime.cli.exits import ExitCode, Misuse, exit_code_of
-from webnn_runtime.format.errors import WebnnError
+from webnn_runtime.format.errors import WebnnError, WriteError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,8 +42,10 @@ class Report:
         self._as_json = as_json
         self._quiet = quiet
         self._warnings: list[str] = []
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        for stream in (sys.stdout, sys.stderr):
+            _spare_a_narrow(stream)
+        self._out = _Console(highlight=False, soft_wrap=True)
+        self._err = _Console(stderr=True, highlight=False, soft_wrap=True)
 
     def result(self, text: str) -> None:
         """A line of the answer itself: shown even when quiet, unless JSON is the answer."""
@@ -103,7 +108,22 @@ class Report:
             "warnings": self._warnings,
             "errors": errors,
         }
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
+        # Escapes are for streams that cannot hold the characters themselves.
+        ascii_only = "utf" not in (sys.stdout.encoding or "utf-8").lower()
+        sys.stdout.write(json.dumps(answer, ensure_ascii=ascii_only, allow_nan=False) + "\n")
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process here, with the code of an unexpected error.
+        raise BrokenPipeError(errno.EPIPE, "the reader went away")
+
+
+def _spare_a_narrow(stream: Any) -> None:
+    """Let a stream show a question mark for what its encoding lacks, in place of failing."""
+    is_utf = "utf" in (getattr(stream, "encoding", None) or "utf-8").lower()
+    if hasattr(stream, "reconfigure") and (not is_utf or stream.errors == "strict"):
+        stream.reconfigure(errors="replace")
 
 
 @contextmanager
@@ -115,10 +135,24 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
             warnings.showwarning = lambda message, *_, **__: report.warn(str(message))
             yield report
         report.finish()
+        sys.stdout.flush()
+    except BrokenPipeError as exc:
+        _forget_stdout()
+        raise typer.Exit(ExitCode.CLOSED_PIPE) from exc
     except (WebnnError, OSError, KeyboardInterrupt) as exc:
+        if isinstance(exc, OSError) and exc.filename is None and exc.errno == errno.ENOSPC:
+            # Files of ours name themselves; what is left is stdout.
+            _forget_stdout()
+            exc = WriteError(f"cannot be written: {exc.strerror}; choose another place", path="stdout")
         code = exit_code_of(exc)
         report.fail(exc if str(exc) else WebnnError("interrupted"), code)
         raise typer.Exit(code) from exc
+
+
+def _forget_stdout() -> None:
+    """Leave nothing for Python to write, and fail at, when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_app(app: typer.Typer, name: str) -> int:
@@ -128,8 +162,10 @@ def run_app(app: typer.Typer, name: str) -> int:
         return int(command.main(prog_name=name, standalone_mode=False) or 0)
     except _USAGE_ERROR as exc:
         message = exc.format_message().removesuffix(".")
-        asked = getattr(getattr(exc, "ctx", None), "info_name", None) or name
-        Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {name} --help"), ExitCode.USAGE)
+        context = getattr(exc, "ctx", None)
+        asked = getattr(context, "info_name", None) or name
+        path = getattr(context, "command_path", None) or name
+        Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {path} --help"), ExitCode.USAGE)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED

@@ -30,7 +30,7 @@ def read_text(path: StrPath, *, max_bytes: int = _MAX_BYTES) -> str:
         with open(path, "rb") as file:
             text = file.read().decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; it should be JSON") from exc
+        raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; convert it, for example with iconv") from exc
     except OSError as exc:
         raise EmbedError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
     # As a text file is read, which takes four times as long: 2.6 ms for the tokenizer.json of BERT.

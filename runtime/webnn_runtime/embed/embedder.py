@@ -113,7 +113,7 @@ class WebNNEmbedder:
             )
         except EmbedError as exc:
             # A folder of the caller's is in the message already; an id of the Hub is not.
-            known = str(exc).startswith(f"{found.source}:")
+            known = str(exc).startswith((f"{found.source}:", f"{found.source}{os.sep}"))
             raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._store: RangeStore | None = None
         self._limit: LengthLimit = self._pipeline.limit

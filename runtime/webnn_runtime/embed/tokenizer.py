@@ -75,8 +75,8 @@ def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
     if given is not None:
         raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
     raise EmbedError(
-        f"{places[-1]}: has no tokenizer.json; pass tokenizer_id= (--tokenizer-id), "
-        "the Hub id or folder of the model it was made from"
+        f"{places[-1]}: has no tokenizer.json; pass tokenizer_id= (--tokenizer-id), the Hub id or folder of the model "
+        "it was made from, or convert that again with webnn-convert --tokenizer FOLDER"
     )
 
 

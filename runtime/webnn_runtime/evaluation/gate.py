@@ -16,7 +16,7 @@ class GateFailed(WebnnError):
 
 
 class GateMisuse(WebnnError):
-    """A limit on something that was not measured."""
+    """A limit that nothing can meet, or on something that was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,14 @@ class Gate:
     min_cosine: float | None = None
     min_mean_cosine: float | None = None
     max_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        # A loss may be asked to be negative: a gain.
+        limits = {"min_cosine": (self.min_cosine, 1), "min_mean_cosine": (self.min_mean_cosine, 1)}
+        for name, (limit, most) in {**limits, "max_loss": (self.max_loss, 2)}.items():
+            # NaN as well: nothing is below it, so such a gate would let everything pass.
+            if limit is not None and not -most <= limit <= most:
+                raise GateMisuse(f"--{name.replace('_', '-')} {limit:g}: expected {-most} to {most}")
 
     @property
     def is_set(self) -> bool:

@@ -98,11 +98,16 @@ class Bundle:
         """
         extension = self.manifest.extension
         if extension.graph_sha256 is None or (self.manifest.tensors and extension.weights_sha256 is None):
-            raise ManifestError("holds no hashes to compare with", path=str(self.folder))
+            raise ManifestError(
+                "holds no hashes to compare with; convert the model again, or check it against its source (--source)",
+                path=str(self.folder),
+            )
         import hashlib
 
         if hashlib.sha256(_read(self.graph_file, MAX_JSON)).hexdigest() != extension.graph_sha256:
-            raise FormatError("the file does not have the SHA-256 of the manifest", path=self.graph_file)
+            raise FormatError(
+                "the file does not have the SHA-256 of the manifest; copy or convert it again", path=self.graph_file
+            )
         if self._weights is not None:
             self._weights.verify()
 
@@ -306,8 +311,9 @@ def _values(found: Companions, weights: Weights | None, graph_path: str) -> tupl
             f"{MANIFEST_FILE}",
             path=folder,
         )
+    names = " or ".join(dict.fromkeys([f"{stem}.weights", WEIGHTS_FILE]))
     raise WeightsError(
-        f"the graph needs weights, and there are none; they are called {stem}.weights or {WEIGHTS_FILE}",
+        f"the graph needs weights, and there are none; they are called {names}",
         path=folder,
     )
 

@@ -28,6 +28,24 @@ _RENAME_EXCHANGE: Final = 2
 _AT_FDCWD: Final = -100
 
 
+def refuse_target(target: Path, *, sign: str, force: bool) -> None:
+    """Refuse a place where no folder can be put; also for a caller who would know it before the work.
+
+    Raises:
+        WriteError: it is no name, or something is there that may not be replaced.
+    """
+    if target.name in ("", ".", ".."):
+        raise WriteError(f"'{target}' is no name for a new folder; choose another one", path=str(target))
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise WriteError("exists already and is no folder; choose another name", path=str(target))
+    if not force:
+        raise WriteError("exists already; choose another folder, or force", path=str(target))
+    if any(target.iterdir()) and not (target / sign).exists():
+        raise WriteError(f"exists already and holds no {sign}; only such folders are replaced", path=str(target))
+
+
 class StagedFolder:
     """`with StagedFolder(target) as staged: ...; staged.publish()`; without `publish` nothing remains.
 
@@ -49,10 +67,8 @@ class StagedFolder:
         self._published = False
 
     def __enter__(self) -> StagedFolder:
-        if self.target.name in ("", ".", ".."):
-            raise FormatError(f"'{self.target}' is no name for a folder", path=str(self.target))
         try:
-            self._refuse_existing()
+            refuse_target(self.target, sign=self.sign, force=self.force)
             self.target.parent.mkdir(parents=True, exist_ok=True)
             _remove_abandoned(self.target)
             self.folder.mkdir()
@@ -123,7 +139,7 @@ class StagedFolder:
         Raises:
             FormatError: the target exists, or cannot be replaced.
         """
-        self._refuse_existing()
+        refuse_target(self.target, sign=self.sign, force=self.force)
         for place, _, _ in os.walk(self.folder):
             _flush_folder(Path(place))
         try:
@@ -136,18 +152,6 @@ class StagedFolder:
         self._published = True
         _flush_folder(self.target.parent)
         return self.target
-
-    def _refuse_existing(self) -> None:
-        if not os.path.lexists(self.target):
-            return
-        if self.target.is_symlink() or not self.target.is_dir():
-            raise FormatError("exists already and is no folder; choose another name", path=str(self.target))
-        if not self.force:
-            raise FormatError("exists already; choose another folder, or force", path=str(self.target))
-        if any(self.target.iterdir()) and not (self.target / self.sign).exists():
-            raise FormatError(
-                f"exists already and holds no {self.sign}; only such folders are replaced", path=str(self.target)
-            )
 
     def _replace(self) -> None:
         """Swap with the older folder, which is removed only afterwards."""

@@ -187,9 +187,14 @@ class Weights:
         extension = self.manifest.extension
         for key, wanted in extension.tensor_sha256.items():
             if hashlib.sha256(self.bytes_of(key)).hexdigest() != wanted:
-                raise WeightsError(f"tensor '{key}' does not have the SHA-256 of the manifest", path=self.path)
+                raise WeightsError(
+                    f"tensor '{key}' does not have the SHA-256 of the manifest; copy or convert it again",
+                    path=self.path,
+                )
         if extension.weights_sha256 not in (None, hashlib.sha256(self.data).hexdigest()):
-            raise WeightsError("the file does not have the SHA-256 of the manifest", path=self.path)
+            raise WeightsError(
+                "the file does not have the SHA-256 of the manifest; copy or convert it again", path=self.path
+            )
 
 
 def view(raw: memoryview, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:

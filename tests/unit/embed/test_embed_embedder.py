@@ -292,7 +292,7 @@ def test_information_says_what_runs_and_what_was_understood(make, kit, folder) -
 
 def test_errors_name_the_model(make, folder) -> None:
     (folder / "1_Pooling" / "config.json").write_text("{}")
-    with pytest.raises(EmbedError, match=f"^{folder}: .*states no pooling mode"):
+    with pytest.raises(EmbedError, match=f"^{folder}/1_Pooling/config.json: states no pooling mode"):
         make()
 
 

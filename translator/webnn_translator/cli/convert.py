@@ -173,6 +173,7 @@ def convert(
                 target_cosine=target_cosine,
                 tokenizer=tokenizer,
             ),
+            tokenizer=tokenizer,
         )
         if optimize:
             report.note("--optimize: clean-ups always run")

@@ -1,0 +1,45 @@
+"""Texts of the command line: as arguments, or one a line on stdin; UTF-8 whatever the locale says."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from webnn_runtime.cli.exits import Misuse
+
+__all__ = ["given_texts"]
+
+
+def given_texts(arguments: list[str] | None) -> list[str]:
+    """The arguments, or the lines of stdin where there are none.
+
+    Raises:
+        Misuse: stdin is a terminal, or something is not UTF-8: a vector of what is left of it would be wrong.
+    """
+    if arguments:
+        return [_argument(index, text) for index, text in enumerate(arguments)]
+    if sys.stdin is None or sys.stdin.isatty():
+        raise Misuse("no texts; pass them as arguments, or one a line on stdin")
+    # A stream that stands in for stdin may have no bytes beneath.
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        return [line.rstrip("\r\n") for line in sys.stdin]
+    texts = [_decoded(line, f"stdin:{number}") for number, line in enumerate(stream, 1)]
+    # A byte order mark is how some editors begin a file.
+    return [text.removeprefix("\ufeff") if place == 0 else text for place, text in enumerate(texts)]
+
+
+def _argument(index: int, text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Python keeps bytes that the locale does not know as halves of surrogate pairs.
+        return _decoded(os.fsencode(text), f"text {index}")
+    return text
+
+
+def _decoded(line: bytes, where: str) -> str:
+    try:
+        return line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as exc:
+        raise Misuse(f"{where}: not UTF-8 at byte {exc.start}; convert it, for example with iconv") from exc

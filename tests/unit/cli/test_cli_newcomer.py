@@ -1,0 +1,149 @@
+"""What somebody does who has not read the manual: one message that says what to do, and never a wrong answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn_runtime.evaluation import Gate, GateMisuse
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])
+
+
+def in_a_process(module: str, *arguments: str, shell: str = "exec", **environment: str) -> subprocess.CompletedProcess:
+    """`shell` is what a shell says before and after the command, which it knows as "$@"."""
+    command = shell if '"$@"' in shell else f'{shell} "$@"'
+    return subprocess.run(
+        ["bash", "-c", command, "-", sys.executable, "-m", module, *arguments],
+        env={**os.environ, "PYTHONPATH": SOURCES, **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None:
+    locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ran = in_a_process("webnn_runtime.cli", "verify", str(bundle), **locale)
+    assert (ran.returncode, ran.stderr.count(b"Traceback")) == (0, 0)
+    assert b"? every file has the SHA-256" in ran.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    ran = in_a_process("webnn_translator.cli", "--list-ops", shell='"$@" | head -1; exit ${PIPESTATUS[0]}')
+    assert (ran.returncode, ran.stdout.count(b"\n")) == (141, 1)
+    assert b"rror" not in ran.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the kernel has no full device")
+def test_an_answer_that_finds_no_room_is_an_error_of_the_place(bundle) -> None:
+    ran = in_a_process("webnn_runtime.cli", "inspect", str(bundle), "--json", shell='exec "$@" >/dev/full')
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (2, 1)
+    assert b"stdout: cannot be written: No space left on device" in ran.stderr
+
+
+@pytest.mark.parametrize("content", [b"a b\n\xff\xfe\n", b"a b\nc\xe9d\n"])
+def test_a_line_that_is_not_utf8_is_refused_with_its_number(content, run, encoder, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content), "latin-1"))
+    ran = run("webnn", "embed", encoder)
+    assert (ran.code, ran.out) == (2, "")
+    assert "stdin:2: not UTF-8 at byte" in ran.err
+
+
+def test_stdin_is_utf8_whatever_the_locale_says(run, encoder, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO("\ufeffsun\r\nÉ\n".encode()), "ascii"))
+    ran = run("webnn", "embed", encoder, "--json")
+    assert ran.json["data"]["vectors"] == run("webnn", "embed", encoder, "sun", "É", "--json").json["data"]["vectors"]
+
+
+def test_an_argument_that_is_not_utf8_is_refused(run, encoder) -> None:
+    ran = run("webnn", "embed", encoder, "a", "b\udcff")
+    assert (ran.code, ran.out) == (2, "")
+    assert "text 1: not UTF-8 at byte 1" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["embed", "X", "a", "--threads", "1000000"], "less than or equal to 1024; see webnn embed --help"),
+        (["embed", "X", "a", "--bogus"], "see webnn embed --help"),
+        (["embed", "X", "a", "--prompt-name", "q"], "the model has no such prompt"),
+        (["embed", "X", "a", "--truncate-dim", "1000"], "expected 1 to 6"),
+        (["embed", "X", "a", "--backend", "numpy", "--compute", "int8"], "take backend='rust'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_told_with_what_would_be_right(arguments, message, run, encoder) -> None:
+    ran = run("webnn", *[str(encoder) if one == "X" else one for one in arguments])
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+@pytest.mark.parametrize("command", ["embed", "verify", "bench", "inspect", "emit-js"])
+def test_what_is_not_there_is_not_found(command, run) -> None:
+    ran = run("webnn", command, "no-such", *(["text"] if command == "embed" else []))
+    assert (ran.code, ran.out) == (3, "")
+
+
+@pytest.mark.parametrize("command", ["embed", "verify", "bench", "emit-js", "quantize"])
+def test_a_model_in_place_of_a_bundle_is_answered_with_the_converter(command, run, dense) -> None:
+    ran = run("webnn", command, dense, *(["text"] if command == "embed" else []))
+    assert ran.code == 4
+    assert "an ONNX file, not a bundle; webnn-convert makes a bundle of it" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("out", "message"), [("a-file", "is no folder"), ("foreign", "holds no model.webnn"), (".", "no name for a new")]
+)
+def test_a_place_that_takes_no_bundle_is_refused_before_the_work(out, message, run, dense) -> None:
+    (dense.parent / "a-file").write_text("mine")
+    (dense.parent / "foreign").mkdir()
+    (dense.parent / "foreign" / "mine").write_text("mine")
+    ran = run("webnn-convert", dense, "-o", out, "--force")
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert "reading" not in ran.err
+
+
+def lone_encoder(path: Path) -> Path:
+    """A table of 14 words, by ids."""
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])
+    out = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, ["batch", "length", 6])
+    table = numpy_helper.from_array(np.random.default_rng(0).standard_normal((14, 6)).astype(np.float32), "table")
+    node = helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])
+    graph = helper.make_graph([node], "g", [ids], [out], [table])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def test_a_lone_model_is_given_its_tokenizer(run, encoder, tmp_path) -> None:
+    model = lone_encoder(tmp_path / "lone.onnx")
+    assert run("webnn-convert", model, "-q").code == 0
+    ran = run("webnn", "embed", tmp_path / "lone-webnn", "sun")
+    assert ran.code == 4
+    assert "webnn-convert --tokenizer FOLDER" in ran.err
+    assert run("webnn-convert", model, "--tokenizer", encoder, "--force", "-q").code == 0
+    assert run("webnn", "embed", tmp_path / "lone-webnn", "sun").code == 0
+
+
+def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> None:
+    for folder, code in ((encoder, 2), (dense.parent / "nowhere", 3)):
+        ran = run("webnn-convert", dense, "-o", "new", "--tokenizer", folder)
+        assert (ran.code, (dense.parent / "new").exists()) == (code, False)
+        assert f"--tokenizer {folder}" in ran.err
+
+
+@pytest.mark.parametrize(
+    "limits", [{"min_cosine": 2}, {"min_mean_cosine": float("nan")}, {"max_loss": float("inf")}], ids=str
+)
+def test_a_limit_that_means_nothing_is_refused(limits) -> None:
+    with pytest.raises(GateMisuse, match="expected"):
+        Gate(**limits)
