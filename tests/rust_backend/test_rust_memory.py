@@ -10,6 +10,7 @@ import pytest
 from webnn_runtime.backends import get_backend
 from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.bundle import load_bundle, save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ExecutionError, UnsupportedByBackend
@@ -96,7 +97,18 @@ def test_a_second_plan_shares_the_weights_and_runs_of_any_shape_leave_nothing_be
     assert resident() < settled * 1.05 + (4 << 20)
 
 
-def resident():
-    """Bytes of memory that belong to this process alone."""
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_file_is_let_go_once_it_is_packed(threads, rust, tmp_path):
+    # 16 MB of weights, in pages that some other thread may still be reading when `compile` returns.
+    model = load_bundle(save_bundle(layers(1 << 17), tmp_path / "layers"))
+    before = resident("RssFile")
+    texts = rust.compile(model.graph, CompileOptions(threads=threads)).texts()
+    texts.run({"ids": np.ones(2, np.int64)}, [1, 1])
+    assert resident("RssFile") - before < 8 << 20
+
+
+def resident(what="RssAnon"):
+    """Bytes of memory that belong to this process alone, or of files."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon"))
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(what))

@@ -209,6 +209,11 @@ impl PyPlan {
         self.plan.taken(step).to_vec()
     }
 
+    /// Whether no step reads the constants that it takes over any more; until then other threads are packing them.
+    fn has_taken(&self) -> bool {
+        self.plan.has_taken()
+    }
+
     /// Bytes for values that a run with these values of the names takes, apart from inputs, results and constants.
     fn arena_bytes(&self, names: Vec<i64>) -> PyResult<usize> {
         self.plan.arena_bytes(&names).map_err(failed)

@@ -13,6 +13,7 @@ mod heads;
 mod integers;
 mod matmul;
 pub mod ops;
+mod packing;
 pub mod plan;
 mod pool;
 mod rows;
@@ -33,7 +34,10 @@ pub use matmul::{Batch, Layer};
 pub use pool::Pool;
 pub use stored::StoredLayer;
 
+use std::sync::Arc;
+
 use kernels::{IntegerKernels, StoredKernels};
+use packing::Packers;
 
 /// A table of kernels and the threads that run them.
 #[derive(Debug)]
@@ -42,13 +46,14 @@ pub struct Engine {
     integers: IntegerKernels,
     stored: StoredKernels,
     pool: Pool,
+    packers: Arc<Packers>,
 }
 
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
     pub fn new(kernels: Kernels, threads: usize) -> Self {
         let (integers, stored) = (IntegerKernels::of(&kernels), StoredKernels::of(&kernels));
-        Self { kernels, integers, stored, pool: Pool::new(threads) }
+        Self { kernels, integers, stored, pool: Pool::new(threads), packers: Arc::default() }
     }
 
     /// The kernels in use.

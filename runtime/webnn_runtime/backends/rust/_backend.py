@@ -17,6 +17,7 @@ from webnn_runtime.backends.base import (
     refuse_impossible,
 )
 from webnn_runtime.backends.rust._lowering import lower
+from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
 from webnn_runtime.backends.rust._stored import OWN_RANGES
@@ -25,7 +26,6 @@ from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
-from webnn_runtime.format.weights import let_go
 from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ class RustExecutable(Executable):
         constants = self._lowered.constants
         self._constants = {name: constants[name] for name in plain}
         taken = {name for segment in found if isinstance(segment, NativeSegment) for name in segment.taken}
-        let_go(*(constants.pop(name) for name in taken - plain if name in constants))
+        self._originals = Originals(
+            [constants.pop(name) for name in taken - plain if name in constants],
+            [segment.plan for segment in found if isinstance(segment, NativeSegment)],
+        )
         lengths = {name for kind in graph.inputs.values() for dim in kind.shape[1:] for name in names_of(dim)}
         given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
         self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
@@ -88,10 +91,12 @@ class RustExecutable(Executable):
             values.update(zip(segment.makes, made, strict=True))
             for name in dead:
                 values.pop(name, None)
+        self._originals.let_go()
         return own_results({output: values[value] for output, value in self._results.items()}, shared)
 
     def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
         found = self._text_plan(tuple(self._results if outputs is None else outputs))
+        self._originals.let_go()
         return found if isinstance(found, TextPlan) else None
 
     def _text_plan(self, outputs: tuple[str, ...]) -> TextPlan | NotPacked:
@@ -101,7 +106,7 @@ class RustExecutable(Executable):
                 shared = {value: (plan.plan, step) for plan in plans for value, step in plan.steps.items()}
                 try:
                     self._texts[outputs] = text_plan(
-                        self._folded, self._lowered, self._engine, outputs, shared, self._max_memory
+                        self._folded, self._lowered, self._engine, outputs, shared, self._originals, self._max_memory
                     )
                 except NotPacked as exc:
                     self._texts[outputs] = exc

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from webnn_runtime.backends.rust._calls import Attribute, Call, needed_calls
-from webnn_runtime.backends.rust._ranges import ANYTHING, ONE, ZERO, range_of, range_of_constant
-from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, Form, Made, Role
+from webnn_runtime.backends.rust._ranges import ONE, ZERO, range_of
+from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, ConstantRole, Form, Made, Role
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
@@ -115,8 +115,7 @@ class Packing:
         if value not in self._roles:
             # A constant, which a plan may have taken over already.
             array = self._lowered.constants.get(value)
-            known = ANYTHING if array is None else range_of_constant(array)
-            self._roles[value] = Role(Made.FIXED, (), known, known)
+            self._roles[value] = Role(Made.FIXED) if array is None else ConstantRole(array)
             self.types[value] = self._lowered.types[value]
         return self._roles[value]
 
@@ -139,12 +138,9 @@ class Packing:
     def has_form(self, value: str, made: Made) -> bool:
         """Whether the shape of a value is one that values made so have."""
         axes = self.axes(value)
-        return {
-            Made.FIXED: not axes.has_batch and not axes.axes,
-            Made.PLACE: not axes.is_flat,
-            Made.TOKEN: axes.has_batch and len(axes.axes) == 1,
-            Made.TEXT: axes.has_batch and not axes.axes,
-        }[made]
+        if made is Made.PLACE:
+            return not axes.is_flat
+        return axes.has_batch is not (made is Made.FIXED) and len(axes.axes) == (made is Made.TOKEN)
 
     def made_of(self, call: Call) -> Made:
         """What the result of a call is made of that mixes its operands."""

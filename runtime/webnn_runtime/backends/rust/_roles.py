@@ -12,12 +12,13 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from webnn_runtime.backends.rust._ranges import ANYTHING, Range
+from webnn_runtime.backends.rust._ranges import ANYTHING, Range, range_of_constant
 from webnn_runtime.format.dims import Dim, SymbolicDim, names_of, substitute, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.graph import Array
 from webnn_runtime.format.records import dataclass, field
 
-__all__ = ["COUNTING", "LONGEST", "TEXTS", "TOKENS", "Axes", "Form", "Made", "Role", "Says"]
+__all__ = ["COUNTING", "LONGEST", "TEXTS", "TOKENS", "Axes", "ConstantRole", "Form", "Made", "Role", "Says"]
 
 TOKENS: Final = symbol("tokens")
 TEXTS: Final = symbol("texts")
@@ -68,6 +69,31 @@ class Role:
     def at(self, axis: int) -> Range:
         """Range of the elements at padding along an axis, which need not be along the length."""
         return self.padded.get(axis, self.whole)
+
+
+class ConstantRole(Role):
+    """A constant, whose elements are looked through when their range is asked for: that of most weights never is."""
+
+    __slots__ = ("_array", "_range")
+
+    _array: Array
+    _range: Range | None
+
+    def __init__(self, array: Array) -> None:
+        super().__init__(Made.FIXED)
+        object.__setattr__(self, "_array", array)
+        object.__setattr__(self, "_range", None)
+
+    @property
+    def whole(self) -> Range:
+        if self._range is None:
+            object.__setattr__(self, "_range", range_of_constant(self._array))
+        assert self._range is not None
+        return self._range
+
+    @property
+    def kept(self) -> Range:
+        return self.whole
 
 
 @dataclass(frozen=True, slots=True)

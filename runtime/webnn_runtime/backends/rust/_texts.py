@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn_runtime.backends.base import TextRunner
 from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
+from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packing import PLACES, STARTS, NotPacked, Packed, Packing
 from webnn_runtime.backends.rust._packing_rules import rule_of
 from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
@@ -59,9 +60,11 @@ class TextPlan(TextRunner):
         packed: Packed,
         engine: Engine,
         shared: Mapping[str, tuple[Plan, int]],
+        originals: Originals,
         max_memory: int | None,
     ) -> None:
         self._graph = graph
+        self._originals = originals
         own = Assembly(engine, _NAMES, packed.types, packed.constants)
         for call in packed.calls:
             known = shared.get(call.results[0])
@@ -95,6 +98,7 @@ class TextPlan(TextRunner):
             self._plan.run_texts((0, 0, 0), lengths, operands, [bytes_of(array) for array in results])
         except (ValueError, RuntimeError, MemoryError) as exc:
             raise ExecutionError(str(exc), backend="rust") from exc
+        self._originals.let_go()
         return dict(zip(self._outputs, results, strict=True))
 
     def run_padded(self, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
@@ -131,6 +135,7 @@ def text_plan(
     engine: Engine,
     outputs: Iterable[str],
     shared: Mapping[str, tuple[Plan, int]],
+    originals: Originals,
     max_memory: int | None = None,
 ) -> TextPlan:
     """The plan over texts for these outputs.
@@ -140,7 +145,7 @@ def text_plan(
     """
     packed = _pack(graph, lowered, outputs)
     try:
-        return TextPlan(graph, packed, engine, shared, max_memory)
+        return TextPlan(graph, packed, engine, shared, originals, max_memory)
     except (NotImplementedError, ValueError) as exc:
         # The engine has no kernel for a call, or not in the form that it has over texts.
         raise NotPacked(str(exc)) from exc

@@ -1,8 +1,11 @@
 //! Linear layers with constant weights, packed when the plan is built, and what follows the product.
 
+use std::sync::Arc;
+
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
+use crate::packing::{Columns, Packing};
 use crate::plan::{BuildError, DataType, RunError};
-use crate::{Activation, Layer, PackedMatrix, Piece, Rows};
+use crate::{Activation, Layer, Rows};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "linearLayer", types: Types::of(&[DataType::Float32]), make: linear }];
 
@@ -14,7 +17,7 @@ const FIRST_OF_MORE: usize = 5;
 /// Operands: x, weights (constant, `[k, n]`, or `[n, k]` with the attribute `transposed`), bias `[n]`, residual, factor,
 /// and more weights, whose columns follow.
 struct Linear {
-    weights: PackedMatrix,
+    weights: Arc<Packing>,
     taken: Vec<usize>,
     activation: Activation,
     label: String,
@@ -25,7 +28,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let refuse = |what: &str| Err(BuildError::Value(format!("linearLayer: {what}")));
     let transposed = request.attributes.optional_bool("transposed")?.copied().unwrap_or_default();
     let taken: Vec<usize> = [1].into_iter().chain(FIRST_OF_MORE..request.operands.len()).collect();
-    let mut pieces = Vec::with_capacity(taken.len());
+    let mut columns = Vec::with_capacity(taken.len());
     let mut shape = [0, 0];
     for &position in &taken {
         let weights = request.operand(position)?;
@@ -40,7 +43,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
         if weights.dtype != x.dtype {
             return refuse("operands of several types");
         }
-        pieces.push(Piece { data: bytemuck::cast_slice((**owner).as_ref()), start: shape[1], n, strides });
+        columns.push(Columns { owner: Arc::clone(owner), n, strides });
         shape = [k, shape[1] + n];
     }
     if request.optional(2).is_some_and(|bias| bias.fixed_shape().as_deref() != Some(&[shape[1]])) {
@@ -63,7 +66,7 @@ fn linear(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
             label = format!("{label}+{part}");
         }
     }
-    Ok(Box::new(Linear { weights: request.engine.pack_side_by_side(&pieces, shape), taken, activation, label }))
+    Ok(Box::new(Linear { weights: request.engine.pack_later(shape[0], columns), taken, activation, label }))
 }
 
 impl Op for Linear {
@@ -75,14 +78,17 @@ impl Op for Linear {
         &self.taken
     }
 
+    fn has_taken(&self) -> bool {
+        self.weights.is_done()
+    }
+
     fn run(
         &self,
         operands: &[Tensor<'_>],
         results: &mut [TensorMut<'_>],
         cx: &mut Context<'_>,
     ) -> Result<(), RunError> {
-        let panels = self.weights.panels();
-        let (k, n) = (panels.k(), panels.n());
+        let [k, n] = self.weights.shape();
         let count: usize = operands[0].shape.iter().rev().skip(1).product();
         let rows = |data, cols| {
             let rows = Rows::new(data, count, cols, cols).filter(|_| data.len() == count * cols);
@@ -99,7 +105,7 @@ impl Op for Linear {
             operand.map(|operand| rows(operand.elements(), n)).transpose()
         };
         let (residual, factor) = (joined(3)?, joined(4)?);
-        let layer = Layer { weights: &self.weights, bias, activation: self.activation, factor, residual };
+        let layer = Layer { weights: self.weights.matrix(), bias, activation: self.activation, factor, residual };
         cx.engine.linear(x, layer, out);
         Ok(())
     }

@@ -129,6 +129,11 @@ pub trait Op: Send + Sync {
         &[]
     }
 
+    /// Whether the originals of these are not read any more: another thread may still be packing.
+    fn has_taken(&self) -> bool {
+        true
+    }
+
     /// Operands whose memory the first result may take over, where it is as large; the best one first.
     fn in_place(&self) -> &[usize] {
         &[]

@@ -73,6 +73,11 @@ impl Plan {
         self.program.steps.get(step).map_or(&[], |step| step.op.taken())
     }
 
+    /// Whether no step reads the originals of its constants any more; until then they are being packed.
+    pub fn has_taken(&self) -> bool {
+        self.program.steps.iter().all(|step| step.op.has_taken())
+    }
+
     /// Bytes that the values of a run take, apart from inputs, results and constants.
     ///
     /// # Errors

@@ -206,6 +206,16 @@ impl Drop for End {
     }
 }
 
+/// What a new thread calls to leave the CPU of the thread that has called this; see above for who else would part them.
+pub(crate) fn part_from() -> impl FnOnce() + Send {
+    let caller = cpus::here();
+    move || {
+        if cpus::here() == caller {
+            cpus::move_away([caller].into_iter());
+        }
+    }
+}
+
 /// A value with its own cache lines: two of 64 bytes, because some CPUs fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]

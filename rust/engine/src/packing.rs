@@ -1,0 +1,258 @@
+//! Packing of weights while the caller plans on: what a plan is made of lies ready when it runs first, and nobody has waited.
+//!
+//! all-MiniLM-L6-v2 has 42 MB of weights in layers, which one thread packs in 10 ms; planning what runs them takes as long.
+
+use std::collections::VecDeque;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use kernels::{Kernels, PackedMatrix, Piece};
+
+use crate::Engine;
+use crate::plan::Owner;
+use crate::pool::part_from;
+
+/// Bytes that wait to be packed for each thread that packs them: 10 ms for one.
+const BYTES_EACH: usize = 32 << 20;
+
+/// Some columns of a matrix of constants.
+#[derive(Clone)]
+pub(crate) struct Columns {
+    /// Keeps the elements.
+    pub(crate) owner: Owner,
+    /// How many there are.
+    pub(crate) n: usize,
+    /// Of rows and of columns, in elements.
+    pub(crate) strides: [usize; 2],
+}
+
+/// A matrix that is being packed, or is packed already.
+pub(crate) struct Packing {
+    kernels: Kernels,
+    shape: [usize; 2],
+    matrix: OnceLock<PackedMatrix>,
+    /// The memory of it, until somebody packs into it.
+    blank: Mutex<Option<PackedMatrix>>,
+    /// What it is made of, side by side; nothing once it is made.
+    columns: Mutex<Arc<[Columns]>>,
+    /// The process whose threads pack it. A child that was forked meanwhile has no such threads, and a `matrix` that is being
+    /// made for ever: it makes one of its own.
+    process: u32,
+    of_child: OnceLock<PackedMatrix>,
+}
+
+impl Packing {
+    fn new(kernels: Kernels, rows: usize, columns: Arc<[Columns]>) -> Self {
+        let shape = [rows, columns.iter().map(|columns| columns.n).sum()];
+        Self {
+            kernels,
+            shape,
+            matrix: OnceLock::new(),
+            blank: Mutex::new(Some(PackedMatrix::zeroed(&kernels, shape))),
+            columns: Mutex::new(columns),
+            process: process::id(),
+            of_child: OnceLock::new(),
+        }
+    }
+
+    /// Rows and columns.
+    pub(crate) fn shape(&self) -> [usize; 2] {
+        self.shape
+    }
+
+    /// Whether nobody has to pack it any more.
+    pub(crate) fn is_done(&self) -> bool {
+        self.matrix.get().or(self.of_child.get()).is_some()
+    }
+
+    /// The matrix; packed now, if no thread has begun with it.
+    pub(crate) fn matrix(&self) -> &PackedMatrix {
+        if let Some(matrix) = self.matrix.get() {
+            return matrix;
+        }
+        if process::id() != self.process {
+            return self.of_child.get_or_init(|| self.pack());
+        }
+        let matrix = self.matrix.get_or_init(|| self.pack());
+        *lock(&self.columns) = Arc::new([]);
+        matrix
+    }
+
+    fn pack(&self) -> PackedMatrix {
+        let blank = lock(&self.blank).take();
+        let mut matrix = blank.unwrap_or_else(|| PackedMatrix::zeroed(&self.kernels, self.shape));
+        let columns = Arc::clone(&lock(&self.columns));
+        let mut start = 0;
+        let pieces: Vec<Piece<'_>> = (columns.iter())
+            .map(|Columns { owner, n, strides }| {
+                let data = bytemuck::cast_slice((**owner).as_ref());
+                let piece = Piece { data, start, n: *n, strides: *strides };
+                start += n;
+                piece
+            })
+            .collect();
+        matrix.parts(1).into_iter().for_each(|part| part.fill(&pieces));
+        matrix
+    }
+}
+
+/// What waits to be packed, and the threads that do it. These end when nothing is left.
+#[derive(Default)]
+pub(crate) struct Packers {
+    queue: Mutex<Queue>,
+    /// The process that has used `queue`; 0 before that.
+    process: OnceLock<u32>,
+    /// Whether a thread could not be started.
+    are_refused: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Packing>>,
+    bytes: usize,
+    threads: usize,
+}
+
+impl Engine {
+    /// Packs a constant right-hand side of `rows` rows for [`Engine::linear`]: beside the caller, where there are threads
+    /// for it, and before this returns where there are none.
+    pub(crate) fn pack_later(&self, rows: usize, columns: Vec<Columns>) -> Arc<Packing> {
+        let packing = Arc::new(Packing::new(self.kernels, rows, columns.into()));
+        if !self.packers.take(&packing, self.threads() - 1) {
+            packing.matrix();
+        }
+        packing
+    }
+}
+
+impl Packers {
+    /// Puts a matrix behind those that wait, for at most `most` threads; `false` where there are none.
+    fn take(self: &Arc<Self>, packing: &Arc<Packing>, most: usize) -> bool {
+        // In a forked child the lock may be locked for good, and the threads are the parent's.
+        if most == 0
+            || self.are_refused.load(Ordering::Relaxed)
+            || *self.process.get_or_init(process::id) != process::id()
+        {
+            return false;
+        }
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back(Arc::clone(packing));
+        queue.bytes += bytes(packing);
+        if queue.threads < most.min(queue.bytes.div_ceil(BYTES_EACH)) {
+            queue.threads += 1;
+            let (packers, caller) = (Arc::clone(self), part_from());
+            let thread = std::thread::Builder::new().name("webnn-kernels-pack".into());
+            let spawned = thread.spawn(move || {
+                caller();
+                packers.work();
+            });
+            if spawned.is_err() {
+                // What waits is packed by those who are there, or when it is needed.
+                queue.threads -= 1;
+                self.are_refused.store(true, Ordering::Relaxed);
+            }
+        }
+        true
+    }
+
+    /// Packs what waits, until nothing does.
+    fn work(&self) {
+        while let Some(packing) = self.next() {
+            // Unless its plan is gone already.
+            if Arc::strong_count(&packing) > 1 {
+                packing.matrix();
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Packing>> {
+        let mut queue = lock(&self.queue);
+        let found = queue.waiting.pop_front();
+        match &found {
+            Some(packing) => queue.bytes -= bytes(packing),
+            None => queue.threads -= 1,
+        }
+        found
+    }
+}
+
+impl std::fmt::Debug for Packers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packers").finish_non_exhaustive()
+    }
+}
+
+fn bytes(packing: &Packing) -> usize {
+    packing.shape.iter().product::<usize>() * size_of::<f32>()
+}
+
+/// Locks; what is behind these locks is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Columns, Packing};
+    use crate::{Engine, Kernels};
+
+    struct Floats(Vec<f32>);
+
+    impl AsRef<[u8]> for Floats {
+        fn as_ref(&self) -> &[u8] {
+            bytemuck::cast_slice(&self.0)
+        }
+    }
+
+    fn columns(k: usize, n: usize, seed: usize) -> Columns {
+        let data = (0..k * n).map(|index| (index * 7 + seed) as f32).collect();
+        Columns { owner: Arc::new(Floats(data)), n, strides: [n, 1] }
+    }
+
+    fn lines(packing: &Packing) -> Vec<f32> {
+        let panels = packing.matrix().panels();
+        (0..panels.count()).flat_map(|index| panels.panel(index)).flat_map(|line| line.0).collect()
+    }
+
+    #[test]
+    fn a_matrix_is_the_same_whoever_packs_it() {
+        let kernels = Kernels::chosen().unwrap();
+        let (k, widths) = (33, [40, 1, 70]);
+        let given = |seed| widths.iter().map(|n| columns(k, *n, seed)).collect::<Vec<_>>();
+        let at_once = |seed| lines(&Engine::new(kernels, 1).pack_later(k, given(seed)));
+        for threads in [2, 3] {
+            let engine = Engine::new(kernels, threads);
+            let all: Vec<_> = (0..200).map(|seed| engine.pack_later(k, given(seed))).collect();
+            for (seed, packing) in all.iter().enumerate() {
+                assert_eq!(packing.shape(), [k, 111]);
+                assert_eq!(lines(packing), at_once(seed), "{threads} threads, matrix {seed}");
+                assert!(packing.is_done());
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_no_other_thread_packs_at_once_and_the_constants_are_let_go() {
+        let engine = Engine::new(Kernels::chosen().unwrap(), 1);
+        let given = columns(5, 7, 1);
+        let owner = Arc::clone(&given.owner);
+        let packing = engine.pack_later(5, vec![given]);
+        assert!(packing.is_done());
+        assert_eq!(Arc::strong_count(&owner), 1);
+    }
+
+    #[test]
+    fn a_child_of_a_process_that_was_packing_packs_for_itself() {
+        let kernels = Kernels::chosen().unwrap();
+        // As after a fork: another process's, whose thread has taken the memory.
+        let mut packing = Packing::new(kernels, 5, vec![columns(5, 7, 1)].into());
+        packing.process += 1;
+        packing.blank = None.into();
+        let own = Packing::new(kernels, 5, vec![columns(5, 7, 1)].into());
+        assert_eq!(lines(&packing), lines(&own));
+        assert!(packing.is_done() && packing.matrix.get().is_none());
+    }
+}
