@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,21 @@ MODULES = [
 ]
 
 
-def _tokenizer() -> bytes:
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+def _tokenizer(words: Sequence[str]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
-    content: str = tokenizer.to_str()
-    return content.encode()
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def word_tokenizer() -> Callable[[Sequence[str]], Tokenizer]:
+    """Words -> a tokenizer that makes [CLS] text [SEP] of them; the words begin with the four special ones."""
+    return _tokenizer
 
 
 def _bytes(value: object) -> bytes:
@@ -87,7 +92,7 @@ def make_encoder(tmp_path: Path) -> Callable[..., Path]:
         mixed = builder.op("matmul", builder.op("softmax", builder.op("where", seen, scores, lowest), axis=2), own)
         hidden = builder.op("tanh", builder.op("matmul", builder.op("add", own, mixed), product))
         files = {
-            "tokenizer.json": _tokenizer(),
+            "tokenizer.json": _tokenizer(WORDS).to_str().encode(),
             "tokenizer_config.json": _bytes({"pad_token": "[PAD]", "model_max_length": 16}),
         }
         if labels:

@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from webnn_runtime.embed import WebNNEmbedder, embedder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import TensorType
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 HIDDEN = 6
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e", "f", "query", "passage", ":", "sun", "rain"]
@@ -65,19 +67,18 @@ class FakeEncoder:
         return {"backend": "fake", "device": "cpu"}
 
 
-def save_tokenizer(folder: Path, **settings: Any) -> Tokenizer:
-    """Write a word tokenizer with [CLS] text [SEP]; `settings` go to tokenizer_config.json."""
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    save_json(folder / "tokenizer_config.json", {"pad_token": "[PAD]", "model_max_length": 16} | settings)
-    return tokenizer
+@pytest.fixture
+def save_tokenizer(word_tokenizer: Callable[..., Tokenizer]) -> Callable[..., Tokenizer]:
+    """Write a word tokenizer into a folder; more arguments go to tokenizer_config.json."""
+
+    def save(folder: Path, **settings: Any) -> Tokenizer:
+        tokenizer = word_tokenizer(WORDS)
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(folder / "tokenizer.json"))
+        save_json(folder / "tokenizer_config.json", {"pad_token": "[PAD]", "model_max_length": 16} | settings)
+        return tokenizer
+
+    return save
 
 
 def save_json(path: Path, value: object) -> Path:
@@ -102,7 +103,7 @@ MEAN = {"word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": True, "p
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, save_tokenizer: Callable[..., Tokenizer]) -> Path:
     """A folder as a converted model leaves it, mean pooling, without Normalize."""
     save_tokenizer(tmp_path)
     save_modules(tmp_path, Pooling=MEAN)
@@ -121,7 +122,7 @@ def make(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Callable[..., WebNNEm
 
 
 @pytest.fixture
-def kit() -> SimpleNamespace:
+def kit(save_tokenizer: Callable[..., Tokenizer]) -> SimpleNamespace:
     """What this file defines, for tests that write their own folders and models."""
     return SimpleNamespace(
         FakeEncoder=FakeEncoder,
