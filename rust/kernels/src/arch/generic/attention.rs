@@ -36,28 +36,24 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
     for first in (0..keys).step_by(key_height) {
         pack_left(s, task.k.range(first, key_height.min(keys - first)), &mut left[first * depth..]);
     }
-    let value_height = if width.is_multiple_of(8) && S::TILE_ROWS >= 8 { 8 } else { balanced(width, S::TILE_ROWS) };
+    let value_height = balanced(width, S::TILE_ROWS);
     let values = floats_mut(lines(&mut scratch.values, (keys * width).div_ceil(LANES)));
     pack_values(task.v, value_height, values);
 
-    // A short sequence fills one vector: a second one would be computed for nothing.
-    let vectors = if queries <= LANES { 1 } else { S::TILE_VECTORS };
     let block = MOST_KEYS / key_height * key_height;
-    let scores = lines(&mut scratch.scores, keys.min(block) * vectors);
-    let right = lines(&mut scratch.right, depth * vectors);
-    let tile = lines(&mut scratch.tile, width * vectors);
-    for start in (0..queries).step_by(vectors * LANES) {
-        let count = (vectors * LANES).min(queries - start);
+    for start in (0..queries).step_by(S::TILE_VECTORS * LANES) {
+        let count = (S::TILE_VECTORS * LANES).min(queries - start);
+        // A short sequence, or the end of one, fills one vector: a second one would be computed for nothing.
+        let vectors = if count <= LANES { 1 } else { S::TILE_VECTORS };
+        let scores = lines(&mut scratch.scores, keys.min(block) * vectors);
+        let right = lines(&mut scratch.right, depth * vectors);
+        let tile = lines(&mut scratch.tile, width * vectors);
         // Whole tiles of keys, as they are packed.
         let seen = match task.mask {
             Mask::Causal { offset } => keys.min((offset + start + count).next_multiple_of(key_height)),
             _ => keys,
         };
-        pack_tile(s, task.q.range(start, count), vectors, right);
-        let scale = s.splat(task.scale);
-        for line in right.iter_mut() {
-            (s.load(&line.0) * scale).store(&mut line.0);
-        }
+        pack_tile(s, task.q.range(start, count), vectors, task.scale, right);
 
         let mut largest = [s.splat(f32::NEG_INFINITY); MOST_VECTORS];
         let mut sums = [s.splat(0.0); MOST_VECTORS];
@@ -66,17 +62,6 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
             for from in (0..seen).step_by(block) {
                 let count_here = block.min(seen - from);
                 let scores = &mut scores[..count_here * vectors];
-                for first in (0..count_here).step_by(key_height) {
-                    let rows = key_height.min(count_here - first);
-                    s.tile(
-                        rows,
-                        vectors,
-                        &left[(from + first) * depth..],
-                        &*right,
-                        Place::Lines(&mut scores[first * vectors..]),
-                        Start::Zero,
-                    );
-                }
                 let bias = task.bias.map(|bias| bias.range(start, count).columns(from, count_here));
                 let mask = task.mask.rows().map(|mask| mask.range(start, count).columns(from, count_here));
                 let adjust = Adjustment {
@@ -85,13 +70,21 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                     fill: if let Mask::Keep { fill, .. } = task.mask { Some(fill) } else { None },
                     causal: if let Mask::Causal { offset } = task.mask { Some([offset + start, from]) } else { None },
                 };
-                for vector in 0..vectors {
-                    if !*weighing || !again {
-                        largest[vector] = adjust_scores(s, adjust, vector, vectors, scores, largest[vector]);
-                    } else {
-                        adjust_scores(s, adjust, vector, vectors, scores, largest[vector]);
+                for first in (0..count_here).step_by(key_height) {
+                    let rows = key_height.min(count_here - first);
+                    let part = &mut scores[first * vectors..(first + rows) * vectors];
+                    let packed = &left[(from + first) * depth..];
+                    s.tile(rows, vectors, packed, &*right, Place::Lines(&mut *part), Start::Zero);
+                    // While the tile is in the first-level cache.
+                    for vector in 0..vectors {
+                        let most = adjust_scores(s, adjust, [vector, vectors], first, part, largest[vector]);
+                        if !*weighing || !again {
+                            largest[vector] = most;
+                        }
                     }
-                    if *weighing {
+                }
+                if *weighing {
+                    for vector in 0..vectors {
                         sums[vector] = weigh(s, vector, vectors, scores, largest[vector], sums[vector]);
                     }
                 }
@@ -120,25 +113,29 @@ fn pack_values(v: Rows<'_>, height: usize, to: &mut [f32]) {
     for first in (0..width).step_by(height) {
         let count = height.min(width - first);
         let part = &mut to[first * keys..(first + count) * keys];
-        if count == 8 {
-            // The height of all common widths, as two moves.
-            for (key, dest) in part.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                dest.copy_from_slice(&v.row(key)[first..first + 8]);
-            }
-        } else {
-            for (key, dest) in part.chunks_exact_mut(count).enumerate() {
-                dest.copy_from_slice(&v.row(key)[first..first + count]);
-            }
+        // A copy of a number known to the compiler is two or three moves, and a call otherwise.
+        macro_rules! copies {
+            ($($n:literal)*) => {
+                match count {
+                    $($n => for (key, dest) in part.as_chunks_mut::<$n>().0.iter_mut().enumerate() {
+                        *dest = *v.row(key)[first..].first_chunk().expect("as many columns");
+                    })*
+                    _ => for (key, dest) in part.chunks_exact_mut(count).enumerate() {
+                        dest.copy_from_slice(&v.row(key)[first..first + count]);
+                    },
+                }
+            };
         }
+        copies!(1 2 3 4 5 6 7 8 9 10 11 12 13);
     }
 }
 
-/// Rows side by side: `[column][row]`, zeros in the lanes that have none.
+/// Rows side by side, times a factor: `[column][row]`, anything in the lanes that have none.
 #[inline(always)]
-fn pack_tile<S: Simd>(s: S, rows: Rows<'_>, vectors: usize, to: &mut [Line]) {
+fn pack_tile<S: Simd>(s: S, rows: Rows<'_>, vectors: usize, factor: f32, to: &mut [Line]) {
     for vector in 0..vectors.min(to.len()) {
         let first = rows.count().min(vector * LANES);
-        pack_lanes(s, rows.range(first, LANES.min(rows.count() - first)), vectors, &mut to[vector..]);
+        pack_lanes(s, rows.range(first, LANES.min(rows.count() - first)), vectors, factor, &mut to[vector..]);
     }
 }
 
@@ -168,7 +165,7 @@ fn spread<'a, S: Simd>(s: S, rows: Option<Rows<'a>>, vectors: usize, store: &'a 
         Some(rows) if rows.is_repeated() => Spread::PerKey(rows.row(0)),
         Some(rows) => {
             let spread = lines(store, rows.cols() * vectors);
-            pack_tile(s, rows, vectors, spread);
+            pack_tile(s, rows, vectors, 1.0, spread);
             Spread::PerScore(spread)
         }
     }
@@ -185,24 +182,30 @@ struct Adjustment<'a> {
     causal: Option<[usize; 2]>,
 }
 
-/// Finishes one vector of queries' scores, and returns the largest of them and of `largest`.
+/// Finishes one vector of queries' scores of some keys, from `first` of the block on, and returns the largest of them
+/// and of `largest`.
 #[inline(always)]
 fn adjust_scores<S: Simd>(
     s: S,
     adjust: Adjustment<'_>,
-    vector: usize,
-    vectors: usize,
+    [vector, vectors]: [usize; 2],
+    first: usize,
     scores: &mut [Line],
     mut largest: S::V,
 ) -> S::V {
-    let fill = s.splat(adjust.fill.unwrap_or_default());
-    let mut last_seen = [0.0; LANES];
-    for (lane, last) in last_seen.iter_mut().enumerate() {
-        // Exact: nobody attends to 2^24 keys.
-        *last = adjust.causal.map_or(0.0, |[last, _]| (last + vector * LANES + lane) as f32);
+    if let Adjustment { bias: Spread::None, mask: Spread::None, causal: None, .. } = adjust {
+        for line in scores[vector..].iter().step_by(vectors) {
+            largest = s.load(&line.0).max(largest);
+        }
+        return largest;
     }
-    let last_seen = s.load(&last_seen);
-    for (key, line) in scores[vector..].iter_mut().step_by(vectors).enumerate() {
+    let fill = s.splat(adjust.fill.unwrap_or_default());
+    let last_seen = adjust.causal.map(|[last, _]| {
+        // Exact: nobody attends to 2^24 keys.
+        std::array::from_fn::<f32, LANES, _>(|lane| (last + vector * LANES + lane) as f32)
+    });
+    for (index, line) in scores[vector..].iter_mut().step_by(vectors).enumerate() {
+        let key = first + index;
         let mut score = s.load(&line.0);
         if let Some(bias) = adjust.bias.at(s, key, vector, vectors) {
             score = score + bias;
@@ -210,8 +213,9 @@ fn adjust_scores<S: Simd>(
         if let Some(mask) = adjust.mask.at(s, key, vector, vectors) {
             score = if adjust.fill.is_some() { mask.where_non_zero(score, fill) } else { score + mask };
         }
-        if let Some([_, first]) = adjust.causal {
-            score = last_seen.where_less(s.splat((first + key) as f32), s.splat(f32::NEG_INFINITY), score);
+        if let (Some([_, from]), Some(last_seen)) = (adjust.causal, &last_seen) {
+            let key = s.splat((from + key) as f32);
+            score = s.load(last_seen).where_less(key, s.splat(f32::NEG_INFINITY), score);
         }
         largest = score.max(largest);
         score.store(&mut line.0);
@@ -232,6 +236,7 @@ fn weigh<S: Simd>(s: S, vector: usize, vectors: usize, scores: &mut [Line], larg
 
 /// Divides one vector of queries' results by their sums, and writes them to `count` rows from `first` on.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // as said below
 fn unpack<S: Simd>(
     s: S,
     undefined_is_zero: bool,
@@ -242,19 +247,27 @@ fn unpack<S: Simd>(
     out: &mut RowsMut<'_>,
 ) {
     let inverse = s.splat(1.0) / sum;
-    for col in (0..out.cols()).step_by(LANES) {
+    let cols = out.cols();
+    for col in (0..cols).step_by(LANES) {
         let mut square = [s.splat(0.0); LANES];
-        for (result, line) in square.iter_mut().zip(tile[col * vectors..].iter().step_by(vectors)) {
-            *result = s.load(&line.0) * inverse;
+        // Sixteen steps that may end early are unrolled, and the square stays in registers.
+        for step in 0..LANES {
+            if step == cols - col {
+                break;
+            }
+            square[step] = s.load(&tile[(col + step) * vectors].0) * inverse;
             if undefined_is_zero {
-                *result = sum.where_nan(s.splat(0.0), *result);
+                square[step] = sum.where_nan(s.splat(0.0), square[step]);
             }
         }
         s.transpose(&mut square);
-        for (row, result) in square.iter().enumerate().take(count) {
+        for row in 0..LANES {
+            if row == count {
+                break;
+            }
             let dest = &mut out.row(first + row)[col..];
             let end = dest.len().min(LANES);
-            store_part(*result, &mut dest[..end]);
+            store_part(square[row], &mut dest[..end]);
         }
     }
 }
