@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use kernels::{Kernels, PackedMatrix, Piece};
 
@@ -34,10 +34,12 @@ pub(crate) struct Packing {
     matrix: OnceLock<PackedMatrix>,
     /// The memory of it, until somebody packs into it.
     blank: Mutex<Option<PackedMatrix>>,
-    /// What it is made of, side by side; nothing once it is made.
-    columns: Mutex<Arc<[Columns]>>,
-    /// The process whose threads pack it. A child that was forked meanwhile has no such threads, and a `matrix` that is being
-    /// made for ever: it makes one of its own.
+    /// What it is made of, side by side, for as long as `kept` is there: a forked child reads it without a lock.
+    columns: Weak<[Columns]>,
+    /// Dropped once it is made.
+    kept: Mutex<Option<Arc<[Columns]>>>,
+    /// The process whose threads pack it. A child that was forked meanwhile has no such threads, and perhaps a `matrix` that is
+    /// being made and locks that are locked, for ever: it makes a matrix of its own.
     process: u32,
     of_child: OnceLock<PackedMatrix>,
 }
@@ -50,7 +52,8 @@ impl Packing {
             shape,
             matrix: OnceLock::new(),
             blank: Mutex::new(Some(PackedMatrix::zeroed(&kernels, shape))),
-            columns: Mutex::new(columns),
+            columns: Arc::downgrade(&columns),
+            kept: Mutex::new(Some(columns)),
             process: process::id(),
             of_child: OnceLock::new(),
         }
@@ -72,17 +75,16 @@ impl Packing {
             return matrix;
         }
         if process::id() != self.process {
-            return self.of_child.get_or_init(|| self.pack());
+            return self.of_child.get_or_init(|| self.pack(None));
         }
-        let matrix = self.matrix.get_or_init(|| self.pack());
-        *lock(&self.columns) = Arc::new([]);
+        let matrix = self.matrix.get_or_init(|| self.pack(lock(&self.blank).take()));
+        drop(lock(&self.kept).take());
         matrix
     }
 
-    fn pack(&self) -> PackedMatrix {
-        let blank = lock(&self.blank).take();
+    fn pack(&self, blank: Option<PackedMatrix>) -> PackedMatrix {
         let mut matrix = blank.unwrap_or_else(|| PackedMatrix::zeroed(&self.kernels, self.shape));
-        let columns = Arc::clone(&lock(&self.columns));
+        let columns = self.columns.upgrade().expect("kept until the matrix is made");
         let mut start = 0;
         let pieces: Vec<Piece<'_>> = (columns.iter())
             .map(|Columns { owner, n, strides }| {
@@ -247,10 +249,10 @@ mod tests {
     #[test]
     fn a_child_of_a_process_that_was_packing_packs_for_itself() {
         let kernels = Kernels::chosen().unwrap();
-        // As after a fork: another process's, whose thread has taken the memory.
+        // As after a fork: another process's, whose thread has locked what it was about to take.
         let mut packing = Packing::new(kernels, 5, vec![columns(5, 7, 1)].into());
         packing.process += 1;
-        packing.blank = None.into();
+        let _for_good = (packing.blank.lock(), packing.kept.lock());
         let own = Packing::new(kernels, 5, vec![columns(5, 7, 1)].into());
         assert_eq!(lines(&packing), lines(&own));
         assert!(packing.is_done() && packing.matrix.get().is_none());
