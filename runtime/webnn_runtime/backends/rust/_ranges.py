@@ -43,6 +43,8 @@ ANYTHING: Final = Range(-math.inf, math.inf)
 ONE: Final = Range(1.0, 1.0)
 ZERO: Final = Range(0.0, 0.0)
 _TRUTH: Final = Range(0.0, 1.0)
+# Integers up to here are floats of their own, whatever type they are of.
+_MOST_EXACT: Final = 1 << 53
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
 _SAME: Final = frozenset({"cast", "identity", "expand", "reshape", "transpose"})
 
@@ -69,9 +71,11 @@ def range_of(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType])
         return _TRUTH
     if call.node is None:
         return ANYTHING
+    op = call.node.op
+    if op == "where" and (operands[0] == ZERO or operands[0].low > 0):
+        return operands[2] if operands[0] == ZERO else operands[1]
     if all(operand.is_number for operand in operands):
         return _number(call, operands, kinds)
-    op = call.node.op
     if op == "cast" and call.node.options["to"] not in _FLOATS:
         # Fractions are cut off; what the type might not hold could become anything.
         low, high = operands[0]
@@ -79,8 +83,7 @@ def range_of(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType])
     if op in _SAME:
         return operands[0]
     if op == "where":
-        condition, yes, no = operands
-        return no if condition == ZERO else yes if condition.low > 0 else yes.union(no)
+        return operands[1].union(operands[2])
     if op == "logicalAnd" and ZERO in operands:
         return ZERO
     if OPS[op].family == "comparison":
@@ -112,6 +115,9 @@ def _number(call: Call, operands: Sequence[Range], kinds: Sequence[TensorType]) 
     assert node is not None
     if node.op in _SAME - {"cast"}:
         return operands[0]
+    if node.op in ("equal", "notEqual") and max(abs(number) for number, _ in operands) <= _MOST_EXACT:
+        # As most masks begin, which then start without the definitions: 1 ms of loading three modules.
+        return ONE if (operands[0] == operands[1]) is (node.op == "equal") else ZERO
     arrays = [np.array(operand.low).astype(kind.dtype.numpy) for operand, kind in zip(operands, kinds, strict=True)]
     if not (node.op == "cast" or OPS[node.op].family in ("comparison", "elementwise")) or len(arrays) != len(
         node.inputs
