@@ -7,11 +7,11 @@ import warnings
 from _thread import allocate_lock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from operator import index
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
+from webnn_runtime.embed.arguments import is_count, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -179,9 +179,9 @@ class WebNNEmbedder:
 
             if precision not in PRECISIONS:
                 raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
-        if not _is_count(batch_size, 1):
+        if not is_count(batch_size, 1):
             raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1")
-        if truncate_dim is not None and not _is_count(truncate_dim, 1, self._pipeline.dimension):
+        if truncate_dim is not None and not is_count(truncate_dim, 1, self._pipeline.dimension):
             raise EmbedMisuse(f"encode: truncate_dim={truncate_dim!r}; expected 1 to {self._pipeline.dimension}")
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
@@ -192,7 +192,7 @@ class WebNNEmbedder:
             dimension = truncate_dim or self._pipeline.dimension
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         is_single = isinstance(texts, str)
-        given = [texts] if isinstance(texts, str) else _strings(texts)
+        given = [texts] if isinstance(texts, str) else strings_of(texts)
         chosen = self._choose_prompt(prompt, prompt_name)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
@@ -242,7 +242,7 @@ class WebNNEmbedder:
         """
         if "precision" in options or "ranges" in options:
             raise EmbedMisuse("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
-        given = [texts] if isinstance(texts, str) else _strings(texts)
+        given = [texts] if isinstance(texts, str) else strings_of(texts)
         vectors = self.encode(given, **options)
         asked = options.get("normalize_embeddings")
         normalize = options.get("normalize", True) if asked is None else asked
@@ -282,7 +282,7 @@ class WebNNEmbedder:
 
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of each text as the graph gets them, without padding; truncation is not reported."""
-        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(_strings(texts), self.max_seq_length)]
+        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(strings_of(texts), self.max_seq_length)]
 
     def get_sentence_embedding_dimension(self) -> int:
         """Size of a vector."""
@@ -303,7 +303,7 @@ class WebNNEmbedder:
     @max_seq_length.setter
     def max_seq_length(self, tokens: int) -> None:
         bound, least = self._pipeline.bound, self._pipeline.tokenizer.special_count + 1
-        if not _is_count(tokens, least, bound.tokens):
+        if not is_count(tokens, least, bound.tokens):
             most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
             raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
         self._limit = LengthLimit(tokens, "max_seq_length")
@@ -331,16 +331,11 @@ class WebNNEmbedder:
 
     def backend_info(self) -> dict[str, object]:
         """What runs where, and what the model's files were understood to say."""
-        pipeline = self._pipeline
-        modules = pipeline.modules
         return {
-            **pipeline.model.describe(),
+            **self._pipeline.model.describe(),
             "model": self._source.source,
             "revision": self._source.revision,
-            "output": pipeline.output.name,
-            "pooling": None if modules is None else "+".join(modules.pooling.modes),
-            "modules": [] if modules is None else [type(stage).__name__ for stage in modules.stages],
-            "dimension": pipeline.dimension,
+            **self._pipeline.describe(),
             "max_seq_length": self._limit.tokens,
             "max_seq_length_origin": self._limit.origin,
         }
@@ -358,12 +353,10 @@ class WebNNEmbedder:
         )
 
     def _refuse(self, call: str, given: Mapping[str, Any]) -> None:
-        from inspect import signature
-
         from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE, refuse_foreign
 
         own, foreign = (WebNNEmbedder, CONSTRUCTOR) if call == "WebNNEmbedder" else (self.encode, ENCODE)
-        refuse_foreign(call, given, foreign, [name for name in signature(own).parameters if name != "foreign"])
+        refuse_foreign(call, given, foreign, own)
 
     @property
     def _ranges(self) -> RangeStore:
@@ -411,25 +404,3 @@ def _open_model(found: ModelFolder, **options: Any) -> EncoderModel:
     from webnn_runtime.model import load
 
     return load(found.graph or found.folder, **options)
-
-
-def _strings(texts: Iterable[Any]) -> list[str]:
-    try:
-        given = list(texts)
-    except TypeError as exc:
-        raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
-    for place, text in enumerate(given):
-        if not isinstance(text, str):
-            # What bytes hold are numbers, which nobody has written there.
-            found = "bytes" if isinstance(texts, (bytes, bytearray)) else type(text).__name__
-            raise TypeError(f"encode: text {place} is {found}; expected str")
-    return given
-
-
-def _is_count(value: object, least: int, most: int | None = None) -> bool:
-    # NumPy's integers are as good as Python's; a float is not, even a whole one.
-    try:
-        count = index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return least <= count and (most is None or count <= most)

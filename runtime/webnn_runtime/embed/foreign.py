@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 __all__ = ["CONSTRUCTOR", "ENCODE", "refuse_foreign"]
@@ -44,7 +45,7 @@ CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
 
 
 def refuse_foreign(
-    call: str, given: Mapping[str, Any], foreign: Mapping[str, tuple[Collection[Any], str]], own: Collection[str]
+    call: str, given: Mapping[str, Any], foreign: Mapping[str, tuple[Collection[Any], str]], own: Callable[..., object]
 ) -> None:
     """Pass over what asks for nothing else than what happens; refuse every other argument with what to do.
 
@@ -52,15 +53,16 @@ def refuse_foreign(
         call: what was called, for the message.
         given: arguments that the call has not.
         foreign: those that are understood.
-        own: names of the arguments that it has.
+        own: what was called, for the arguments that it has.
 
     Raises:
         TypeError: one of them asks for something.
     """
     for name, value in given.items():
         if name not in foreign:
-            near = difflib.get_close_matches(name, own, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(own)}"
+            known = [each for each in inspect.signature(own).parameters if each != "foreign"]
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise TypeError(f"{call}: there is no argument '{name}'; {hint}")
         harmless, advice = foreign[name]
         # By identity and type first: an array compared with a word would be an array.

@@ -105,6 +105,16 @@ class Pipeline:
         """Whether vectors are known to have length 1 already."""
         return self.modules is not None and self.modules.is_normalized
 
+    def describe(self) -> dict[str, object]:
+        """What the model's files were understood to say."""
+        modules = self.modules
+        return {
+            "output": self.output.name,
+            "pooling": None if modules is None else "+".join(modules.pooling.modes),
+            "modules": [] if modules is None else [type(stage).__name__ for stage in modules.stages],
+            "dimension": self.dimension,
+        }
+
     def prompt_length(self, prompt: str) -> int:
         """Leading tokens of a text behind this prompt that pooling leaves out."""
         if not prompt or self.modules is None or self.modules.pooling.include_prompt:

@@ -1,0 +1,37 @@
+"""What callers pass: texts that have to be strings, and numbers that have to count something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from operator import index
+from typing import Any
+
+__all__ = ["is_count", "strings_of"]
+
+
+def strings_of(texts: Iterable[Any]) -> list[str]:
+    """Texts in a list.
+
+    Raises:
+        TypeError: they are not strings.
+    """
+    try:
+        given = list(texts)
+    except TypeError as exc:
+        raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
+    for place, text in enumerate(given):
+        if not isinstance(text, str):
+            # What bytes hold are numbers, which nobody has written there.
+            found = "bytes" if isinstance(texts, (bytes, bytearray)) else type(text).__name__
+            raise TypeError(f"encode: text {place} is {found}; expected str")
+    return given
+
+
+def is_count(value: object, least: int, most: int | None = None) -> bool:
+    """Whether something is a whole number within bounds."""
+    # NumPy's integers are as good as Python's; a float is not, even a whole one.
+    try:
+        count = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return least <= count and (most is None or count <= most)
