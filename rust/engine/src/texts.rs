@@ -2,7 +2,7 @@
 
 use kernels::{Attention, Mask, Rows, RowsMut};
 
-use crate::attention::SLOWNESS;
+use crate::attention::operations;
 use crate::{Engine, Heads, HeadsMask, Scores, scratch};
 
 impl Engine {
@@ -23,9 +23,10 @@ impl Engine {
         assert!(shared > 0 && heads.is_multiple_of(shared), "{heads} heads of queries, {shared} of values");
         let group = heads / shared;
         let texts = starts.len().saturating_sub(1);
-        let products: usize = starts.windows(2).map(|ends| (ends[1] - ends[0]).pow(2)).sum();
+        let lengths = starts.windows(2).map(|ends| ends[1] - ends[0]);
+        let head: usize = lengths.map(|length| operations(length, length, depth + width)).sum();
         // As for a batch: a piece is a head of a text, or whole panels of its queries where there are too few of those.
-        let wanted = self.pieces(SLOWNESS * 2 * heads * products * (depth + width));
+        let wanted = self.pieces(heads * head);
         let parts = wanted.div_ceil((texts * heads).max(1));
         let mut pieces = Vec::with_capacity(texts * heads * parts);
         let mut rest = RowsMut::new(out, tokens, heads * width, heads * width).expect("output");
