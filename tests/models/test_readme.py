@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def python_of(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+BLOCKS = python_of("README.md")
+# What the pages take for granted.
+PAGES = {
+    "docs/embedding.md": "texts = documents = [f'text about the number {n}' for n in range(100)]",
+    "docs/backends.md": "",
+    "docs/conformance.md": "",
+}
 
 
 def test_the_readme_has_python_to_run():
@@ -19,10 +32,39 @@ def test_the_readme_has_python_to_run():
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[re.sub(r"\W+", "-", block)[:40] for block in BLOCKS])
 def test_a_block_runs(block, minilm_bundle, tmp_path):
-    (tmp_path / "model-webnn").symlink_to(minilm_bundle, target_is_directory=True)
+    run(block, minilm_bundle, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs(page, minilm_bundle, tmp_path):
+    case = {
+        "tests": [
+            {
+                "kind": "validation",
+                "name": "n",
+                "inputs": {"x": {"dataType": "float32", "shape": [2]}},
+                "operator": "relu",
+                "arguments": [{"input": "x"}],
+                "output": {"shape": [2]},
+            }
+        ]
+    }
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "case.json").write_text(json.dumps(case))
+    blocks = python_of(page)
+    assert blocks
+    run("\n".join([PAGES[page], *blocks, "print('done')"]), minilm_bundle, tmp_path)
+
+
+def run(code, bundle, tmp_path):
+    """In a process of its own, beside the bundles that the pages speak of; what it writes to one stays there."""
+    for name in ("model-webnn", "minilm-webnn", "all-MiniLM-L6-v2-webnn"):
+        (tmp_path / name).mkdir()
+        for each in bundle.iterdir():
+            (tmp_path / name / each.name).symlink_to(each)
     environment = {"PYTHONPATH": str(ROOT / "runtime"), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
+        [sys.executable, "-W", "error", "-c", code],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

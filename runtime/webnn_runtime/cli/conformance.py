@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.conformance import CasesFailed, Summary, Verdict, cases_of, run_suite
@@ -29,6 +30,8 @@ def conformance(
     with reporting("conformance", as_json=as_json, quiet=quiet) as report:
         from webnn_runtime.backends import get_backend
 
+        if backend == "auto":
+            raise Misuse("--backend auto: the answer would not say whose it is; name one of the backends")
         chosen = get_backend(backend)
         cases = cases_of(folder)
         with report.progress(f"conformance of {backend}") as progress:

@@ -1,0 +1,48 @@
+"""Every command in README and docs is one that the tools take as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Final
+
+import pytest
+import typer
+
+from webnn_runtime.cli.app import app as webnn
+from webnn_translator.cli.convert import app as webnn_convert
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+PAGES: Final = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK: Final = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# `webnn bench BUNDLE ...` in running text, too.
+INLINE: Final = re.compile(r"`(webnn(?:-convert| [a-z-]+)[^`]*)`")
+
+
+def commands() -> list[str]:
+    found: dict[str, None] = {}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        lines = [line for block in BLOCK.findall(text) for line in block.splitlines()]
+        for line in [*lines, *INLINE.findall(BLOCK.sub("", text).replace("\n", " "))]:
+            if re.match(r"webnn(-convert)? ", line) and "..." not in line:
+                found[line.partition("  #")[0].strip()] = None
+    return list(found)
+
+
+def test_the_pages_have_commands():
+    assert len(commands()) > 40
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_is_understood(line):
+    tool, *arguments = shlex.split(line)
+    command = typer.main.get_command(webnn_convert)
+    if tool == "webnn":
+        command = typer.main.get_command(webnn).commands[arguments.pop(0)]
+    # Running text may name a command, or one of its switches, and leave out what it works on.
+    is_whole = any(not argument.startswith("-") for argument in arguments)
+    options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert {argument for argument in arguments if argument.startswith("-")} <= options
+    command.make_context(tool, arguments, resilient_parsing=not is_whole)
