@@ -249,3 +249,22 @@ def test_the_stub_for_editors_is_what_the_table_gives():
     stubs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(stubs)
     assert stubs.TARGET.read_text(encoding="utf-8") == stubs.render()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda _: ML().create_context("gpu"), "give a dict, or keywords"),
+        (lambda _: MLGraphBuilder(ML()), r"is no MLContext; ML\(\)\.create_context\(\) makes one"),
+        (lambda context: MLGraphBuilder(context).build(["y"]), "give a dict from name to operand"),
+    ],
+)
+def test_what_is_not_of_the_right_kind_is_told_what_would_be(context, call, message):
+    with pytest.raises(MLTypeError, match=message):
+        call(context)
+
+
+def test_contexts_and_graphs_say_what_they_are(context, builder):
+    graph = builder.build({"y": builder.relu(builder.input("x", [2, 3], "float32"))})
+    assert repr(context) == "MLContext(backend='numpy', device='cpu')"
+    assert repr(graph) == "MLGraph(x: f32[2, 3] -> y: f32[2, 3])"

@@ -46,7 +46,7 @@ def test_names_are_bound_from_shapes(declared, given, expected):
 @pytest.mark.parametrize(
     ("declared", "given", "words"),
     [
-        ([["batch", 3]], [(2, 4)], r"input 'x0' has 4 where the graph needs 3"),
+        ([["batch", 3]], [(2, 4)], r"input 'x0' has 4 where the graph needs 3 \(it is"),
         ([["batch", 3]], [(2,)], r"input 'x0' has shape \[2\]; the graph needs f32\[batch, 3\]"),
         ([["batch"], ["batch"]], [(2,), (3,)], r"input 'x1' has 3 where the graph needs batch = 2"),
         ([["batch"]], [(65,)], r"batch = 65; the graph allows 1 to 64"),

@@ -70,7 +70,7 @@ def _registered(domain: str, op_type: str) -> Entry:
     elif domain == "ai.onnx.ml":
         last = onnx.defs.onnx_ml_opset_version()
     changes = tuple(entry.since for entry in entries[1:] if entry.since > first)
-    return Entry(DOMAINS[domain], op_type, first, last, changes, _first_line(entries[-1].rule))
+    return Entry(DOMAINS[domain], op_type, first, last, changes, _note(entries[0].rule, entries[-1].rule))
 
 
 @cache
@@ -84,6 +84,12 @@ def _lifetimes() -> dict[str, tuple[int, int]]:
         ended = schema.since_version - 1 if schema.deprecated else last
         found[schema.name] = (min(first, schema.since_version), min(last, ended))
     return found
+
+
+def _note(oldest: object, newest: object) -> str:
+    """What the newest form does; where it says that it does the same, what that is comes first."""
+    note, before = _first_line(newest), _first_line(oldest)
+    return f"{before} {note}" if note.startswith("The same") and before != note else note
 
 
 def _first_line(rule: object) -> str:

@@ -55,6 +55,8 @@ class MLGraphBuilder(Operators):
     """
 
     def __init__(self, context: MLContext) -> None:
+        if not hasattr(context, "_require_alive"):
+            raise MLTypeError(f"MLGraphBuilder: {context!r} is no MLContext; ML().create_context() makes one")
         context._require_alive()
         self._context = context
         self._builder: GraphBuilder | None = GraphBuilder()
@@ -130,6 +132,8 @@ class MLGraphBuilder(Operators):
         builder = self._open()
         if not outputs:
             raise MLTypeError("build: no outputs; name at least one")
+        if not hasattr(outputs, "items"):
+            raise MLTypeError(f"build: outputs are a {type(outputs).__name__}; give a dict from name to operand")
         values: dict[str, Value] = {}
         for name, operand in outputs.items():
             if not name:

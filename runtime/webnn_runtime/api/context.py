@@ -65,6 +65,9 @@ class MLContext:
         self._tensors: WeakSet[MLTensor] = WeakSet()
         self._graphs: WeakSet[MLGraph] = WeakSet()
 
+    def __repr__(self) -> str:
+        return f"MLContext(backend={self.backend!r}, device={self._options.device!r})"
+
     # State
 
     @property

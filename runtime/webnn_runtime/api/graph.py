@@ -28,6 +28,10 @@ class MLGraph:
         self._graph = graph
         self._executable: Executable | None = executable
 
+    def __repr__(self) -> str:
+        sides = [", ".join(f"{name}: {kind}" for name, kind in side.items()) for side in (self.inputs, self.outputs)]
+        return f"MLGraph({sides[0]} -> {sides[1]})"
+
     @property
     def context(self) -> MLContext:
         """The context the graph was built for."""

@@ -38,6 +38,8 @@ class ML:
             NotSupportedError: the backend is not installed.
         """
         if options is not None:
+            if not hasattr(options, "items"):
+                raise MLTypeError(f"create_context: options are {options!r}; give a dict, or keywords")
             known = {"powerPreference": "power_preference"}
             return self.create_context(**{known.get(key, key): value for key, value in options.items()})
         if power_preference not in _POWER:

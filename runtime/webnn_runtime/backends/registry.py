@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from webnn_runtime.backends.base import Backend, CompileOptions, Executable
-from webnn_runtime.format.errors import BackendUnavailable
+from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Graph
 
 if TYPE_CHECKING:
@@ -41,7 +41,14 @@ def get_backend(name: str) -> Backend:
 
 def available_backends() -> tuple[str, ...]:
     """Names of the backends that can be used here."""
-    return tuple(name for name in backend_names() if _usable(name))
+    found = []
+    for name in backend_names():
+        try:
+            if _usable(name):
+                found.append(name)
+        except UnsupportedByBackend:
+            continue
+    return tuple(found)
 
 
 def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions | None = None) -> Executable:
@@ -54,8 +61,6 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
     """
     if backend != "auto":
         return get_backend(backend).compile(graph, options)
-    from webnn_runtime.format.errors import UnsupportedByBackend
-
     refusals: list[UnsupportedByBackend] = []
     # The native engine has the CPU and no other device.
     if _usable("rust") and (options is None or options.device == "cpu"):

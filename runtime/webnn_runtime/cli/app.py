@@ -32,19 +32,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("verify")(verify)
-app.command("inspect")(inspect)
-app.command("explain")(explain)
-app.command("embed")(embed)
-app.command("calibrate")(calibrate)
-app.command("classify")(classify)
-app.command("bench")(bench)
-app.command("eval")(evaluate)
-app.command("compare")(compare)
-app.command("conformance")(conformance)
-app.command("quantize")(quantize)
-app.command("emit-js")(emit_js)
-app.command("emit-html")(emit_html)
+app.command("verify", short_help="Check a bundle's files and numbers.")(verify)
+app.command("inspect", short_help="Show what is in a model or a bundle.")(inspect)
+app.command("explain", short_help="Tell whether and why a model does not convert.")(explain)
+app.command("embed", short_help="Embed texts: one vector a line.")(embed)
+app.command("calibrate", short_help="Learn bounds for vectors of 8 bits.")(calibrate)
+app.command("classify", short_help="Classify texts: one label a line.")(classify)
+app.command("bench", short_help="Time a bundle against other engines.")(bench)
+app.command("eval", short_help="Measure a model against a reference.")(evaluate)
+app.command("compare", short_help="Compare two bundles.")(compare)
+app.command("conformance", short_help="Run a folder of operator cases.")(conformance)
+app.command("quantize", short_help="Store the weights of a bundle in fewer bits.")(quantize)
+app.command("emit-js", short_help="Write a JavaScript module for browsers.")(emit_js)
+app.command("emit-html", short_help="Write a page that shows the graph.")(emit_html)
 
 
 def _version(value: bool) -> None:

@@ -39,12 +39,21 @@ def bench(
         ),
     ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="embedding, classification or graph; by default what the files say.")
+        str | None,
+        typer.Option(
+            "--task", metavar="TASK", help="embedding, classification or graph; by default what the files say."
+        ),
     ] = None,
     dim: DimSizes = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Interleaved rounds; all of them count.")] = 9,
-    pause: Annotated[float, typer.Option("--pause", min=0.0, help="Seconds between contenders.")] = 0.25,
-    cold: Annotated[int, typer.Option("--cold", min=0, help="Fresh processes for start-up time and memory.")] = 3,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, metavar="N", help="Interleaved rounds; all of them count.")
+    ] = 9,
+    pause: Annotated[
+        float, typer.Option("--pause", min=0.0, metavar="SECONDS", help="Seconds between contenders.")
+    ] = 0.25,
+    cold: Annotated[
+        int, typer.Option("--cold", min=0, metavar="N", help="Fresh processes for start-up time and memory.")
+    ] = 3,
     scaling: Annotated[
         str | None, typer.Option("--scaling", metavar="NAMES", help="Also vary some of batch,length,threads.")
     ] = None,

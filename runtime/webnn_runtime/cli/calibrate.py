@@ -29,11 +29,13 @@ def calibrate(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", help="File to write; by default embedding_ranges.json beside the model."),
+        typer.Option(
+            "-o", "--out", metavar="FILE", help="File to write; by default embedding_ranges.json beside the model."
+        ),
     ] = None,
     truncate_dim: Annotated[
         list[int] | None,
-        typer.Option("--truncate-dim", min=1, help="Keep only the first so many features; repeatable."),
+        typer.Option("--truncate-dim", min=1, metavar="N", help="Keep only the first so many features; repeatable."),
     ] = None,
     no_normalize: NoNormalize = False,
     backend: BackendName = "auto",

@@ -27,10 +27,11 @@ __all__ = ["classify"]
 def classify(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, one a line from stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, one a line from stdin.")
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", min=1, help="So many labels of each text, best first.", show_default="1")
+        int | None,
+        typer.Option("--top-k", min=1, metavar="N", help="So many labels of each text, best first; by default 1."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All labels of each text, best first.")] = False,
     pairs: Annotated[bool, typer.Option("--pairs", help="Each text is two, with a tab between them.")] = False,

@@ -18,7 +18,8 @@ __all__ = ["conformance"]
 def conformance(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Case files, at any depth.")],
     backend: Annotated[
-        str, typer.Option("--backend", help="numpy (the definition, and the default), onnxruntime or rust.")
+        str,
+        typer.Option("--backend", metavar="NAME", help="numpy (the definition, and the default), onnxruntime or rust."),
     ] = "numpy",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write a page of the results.")

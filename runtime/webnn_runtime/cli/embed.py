@@ -33,10 +33,11 @@ __all__ = ["embed"]
 def embed(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, one a line from stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, one a line from stdin.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Write the vectors to this .npy file instead of stdout.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="Write the vectors to this .npy file instead of stdout."),
     ] = None,
     backend: BackendName = "auto",
     threads: Threads = None,
@@ -46,14 +47,18 @@ def embed(
     prompt_name: PromptName = None,
     no_normalize: NoNormalize = False,
     truncate_dim: Annotated[
-        int | None, typer.Option("--truncate-dim", min=1, help="Keep only the first so many features.")
+        int | None, typer.Option("--truncate-dim", min=1, metavar="N", help="Keep only the first so many features.")
     ] = None,
     precision: Annotated[
-        str, typer.Option("--precision", help="float32, float16, int8, uint8, binary or ubinary.")
+        str, typer.Option("--precision", metavar="KIND", help="float32, float16, int8, uint8, binary or ubinary.")
     ] = "float32",
     ranges: Annotated[
         Path | None,
-        typer.Option("--ranges", help="What `webnn calibrate -o` wrote, for int8 and uint8; else beside the model."),
+        typer.Option(
+            "--ranges",
+            metavar="FILE",
+            help="What `webnn calibrate -o` wrote, for int8 and uint8; else beside the model.",
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -35,36 +35,48 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle that is judged; a Hub id too.")],
     reference: Annotated[
         str | None,
-        typer.Option("--reference", help="What is right: a bundle, or a model to convert (ONNX file, folder, Hub id)."),
+        typer.Option(
+            "--reference",
+            metavar="MODEL",
+            help="What is right: a bundle, or a model to convert (ONNX file, folder, Hub id).",
+        ),
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option("--texts", help="Texts to compare on: one a line, or .jsonl; by default some of our own."),
+        typer.Option(
+            "--texts", metavar="FILE", help="Texts to compare on: one a line, or .jsonl; by default some of our own."
+        ),
     ] = None,
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Scored pairs of sentences, tab-separated as STS-B is.")
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="Scored pairs of sentences, tab-separated as STS-B is."),
     ] = None,
     min_cosine: Annotated[
-        float | None, typer.Option("--min-cosine", help="Fail if the cosine of any text's vector is below this.")
+        float | None,
+        typer.Option("--min-cosine", metavar="X", help="Fail if the cosine of any text's vector is below this."),
     ] = None,
     min_mean_cosine: Annotated[
-        float | None, typer.Option("--min-mean-cosine", help="Fail if the mean cosine is below this.")
+        float | None, typer.Option("--min-mean-cosine", metavar="X", help="Fail if the mean cosine is below this.")
     ] = None,
     max_loss: Annotated[
         float | None,
         typer.Option(
             "--max-loss",
+            metavar="X",
             help="Fail if the correlation falls by more (0.01 is one point); of a classifier, "
             "if more of the texts (0.01 is 1 %) get another label.",
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option("--rounds", min=0, help="Rounds of timing, in turns; 0 for none.")] = 5,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=0, metavar="N", help="Rounds of timing, in turns; 0 for none.")
+    ] = 5,
     record: Annotated[
         bool, typer.Option("--record", help="Write what was found into the bundle's certificate.")
     ] = False,
     backend: BackendName = "auto",
     reference_backend: Annotated[
-        str | None, typer.Option("--reference-backend", help="Backend of the reference; by default the same.")
+        str | None,
+        typer.Option("--reference-backend", metavar="NAME", help="Backend of the reference; by default the same."),
     ] = None,
     compute: Compute = None,
     reference_compute: Annotated[

@@ -34,7 +34,9 @@ __all__ = [
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")]
-BackendName: TypeAlias = Annotated[str, typer.Option("--backend", help="auto, rust, onnxruntime or numpy.")]
+BackendName: TypeAlias = Annotated[
+    str, typer.Option("--backend", metavar="NAME", help="auto, rust, onnxruntime or numpy.")
+]
 BundlePath: TypeAlias = Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its .webnn file.")]
 Compute: TypeAlias = Annotated[
     str | None,
@@ -46,13 +48,19 @@ Compute: TypeAlias = Annotated[
     ),
 ]
 Threads: TypeAlias = Annotated[
-    int | None, typer.Option("--threads", min=1, max=1024, help="Threads to use; by default what the process may use.")
+    int | None,
+    typer.Option(
+        "--threads", min=1, max=1024, metavar="N", help="Threads to use; by default what the process may use."
+    ),
 ]
 TokenizerId: TypeAlias = Annotated[
-    str | None, typer.Option("--tokenizer-id", help="Folder or Hub id of the tokenizer, when a bundle has none.")
+    str | None,
+    typer.Option("--tokenizer-id", metavar="FOLDER", help="Folder or Hub id of the tokenizer, when a bundle has none."),
 ]
-BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, help="Most texts in one run.")]
-PromptName: TypeAlias = Annotated[str | None, typer.Option("--prompt-name", help="One of the model's prompts.")]
+BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Most texts in one run.")]
+PromptName: TypeAlias = Annotated[
+    str | None, typer.Option("--prompt-name", metavar="NAME", help="One of the model's prompts.")
+]
 NoNormalize: TypeAlias = Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")]
 DimSizes: TypeAlias = Annotated[
     list[str] | None,
@@ -63,6 +71,7 @@ DimsFile: TypeAlias = Annotated[
     typer.Option(
         "--dims-file",
         "--override-dims-file",
+        metavar="FILE",
         help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
     ),
 ]

@@ -30,7 +30,14 @@ def quantize(
     kind: Annotated[str, typer.Option("--quantize", "--kind", metavar="KIND", help=KIND_HELP)] = "int8",
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", "--output", help="Folder to write; by default BUNDLE-KIND.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            "--output",
+            metavar="FOLDER",
+            help="Folder to write; by default BUNDLE-KIND.",
+            show_default=False,
+        ),
     ] = None,
     per_channel: PerChannel = None,
     reduce_range: ReduceRange = False,

@@ -17,11 +17,16 @@ __all__ = ["verify"]
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
     source: Annotated[
-        str | None, typer.Option("--source", help="The model it was made from: repeat the whole check against it.")
+        str | None,
+        typer.Option(
+            "--source", metavar="MODEL", help="The model it was made from: repeat the whole check against it."
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", min=0.0, max=1.0, help="Largest difference, as a part of the largest value."),
+        typer.Option(
+            "--tolerance", min=0.0, max=1.0, metavar="X", help="Largest difference, as a part of the largest value."
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -116,7 +116,8 @@ def _bind(graph: Graph, bindings: dict[str, int], name: str, kind: TensorType, d
     known = substitute(dim, bindings)
     if isinstance(known, int):
         if known != size:
-            raise ShapeError(f"input '{name}' has {size} where the graph needs {dim} = {known} (it is {kind})")
+            wanted = dim if isinstance(dim, int) else f"{dim} = {known}"
+            raise ShapeError(f"input '{name}' has {size} where the graph needs {wanted} (it is {kind})")
         return True
     line = _line(known)
     if line is None:

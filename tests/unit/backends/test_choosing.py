@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -46,3 +51,21 @@ def test_inputs_without_names_are_refused(inputs, tmp_path):
     save_bundle(graph(), tmp_path / "b")
     with pytest.raises(OperandError, match="give a dict from name to array, of x"):
         load(tmp_path / "b", backend="numpy").run(inputs)
+
+
+@pytest.mark.native
+def test_an_instruction_set_that_is_not_there_is_no_reason_to_take_another_backend(optional):
+    optional("webnn_kernels")
+    code = (
+        "from webnn_runtime.backends import available_backends, compile_graph\n"
+        "from webnn_runtime.format.builder import GraphBuilder\n"
+        "from webnn_runtime.format.dtypes import DataType\n"
+        "builder = GraphBuilder()\n"
+        "graph = builder.build({'y': builder.op('relu', builder.input('x', DataType.FLOAT32, (2,)))})\n"
+        "assert 'rust' not in available_backends()\n"
+        "compile_graph(graph)\n"
+    )
+    sources = [str(Path(__file__).resolve().parents[3] / "runtime"), *filter(None, sys.path)]
+    environment = {**os.environ, "WEBNN_KERNELS_ISA": "abacus", "PYTHONPATH": os.pathsep.join(sources)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "UnsupportedByBackend: backend 'rust': WEBNN_KERNELS_ISA=abacus: no such instruction set" in done.stderr

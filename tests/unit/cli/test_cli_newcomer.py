@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import typer
 from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.cli.app import app as webnn
 from webnn_runtime.evaluation import Gate, GateMisuse
+from webnn_translator.cli.convert import app as webnn_convert
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])
@@ -147,3 +150,25 @@ def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> N
 def test_a_limit_that_means_nothing_is_refused(limits) -> None:
     with pytest.raises(GateMisuse, match="expected"):
         Gate(**limits)
+
+
+@pytest.mark.parametrize("tool", [webnn, webnn_convert], ids=["webnn", "webnn-convert"])
+def test_help_names_what_an_option_takes(tool) -> None:
+    command = typer.main.get_command(tool)
+    for one in getattr(command, "commands", {"": command}).values():
+        # A summary that is longer than its line in the list of commands would be cut.
+        assert one is command or not one.get_short_help_str(60).endswith("...")
+        for parameter in one.params:
+            is_flag = getattr(parameter, "is_flag", False)
+            assert is_flag or parameter.metavar or parameter.param_type_name == "argument", parameter.name
+
+
+def test_the_list_of_operators_says_what_each_does(run) -> None:
+    notes = [entry["note"] for entry in run("webnn-convert", "--list-ops", "--json").json["data"]["operators"]]
+    assert not [note for note in notes if not note or "below." in note or note.startswith(("The same,", "The same;"))]
+
+
+def test_auto_is_no_backend_of_conformance(run, tmp_path) -> None:
+    ran = run("webnn", "conformance", tmp_path, "--backend", "auto")
+    assert (ran.code, ran.out) == (2, "")
+    assert "would not say whose it is" in ran.err

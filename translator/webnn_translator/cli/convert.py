@@ -66,11 +66,18 @@ def _version(value: bool) -> None:
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def convert(
-    model: Annotated[str, typer.Argument(help="An .onnx file, a model folder, or a Hub id 'owner/name'.")] = "",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="An .onnx file, a model folder, or a Hub id 'owner/name'.")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", "--output", help="Folder to write; by default NAME-webnn here.", show_default=False
+            "-o",
+            "--out",
+            "--output",
+            metavar="FOLDER",
+            help="Folder to write; by default NAME-webnn here.",
+            show_default=False,
         ),
     ] = None,
     dim: DimSizes = None,
@@ -88,7 +95,9 @@ def convert(
     include: Include = None,
     target_cosine: TargetCosine = None,
     tokenizer: Tokenizer = None,
-    name: Annotated[str | None, typer.Option("--name", help="Name of the graph; by default the model's.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the graph; by default the model's.")
+    ] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
     ] = False,
@@ -96,29 +105,37 @@ def convert(
         float | None,
         typer.Option(
             "--tolerance",
+            metavar="X",
             help=f"Largest difference, as a part of the output's largest value; by default {DEFAULT_TOLERANCE:g}, and "
             f"{HALF_TOLERANCE:g} where the graph computes in float16.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
-    revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")
+    ] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help=f"What to export from a torch model: {', '.join(TASKS)}.")
+        str | None,
+        typer.Option("--task", metavar="TASK", help=f"What to export from a torch model: {', '.join(TASKS)}."),
     ] = None,
     opset: Annotated[
-        int | None, typer.Option("--opset", help=f"ONNX opset to export with; by default {DEFAULT_OPSET}.")
+        int | None, typer.Option("--opset", metavar="N", help=f"ONNX opset to export with; by default {DEFAULT_OPSET}.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")] = False,
     model_id: Annotated[
-        str | None, typer.Option("--model_id", "--model", "--input", help="The model.", rich_help_panel=_OLD)
+        str | None,
+        typer.Option("--model_id", "--model", "--input", metavar="MODEL", help="The model.", rich_help_panel=_OLD),
     ] = None,
     output_parent_dir: Annotated[
         Path | None,
-        typer.Option("--output_parent_dir", help="Folder to write NAME-webnn into.", rich_help_panel=_OLD),
+        typer.Option(
+            "--output_parent_dir", metavar="FOLDER", help="Folder to write NAME-webnn into.", rich_help_panel=_OLD
+        ),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", help="'cpu': where a torch model is exported.", rich_help_panel=_OLD)
+        str,
+        typer.Option("--device", metavar="NAME", help="'cpu': where a torch model is exported.", rich_help_panel=_OLD),
     ] = "cpu",
     optimize: Annotated[
         bool, typer.Option("--optimize", help="Nothing: clean-ups always run.", rich_help_panel=_OLD)

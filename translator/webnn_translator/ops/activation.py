@@ -35,32 +35,32 @@ def plain(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Elu", since=6)
 def elu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * (exp(x) - 1) below 0."""
+    """`alpha * (exp(x) - 1)` below 0."""
     return ctx.elementwise("elu", node.input(0), alpha=node.number("alpha", 1.0))
 
 
 @onnx_op("LeakyRelu", since=6)
 def leaky_relu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * x below 0."""
+    """`alpha * x` below 0."""
     return ctx.elementwise("leakyRelu", node.input(0), alpha=node.number("alpha", 0.01))
 
 
 @onnx_op("HardSigmoid", since=6)
 def hard_sigmoid(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * x + beta, between 0 and 1."""
+    """`alpha * x + beta`, between 0 and 1."""
     alpha, beta = node.number("alpha", 0.2), node.number("beta", 0.5)
     return ctx.elementwise("hardSigmoid", node.input(0), alpha=alpha, beta=beta)
 
 
 @onnx_op("PRelu", since=7)
 def prelu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Slope * x below 0."""
+    """`slope * x` below 0."""
     return ctx.elementwise("prelu", node.input(0), node.input(1))
 
 
 @onnx_op("Selu", since=6)
 def selu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Gamma * elu(x)."""
+    """`gamma * elu(x)`."""
     x = node.input(0)
     alpha = node.number("alpha", 1.67326319217681884765625)
     gamma = node.number("gamma", 1.05070102214813232421875)
@@ -69,7 +69,7 @@ def selu(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Celu", since=12)
 def celu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * elu(x / alpha)."""
+    """`alpha * elu(x / alpha)`."""
     x = node.input(0)
     alpha = ctx.scalar(node.number("alpha", 1.0), x.elem)
     return ctx.elementwise("mul", ctx.elementwise("elu", ctx.elementwise("div", x, alpha), alpha=1.0), alpha)
@@ -85,7 +85,7 @@ def thresholded_relu(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Shrink", since=9)
 def shrink(ctx: Context, node: OnnxNode) -> Tensor:
-    """X moved toward 0 by bias outside of -lambd..lambd, else 0."""
+    """`x` moved toward 0 by bias outside of -lambd..lambd, else 0."""
     x, bias, limit = node.input(0), node.number("bias", 0.0), node.number("lambd", 0.5)
     low = ctx.elementwise("lesser", x, ctx.scalar(-limit, x.elem), elem=Elem.BOOL)
     high = ctx.elementwise("greater", x, ctx.scalar(limit, x.elem), elem=Elem.BOOL)
@@ -96,14 +96,14 @@ def shrink(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Mish", since=18)
 def mish(ctx: Context, node: OnnxNode) -> Tensor:
-    """X * tanh(softplus(x))."""
+    """`x * tanh(softplus(x))`."""
     x = node.input(0)
     return ctx.elementwise("mul", x, ctx.elementwise("tanh", ctx.elementwise("softplus", x)))
 
 
 @onnx_op("Swish", since=24)
 def swish(ctx: Context, node: OnnxNode) -> Tensor:
-    """X * sigmoid(alpha * x)."""
+    """`x * sigmoid(alpha * x)`."""
     return _swish(ctx, node.input(0), node.number("alpha", 1.0))
 
 

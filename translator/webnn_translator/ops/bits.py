@@ -90,7 +90,7 @@ def bitwise(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("BitShift", since=11)
 def bit_shift(ctx: Context, node: OnnxNode) -> Tensor:
-    """X moved by n bits. Beyond the width nothing is left, or the sign; version 28 says so, others leave it open."""
+    """`x` moved by n bits. Beyond the width nothing is left, or the sign; version 28 says so, others leave it open."""
     x, n = _integers(node, 2)
     elem, width = x.elem, _width(x.elem)
     f = Formula(ctx, _work(elem))
@@ -113,7 +113,7 @@ def bit_shift(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 def _left(f: Formula, x: Tensor, shift: Tensor, width: int, *, signed: bool) -> Tensor:
-    """X * 2^shift without what leaves the type; for a shift above 0."""
+    """`x * 2^shift` without what leaves the type; for a shift above 0."""
     if not signed:
         limit = _power(f, shift, [0, *range(width - 1, 0, -1)])
         low = f("sub", x, f("mul", f("div", x, limit), limit))

@@ -74,27 +74,27 @@ def _aligned(grid: Affine, tensor: Tensor, rank: int) -> Affine:
 
 @onnx_op("Add", since=7)
 def add(ctx: Context, node: OnnxNode) -> Tensor:
-    """A + b."""
+    """`a + b`."""
     return arithmetic(ctx, "add", node.input(0), node.input(1))
 
 
 @onnx_op("Sub", since=7)
 def sub(ctx: Context, node: OnnxNode) -> Tensor:
-    """A - b; subtracting a constant zero point keeps weights quantised."""
+    """`a - b`; subtracting a constant zero point keeps weights quantised."""
     a, b = node.input(0), node.input(1)
     return _shifted(ctx, a, b) or arithmetic(ctx, "sub", a, b)
 
 
 @onnx_op("Mul", since=7)
 def mul(ctx: Context, node: OnnxNode) -> Tensor:
-    """A * b; the scale of quantised weights becomes part of them."""
+    """`a * b`; the scale of quantised weights becomes part of them."""
     a, b = node.input(0), node.input(1)
     return _scaled(ctx, a, b) or _scaled(ctx, b, a) or arithmetic(ctx, "mul", a, b)
 
 
 @onnx_op("Div", since=7)
 def div(ctx: Context, node: OnnxNode) -> Tensor:
-    """A / b; integers truncate toward zero in both worlds."""
+    """`a / b`; integers truncate toward zero in both worlds."""
     return arithmetic(ctx, "div", node.input(0), node.input(1))
 
 

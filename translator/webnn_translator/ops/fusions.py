@@ -137,7 +137,7 @@ def _channels_last(ctx: Context, x: Tensor, function: Callable[[Tensor], Tensor]
 
 @onnx_op("BiasAdd", domain="com.microsoft", attributes=())
 def bias_add(ctx: Context, node: OnnxNode) -> Tensor:
-    """X + bias + skip."""
+    """`x + bias + skip`."""
     return ctx.elementwise("add", ctx.elementwise("add", node.input(0), node.input(1)), node.input(2))
 
 

@@ -59,7 +59,7 @@ def _of_integers(ctx: Context, a: Tensor, b: Tensor) -> Tensor:
 
 @onnx_op("Gemm", since=7)
 def gemm(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * a @ b + beta * c; a factor of 0 is a factor."""
+    """`alpha * a @ b + beta * c`; a factor of 0 is a factor."""
     a, b, c = node.input(0), node.input(1), node.optional(2)
     if a.rank != 2 or b.rank != 2:
         raise Refused(f"operands are {a} and {b}; the model is not valid")

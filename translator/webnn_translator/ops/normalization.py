@@ -49,7 +49,7 @@ def layer_norm(ctx: Context, x: Tensor, scale: Tensor | None, bias: Tensor | Non
 
 
 def rms_norm(ctx: Context, x: Tensor, scale: Tensor, axis: int, epsilon: float) -> Tensor:
-    """X / sqrt(mean(x^2) + epsilon) * scale."""
+    """`x / sqrt(mean(x^2) + epsilon) * scale`."""
     square = ctx.elementwise("mul", x, x)
     axes = tuple(range(axis, x.rank))
     mean = ctx.computed(x.elem, "reduceMean", ctx.full(square), axes=axes, keepDimensions=True)
@@ -190,7 +190,7 @@ def _grouped(ctx: Context, x: Tensor, groups: int, epsilon: float) -> Tensor:
 
 @onnx_op("LpNormalization")
 def lp_normalization(ctx: Context, node: OnnxNode) -> Tensor:
-    """X divided by its norm along an axis, and 0 where the norm is 0."""
+    """`x` divided by its norm along an axis, and 0 where the norm is 0."""
     x, p = node.input(0), node.integer("p", 2)
     axis = ctx.axis(node.integer("axis", -1), x.rank)
     if p not in (1, 2):
@@ -204,7 +204,7 @@ def lp_normalization(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("LRN")
 def lrn(ctx: Context, node: OnnxNode) -> Tensor:
-    """X divided by a power of what neighbouring channels hold in the mean of squares."""
+    """`x` divided by a power of what neighbouring channels hold in the mean of squares."""
     x, size = node.input(0), node.integer("size")
     alpha, beta, bias = node.number("alpha", 1e-4), node.number("beta", 0.75), node.number("bias", 1.0)
     if x.rank < 2 or size < 1:

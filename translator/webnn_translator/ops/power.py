@@ -25,7 +25,7 @@ _HIGHEST: Final = 63
 
 @onnx_op("Pow", since=7)
 def pow_(ctx: Context, node: OnnxNode) -> Tensor:
-    """A to the power of b, in the type of a."""
+    """`a` to the power of `b`, in the type of `a`."""
     a, b = node.input(0), node.input(1)
     exponent = ctx.uniform(b)
     if exponent is not None and float(exponent) in (1.0, 2.0, 3.0) and b.rank <= a.rank:

@@ -172,7 +172,7 @@ def _quantize(ctx: Context, node: OnnxNode, *, axis: int, block: int) -> Tensor:
 def quantised(
     ctx: Context, x: Tensor, scale: Tensor, zero: Tensor | None, elem: Elem, *, axis: int = 1, block: int = 0
 ) -> Tensor:
-    """X / scale rounded to even, moved to the zero point and kept in the range of `elem`; see `dequantised`."""
+    """`x / scale` rounded to even, moved to the zero point and kept in the range of `elem`; see `dequantised`."""
     factor = _aligned(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
     operands = (ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, elem))

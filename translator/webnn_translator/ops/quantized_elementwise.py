@@ -54,7 +54,7 @@ def sigmoid(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("QLinearLeakyRelu", domain="com.microsoft", attributes=("alpha",))
 def leaky_relu(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * x below 0."""
+    """`alpha * x` below 0."""
     made = ctx.elementwise("leakyRelu", _float(ctx, node, 0), alpha=node.number("alpha", 0.01))
     return _back(ctx, node, made, 3)
 

@@ -73,7 +73,7 @@ def qlinear_matmul(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("QGemm", domain="com.microsoft", attributes=("alpha", "transA", "transB"))
 def qgemm(ctx: Context, node: OnnxNode) -> Tensor:
-    """Alpha * (a @ b + c), c in the units of the product; quantised where an output scale is given."""
+    """`alpha * (a @ b + c)`, c in the units of the product; quantised where an output scale is given."""
     a, b = (transposed(ctx, node.input(i), (1, 0)) if node.integer(f, 0) else node.input(i) for i, f in _QGEMM)
     total = _product(ctx, a, one_number(ctx, node.input(2)), b, node.input(5))
     c = node.optional(6)
@@ -126,7 +126,7 @@ def qlinear_conv(ctx: Context, node: OnnxNode) -> Tensor:
     attributes=("auto_pad", "channels_last", "dilations", "group", "kernel_shape", "pads", "strides"),
 )
 def qlinear_conv_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
-    """The same, perhaps with channels on the last axis."""
+    """The exact sums of a convolution, scaled and quantised; channels perhaps on the last axis."""
     return _qlinear_conv(ctx, node, channels_last=node.flag("channels_last", 0))
 
 

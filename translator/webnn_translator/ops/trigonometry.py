@@ -40,7 +40,7 @@ _LARGE: Final = 1e4
 @onnx_op("Asin", "Acos", "Atan", since=7)
 @onnx_op("Asinh", "Acosh", "Atanh", since=9)
 def by_formula(ctx: Context, node: OnnxNode) -> Tensor:
-    """See the functions below."""
+    """Inverse and hyperbolic functions, by formulas that hold near 0 and far from it."""
     x = node.input(0)
     if not x.elem.is_float:
         raise Refused(f"the input is {x}; the model is not valid")

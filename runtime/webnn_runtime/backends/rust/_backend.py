@@ -158,6 +158,7 @@ class RustBackend(Backend):
 
         Raises:
             BackendUnavailable: it is not installed, or cannot be loaded here.
+            UnsupportedByBackend: WEBNN_KERNELS_ISA names an instruction set that this CPU lacks.
         """
         try:
             import webnn_kernels
@@ -166,8 +167,8 @@ class RustBackend(Backend):
                 f"the native package cannot be imported ({exc}); install it with: pip install ./rust", backend=_NAME
             ) from exc
         except RuntimeError as exc:
-            # The environment asks for an instruction set that this CPU lacks.
-            raise BackendUnavailable(str(exc), backend=_NAME) from exc
+            # The environment asks for an instruction set that this CPU lacks: not for another backend.
+            raise UnsupportedByBackend(str(exc), backend=_NAME) from exc
         del webnn_kernels
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
