@@ -19,7 +19,7 @@ from webnn_runtime.evaluation import Gate, GateMisuse
 from webnn_translator.cli.convert import app as webnn_convert
 
 ROOT = Path(__file__).resolve().parents[3]
-SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])
+SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator"), *filter(None, sys.path)])
 
 
 def in_a_process(module: str, *arguments: str, shell: str = "exec", **environment: str) -> subprocess.CompletedProcess:
