@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final
 
-from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
 
 __all__ = ["cut", "paragraph_lengths", "read_texts", "short_lengths"]
@@ -65,9 +64,10 @@ def read_texts(path: Path, tokenizer: TextTokenizer, limit: int | None) -> list[
     """The user's own texts, one a line, cut to the model's limit.
 
     Raises:
-        BenchError: there is none.
+        FileNotFoundError: there is no such file.
+        EmbedError: it is no UTF-8, or holds no text.
     """
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise BenchError(f"{path}: holds no text; write one a line")
+    from webnn_runtime.evaluation.texts import read_texts as lines_of
+
+    lines = lines_of(path)
     return tokenizer.encode(lines, limit)

@@ -14,8 +14,10 @@ import pytest
 import typer
 from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.bench.texts import read_texts
 from webnn_runtime.cli.app import app as webnn
 from webnn_runtime.evaluation import Gate, GateMisuse
+from webnn_runtime.format.errors import EmbedError
 from webnn_translator.cli.convert import app as webnn_convert
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -172,3 +174,19 @@ def test_auto_is_no_backend_of_conformance(run, tmp_path) -> None:
     ran = run("webnn", "conformance", tmp_path, "--backend", "auto")
     assert (ran.code, ran.out) == (2, "")
     assert "would not say whose it is" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "message"),
+    [
+        (None, FileNotFoundError, "there is no such file"),
+        (b"", EmbedError, "holds no texts"),
+        (b"\xff", EmbedError, "not UTF-8"),
+    ],
+)
+def test_texts_for_a_benchmark_are_read_like_all_others(content, kind, message, tmp_path) -> None:
+    path = tmp_path / "mine.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(kind, match=message):
+        read_texts(path, None, None)
