@@ -1,7 +1,8 @@
 """The native engine of webnn-runtime: matrix products and attention on the CPU.
 
 Backends use this; people use ``webnn_runtime``. ``isa`` is the instruction set chosen for this process, and
-``build_profile`` tells a slow debug build from a release.
+``build_profile`` tells a slow debug build from a release. ``plan_revision`` is raised with every change of what a
+plan's kinds mean.
 """
 
 from webnn_kernels._kernels import (
@@ -14,6 +15,7 @@ from webnn_kernels._kernels import (
     build_profile,
     isa,
     kinds,
+    plan_revision,
     supports,
 )
 
@@ -27,5 +29,6 @@ __all__ = [
     "build_profile",
     "isa",
     "kinds",
+    "plan_revision",
     "supports",
 ]

@@ -14,10 +14,12 @@ __all__ = [
     "build_profile",
     "isa",
     "kinds",
+    "plan_revision",
     "supports",
 ]
 
 __version__: Final[str]
+plan_revision: Final[int]
 isa: Final[str]
 build_profile: Final[str]
 

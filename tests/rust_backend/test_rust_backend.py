@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.backends.base import CompileOptions
-from webnn_runtime.backends.registry import get_backend
+from webnn_runtime.backends.registry import compile_graph, get_backend
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
@@ -76,6 +76,15 @@ def test_without_the_native_package_the_error_says_how_to_install_it(monkeypatch
     monkeypatch.setitem(sys.modules, "webnn_kernels", None)
     with pytest.raises(BackendUnavailable, match=r"pip install \./rust"):
         get_backend("rust")
+
+
+def test_a_native_package_of_another_version_is_refused_and_no_other_backend_taken(monkeypatch):
+    import webnn_kernels
+
+    monkeypatch.setattr(webnn_kernels, "plan_revision", webnn_kernels.plan_revision + 1)
+    for name in ("rust", "auto"):
+        with pytest.raises(UnsupportedByBackend, match=r"plans of revision \d+.*pip install \./rust"):
+            compile_graph(layer(), name)
 
 
 def test_a_step_on_the_reference_gives_what_the_kernel_gives(rust, without):

@@ -318,5 +318,6 @@ fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(available_isas, module)?)?;
     module.add("isa", chosen()?.isa.name())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("plan_revision", engine::ops::REVISION)?;
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
 }

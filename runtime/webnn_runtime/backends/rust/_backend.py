@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
 _NAME: Final = "rust"
+# What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
+_PLAN_REVISION: Final = 1
 
 # What the engine has no kernel for runs on the reference kernels, which have no gaps.
 UNSUPPORTED: Final[Unsupported] = {}
@@ -158,7 +160,8 @@ class RustBackend(Backend):
 
         Raises:
             BackendUnavailable: it is not installed, or cannot be loaded here.
-            UnsupportedByBackend: WEBNN_KERNELS_ISA names an instruction set that this CPU lacks.
+            UnsupportedByBackend: WEBNN_KERNELS_ISA names an instruction set that this CPU lacks, or the package is of
+                another version than this one.
         """
         try:
             import webnn_kernels
@@ -169,7 +172,14 @@ class RustBackend(Backend):
         except RuntimeError as exc:
             # The environment asks for an instruction set that this CPU lacks: not for another backend.
             raise UnsupportedByBackend(str(exc), backend=_NAME) from exc
-        del webnn_kernels
+        found = getattr(webnn_kernels, "plan_revision", 0)
+        if found != _PLAN_REVISION:
+            # Nor this: who has installed the package wants it.
+            raise UnsupportedByBackend(
+                f"webnn-kernels {webnn_kernels.__version__} runs plans of revision {found}, and this webnn-runtime makes "
+                f"those of revision {_PLAN_REVISION}; install the one that belongs to it with: pip install ./rust",
+                backend=_NAME,
+            )
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
         """Prepare a graph. The one session option is `isa`, which forces an instruction set.

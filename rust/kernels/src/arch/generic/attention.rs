@@ -76,10 +76,10 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                     let packed = &left[(from + first) * depth..];
                     s.tile(rows, vectors, packed, &*right, Place::Lines(&mut *part), Start::Zero);
                     // While the tile is in the first-level cache.
-                    for vector in 0..vectors {
-                        let most = adjust_scores(s, adjust, [vector, vectors], first, part, largest[vector]);
+                    for (vector, largest) in largest.iter_mut().enumerate().take(vectors) {
+                        let most = adjust_scores(s, adjust, [vector, vectors], first, part, *largest);
                         if !*weighing || !again {
-                            largest[vector] = most;
+                            *largest = most;
                         }
                     }
                 }
