@@ -176,7 +176,7 @@ class RustBackend(Backend):
         if found != _PLAN_REVISION:
             # Nor this: who has installed the package wants it.
             raise UnsupportedByBackend(
-                f"webnn-kernels {webnn_kernels.__version__} runs plans of revision {found}, and this webnn-runtime makes "
+                f"webnn-kernels {webnn_kernels.__version__} runs plans of revision {found}, this webnn-runtime makes "
                 f"those of revision {_PLAN_REVISION}; install the one that belongs to it with: pip install ./rust",
                 backend=_NAME,
             )
