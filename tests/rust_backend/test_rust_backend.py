@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from webnn_runtime.api import ML, NotSupportedError
 from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.backends.registry import compile_graph, get_backend
 from webnn_runtime.format.builder import GraphBuilder
@@ -85,6 +86,8 @@ def test_a_native_package_of_another_version_is_refused_and_no_other_backend_tak
     for name in ("rust", "auto"):
         with pytest.raises(UnsupportedByBackend, match=r"plans of revision \d+.*pip install \./rust"):
             compile_graph(layer(), name)
+    with pytest.raises(NotSupportedError, match="plans of revision"):
+        ML().create_context(backend="rust")
 
 
 def test_a_step_on_the_reference_gives_what_the_kernel_gives(rust, without):

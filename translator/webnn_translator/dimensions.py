@@ -78,6 +78,8 @@ class DimTable:
         for name, size in self.minima.items():
             if not 0 <= size <= maxima.get(name, MAX_DIM):
                 raise DimensionError(f"dimension {name} is at least {size}; 0 to its maximum are valid")
+            if self.bound.get(name, size) < size:
+                raise DimensionError(f"dimension {name} = {self.bound[name]} is below its minimum {size}")
         self.shapes = {
             value: tuple(substitute(dim, self.bound) for dim in shape) for value, shape in self.shapes.items()
         }

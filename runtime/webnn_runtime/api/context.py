@@ -15,7 +15,7 @@ import numpy as np
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupportedError, OperationError, UnknownError
 from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor
-from webnn_runtime.format.errors import BackendError, BackendUnavailable, WebnnError
+from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.records import dataclass
 
@@ -53,7 +53,7 @@ class MLContext:
         try:
             if backend != "auto":
                 get_backend(backend)
-        except BackendUnavailable as exc:
+        except (BackendUnavailable, UnsupportedByBackend) as exc:
             raise NotSupportedError(str(exc)) from exc
         self.backend = backend
         self.power_preference = power_preference

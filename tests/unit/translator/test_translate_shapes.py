@@ -73,6 +73,8 @@ def test_dimensions_can_be_bound_and_bounded(build, agree) -> None:
         translate(model, dims={"lenght": 3})
     with pytest.raises(TranslateError, match="above its maximum"):
         translate(model, dims={"length": 65}, max_dims={"length": 64})
+    with pytest.raises(TranslateError, match="length = 2 is below its minimum 3"):
+        translate(model, dims={"length": 2}, min_dims={"length": 3})
 
 
 def test_names_of_dimensions_become_identifiers_and_stay_apart(build) -> None:
