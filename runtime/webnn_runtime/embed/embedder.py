@@ -90,7 +90,9 @@ class WebNNEmbedder:
         **foreign: Any,
     ) -> None:
         if foreign:
-            self._refuse("WebNNEmbedder", foreign)
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("WebNNEmbedder", foreign, WebNNEmbedder)
         check_choice(on_truncation)
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
@@ -171,7 +173,9 @@ class WebNNEmbedder:
             TypeError: something among the texts is not a string.
         """
         if foreign:
-            self._refuse("encode", foreign)
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("encode", foreign, self.encode)
         if not convert_to_numpy or convert_to_tensor:
             raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
         if precision != "float32":
@@ -255,9 +259,7 @@ class WebNNEmbedder:
             EmbedError: nothing was learnt, or the place cannot be written.
         """
         if path is None and self._source.revision is not None:
-            raise EmbedMisuse(
-                "save_ranges: the model lies in the Hub's cache, which is not ours to change; pass a path"
-            )
+            raise EmbedMisuse("save_ranges: the model is in the Hub's cache, which is not ours to change; pass a path")
         from pathlib import Path
 
         target = self._ranges.path if path is None else Path(path)
@@ -288,9 +290,7 @@ class WebNNEmbedder:
         """Size of a vector."""
         return self._pipeline.dimension
 
-    def get_embedding_dimension(self) -> int:
-        """Size of a vector; what newer releases of sentence-transformers call it."""
-        return self._pipeline.dimension
+    get_embedding_dimension = get_sentence_embedding_dimension  # as newer releases of sentence-transformers call it
 
     @property
     def max_seq_length(self) -> int | None:
@@ -351,12 +351,6 @@ class WebNNEmbedder:
             f"WebNNEmbedder({self._source.source!r}, dimension={self._pipeline.dimension}, "
             f"max_seq_length={self.max_seq_length})"
         )
-
-    def _refuse(self, call: str, given: Mapping[str, Any]) -> None:
-        from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE, refuse_foreign
-
-        own, foreign = (WebNNEmbedder, CONSTRUCTOR) if call == "WebNNEmbedder" else (self.encode, ENCODE)
-        refuse_foreign(call, given, foreign, own)
 
     @property
     def _ranges(self) -> RangeStore:

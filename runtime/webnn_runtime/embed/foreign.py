@@ -44,27 +44,27 @@ CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
 }
 
 
-def refuse_foreign(
-    call: str, given: Mapping[str, Any], foreign: Mapping[str, tuple[Collection[Any], str]], own: Callable[..., object]
-) -> None:
+_CALLS: Final = {"WebNNEmbedder": CONSTRUCTOR, "encode": ENCODE}
+
+
+def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., object]) -> None:
     """Pass over what asks for nothing else than what happens; refuse every other argument with what to do.
 
     Args:
-        call: what was called, for the message.
+        call: what was called, "WebNNEmbedder" or "encode".
         given: arguments that the call has not.
-        foreign: those that are understood.
         own: what was called, for the arguments that it has.
 
     Raises:
         TypeError: one of them asks for something.
     """
     for name, value in given.items():
-        if name not in foreign:
+        if name not in _CALLS[call]:
             known = [each for each in inspect.signature(own).parameters if each != "foreign"]
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise TypeError(f"{call}: there is no argument '{name}'; {hint}")
-        harmless, advice = foreign[name]
-        # By identity and type first: an array compared with a word would be an array.
+        harmless, advice = _CALLS[call][name]
+        # By type first: an array compared with a word would be an array.
         if not (value is None or isinstance(value, (str, bool))) or value not in harmless:
             raise TypeError(f"{call}: there is no argument '{name}'; {advice}")
