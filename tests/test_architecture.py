@@ -76,6 +76,9 @@ LAYERS: Final = {
     # Rivals are other libraries, each loaded in a process of its own.
     BENCH: layer(everything=True),
     "webnn_runtime.cli": layer(everything=True),
+    # `python -m webnn_runtime`, which is `webnn`, and `python -m webnn_translator`, which is `webnn-convert`.
+    "webnn_runtime.__main__": layer("webnn_runtime.cli"),
+    "webnn_translator.__main__": layer("webnn_translator.cli"),
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED, CLASSIFY),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
@@ -211,7 +214,7 @@ LIGHT: Final = [
     for name in LAYERS
     if name.startswith(RUNTIME)
     and name in MODULE_NAMES
-    and name not in {"webnn_runtime.cli", "webnn_runtime.backends.onnxruntime"}
+    and name not in {"webnn_runtime.cli", "webnn_runtime.__main__", "webnn_runtime.backends.onnxruntime"}
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from webnn_runtime.backends.base import CompileOptions, Executable, TextRunner
 from webnn_runtime.format.bundle import Bundle, load_bundle
@@ -80,6 +80,12 @@ class Model:
     def describe(self) -> dict[str, object]:
         """What runs where, as the backend says it."""
         return self._executable.describe()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "Model: holds threads and mapped files, which cannot be copied or pickled; one model serves many threads, "
+            f"and another process opens its own: load({self.bundle.graph_file!r})"
+        )
 
     def __repr__(self) -> str:
         return f"Model({self.bundle.graph_file!r}, backend={self.describe().get('backend')!r})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,11 @@ def test_scores_are_an_array_in_the_order_of_the_labels(made, bundle) -> None:
     assert best == [entry["label"] for entry in made[1]["None"]["list"]]
     assert classify.scores([]).shape == (0, 3)
     assert classify([]) == []
+
+
+def test_a_copy_is_refused_with_what_to_do(bundle) -> None:
+    with pytest.raises(TypeError, match=r"another process opens its own: WebNNClassifier\("):
+        pickle.dumps(WebNNClassifier(bundle, backend="numpy"))
 
 
 def test_truncation_is_told_and_counted(bundle) -> None:

@@ -44,6 +44,24 @@ def test_options_that_do_not_exist_are_refused():
         ML().create_context(backend="abacus")
 
 
+@pytest.mark.parametrize("threads", [0, -1, 1025, 1.5, "2"])
+def test_an_impossible_number_of_threads_is_refused_at_once(threads):
+    with pytest.raises(MLTypeError, match="must be 1 to 1024"):
+        ML().create_context(threads=threads)
+
+
+@pytest.mark.parametrize("give", ["compute", "write_tensor", "constant"])
+def test_masked_values_are_no_values(context, give):
+    masked = np.ma.masked_less(np.ones((2, 3), np.float32) * [[-1], [1]], 0).astype(np.float32)
+    calls = {
+        "compute": lambda: context.compute(doubled(context), {"x": masked}),
+        "write_tensor": lambda: context.write_tensor(context.create_tensor([2, 3], "float32", writable=True), masked),
+        "constant": lambda: MLGraphBuilder(context).constant(masked),
+    }
+    with pytest.raises(MLTypeError, match=r"masked values; .* filled"):
+        calls[give]()
+
+
 def test_a_tensor_starts_with_zeros_and_keeps_its_type(context):
     tensor = context.create_tensor([2], "int64", readable=True, writable=True)
     assert context.read_tensor(tensor).tolist() == [0, 0]

@@ -47,9 +47,13 @@ class MLContext:
     def __init__(
         self, power_preference: str, accelerated: bool, backend: str, device_type: str, threads: int | None
     ) -> None:
-        from webnn_runtime.backends.base import CompileOptions
+        from webnn_runtime.backends.base import CompileOptions, check_threads
         from webnn_runtime.backends.registry import get_backend
 
+        try:
+            check_threads(backend, threads)
+        except UnsupportedByBackend as exc:
+            raise MLTypeError(str(exc)) from exc
         try:
             if backend != "auto":
                 get_backend(backend)

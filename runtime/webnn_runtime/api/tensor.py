@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError
+from webnn_runtime.format.binding import plain_array
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import OperandError
 from webnn_runtime.format.graph import Array, TensorType
 
 if TYPE_CHECKING:
@@ -111,7 +113,10 @@ def array_from_buffer(buffer: Buffer, kind: TensorType, what: str) -> Array:
     shape = kind.static_shape
     wanted = kind.dtype.numpy
     if isinstance(buffer, np.ndarray):
-        array = buffer
+        try:
+            array = plain_array(f"{what}: the array", buffer)
+        except OperandError as exc:
+            raise MLTypeError(str(exc)) from exc
         if array.dtype != wanted and array.dtype != np.uint8:
             raise MLTypeError(f"{what}: the array is {array.dtype}; {kind} needs {wanted} (convert it with astype)")
         if array.dtype == wanted and array.size == np.prod(shape, dtype=np.int64):

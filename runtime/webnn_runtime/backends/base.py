@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn_runtime.format.binding import bind_shapes, check_inputs
+from webnn_runtime.format.binding import bind_shapes, check_inputs, plain_array
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -25,6 +25,7 @@ __all__ = [
     "Executable",
     "TextRunner",
     "Unsupported",
+    "check_threads",
     "own_results",
     "refuse_impossible",
     "refuse_max_memory",
@@ -123,7 +124,12 @@ class Executable(ABC):
             ShapeError: shapes that do not fit.
             ExecutionError: the library behind the backend failed.
         """
-        return self.execute(inputs, self._bindings(check_inputs(self.graph, inputs)))
+        shapes = check_inputs(self.graph, inputs)
+        for array in inputs.values():
+            if type(array) is not np.ndarray:
+                inputs = {name: plain_array(f"input '{name}'", each) for name, each in inputs.items()}
+                break
+        return self.execute(inputs, self._bindings(shapes))
 
     def _bindings(self, shapes: tuple[tuple[int, ...], ...]) -> Mapping[str, int]:
         """Named dimensions for these input shapes; solved once for shapes that come again.
@@ -150,6 +156,11 @@ class Executable(ABC):
         """
         del outputs
         return None
+
+    @property
+    def all_native(self) -> bool:
+        """Whether the backend computes every operator itself: what "auto" chooses by."""
+        return self.describe().get("all_native") is True
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
@@ -216,9 +227,7 @@ def refuse_impossible(backend: Backend, options: CompileOptions) -> None:
     Raises:
         UnsupportedByBackend: one of the two.
     """
-    threads: object = options.threads
-    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS):
-        raise UnsupportedByBackend(f"threads: {threads!r}; must be 1 to {_MOST_THREADS}, or None", backend=backend.name)
+    check_threads(backend.name, options.threads)
     if options.compute in (None, *backend.arithmetics):
         return
     if options.compute == "int8":
@@ -226,6 +235,16 @@ def refuse_impossible(backend: Backend, options: CompileOptions) -> None:
     else:
         message = f"there is no compute='{options.compute}'; one of {', '.join(backend.arithmetics)}"
     raise UnsupportedByBackend(message, backend=backend.name)
+
+
+def check_threads(backend: str, threads: object) -> None:
+    """Refuse a number of threads that makes no sense.
+
+    Raises:
+        UnsupportedByBackend: neither None nor 1 to 1024.
+    """
+    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS):
+        raise UnsupportedByBackend(f"threads: {threads!r}; must be 1 to {_MOST_THREADS}, or None", backend=backend)
 
 
 def refuse_unsupported(backend: Backend, graph: Graph) -> None:

@@ -72,7 +72,7 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
                 raise
             refusals.append(exc)
         else:
-            if executable.describe().get("all_native") is True or (options is not None and options.compute == "int8"):
+            if executable.all_native or (options is not None and options.compute == "int8"):
                 return executable
     if _usable("onnxruntime"):
         try:

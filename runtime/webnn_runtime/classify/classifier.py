@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +170,12 @@ class WebNNClassifier:
             "max_length": self._limit.tokens,
             "max_length_origin": self._limit.origin,
         }
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "WebNNClassifier: holds threads and mapped files, which cannot be copied or pickled; one classifier serves "
+            f"many threads, and another process opens its own: WebNNClassifier({self._source.source!r})"
+        )
 
     def __repr__(self) -> str:
         return f"WebNNClassifier({self._source.source!r}, labels={list(self._labels.names)!r})"

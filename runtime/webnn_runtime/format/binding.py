@@ -14,7 +14,7 @@ from webnn_runtime.format.dims import Dim, SymbolicDim, evaluate, substitute
 from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, DimCheck, Graph, OptionValue, TensorType
 
-__all__ = ["bind_inputs", "bind_shapes", "check_inputs", "concrete_options", "concrete_shape"]
+__all__ = ["bind_inputs", "bind_shapes", "check_inputs", "concrete_options", "concrete_shape", "plain_array"]
 
 
 def bind_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, int]:
@@ -52,6 +52,17 @@ def check_inputs(graph: Graph, inputs: Mapping[str, Array]) -> tuple[tuple[int, 
             )
         shapes.append(array.shape)
     return tuple(shapes)
+
+
+def plain_array(what: str, array: Array) -> Array:
+    """An array of a class of its own, as `numpy.matrix` or a mapped file, as one of NumPy's own over the same numbers.
+
+    Raises:
+        OperandError: values are masked out, and nothing says what is to stand in their place.
+    """
+    if type(array) is not np.ndarray and np.ma.is_masked(array):
+        raise OperandError(f"{what} has masked values; say what stands in their place with filled()")
+    return np.asarray(array)
 
 
 def bind_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

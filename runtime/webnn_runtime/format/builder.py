@@ -16,6 +16,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
+from webnn_runtime.format.binding import plain_array
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import GraphError, OperandError, OptionError
@@ -113,7 +114,7 @@ class GraphBuilder:
             OperandError: the name is taken, or the array's type is none of WebNN's or not `dtype`.
         """
         if isinstance(array, (np.ndarray, np.generic)):
-            array = np.asarray(array)
+            array = plain_array("a constant", np.asanyarray(array))
         elif dtype is None:
             raise OperandError("a constant from a Python number needs a data type")
         else:

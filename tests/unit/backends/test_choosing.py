@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,49 @@ def test_where_every_backend_refuses_the_best_one_says_why(optional):
     optional("webnn_kernels")
     with pytest.raises(UnsupportedByBackend, match="max_memory=0; must be at least 1 byte"):
         compile_graph(graph(), "auto", CompileOptions(max_memory=0))
+
+
+@pytest.mark.native
+def test_what_auto_chooses_by_needs_no_plan_of_texts(optional):
+    optional("webnn_kernels")
+    found = compile_graph(graph(), "auto")
+    assert found._texts == {}  # type: ignore[attr-defined]  # of the rust backend
+    assert found.all_native is True
+    assert found.describe()["all_native"] is True
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("most", [0, -1, 1e9, "1G"])
+def test_an_impossible_amount_of_memory_is_refused(most, optional):
+    optional("webnn_kernels")
+    with pytest.raises(UnsupportedByBackend, match="must be at least 1 byte, as a whole number"):
+        compile_graph(graph(), "rust", CompileOptions(max_memory=most))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "onnxruntime", pytest.param("rust", marks=pytest.mark.native)])
+@pytest.mark.parametrize("kind", ["matrix", "mapped", "record", "unmasked"])
+def test_a_class_of_its_own_is_read_as_the_array_it_is(backend, kind, optional, tmp_path):
+    optional({"rust": "webnn_kernels"}.get(backend, backend))
+    builder = GraphBuilder()
+    twice = builder.op("relu", builder.op("neg", builder.input("x", DataType.FLOAT32, (2, 2))))
+    values = np.array([[-1, 2], [3, -4]], np.float32)
+    np.save(tmp_path / "x.npy", values)
+    given = {
+        "matrix": lambda: values.view(np.matrix),
+        "mapped": lambda: np.load(tmp_path / "x.npy", mmap_mode="r"),
+        "record": lambda: values.view(np.recarray),
+        "unmasked": lambda: np.ma.masked_invalid(values),
+    }[kind]()
+    (found,) = compile_graph(builder.build({"y": twice}), backend).run({"x": given}).values()
+    assert type(found) is np.ndarray
+    assert found.tolist() == [[1, 0], [0, 4]]
+
+
+@pytest.mark.parametrize("copying", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_copy_of_a_model_is_refused_with_what_to_do(copying, tmp_path):
+    model = load(save_bundle(graph(), tmp_path / "bundle"), "numpy")
+    with pytest.raises(TypeError, match=r"another process opens its own: load\("):
+        copying(model)
 
 
 @pytest.mark.native

@@ -35,6 +35,11 @@ def in_a_process(module: str, *arguments: str, shell: str = "exec", **environmen
     )
 
 
+@pytest.mark.parametrize(("package", "command"), [("webnn_runtime", "webnn"), ("webnn_translator", "webnn-convert")])
+def test_a_package_is_its_command(package, command) -> None:
+    assert in_a_process(package, "--version").stdout.decode().startswith(f"{command} 0.")
+
+
 def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None:
     locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ran = in_a_process("webnn_runtime.cli", "verify", str(bundle), **locale)
