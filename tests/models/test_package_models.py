@@ -66,6 +66,10 @@ CONVERTED = [
     # Signals of traffic lights: gathers, masks and sums over tables.
     Model("atspm-detector", "atspm_detector/weights/funcnet/x100_w32full_s1_pair.onnx", ("N", "T")),
     Model("atspm-detector", "atspm_detector/weights/funcnet/x100_w32full_s1_head.onnx", ("K", "D")),
+    # Plans of traffic lights: some hundred boosted trees.
+    Model(
+        "atspm-detector", "atspm_detector/weights/setback/setback_q90_s0.onnx", ("X_dim_0",), ops=("gatherElements",)
+    ),
     # Shifts of carbon atoms from a protein: a graph network, whose messages are gathered along edges and added up.
     Model(
         "caustic-nmr",
@@ -82,11 +86,6 @@ REFUSED: list[tuple[Model, type[TranslateError], str]] = [
         Model("silero-vad", f"{SILERO}.onnx", (), {"input_dim_1": 576}),
         UnsupportedOp,
         r"node 'If_0' \(If\): inside it, LSTM: the input is float\[1, 1, input_dim_0, 128, 2\]; rank 3 is needed",
-    ),
-    (
-        Model("atspm-detector", "atspm_detector/weights/setback/setback_q90_s0.onnx", ()),
-        UnsupportedOp,
-        r"\(ai.onnx.ml.TreeEnsemble\): its trees choose by data which node comes next",
     ),
 ]
 

@@ -68,6 +68,9 @@ FAMILIES: Final = (
     "quantized_blocks",
     "fusions",
     "tabular",
+    "trees",
+    "categories",
+    "support_vectors",
 )
 
 

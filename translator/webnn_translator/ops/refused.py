@@ -11,8 +11,10 @@ _TEXT: Final = "it works on text; WebNN has numbers only"
 _GENERATION: Final = "it runs a whole generation inside itself; convert the decoder, and generate with it step by step"
 _PAGES: Final = "its rows are packed without padding, which WebNN cannot address; export with padded batches"
 _ROUTING: Final = "it runs experts that data chooses; WebNN computes every node"
-_TREES: Final = "its trees choose by data which node comes next; export them as arithmetic on tensors"
-_MAPS: Final = "it works on maps or categories by name; WebNN has tensors of numbers only"
+_MAPS: Final = (
+    "it works on maps or categories by name, and WebNN has tensors of numbers only; "
+    "exporters can write the scores as a tensor (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False)"
+)
 _LENGTH: Final = "the number of its results depends on data at run time; WebNN needs to know shapes before"
 
 REFUSED: Final[dict[tuple[str, str], str]] = {
@@ -38,14 +40,7 @@ REFUSED: Final[dict[tuple[str, str], str]] = {
     },
     **{("com.microsoft", op_type): _ROUTING for op_type in ("MoE", "QMoE")},
     **{("com.microsoft", op_type): _TEXT for op_type in ("Tokenizer", "WordConvEmbedding")},
-    **{
-        ("ai.onnx.ml", op_type): _TREES
-        for op_type in ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
-    },
-    **{
-        ("ai.onnx.ml", op_type): _MAPS
-        for op_type in ("CastMap", "CategoryMapper", "DictVectorizer", "LabelEncoder", "ZipMap")
-    },
+    **{("ai.onnx.ml", op_type): _MAPS for op_type in ("CastMap", "CategoryMapper", "DictVectorizer", "ZipMap")},
     ("com.microsoft", "CropAndResize"): "the places it samples are data; crop and resize before the model",
     ("com.microsoft", "DynamicQuantizeLSTM"): "its states are quantised anew at every step; export the LSTM in float32",
     ("com.microsoft", "Inverse"): "WebNN has no solver of linear systems",

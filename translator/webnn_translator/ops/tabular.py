@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from webnn_runtime.format.dims import product
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
@@ -13,6 +14,7 @@ from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.ops.shape import convert
+from webnn_translator.ops.trees import TRANSFORMS, beside, best_label, class_labels, of_two, transformed
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -77,13 +79,44 @@ def linear_regressor(ctx: Context, node: OnnxNode) -> Tensor:
     return made if not intercepts.size else Formula(ctx, Elem.FLOAT)("add", made, ctx.known(intercepts))
 
 
+@onnx_op(
+    "LinearClassifier",
+    domain=_DOMAIN,
+    attributes=(
+        *("classlabels_ints", "classlabels_strings", "coefficients", "intercepts"),
+        *("multi_class", "post_transform"),
+    ),
+)
+def linear_classifier(ctx: Context, node: OnnxNode) -> tuple[Tensor, Tensor]:
+    """The label of the best class, and [rows, classes] scores: x times the coefficients of each class."""
+    labels = class_labels(node, "classlabels_ints", "classlabels_strings")
+    node.ignore("multi_class")
+    transform = node.choice("post_transform", "NONE", *TRANSFORMS)
+    x = convert(ctx, node.input(0), Elem.FLOAT)
+    weights = np.asarray(node.numbers("coefficients"), np.float32)
+    intercepts = np.asarray(node.numbers("intercepts", ()), np.float32)
+    count = intercepts.size or len(labels)
+    if x.rank != 2 or weights.size % count or not ctx.same(x.shape[1], weights.size // count):
+        raise Refused(f"{weights.size} coefficients for {x} and {count} classes; the model is not valid")
+    if len(labels) < 2 or count not in {len(labels), len(labels) - 1 if len(labels) == 2 else 0}:
+        raise Refused(f"{count} scores for {len(labels)} classes; the model is not valid")
+    scores = matmul_of(ctx, x, ctx.known(np.ascontiguousarray(weights.reshape(count, -1).T)))
+    f = Formula(ctx, Elem.FLOAT)
+    if intercepts.size:
+        scores = f("add", scores, ctx.known(intercepts))
+    if count > 1:
+        return best_label(ctx, scores, labels), transformed(ctx, scores, transform)
+    if transform not in ("NONE", "LOGISTIC"):
+        raise Refused(f"post_transform {transform} of one score for two classes; supported: NONE, LOGISTIC")
+    other = f("neg", scores) if transform == "LOGISTIC" else f("sub", 1, scores)
+    return of_two(ctx, f("greater", scores, 0), labels), transformed(ctx, beside(ctx, other, scores), transform)
+
+
 @onnx_op("ArrayFeatureExtractor", domain=_DOMAIN, attributes=())
 def array_feature_extractor(ctx: Context, node: OnnxNode) -> Tensor:
     """Columns picked by their index."""
     x, picks = node.input(0), node.input(1)
-    count = 1
-    for dim in picks.shape:
-        count = count * ctx.size(dim, "the number of picked columns")
+    count = product(list(picks.shape))
     flat = reshape_to(ctx, picks, (count,))
     made = ctx.computed(x.elem, "gather", ctx.full(x), ctx.full(flat), axis=x.rank - 1)
     return reshape_to(ctx, made, (1, count)) if x.rank == 1 else made
