@@ -120,7 +120,13 @@ class Conversion:
 def target_folder(model: str, parent: Path | None = None) -> Path:
     """`<stem>-webnn` in the current folder, or in `parent`."""
     path = Path(model)
-    stem = path.stem if path.suffix == ".onnx" else path.expanduser().resolve().name if path.exists() else path.name
+    if path.suffix == ".onnx":
+        stem = path.stem
+    elif path.expanduser().exists():
+        stem = path.expanduser().resolve().name
+    else:
+        # A revision of a repository is no part of its name, and may have slashes.
+        stem = Path(model.partition("@")[0]).name
     return (parent or Path()) / f"{stem}-webnn"
 
 

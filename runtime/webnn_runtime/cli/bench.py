@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BackendName, DimSizes, Quiet, Threads, sizes_of
 from webnn_runtime.cli.report import Report, reporting
@@ -17,7 +18,7 @@ __all__ = ["bench"]
 
 
 def bench(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or a Hub id.")],
     onnx: Annotated[
         str | None, typer.Option("--onnx", metavar="FILE", help="The source as ONNX: for onnxruntime and openvino.")
     ] = None,
@@ -83,7 +84,7 @@ def bench(
         for path in plot or ():
             require_drawable(path)
         request = Request(
-            bundle,
+            find_bundle(bundle).path,
             backend=backend,
             threads=threads,
             task=task,
@@ -102,6 +103,7 @@ def bench(
         )
         with report.progress("benchmark") as progress:
             record = run_benchmark(request, progress)
+        record["bundle"] = bundle
         record["command"] = " ".join(["webnn", *sys.argv[1:]])
         report.data.update(record)
         _show(report, record, bench_page, explain=explain)

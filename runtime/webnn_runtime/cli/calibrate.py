@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import (
     AsJson,
     BackendName,
@@ -53,6 +54,8 @@ def calibrate(
 
         given = read_texts(texts)
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
+        if out is None and embedder.backend_info()["revision"] is not None:
+            raise Misuse(f"{model}: lies in the Hub's cache, where nothing is written; pass -o FILE")
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
         learnt = [
             embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -11,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.options import AsJson, BackendName, Quiet, Threads
 from webnn_runtime.cli.report import Report, reporting
 
@@ -34,8 +34,8 @@ _EVERY: Final = 4
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="A", help="A bundle's folder, or its .webnn file.")],
-    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    first: Annotated[str, typer.Argument(metavar="A", help="A bundle's folder, its .webnn file, or a Hub id.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     backend: BackendName = "auto",
     threads: Threads = None,
     as_json: AsJson = False,
@@ -46,12 +46,10 @@ def compare(
         from webnn_runtime.evaluation import BundleDifference, contents_of
         from webnn_runtime.model import load
 
-        for path in (first, second):
-            if not path.exists():
-                raise FileNotFoundError(f"{path}: there is no such file or folder; pass a bundle")
-        one, two = (load(path, backend, threads=threads) for path in (first, second))
+        places = [find_bundle(named).path for named in (first, second)]
+        one, two = (load(place, backend, threads=threads) for place in places)
         difference = BundleDifference(contents_of(one.bundle), contents_of(two.bundle))
-        report.data.update(a=str(first), b=str(second), **difference.record())
+        report.data.update(a=first, b=second, **difference.record())
         report.data["backends"] = [str(model.describe().get("backend")) for model in (one, two)]
         _show_contents(report, difference.first.record(), difference.second.record())
         for name, (left, right) in list(difference.operators.items())[:_SHOWN_OPERATORS]:
@@ -68,19 +66,19 @@ def compare(
             report.result(f"{name}: {_text(each)}, {runs} runs")
         report.data["vectors"] = None
         if all((model.bundle.folder / "modules.json").is_file() for model in (one, two)):
-            statistics = _vectors(first, second, backend, threads)
+            statistics = _vectors(places, backend, threads)
             report.data["vectors"] = statistics.record()
             report.result(f"vectors: {statistics}, {statistics.count} texts")
 
 
-def _vectors(first: Path, second: Path, backend: str, threads: int | None) -> CosineStatistics:
+def _vectors(places: Sequence[str], backend: str, threads: int | None) -> CosineStatistics:
     from webnn_runtime.embed import WebNNEmbedder
     from webnn_runtime.evaluation import builtin_texts, cosine_statistics
 
     texts = builtin_texts()[::_EVERY]
     left, right = (
         WebNNEmbedder(path, backend=backend, threads=threads, on_truncation="ignore").encode(texts, prompt="")
-        for path in (first, second)
+        for path in places
     )
     return cosine_statistics(left, right)
 

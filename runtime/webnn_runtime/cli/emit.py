@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
 from webnn_runtime.cli.report import reporting
 from webnn_runtime.cli.written import write_text
 
 if TYPE_CHECKING:
-    from webnn_runtime.format.bundle import Bundle
     from webnn_translator.emit import ModuleSource
 
 __all__ = ["emit_html", "emit_js"]
@@ -40,8 +40,9 @@ def emit_js(
     from webnn_translator.emit import MARK, TYPES_MARK, emit_module, emit_types
 
     with reporting("emit-js", as_json=as_json, quiet=quiet) as report:
-        source = _source(bundle, _sizes(dim))
-        target = out if out is not None else _folder(bundle) / "model.mjs"
+        found = find_bundle(bundle)
+        target = found.beside("model.mjs") if out is None else out
+        source = _source(found.path, _sizes(dim))
         declaration = _declaration(target) if types else None
         write_text(target, emit_module(source), mark=MARK)
         report.data["module"] = str(target)
@@ -55,7 +56,7 @@ def emit_js(
         report.result(f"{target}: written")
         if declaration is not None:
             report.result(f"{declaration}: written")
-        if source.weights_file is not None and target.resolve().parent != _folder(bundle).resolve():
+        if source.weights_file is not None and target.resolve().parent != found.folder.resolve():
             report.note(f"the module looks for {source.weights_file} beside itself; load() takes another place")
 
 
@@ -72,11 +73,14 @@ def emit_html(
     from webnn_translator.emit import PAGE_MARK, emit_page
 
     with reporting("emit-html", as_json=as_json, quiet=quiet) as report:
-        loaded = _loaded(bundle)
+        from webnn_runtime.format.bundle import load_bundle
+
+        found = find_bundle(bundle)
+        target = found.beside("model.html") if out is None else out
+        loaded = load_bundle(found.path)
         made_from = loaded.manifest.extension.more.get("source")
         made_from = made_from if isinstance(made_from, Mapping) else {}
         source = str(made_from.get("repository") or made_from.get("file") or "")
-        target = out if out is not None else _folder(bundle) / "model.html"
         write_text(target, emit_page(loaded.graph, loaded.names, source=source), mark=PAGE_MARK)
         report.data.update(page=str(target), operators=len(loaded.graph.nodes))
         report.result(f"{target}: written")
@@ -91,29 +95,17 @@ def _declaration(module: Path) -> Path:
 
 
 def _source(path: str, sizes: Mapping[str, int]) -> ModuleSource:
+    from webnn_runtime.format.bundle import load_bundle
     from webnn_runtime.format.errors import ShapeError
     from webnn_runtime.passes.bind_dims import bind_dims
     from webnn_translator.emit import ModuleSource
 
-    bundle = _loaded(path)
+    bundle = load_bundle(path)
     try:
         graph = bind_dims(bundle.graph, sizes) if sizes else bundle.graph
     except ShapeError as exc:
         raise Misuse(f"--dim: {exc}") from exc
     return ModuleSource.of(bundle, graph)
-
-
-def _loaded(path: str) -> Bundle:
-    from webnn_runtime.format.bundle import load_bundle
-
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: there is no such file or folder; pass a bundle")
-    return load_bundle(path)
-
-
-def _folder(path: str) -> Path:
-    found = Path(path)
-    return found if found.is_dir() else found.parent
 
 
 def _sizes(texts: Sequence[str] | None) -> dict[str, int]:

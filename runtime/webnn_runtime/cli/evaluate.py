@@ -205,7 +205,9 @@ def _bundle_of(one: Any) -> Bundle:
     from webnn_runtime.format.bundle import load_bundle
     from webnn_runtime.hub import resolve
 
-    found = resolve(one.backend_info()["model"])
+    info = one.backend_info()
+    # The commit that is running, whatever the branch has become since.
+    found = resolve(info["model"], revision=info["revision"])
     return load_bundle(found.file or found.path)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.format.bundle import load_bundle, read_graph_file
@@ -17,6 +18,7 @@ from webnn_runtime.format.companions import find_graph
 from webnn_runtime.format.errors import ManifestError, WeightsError
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.manifest import Manifest
+from webnn_runtime.hub import select_bundle
 
 __all__ = ["inspect"]
 
@@ -26,16 +28,15 @@ _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 
 def inspect(
     path: Annotated[
-        str, typer.Argument(metavar="PATH", help="An .onnx file, a bundle's folder, or a .webnn or JSON graph.")
+        str,
+        typer.Argument(metavar="PATH", help="An .onnx file, a bundle's folder, a .webnn or JSON graph, or a Hub id."),
     ],
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Show inputs, outputs, free dimensions, operators, types and weights, also of a model that does not convert."""
     with reporting("inspect", as_json=as_json, quiet=quiet) as report:
-        found = Path(path)
-        if not found.exists():
-            raise FileNotFoundError(f"{path}: there is no such file or folder; pass an ONNX file or a bundle")
+        found = Path(find_bundle(path, _to_look_at).path)
         onnx_file = _onnx_file(found)
         if onnx_file is not None:
             from webnn_translator.sources.summary import summarise
@@ -45,6 +46,13 @@ def inspect(
         else:
             _bundle(report, found)
             _show_bundle(report)
+
+
+def _to_look_at(names: Collection[str]) -> Sequence[str]:
+    """What to fetch of a repository: a bundle, else the ONNX file alone, however large the data beside it are."""
+    onnx_file = next((name for name in _ONNX_FILES if name in names), None)
+    has_graph = any(name.endswith(".webnn") and "/" not in name for name in names)
+    return select_bundle(names) if has_graph or onnx_file is None else [onnx_file]
 
 
 def _onnx_file(path: Path) -> Path | None:

@@ -37,7 +37,9 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the
 BackendName: TypeAlias = Annotated[
     str, typer.Option("--backend", metavar="NAME", help="auto, rust, onnxruntime or numpy.")
 ]
-BundlePath: TypeAlias = Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its .webnn file.")]
+BundlePath: TypeAlias = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, its .webnn file, or a Hub id.")
+]
 Compute: TypeAlias = Annotated[
     str | None,
     typer.Option(

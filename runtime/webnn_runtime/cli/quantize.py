@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.quantize_options import (
     KIND_HELP,
@@ -26,7 +27,7 @@ __all__ = ["quantize"]
 
 
 def quantize(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A float32 bundle's folder.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A float32 bundle's folder, or a Hub id.")],
     kind: Annotated[str, typer.Option("--quantize", "--kind", metavar="KIND", help=KIND_HELP)] = "int8",
     out: Annotated[
         Path | None,
@@ -54,8 +55,6 @@ def quantize(
 ) -> None:
     """Quantise a bundle: fewer bits for its weights, compared with what it was."""
     with reporting("quantize", as_json=as_json, quiet=quiet) as report:
-        if not folder.exists():
-            raise FileNotFoundError(f"{folder}: there is no such folder; pass the folder of a bundle")
         options = quantize_options(
             kind,
             per_channel=per_channel,
@@ -67,7 +66,13 @@ def quantize(
             target_cosine=target_cosine,
             tokenizer=tokenizer,
         )
-        target = out if out is not None else folder.resolve().with_name(f"{folder.resolve().name}-{kind}")
+        found = find_bundle(bundle)
+        folder = Path(found.path)
+        name = (
+            f"{folder.resolve().name}-{kind}" if found.repository is None else f"{Path(found.repository).name}-{kind}"
+        )
+        beside = Path(name) if found.repository is not None else folder.resolve().with_name(name)
+        target = out if out is not None else beside
         if target.exists() and not force:
             raise FileExistsError(f"{target}: exists already; pass --force to replace it, or -o for another folder")
         from webnn_translator.quantize import quantize_bundle

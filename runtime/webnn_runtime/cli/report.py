@@ -131,7 +131,7 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
     """Run a command's body: a mistake of the user's becomes one message and an exit code."""
     report = Report(command, as_json=as_json, quiet=quiet)
     try:
-        with warnings.catch_warnings(), _logging_to(report):
+        with warnings.catch_warnings(), _logging_to(report), _bars_of_downloads(quiet or not sys.stderr.isatty()):
             warnings.showwarning = lambda message, *_, **__: report.warn(str(message))
             yield report
         report.finish()
@@ -195,6 +195,20 @@ def _logging_to(report: Report) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+
+
+@contextmanager
+def _bars_of_downloads(are_hidden: bool) -> Iterator[None]:
+    """Keep the bars that huggingface_hub draws off where nobody looks at them; it is asked when it is imported."""
+    name = "HF_HUB_DISABLE_PROGRESS_BARS"
+    if not are_hidden or name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _hint(message: str) -> str:

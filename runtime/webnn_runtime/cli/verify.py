@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
@@ -15,7 +16,7 @@ __all__ = ["verify"]
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or a Hub id.")],
     source: Annotated[
         str | None,
         typer.Option(
@@ -33,8 +34,7 @@ def verify(
 ) -> None:
     """Check a bundle: with --source against ONNX Runtime on the model, else its hashes and its canaries."""
     with reporting("verify", as_json=as_json, quiet=quiet) as report:
-        if not folder.exists():
-            raise FileNotFoundError(f"{folder}: there is no such folder; pass the folder of a bundle")
+        folder = Path(find_bundle(bundle).path)
         if source is None:
             _alone(report, folder)
         else:

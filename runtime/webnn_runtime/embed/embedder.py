@@ -45,7 +45,7 @@ class WebNNEmbedder:
     Thread-safe: one embedder may serve many threads.
 
     Args:
-        model_id: a folder with a bundle, a `.webnn` file in one, or a Hub id `owner/name`.
+        model_id: a folder with a bundle, a `.webnn` file in one, or a Hub id `owner/name` or `owner/name@revision`.
         device_type: "cpu", or "gpu" or "npu" where the backend has one.
         backend: "auto", "rust", "onnxruntime" or "numpy".
         threads: number of threads; None lets the backend choose.

@@ -22,7 +22,8 @@ __all__ = ["ModelFolder", "Select", "resolve"]
 
 Select = Callable[[Collection[str]], Sequence[str]]
 
-_HUB_ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+"
+# owner/name, and a branch, tag or commit after an @.
+_HUB_ID: Final = r"([A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+)(?:@([A-Za-z0-9][A-Za-z0-9_./+-]*))?"
 # Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
 _NO_FILE: Final = "\x00"
 
@@ -77,7 +78,7 @@ def resolve(
     An existing path wins over a repository of the same name, as everywhere in the Hub's tools.
 
     Args:
-        model_id: a folder, a `.webnn` file, or a Hub id `owner/name`.
+        model_id: a folder, a `.webnn` file, or a Hub id `owner/name` or `owner/name@revision`.
         select: chooses the files to fetch from the repository's list of names.
         revision: branch, tag or commit; `main` when None. Only for a Hub id.
         token: access token; None uses the one that was saved by `hf auth login`, False uses none.
@@ -96,9 +97,13 @@ def resolve(
         if os.path.isdir(path):
             return ModelFolder(path)
         return ModelFolder(os.path.dirname(path) or os.curdir, graph=path)
-    if not isinstance(model_id, str) or not re.fullmatch(_HUB_ID, text):
+    named = re.fullmatch(_HUB_ID, text) if isinstance(model_id, str) else None
+    if named is None:
         raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
-    return _Repository(text, revision, token, None if cache_dir is None else os.fspath(cache_dir)).fetch(
+    if named[2] is not None and revision is not None:
+        raise HubError(f"{text}: says a revision, and '{revision}' is given as well; leave one of them out")
+    asked = named[2] if revision is None else revision
+    return _Repository(named[1], asked, token, None if cache_dir is None else os.fspath(cache_dir)).fetch(
         select, local_files_only=local_files_only
     )
 
@@ -134,12 +139,12 @@ class _Repository:
         except errors.GatedRepoError as exc:
             raise HubError(
                 f"{self.name}: access to this repository is restricted; accept its terms at "
-                f"{constants.ENDPOINT}/{self.repo_id} and pass token=, or run: hf auth login"
+                f"{constants.ENDPOINT}/{self.repo_id} and pass token=, set HF_TOKEN, or run: hf auth login"
             ) from exc
         except errors.RepositoryNotFoundError as exc:
             raise HubError(
                 f"{self.name}: no such folder here, and no such repository at {constants.ENDPOINT}; "
-                "check the spelling, and pass token= if it is private"
+                "check the spelling, and pass token= or set HF_TOKEN if it is private"
             ) from exc
         except errors.RevisionNotFoundError as exc:
             raise HubError(
@@ -161,7 +166,7 @@ class _Repository:
         text = _first_line(reason)
         folder = self._from_cache(
             select,
-            f"{constants.ENDPOINT} cannot be reached ({text}), and it is not in the cache; "
+            f"no such folder here, {constants.ENDPOINT} cannot be reached ({text}), and it is not in the cache; "
             "check the network or HF_ENDPOINT, or pass a local folder",
         )
         import logging

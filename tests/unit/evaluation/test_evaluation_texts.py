@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import threading
 
 import pytest
 
@@ -36,6 +38,15 @@ def test_texts_are_strings_or_objects_in_json_lines(tmp_path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text('"one\\nline"\n\n{"id": 1, "text": "two"}\n{"sentence": "three"}\n', encoding="utf-8")
     assert read_texts(path) == ["one\nline", "two", "three"]
+
+
+def test_a_pipe_is_as_good_as_a_file(tmp_path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("one\ntwo\n",))
+    writer.start()
+    assert read_texts(pipe) == ["one", "two"]
+    writer.join()
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,21 @@ def test_a_local_path_has_no_revision(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model_id", ["missing", "./a/b", "/a/b", "~/nothing/here", "a/b/c", "", "..", "a b/c", "me/", Path("me/bundle")]
+    "model_id",
+    [
+        "missing",
+        "./a/b",
+        "/a/b",
+        "~/nothing/here",
+        "a/b/c",
+        "",
+        "..",
+        "a b/c",
+        "me/",
+        "me/a@",
+        "me/a@/b",
+        Path("me/bundle"),
+    ],
 )
 def test_what_is_neither_a_path_nor_an_id_is_refused(model_id, tmp_path, monkeypatch, no_network) -> None:
     monkeypatch.chdir(tmp_path)
@@ -100,6 +114,23 @@ def test_the_cache_can_be_elsewhere(hub, tmp_path) -> None:
 @pytest.mark.parametrize("revision", ["main", COMMIT])
 def test_a_revision_can_be_pinned(revision, hub) -> None:
     assert resolve("me/bundle", revision=revision).revision == COMMIT
+
+
+@pytest.mark.parametrize("revision", ["main", COMMIT])
+def test_an_id_may_say_its_revision(revision, hub) -> None:
+    found = resolve(f"me/bundle@{revision}")
+    assert (found.repo_id, found.revision) == ("me/bundle", COMMIT)
+
+
+def test_a_revision_of_an_id_is_looked_for_and_may_have_slashes(hub) -> None:
+    with pytest.raises(HubError, match="me/bundle@refs/pr/9: the repository has no revision 'refs/pr/9'; pass a"):
+        resolve("me/bundle@refs/pr/9")
+
+
+def test_two_revisions_are_one_too_many(hub) -> None:
+    with pytest.raises(HubError, match="says a revision, and 'v1' is given as well; leave one of them out"):
+        resolve("me/bundle@main", revision="v1")
+    assert hub.requests == []
 
 
 def test_an_unknown_revision_is_named(hub) -> None:

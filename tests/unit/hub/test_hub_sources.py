@@ -31,3 +31,9 @@ def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(h
     with pytest.raises(HubError, match="nothing to convert"), open_source("me/pickled"):
         pass
     assert hub.downloads == []
+
+
+def test_a_bundle_is_not_converted_again(hub: Any) -> None:
+    hub.repositories["me/ready"] = {"model.webnn": b"", "model.weights": b"", "config.json": b"{}"}
+    with pytest.raises(HubError, match="me/ready: it holds a WebNN bundle already"), open_source("me/ready"):
+        pass

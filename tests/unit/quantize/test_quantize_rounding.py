@@ -13,7 +13,7 @@ from webnn_runtime.backends import get_backend
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import FormatError
+from webnn_runtime.format.errors import EmbedError, FormatError
 from webnn_runtime.format.graph import Graph
 from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse, QuantizeOptions, quantize_graph
 from webnn_translator.quantize.compensate import compensated
@@ -151,10 +151,10 @@ def test_fixed_ranges_round_what_quantised_products_read(tmp_path: Path) -> None
     ("name", "content", "error", "message"),
     [
         ("a.txt", b"some text", QuantizeMisuse, "need a model that takes token ids"),
-        ("a.txt", b" \n\n", FormatError, "holds no texts"),
-        ("a.txt", b"\xff\xfe", FormatError, "not UTF-8"),
-        ("a.jsonl", b'{"text": 3}', FormatError, "jsonl:1: a line is a JSON string"),
-        ("a.jsonl", b"nothing", FormatError, "not a line of JSON"),
+        ("a.txt", b" \n\n", EmbedError, "holds no texts"),
+        ("a.txt", b"\xff\xfe", EmbedError, "not UTF-8"),
+        ("a.ndjson", b'{"text": 3}', EmbedError, "ndjson:1: no text; expected a string"),
+        ("a.jsonl", b"nothing", EmbedError, "jsonl:1: not JSON"),
         ("a.npz", b"no archive", FormatError, "not an .npz"),
     ],
 )

@@ -5,11 +5,10 @@ Sentence vectors where the files beside a graph say how to make them, else every
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from webnn_runtime.backends.base import CompileOptions, Executable
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.tokenizer import TextTokenizer
+from webnn_runtime.evaluation.texts import read_texts
 from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -148,17 +148,18 @@ def read_samples(graph: Graph, folder: Path, path: Path) -> Samples:
 
     Raises:
         FileNotFoundError: there is no such file.
-        FormatError: it holds no texts, or arrays that do not fit.
+        EmbedError: it holds no texts.
+        FormatError: it holds arrays that do not fit.
         QuantizeMisuse: texts for a graph without a tokenizer.
     """
-    if not path.is_file():
+    # A pipe is as good as a file, as in --calibrate <(head -500 texts.txt).
+    if path.is_dir() or not path.exists():
         raise FileNotFoundError(
             f"{path}: there is no such file; --calibrate takes texts (.txt, .jsonl) or arrays (.npz)"
         )
     if path.suffix == ".npz":
         return Samples(_read_arrays(graph, path), _all_rows, "file")
-    texts = _read_texts(path)
-    found = text_samples(graph, folder, texts)
+    found = text_samples(graph, folder, read_texts(path)[:_MOST_TEXTS])
     if found is None:
         raise QuantizeMisuse(
             f"--calibrate {path}: texts need a model that takes token ids, and a tokenizer.json beside it or in the "
@@ -166,35 +167,6 @@ def read_samples(graph: Graph, folder: Path, path: Path) -> Samples:
             "new first axis"
         )
     return Samples(found.feeds, found.view, "file")
-
-
-def _read_texts(path: Path) -> list[str]:
-    if path.stat().st_size > _MAX_FILE:
-        raise FormatError(f"the file has more than {_MAX_FILE >> 20} MiB; a few hundred texts suffice", path=str(path))
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as exc:
-        raise FormatError(f"not UTF-8: {exc.reason} at byte {exc.start}", path=str(path)) from exc
-    texts = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            texts.append(_text_of(line, number, path) if path.suffix == ".jsonl" else line)
-    if not texts:
-        raise FormatError("holds no texts; one a line is needed", path=str(path))
-    return texts[:_MOST_TEXTS]
-
-
-def _text_of(line: str, number: int, path: Path) -> str:
-    try:
-        value: Any = json.loads(line)
-    except (ValueError, RecursionError) as exc:
-        raise FormatError("not a line of JSON", path=str(path), line=number) from exc
-    text = value.get("text") if isinstance(value, dict) else value
-    if not isinstance(text, str):
-        raise FormatError(
-            'a line is a JSON string or an object with a string under "text"', path=str(path), line=number
-        )
-    return text
 
 
 def _read_arrays(graph: Graph, path: Path) -> list[dict[str, Array]]:

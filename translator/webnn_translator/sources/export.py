@@ -247,14 +247,17 @@ def _quiet(transformers: Any) -> Iterator[None]:
     """Keep the exporters' running commentary out of the user's terminal: the numeric check is the judge."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
+    shows_bars = transformers.utils.logging.is_progress_bar_enabled()
     try:
         for logger in loggers:
             logger.setLevel(logging.ERROR)
-        transformers.utils.logging.disable_progress_bar()
+        if shows_bars:
+            transformers.utils.logging.disable_progress_bar()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        transformers.utils.logging.enable_progress_bar()
+        if shows_bars:
+            transformers.utils.logging.enable_progress_bar()

@@ -113,6 +113,10 @@ def _select(names: Collection[str]) -> Sequence[str]:
             return sorted({onnx_file, *data, *companions})
     weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)]
     if not weights:
+        if any(name.endswith(".webnn") and "/" not in name for name in names):
+            raise HubError(
+                "it holds a WebNN bundle already, which needs no conversion; webnn embed and the others take it"
+            )
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
     return sorted({*weights, *companions, *_needed_to_export(names)})
 
