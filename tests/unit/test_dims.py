@@ -67,6 +67,8 @@ def test_a_dimension_prints_as_one_would_write_it(dim, text):
         (dim_max(A, A), A),
         (dim_max(A, B), dim_max(B, A)),
         (A // -2, -A // 2),
+        ((A // 2) // 3, A // 6),
+        ((A // 2 + 3) // 3, A // 6 + 1),
         (product([A, 2, B, 3]), 6 * A * B),
         (product([]), 1),
     ],
@@ -118,10 +120,27 @@ def test_ranges_decide_where_they_can(left, right, equal, at_least):
         ("b//p", 2, 100),
         ("b//(p - 1)", -100, 100),
         ("unknown", 1, MAX_DIM),
+        # Terms that know of one another.
+        ("b - 4*(b//4)", 0, 3),
+        ("4*(b//4) - b", -3, 0),
+        ("b - 3*(b//4)", 3, 27),
+        ("2*a*a - a", 1, 120),
+        ("min(b, 20) - max(b - 80, 0)", 0, 20),
+        ("min(a, 3) - max(a - 5, 0)", 0, 3),
+        ("(6*a*b - 6*a)//(2*a*b - 2*a)", 3, 3),
     ],
 )
 def test_bounds_follow_the_ranges(text, low, high):
     assert bounds(parse_dim(text), RANGES) == (low, high)
+
+
+@pytest.mark.parametrize("text", ["max(past, 1)", "min(past, 1)", "max(past - 1, 0)"])
+def test_a_name_in_a_text_may_be_0(text):
+    dim = parse_dim(text)
+    assert str(parse_dim(str(dim))) == str(dim)
+    expected = {"max(past, 1)": [1, 1, 2], "min(past, 1)": [0, 1, 1], "max(past - 1, 0)": [0, 0, 1]}[text]
+    assert [evaluate(dim, {"past": past}) for past in range(3)] == expected
+    assert [evaluate(substitute(dim, {"past": symbol("q")}), {"q": past}) for past in range(3)] == expected
 
 
 def test_the_larger_of_two_is_chosen_where_the_ranges_decide():

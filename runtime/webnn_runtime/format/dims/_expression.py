@@ -272,7 +272,12 @@ def floor_divide(numerator: Dim, divisor: Dim) -> Dim:
         for monomial, coefficient in _terms(numerator):
             whole = whole + _canonical({monomial: coefficient // divisor})
             rest = rest + _canonical({monomial: coefficient % divisor})
-        return whole + (_quotient(rest, divisor) if isinstance(rest, SymbolicDim) else rest // divisor)
+        if isinstance(rest, int):
+            return whole + rest // divisor
+        if len(rest.terms) == 1 and (inner := _divided_once(rest)) is not None:
+            # floor(floor(n/c)/d) is floor(n/(c*d)).
+            return whole + floor_divide(inner.numerator, inner.divisor * divisor)
+        return whole + _quotient(rest, divisor)
     if isinstance(numerator, int) and numerator == 0:
         return 0
     exact = _divide_exactly(numerator, divisor)
@@ -282,6 +287,15 @@ def floor_divide(numerator: Dim, divisor: Dim) -> Dim:
         # A constant over a name: keep it as an atom through a one-term polynomial.
         return SymbolicDim(((((Quotient(_constant(numerator), divisor), 1),), 1),))
     return _quotient(numerator, divisor)
+
+
+def _divided_once(dim: SymbolicDim) -> Quotient | None:
+    """The quotient by a positive number that `dim` is, and nothing else."""
+    ((monomial, coefficient),) = dim.terms
+    if coefficient != 1 or len(monomial) != 1 or monomial[0][1] != 1:
+        return None
+    atom = monomial[0][0]
+    return atom if isinstance(atom, Quotient) and isinstance(atom.divisor, int) and atom.divisor > 0 else None
 
 
 def _constant(value: int) -> SymbolicDim:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from webnn_runtime.format.dims._expression import (
     MAX_DIM,
     Atom,
     Dim,
     Extremum,
+    Monomial,
     Quotient,
     SymbolicDim,
     floor_divide,
@@ -19,6 +21,10 @@ from webnn_runtime.format.dims._expression import (
 from webnn_runtime.format.records import dataclass
 
 __all__ = ["DynamicDim", "bounds", "dim_max", "dim_min", "evaluate", "is_at_least", "is_equal", "substitute"]
+
+# How deep `bounds` looks for other forms of an expression, and in how long a one: files may hold hostile ones.
+_EFFORT: Final = 5
+_MOST_TERMS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +57,83 @@ class DynamicDim:
 
 def bounds(dim: Dim, ranges: Mapping[str, DynamicDim]) -> tuple[int, int]:
     """Interval that contains every value `dim` can take; a name without a range counts as 1..MAX_DIM."""
+    return _bounds(dim, ranges, _EFFORT)
+
+
+def _bounds(dim: Dim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int]:
+    """`bounds`, at a cost that `effort` limits: it falls with each part and each other form that is looked at."""
     if isinstance(dim, int):
         return dim, dim
+    effort -= 1
+    low, high = _term_bounds(dim, ranges, effort)
+    if effort > 0 and len(dim.terms) <= _MOST_TERMS:
+        for other in (_without_quotient, _without_extremum, _from_minima):
+            # Terms apart know nothing of one another: x - 4*(x//4) is 0 to 3, and 2*x*x - x is at least 1.
+            if low <= 0 < high and (better := other(dim, ranges, effort)) is not None:
+                low, high = max(low, better[0]), min(high, better[1])
+    return low, high
+
+
+def _term_bounds(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int]:
+    """The sum of the intervals of the terms."""
     low = high = 0
     for monomial, coefficient in dim.terms:
         term_low, term_high = coefficient, coefficient
         for atom, power in monomial:
-            atom_low, atom_high = _atom_bounds(atom, ranges)
+            atom_low, atom_high = _atom_bounds(atom, ranges, effort)
             for _ in range(power):
                 corners = [a * b for a in (term_low, term_high) for b in (atom_low, atom_high)]
                 term_low, term_high = min(corners), max(corners)
         low, high = low + term_low, high + term_high
     return low, high
+
+
+def _without_quotient(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int] | None:
+    """With n - r, r being 0 to d - 1, in place of d*(n//d); None where no such quotient stands beside another term."""
+    for atom, coefficient, rest in _lone_atoms(dim):
+        if isinstance(atom, Quotient) and isinstance(atom.divisor, int) and atom.divisor > 0:
+            divisor = atom.divisor
+            low, high = _bounds(rest * divisor + atom.numerator * coefficient, ranges, effort)
+            ends = (0, -coefficient * (divisor - 1))
+            return -((-low - min(ends)) // divisor), (high + max(ends)) // divisor
+    return None
+
+
+def _without_extremum(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int] | None:
+    """With either side in place of a minimum or maximum; None where none stands beside another term."""
+    for atom, coefficient, rest in _lone_atoms(dim):
+        if isinstance(atom, Extremum):
+            ends = [_bounds(rest + side * coefficient, ranges, effort) for side in (atom.left, atom.right)]
+            return min(low for low, _ in ends), max(high for _, high in ends)
+    return None
+
+
+def _lone_atoms(dim: SymbolicDim) -> Iterator[tuple[Atom, int, Dim]]:
+    """Each term that is a multiple of one atom: the atom, how many times, and the other terms, if there are any."""
+    if len(dim.terms) < 2:
+        return
+    for monomial, coefficient in dim.terms:
+        if len(monomial) == 1 and monomial[0][1] == 1:
+            yield monomial[0][0], coefficient, dim - SymbolicDim(((monomial, coefficient),))
+
+
+def _from_minima(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int] | None:
+    """Counted from the smallest value of each name: higher powers then outweigh what is taken off."""
+    if all(_is_simple(monomial) for monomial, _ in dim.terms):
+        return None
+    known = {name: ranges.get(name, DynamicDim(name)) for name in names_of(dim)}
+    if all(one.min_size == 0 for one in known.values()):
+        return None
+    rest = {name: DynamicDim(name, one.max_size - one.min_size, 0) for name, one in known.items()}
+    moved = substitute(dim, {name: symbol(name) + one.min_size for name, one in known.items()}, rest)
+    return (moved, moved) if isinstance(moved, int) else _term_bounds(moved, rest, effort)
+
+
+def _is_simple(monomial: Monomial) -> bool:
+    """Whether nothing multiplies or divides a name by one."""
+    return sum(power for _, power in monomial) < 2 and not any(
+        isinstance(atom, Quotient) and not isinstance(atom.divisor, int) for atom, _ in monomial
+    )
 
 
 def is_equal(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> bool | None:
@@ -105,28 +176,33 @@ def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
     return value
 
 
-def substitute(dim: Dim, values: Mapping[str, Dim] | Mapping[str, int]) -> Dim:
-    """`dim` with names replaced; names that `values` lacks stay."""
+def substitute(
+    dim: Dim, values: Mapping[str, Dim] | Mapping[str, int], ranges: Mapping[str, DynamicDim] | None = None
+) -> Dim:
+    """`dim` with names replaced; names that `values` lacks stay.
+
+    `ranges` are those of the names in the result; without them nothing is known of a name but that it is not negative.
+    """
     if isinstance(dim, int):
         return dim
     total: Dim = 0
     for monomial, coefficient in dim.terms:
         term: Dim = coefficient
         for atom, power in monomial:
-            factor = _substitute_atom(atom, values)
+            factor = _substitute_atom(atom, values, ranges)
             for _ in range(power):
                 term = term * factor
         total = total + term
     return total
 
 
-def _atom_bounds(atom: Atom, ranges: Mapping[str, DynamicDim]) -> tuple[int, int]:
+def _atom_bounds(atom: Atom, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int]:
     if isinstance(atom, str):
         known = ranges.get(atom)
         return (known.min_size, known.max_size) if known else (1, MAX_DIM)
     if isinstance(atom, Quotient):
-        low, high = bounds(atom.numerator, ranges)
-        divisor_low, divisor_high = bounds(atom.divisor, ranges)
+        low, high = _bounds(atom.numerator, ranges, effort)
+        divisor_low, divisor_high = _bounds(atom.divisor, ranges, effort)
         # Where the divisor vanishes evaluation raises, so only other divisors have values.
         if divisor_low == 0 < divisor_high:
             divisor_low = 1
@@ -135,9 +211,14 @@ def _atom_bounds(atom: Atom, ranges: Mapping[str, DynamicDim]) -> tuple[int, int
             return -reach, reach
         corners = [a // b for a in (low, high) for b in (divisor_low, divisor_high)]
         return min(corners), max(corners)
-    left, right = bounds(atom.left, ranges), bounds(atom.right, ranges)
+    left, right = _bounds(atom.left, ranges, effort), _bounds(atom.right, ranges, effort)
     choose: Callable[[int, int], int] = max if atom.largest else min
     return choose(left[0], right[0]), choose(left[1], right[1])
+
+
+def from_zero(*dims: Dim) -> dict[str, DynamicDim]:
+    """Ranges from 0 on for the names in `dims`: all that is known where a file may say more further on."""
+    return {name: DynamicDim(name, min_size=0) for dim in dims for name in names_of(dim)}
 
 
 def _extremum(largest: bool, left: Dim, right: Dim, ranges: Mapping[str, DynamicDim]) -> Dim:
@@ -150,9 +231,12 @@ def _extremum(largest: bool, left: Dim, right: Dim, ranges: Mapping[str, Dynamic
     return SymbolicDim(((((Extremum(largest, first, second), 1),), 1),))
 
 
-def _substitute_atom(atom: Atom, values: Mapping[str, Dim] | Mapping[str, int]) -> Dim:
+def _substitute_atom(
+    atom: Atom, values: Mapping[str, Dim] | Mapping[str, int], ranges: Mapping[str, DynamicDim] | None
+) -> Dim:
     if isinstance(atom, str):
         return values.get(atom, symbol(atom))
     if isinstance(atom, Quotient):
-        return floor_divide(substitute(atom.numerator, values), substitute(atom.divisor, values))
-    return _extremum(atom.largest, substitute(atom.left, values), substitute(atom.right, values), {})
+        return floor_divide(substitute(atom.numerator, values, ranges), substitute(atom.divisor, values, ranges))
+    left, right = (substitute(side, values, ranges) for side in (atom.left, atom.right))
+    return _extremum(atom.largest, left, right, from_zero(left, right) if ranges is None else ranges)

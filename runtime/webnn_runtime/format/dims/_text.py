@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from webnn_runtime.format.dims._expression import Dim, is_name, symbol
-from webnn_runtime.format.dims._ranges import dim_max, dim_min
+from webnn_runtime.format.dims._ranges import dim_max, dim_min, from_zero
 
 __all__ = ["parse_dim"]
 
@@ -88,7 +88,8 @@ class _Reader:
             self.expect(",")
             right = self.sum(depth + 1)
             self.expect(")")
-            return dim_max(left, right) if token == "max" else dim_min(left, right)
+            ranges = from_zero(left, right)
+            return dim_max(left, right, ranges) if token == "max" else dim_min(left, right, ranges)
         if is_name(token):
             return symbol(token)
         self.position -= 1
