@@ -6,13 +6,13 @@ integers, arrays or dimension expressions when a rule needs to know them (`ints`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from webnn_runtime.format.builder import Value
-from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, is_equal, names_of, product
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, dim_max, is_equal, names_of, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
@@ -221,29 +221,57 @@ class Context:
         self._derive(name, f"at most {high}: {why}")
 
     def demand(self, dim: Dim, low: int, why: str) -> bool:
-        """Raise the minimum of the one name in `dim` so that it is at least `low`; False where that is not possible."""
-        names = sorted(names_of(dim))
-        if len(names) != 1 or names[0] not in self.ranges:
+        """Narrow the range of the one name that so makes `dim` at least `low`; False where there is no such name."""
+        names = [name for name in sorted(names_of(dim)) if name in self.ranges]
+        found = [narrowed for name in names if (narrowed := self._least(dim, low, name)) is not None]
+        if not found and len(names) == 1:
+            found = [narrowed for name in names if (narrowed := self._most(dim, low, name)) is not None]
+        if len(found) != 1:
             return False
-        (name,) = names
-        known = self.ranges[name]
-
-        def reaches(minimum: int) -> bool:
-            return bounds(dim, {name: DynamicDim(name, known.max_size, minimum)})[0] >= low
-
-        first, last = known.min_size, min(known.max_size, _LARGEST_MINIMUM)
-        if first > last or not reaches(last):
-            return False
-        while first < last:
-            middle = (first + last) // 2
-            first, last = (first, middle) if reaches(middle) else (middle + 1, last)
-        if first > known.min_size:
-            self.emit.builder.add_dim(DynamicDim(name, known.max_size, first))
-            self._derive(name, f"at least {first}: {why}")
+        self._restrict(found[0], why)
         return True
 
+    def _restrict(self, narrowed: DynamicDim, why: str) -> None:
+        known = self.ranges[narrowed.name]
+        if narrowed == known:
+            return
+        self.emit.builder.add_dim(narrowed)
+        limit = f"least {narrowed.min_size}" if narrowed.min_size > known.min_size else f"most {narrowed.max_size}"
+        self._derive(narrowed.name, f"at {limit}: {why}")
+
+    def _least(self, dim: Dim, low: int, name: str) -> DynamicDim | None:
+        """The name with the smallest minimum that makes `dim` at least `low`, the others being as they are."""
+        known = self.ranges[name]
+        first, last = known.min_size, min(known.max_size, _LARGEST_MINIMUM)
+        found = _first(first, last, lambda least: self._reaches(dim, low, DynamicDim(name, known.max_size, least)))
+        if found is None:
+            return None
+        narrowed = DynamicDim(name, known.max_size, found)
+        # It has to be this name's doing: l - b >= 0 would leave out every l below the largest b.
+        others = {
+            one: DynamicDim(one, size.min_size, size.min_size) for one, size in self.ranges.items() if one != name
+        }
+        below = DynamicDim(name, known.max_size, max(found - 1, first))
+        alone = found == first or bounds(dim, {**others, name: below})[0] < low
+        return narrowed if alone else None
+
+    def _most(self, dim: Dim, low: int, name: str) -> DynamicDim | None:
+        """The name with the largest maximum that makes `dim` at least `low`, the others being as they are."""
+        known = self.ranges[name]
+        steps = known.max_size - known.min_size
+        found = _first(
+            0, steps, lambda step: self._reaches(dim, low, DynamicDim(name, known.max_size - step, known.min_size))
+        )
+        return None if found is None else DynamicDim(name, known.max_size - found, known.min_size)
+
+    def _reaches(self, dim: Dim, low: int, narrowed: DynamicDim) -> bool:
+        return bounds(dim, {**self.ranges, narrowed.name: narrowed})[0] >= low
+
     def _derive(self, name: str, why: str) -> None:
-        self.derived[name] = f"{self.derived[name]}; {why}" if name in self.derived else why
+        # A tighter limit takes the place of the one before it on that side.
+        side = " ".join(why.split()[:2])
+        others = [part for part in self.derived.get(name, "").split("; ") if part and not part.startswith(side)]
+        self.derived[name] = "; ".join([*others, why])
 
     # Operands
 
@@ -321,6 +349,9 @@ class Context:
         if low < 0:
             # Count the positive and the negative part apart: an operand cannot have a negative size.
             parts = [SymbolicDim((term,)) if term[0] else term[1] for term in dim.terms]
+            if len(parts) == 1:
+                above, below = (dim_max(part, 0, self.ranges) for part in (dim, -dim))
+                return self.emit.op("sub", self.dim_value(above), self.dim_value(below))
             total = self.emit.constant(sum(part for part in parts if isinstance(part, int)), DataType.INT64)
             for part in parts:
                 if isinstance(part, SymbolicDim):
@@ -397,3 +428,13 @@ class Context:
         solved = list(target)
         solved[unknown[0]] = product(list(source)) // rest
         return tuple(solved)
+
+
+def _first(first: int, last: int, holds: Callable[[int], bool]) -> int | None:
+    """The smallest of first..last from which on it holds; None where it does not even for the last."""
+    if first > last or not holds(last):
+        return None
+    while first < last:
+        middle = (first + last) // 2
+        first, last = (first, middle) if holds(middle) else (middle + 1, last)
+    return first

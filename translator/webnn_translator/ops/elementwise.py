@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min
+from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
@@ -26,7 +26,7 @@ _EXACT: Final[dict[str, _Exact]] = {
     "add": lambda _, a, b: a + b,
     "sub": lambda _, a, b: a - b,
     "mul": lambda _, a, b: a * b,
-    "div": lambda ctx, a, b: truncated_div(a, b, ctx.ranges),
+    "div": lambda ctx, a, b: _divided(ctx, a, b),
     "max": lambda ctx, a, b: dim_max(a, b, ctx.ranges),
     "min": lambda ctx, a, b: dim_min(a, b, ctx.ranges),
 }
@@ -43,6 +43,13 @@ def arithmetic(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor:
         except Undecided:
             pass  # the graph computes it from the values of the dimensions
     return _grid(ctx, op, a, b) or combined(ctx, op, a, b) or ctx.elementwise(op, a, b)
+
+
+def _divided(ctx: Context, a: Dim, b: Dim) -> Dim:
+    if is_at_least(b, 1, ctx.ranges) and is_at_least(a, 0, ctx.ranges) is None:
+        # A quotient of sizes; below 0 it would be rounded up.
+        ctx.demand(a, 0, f"{a} is divided by {b}")
+    return truncated_div(a, b, ctx.ranges)
 
 
 def _grid(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:

@@ -42,6 +42,10 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
     rows = data.shape[axis]
     if isinstance(rows, int):
         keep_inside(ctx, indices, rows)
+    elif picks is not None and picks.size and all(isinstance(pick, int) for pick in picks.flat):
+        # ONNX has no result where a position does not exist; WebNN takes the last one.
+        least = max(pick + 1 if pick >= 0 else -pick for pick in picks.flat)
+        ctx.demand(rows, least, f"a Gather reads element {least - 1} of {rows}")
     if isinstance(data.content, Quantised):
         quantised = _gather_quantised(ctx, data, data.content, indices, axis)
         if quantised is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, is_at_least, names_of
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, is_at_least, names_of
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -63,11 +63,24 @@ def _pad(
         raise Refused(f"{len(pads)} pads for {len(axes)} axes; the model is not valid")
     amounts: dict[int, tuple[Dim, Dim]] = {}
     cuts: dict[int, tuple[Dim, Dim, int]] = {}
+    # Where a side is cut and the other filled, or the sign depends on a dimension: fill first, then cut.
+    trims: dict[int, tuple[Dim, Dim, int]] = {}
     for index, axis in enumerate(axes):
         begin, end = pads[index], pads[index + len(axes)]
-        for amount in (begin, end):
-            if isinstance(amount, SymbolicDim) and is_at_least(amount, 0, ctx.ranges) is not True:
-                raise Refused(f"whether the padding {amount} is negative is not known", sorted(names_of(amount)))
+        unsure = [
+            amount
+            for amount in (begin, end)
+            if isinstance(amount, SymbolicDim) and is_at_least(amount, 0, ctx.ranges) is not True
+        ]
+        if unsure and mode != "constant":
+            raise Refused(f"whether the padding {unsure[0]} is negative is not known", sorted(names_of(unsure[0])))
+        filled, cut = [dim_max(amount, 0, ctx.ranges) for amount in (begin, end)], dim_max(-begin, 0, ctx.ranges)
+        if unsure or (mode == "constant" and filled != [0, 0] and filled != [begin, end]):
+            left = x.shape[axis] + begin + end
+            if not (is_at_least(left, 1, ctx.ranges) or ctx.demand(left, 1, f"a Pad leaves {left} elements")):
+                raise Refused(f"the padding leaves {left} elements; WebNN has no empty tensors", sorted(names_of(left)))
+            amounts[axis], trims[axis] = (filled[0], filled[1]), (cut, left, 1)
+            continue
         cut_begin, cut_end = (-amount if isinstance(amount, int) and amount < 0 else 0 for amount in (begin, end))
         if cut_begin or cut_end:
             if mode != "constant" and (begin, end) != (-cut_begin, -cut_end):
@@ -80,9 +93,9 @@ def _pad(
     x = slice_of(ctx, x, cuts)
     amounts = {axis: pair for axis, pair in amounts.items() if pair != (0, 0)}
     if not amounts:
-        return x
+        return slice_of(ctx, x, trims)
     if mode == "constant":
-        return _constant(ctx, x, amounts, value)
+        return slice_of(ctx, _constant(ctx, x, amounts, value), trims)
     for axis in sorted(amounts):
         x = _mirrored(ctx, x, axis, amounts[axis], mode)
     return x

@@ -15,7 +15,7 @@ from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula
-from webnn_translator.ops.layout import reshape_to
+from webnn_translator.ops.layout import expand_to, reshape_to
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -190,6 +190,10 @@ def _resized(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Te
         raise Refused("a size is 0; WebNN has no empty tensors")
     if rule.mode != "nearest" and not x.elem.is_float and plan:
         raise Refused(f"mode {rule.mode} of {x.elem.text}: how the result is rounded is not defined")
+    if rule.coordinates != "tf_crop_and_resize":
+        # A single element is all there is to take from, wherever a position lies.
+        lone = [axis for axis, change in plan.items() if change.size == 1]
+        x = expand_to(ctx, x, [plan.pop(axis).wanted if axis in lone else dim for axis, dim in enumerate(x.shape)])
     native = _native(ctx, x, plan, rule)
     if native is not None:
         return native

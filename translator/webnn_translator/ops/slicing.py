@@ -196,7 +196,10 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
     elif is_at_least(position, 0, ctx.ranges) is not True:
         if is_at_least(-position, 1, ctx.ranges) is True:
             position = dim + position
-        if is_at_least(position, 0, ctx.ranges) is not True:
+        if not (
+            is_at_least(position, 0, ctx.ranges)
+            or ctx.demand(position, 0, f"a Slice reaches to {position}, which counts from the end where it is negative")
+        ):
             names = sorted(names_of(position))
             raise Refused(f"whether {position} is negative depends on {', '.join(names)}", names)
     if is_at_least(dim, position, ctx.ranges):
