@@ -14,7 +14,7 @@ from webnn_runtime.format.manifest import Manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Model", "load"]
+__all__ = ["Model", "load", "stated_arithmetic"]
 
 
 class Model:
@@ -131,12 +131,13 @@ def load(
         max_memory=max_memory,
         session_options=dict(session_options or {}),
         compute=compute,
-        stated=_stated(bundle.manifest),
+        stated=stated_arithmetic(bundle.manifest),
+        bundle=bundle,
     )
     return Model(bundle, compile_graph(bundle.graph, backend, options))
 
 
-def _stated(manifest: Manifest) -> str:
+def stated_arithmetic(manifest: Manifest) -> str:
     """The arithmetic that whoever quantised the model measured it with."""
     quantization = manifest.extension.more.get("quantization")
     stated = quantization.get("compute") if isinstance(quantization, Mapping) else None

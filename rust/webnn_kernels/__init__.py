@@ -2,11 +2,12 @@
 
 Backends use this; people use ``webnn_runtime``. ``isa`` is the instruction set chosen for this process, and
 ``build_profile`` tells a slow debug build from a release. ``plan_revision`` is raised with every change of what a
-plan's kinds mean.
+plan's kinds mean, ``packed_revision`` with every change of what packed matrices are.
 """
 
 from webnn_kernels._kernels import (
     Engine,
+    PackedFile,
     PackedMatrix,
     Plan,
     PlanBuilder,
@@ -15,12 +16,15 @@ from webnn_kernels._kernels import (
     build_profile,
     isa,
     kinds,
+    packed_revision,
+    panel_width,
     plan_revision,
     supports,
 )
 
 __all__ = [
     "Engine",
+    "PackedFile",
     "PackedMatrix",
     "Plan",
     "PlanBuilder",
@@ -29,6 +33,8 @@ __all__ = [
     "build_profile",
     "isa",
     "kinds",
+    "packed_revision",
+    "panel_width",
     "plan_revision",
     "supports",
 ]

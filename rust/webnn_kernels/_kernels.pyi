@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Engine",
+    "PackedFile",
     "PackedMatrix",
     "Plan",
     "PlanBuilder",
@@ -14,16 +15,20 @@ __all__ = [
     "build_profile",
     "isa",
     "kinds",
+    "packed_revision",
+    "panel_width",
     "plan_revision",
     "supports",
 ]
 
 __version__: Final[str]
 plan_revision: Final[int]
+packed_revision: Final[int]
 isa: Final[str]
 build_profile: Final[str]
 
 def available_isas() -> list[str]: ...
+def panel_width(isa: str) -> int: ...
 def kinds() -> list[str]: ...
 def supports(kind: str, dtype: str) -> bool: ...
 
@@ -35,8 +40,23 @@ class PackedMatrix:
     def isa(self) -> str: ...
 
 @final
+class PackedFile:
+    def __new__(
+        cls,
+        weights: NDArray[np.uint8],
+        file: NDArray[np.uint8] | None = None,
+        matrices: Sequence[tuple[tuple[int, Sequence[tuple[int, int, int, int]]], int, int]] = ...,
+    ) -> PackedFile: ...
+    @property
+    def counts(self) -> tuple[int, int]: ...
+    def matrices(self) -> list[tuple[int, list[tuple[int, int, int, int]]]]: ...
+    def packed(self, number: int) -> bytes: ...
+
+@final
 class Engine:
-    def __new__(cls, threads: int | None = None, isa: str | None = None) -> Engine: ...
+    def __new__(
+        cls, threads: int | None = None, isa: str | None = None, packed_file: PackedFile | None = None
+    ) -> Engine: ...
     @property
     def threads(self) -> int: ...
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.records import dataclass, field
+
+if TYPE_CHECKING:
+    from webnn_runtime.format.bundle import Bundle
 
 __all__ = [
     "Backend",
@@ -56,6 +59,7 @@ class CompileOptions:
         compute: "exact", as the graph says; "int8", where layers with weights of 8 bits may quantise what they multiply
             them by; None takes the word of whoever wrote the graph, as far as the backend can.
         stated: that word.
+        bundle: what the graph was read from, where a backend may find files of its own.
     """
 
     threads: int | None = None
@@ -65,6 +69,7 @@ class CompileOptions:
     session_options: Mapping[str, Any] = field(default_factory=dict)
     compute: str | None = None
     stated: str = "exact"
+    bundle: Bundle | None = None
 
     @property
     def arithmetic(self) -> str:

@@ -37,7 +37,7 @@ def main() -> None:
     mark()
     loaded = load_bundle(bundle)
     mark()
-    model = Model(loaded, compile_graph(loaded.graph, backend, CompileOptions(threads=threads)))
+    model = Model(loaded, compile_graph(loaded.graph, backend, CompileOptions(threads=threads, bundle=loaded)))
     mark()
     reading: list[float] = []
     original = tokenizers.Tokenizer

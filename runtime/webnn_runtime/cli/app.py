@@ -19,6 +19,7 @@ from webnn_runtime.cli.evaluate import evaluate
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
+from webnn_runtime.cli.pack import pack
 from webnn_runtime.cli.quantize import quantize
 from webnn_runtime.cli.report import run_app
 from webnn_runtime.cli.verify import verify
@@ -43,6 +44,7 @@ app.command("eval", short_help="Measure a model against a reference.")(evaluate)
 app.command("compare", short_help="Compare two bundles.")(compare)
 app.command("conformance", short_help="Run a folder of operator cases.")(conformance)
 app.command("quantize", short_help="Store the weights of a bundle in fewer bits.")(quantize)
+app.command("pack", short_help="Write packed weights that processes share.")(pack)
 app.command("emit-js", short_help="Write a JavaScript module for browsers.")(emit_js)
 app.command("emit-html", short_help="Write a page that shows the graph.")(emit_html)
 

@@ -42,10 +42,13 @@ def verify(
 
 
 def _alone(report: Report, folder: Path) -> None:
+    from webnn_runtime.backends.rust.packed_writing import verify_packed
+    from webnn_runtime.format.bundle import load_bundle
     from webnn_translator.verify import VerificationFailed, recheck_bundle
 
     report.note(f"{folder}: without --source, checking its hashes and its canaries")
     found = recheck_bundle(folder)
+    packed = verify_packed(load_bundle(folder))
     stated = "none" if found.certificate is None else str(found.certificate.get("verdict"))
     report.data.update(
         method="hashes and canaries" if found.results else "hashes",
@@ -57,6 +60,8 @@ def _alone(report: Report, folder: Path) -> None:
         verdict="passed" if found.passed else "failed",
     )
     report.detail("✓ every file has the SHA-256 of the manifest")
+    for name in packed:
+        report.detail(f"✓ {name} has its own")
     for result in found.results:
         report.detail(f"{result}, canaries")
     if not found.passed:

@@ -86,6 +86,11 @@ class Bundle:
         return None if self.weights_file is None else Path(self.weights_file)
 
     @property
+    def weights(self) -> Weights | None:
+        """The open weights file; None where the values come from elsewhere."""
+        return self._weights
+
+    @property
     def names(self) -> Mapping[str, str]:
         """Identifier -> original name, where they differ."""
         return self.manifest.extension.names

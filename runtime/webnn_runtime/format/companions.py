@@ -14,12 +14,22 @@ from typing import Final
 from webnn_runtime.format.errors import FormatError, ManifestError, MissingFile, WeightsError
 from webnn_runtime.format.records import dataclass
 
-__all__ = ["GRAPH_FILE", "MANIFEST_FILE", "WEIGHTS_FILE", "Companions", "find_companions", "find_graph"]
+__all__ = [
+    "GRAPH_FILE",
+    "MANIFEST_FILE",
+    "WEIGHTS_FILE",
+    "Companions",
+    "find_companions",
+    "find_graph",
+    "is_packed",
+    "packed_path",
+]
 
 GRAPH_FILE: Final = "model.webnn"
 WEIGHTS_FILE: Final = "model.weights"
 MANIFEST_FILE: Final = "manifest.json"
 _JSON_GRAPH: Final = "model.json"
+_PACKED: Final = ".packed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,16 @@ def find_companions(graph: str | os.PathLike[str]) -> Companions:
         _only(weights, "weights file", WeightsError, named) if weights else None,
         tuple(tensors),
     )
+
+
+def packed_path(weights: str, isa: str) -> str:
+    """Where weights are packed for an instruction set: `model.packed.avx512` beside `model.weights`."""
+    return f"{os.path.splitext(weights)[0]}{_PACKED}{isa}"
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file is called as packed weights are, which belong to the weights beside them and stay with these."""
+    return _PACKED in name
 
 
 def _exists(path: str) -> bool:

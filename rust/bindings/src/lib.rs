@@ -5,6 +5,7 @@
 //! backend only passes arrays that it owns.
 
 mod arrays;
+mod packed_file;
 mod plan;
 
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use engine::{Activation, Batch, Engine, HeadsMask, Isa, Kernels, Layer, LayerNor
 use numpy::{PyArrayDyn, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+
+use packed_file::PyPackedFile;
 
 /// More threads than one computation can use; starting many more would exhaust the process.
 const MOST_THREADS: usize = 1024;
@@ -49,8 +52,8 @@ impl PyPackedMatrix {
 #[pymethods]
 impl PyEngine {
     #[new]
-    #[pyo3(signature = (threads=None, isa=None))]
-    fn new(threads: Option<usize>, isa: Option<&str>) -> PyResult<Self> {
+    #[pyo3(signature = (threads=None, isa=None, packed_file=None))]
+    fn new(threads: Option<usize>, isa: Option<&str>, packed_file: Option<&PyPackedFile>) -> PyResult<Self> {
         let threads = match threads {
             None => engine::default_threads(),
             Some(threads) if !(1..=MOST_THREADS).contains(&threads) => {
@@ -61,12 +64,14 @@ impl PyEngine {
         };
         let kernels = match isa {
             None => chosen()?,
-            Some(name) => Isa::from_name(name).and_then(Kernels::for_isa).ok_or_else(|| {
-                let known = available_isas().join(", ");
-                PyValueError::new_err(format!("isa: '{name}' is not available on this CPU; available: {known}"))
-            })?,
+            Some(name) => kernels_of(name)?,
         };
-        Ok(Self { engine: Arc::new(Engine::new(kernels, threads)) })
+        let engine = Engine::new(kernels, threads);
+        let engine = match packed_file {
+            Some(packed) => engine.with_packed_file(Arc::clone(&packed.file)),
+            None => engine,
+        };
+        Ok(Self { engine: Arc::new(engine) })
     }
 
     /// Threads that share the work, the caller's among them.
@@ -297,10 +302,23 @@ fn into_array<'py>(
     Ok(out)
 }
 
+/// Columns of a panel, for one of the available instruction sets.
+#[pyfunction]
+fn panel_width(isa: &str) -> PyResult<usize> {
+    Ok(kernels_of(isa)?.panel_width)
+}
+
 /// Instruction sets that this CPU can run, the plainest first.
 #[pyfunction]
 fn available_isas() -> Vec<&'static str> {
     Isa::available().into_iter().map(Isa::name).collect()
+}
+
+fn kernels_of(name: &str) -> PyResult<Kernels> {
+    Isa::from_name(name).and_then(Kernels::for_isa).ok_or_else(|| {
+        let known = available_isas().join(", ");
+        PyValueError::new_err(format!("isa: '{name}' is not available on this CPU; available: {known}"))
+    })
 }
 
 fn chosen() -> PyResult<Kernels> {
@@ -311,13 +329,16 @@ fn chosen() -> PyResult<Kernels> {
 fn _kernels(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyEngine>()?;
     module.add_class::<PyPackedMatrix>()?;
+    module.add_class::<PyPackedFile>()?;
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<plan::PyPlanBuilder>()?;
     module.add_function(wrap_pyfunction!(plan::kinds, module)?)?;
     module.add_function(wrap_pyfunction!(plan::supports, module)?)?;
     module.add_function(wrap_pyfunction!(available_isas, module)?)?;
+    module.add_function(wrap_pyfunction!(panel_width, module)?)?;
     module.add("isa", chosen()?.isa.name())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("plan_revision", engine::ops::REVISION)?;
+    module.add("packed_revision", engine::PACKED_REVISION)?;
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
 }

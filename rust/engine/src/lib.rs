@@ -13,6 +13,7 @@ mod heads;
 mod integers;
 mod matmul;
 pub mod ops;
+mod packed_file;
 mod packing;
 pub mod plan;
 mod pool;
@@ -31,6 +32,8 @@ pub use kernels::{
     StoredMatrix, Weights,
 };
 pub use matmul::{Batch, Layer};
+pub use packed_file::{PackedFile, Place, REVISION as PACKED_REVISION, Source};
+pub use packing::Packing;
 pub use pool::Pool;
 pub use stored::StoredLayer;
 
@@ -47,13 +50,20 @@ pub struct Engine {
     stored: StoredKernels,
     pool: Pool,
     packers: Arc<Packers>,
+    packed_file: Option<Arc<PackedFile>>,
 }
 
 impl Engine {
     /// An engine on `threads` threads, the caller's among them.
     pub fn new(kernels: Kernels, threads: usize) -> Self {
         let (integers, stored) = (IntegerKernels::of(&kernels), StoredKernels::of(&kernels));
-        Self { kernels, integers, stored, pool: Pool::new(threads), packers: Arc::default() }
+        let (pool, packers) = (Pool::new(threads), Arc::default());
+        Self { kernels, integers, stored, pool, packers, packed_file: None }
+    }
+
+    /// The same, with matrices that its plans need not pack.
+    pub fn with_packed_file(self, file: Arc<PackedFile>) -> Self {
+        Self { packed_file: Some(file), ..self }
     }
 
     /// The kernels in use.

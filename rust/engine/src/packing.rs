@@ -28,7 +28,7 @@ pub(crate) struct Columns {
 }
 
 /// A matrix that is being packed, or is packed already.
-pub(crate) struct Packing {
+pub struct Packing {
     kernels: Kernels,
     shape: [usize; 2],
     matrix: OnceLock<PackedMatrix>,
@@ -59,6 +59,20 @@ impl Packing {
         }
     }
 
+    /// One that somebody has packed before.
+    fn made(kernels: Kernels, shape: [usize; 2], matrix: PackedMatrix) -> Self {
+        Self {
+            kernels,
+            shape,
+            matrix: OnceLock::from(matrix),
+            blank: Mutex::default(),
+            columns: Weak::<[Columns; 0]>::new(),
+            kept: Mutex::default(),
+            process: process::id(),
+            of_child: OnceLock::new(),
+        }
+    }
+
     /// Rows and columns.
     pub(crate) fn shape(&self) -> [usize; 2] {
         self.shape
@@ -70,7 +84,7 @@ impl Packing {
     }
 
     /// The matrix; packed now, if no thread has begun with it.
-    pub(crate) fn matrix(&self) -> &PackedMatrix {
+    pub fn matrix(&self) -> &PackedMatrix {
         if let Some(matrix) = self.matrix.get() {
             return matrix;
         }
@@ -118,8 +132,24 @@ struct Queue {
 
 impl Engine {
     /// Packs a constant right-hand side of `rows` rows for [`Engine::linear`]: beside the caller, where there are threads
-    /// for it, and before this returns where there are none.
+    /// for it, and before this returns where there are none. Not at all where the engine's file has it.
     pub(crate) fn pack_later(&self, rows: usize, columns: Vec<Columns>) -> Arc<Packing> {
+        let Some(file) = &self.packed_file else { return self.pack_now_or_later(rows, columns) };
+        let source = file.source(rows, &columns);
+        let found = source.as_ref().and_then(|source| file.matrix(&self.kernels, source));
+        let is_from_file = found.is_some();
+        let packing = match found {
+            Some(matrix) => {
+                let n = columns.iter().map(|columns| columns.n).sum();
+                Arc::new(Packing::made(self.kernels, [rows, n], matrix))
+            }
+            None => self.pack_now_or_later(rows, columns),
+        };
+        file.note(source, &packing, is_from_file);
+        packing
+    }
+
+    fn pack_now_or_later(&self, rows: usize, columns: Vec<Columns>) -> Arc<Packing> {
         let packing = Arc::new(Packing::new(self.kernels, rows, columns.into()));
         if !self.packers.take(&packing, self.threads() - 1) {
             packing.matrix();

@@ -1,7 +1,9 @@
 //! Right-hand matrices in the order in which the kernels read them.
 
+use std::ops::Range;
+
 use crate::Rows;
-use crate::arch::pages::Lines;
+use crate::arch::pages::{Bytes, Lines};
 use crate::dispatch::Kernels;
 
 /// Sixteen elements on one cache line: a vector load from it never crosses two.
@@ -207,6 +209,18 @@ impl PackedMatrix {
     pub fn zeroed(kernels: &Kernels, [k, n]: [usize; 2]) -> Self {
         let width = kernels.panel_width;
         Self { lines: Lines::zeroed(Panels::lines_for(k, n, width)), k, n, width }
+    }
+
+    /// The same matrix as somebody has packed and kept it; `None` where the bytes are not the lines of one of this shape.
+    pub fn kept(kernels: &Kernels, [k, n]: [usize; 2], bytes: Bytes, range: Range<usize>) -> Option<Self> {
+        let width = kernels.panel_width;
+        let lines = Lines::kept(bytes, range)?;
+        (lines.len() == Panels::lines_for(k, n, width)).then_some(Self { lines, k, n, width })
+    }
+
+    /// What [`PackedMatrix::kept`] takes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.lines.as_bytes()
     }
 
     /// The matrix in about `count` parts of whole panels, which threads may fill at the same time.

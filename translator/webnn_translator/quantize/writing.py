@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from webnn_runtime.backends import available_backends
 from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
-from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE
+from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE, is_packed
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.hub.files import RANGES_FILE
 from webnn_translator.companions import companions_in
@@ -188,6 +188,9 @@ def _companions(bundle: Bundle, tokenizer: Path | None) -> dict[str, Path | byte
     found: dict[str, Path | bytes] = {
         path.relative_to(bundle.folder).as_posix(): path
         for path in sorted(bundle.folder.rglob("*"))
-        if path.is_file() and path not in own and not path.name.endswith((".manifest.json", ".safetensors.index.json"))
+        if path.is_file()
+        and path not in own
+        and not is_packed(path.name)
+        and not path.name.endswith((".manifest.json", ".safetensors.index.json"))
     }
     return found if tokenizer is None or "tokenizer.json" in found else {**found, **companions_in(tokenizer)}

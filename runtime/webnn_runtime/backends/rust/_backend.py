@@ -18,6 +18,7 @@ from webnn_runtime.backends.base import (
 )
 from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._originals import Originals
+from webnn_runtime.backends.rust._packed_file import PackedWeights, open_packed
 from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
 from webnn_runtime.backends.rust._stored import OWN_RANGES
@@ -44,7 +45,14 @@ UNSUPPORTED: Final[Unsupported] = {}
 class RustExecutable(Executable):
     """Plans and reference steps in order, their constants, and the engine with its threads."""
 
-    def __init__(self, graph: Graph, engine: Engine, max_memory: int | None = None, compute: str = "exact") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        engine: Engine,
+        max_memory: int | None = None,
+        compute: str = "exact",
+        packed: PackedWeights | None = None,
+    ) -> None:
         super().__init__(graph)
         # Imported for graphs that have such sums alone: most have not, and start without it.
         if any(kind.dtype is DataType.INT32 for kind in graph.types.values()):
@@ -53,6 +61,7 @@ class RustExecutable(Executable):
             graph = join_integer_products(graph)
         folded = keep_packed(graph)
         self._engine = engine
+        self._packed = packed
         self._max_memory = max_memory
         self._folded = folded
         self._lowered = lower(folded, compute)
@@ -132,6 +141,7 @@ class RustExecutable(Executable):
             "on_reference": dict(sorted(reference.items())),
             "all_native": not reference,
             "segments": len(self._segments),
+            "packed_weights": {} if self._packed is None else self._packed.record(),
             "unpadded": True if isinstance(texts, TextPlan) else str(texts),
             "webnn_kernels": webnn_kernels.__version__,
             "build_profile": webnn_kernels.build_profile,
@@ -209,11 +219,19 @@ class RustBackend(Backend):
             raise UnsupportedByBackend(f"there is no session option {names}; only isa", backend=_NAME)
         from webnn_kernels import Engine
 
+        isa = chosen.session_options.get("isa")
         try:
-            engine = Engine(chosen.threads, chosen.session_options.get("isa"))
+            engine = Engine(chosen.threads, isa)
         except (ValueError, OverflowError, TypeError) as exc:
             raise UnsupportedByBackend(f"the engine cannot start: {exc}", backend=_NAME) from exc
-        executable = RustExecutable(graph, engine, chosen.max_memory, chosen.arithmetic)
+        packed = open_packed(chosen.bundle, engine.isa)
+        if packed.native is not None:
+            engine = Engine(chosen.threads, isa, packed.native)
+        elif packed.is_stale:
+            import logging
+
+            logging.getLogger(__name__).warning("%s; until then weights are packed in memory", packed.reason)
+        executable = RustExecutable(graph, engine, chosen.max_memory, chosen.arithmetic, packed)
         if chosen.compute == "int8" and executable.compute != "int8":
             raise UnsupportedByBackend(
                 "compute='int8': the graph has no layer with one scale of 8-bit weights per column; "

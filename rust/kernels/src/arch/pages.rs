@@ -5,7 +5,8 @@
 //! only to whole aligned 2 MiB, and most matrices are smaller: they share chunks. [10, 384] x [384, 1536] with the
 //! matrices streamed runs at 19.8 instead of 12.8 GB/s, with 7 rows at 24 instead of 14.5, with 1 row at 21 instead of 16.5.
 
-use std::ops::{Deref, DerefMut};
+use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, Weak};
 
@@ -15,9 +16,19 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a chunk, unless one matrix needs more. What is not used of it is never touched, and so not resident.
 const CHUNK: usize = 16 << 20;
 
-/// Lines that begin as zeros and that nobody else has.
+/// Lines that begin as zeros and that nobody else has, or that lie in bytes which are only read.
 #[derive(Debug)]
-pub struct Lines {
+pub struct Lines(Place);
+
+#[derive(Debug)]
+enum Place {
+    Own(Own),
+    Kept(Kept),
+}
+
+/// Lines in a chunk, which nobody else has.
+#[derive(Debug)]
+struct Own {
     start: NonNull<Line>,
     count: usize,
     /// Keeps the memory mapped.
@@ -25,9 +36,34 @@ pub struct Lines {
 }
 
 // SAFETY: the lines are reached through this value only, as those of a Vec are, and its chunk is never written otherwise.
-unsafe impl Send for Lines {}
+unsafe impl Send for Own {}
 // SAFETY: as above; a shared reference only reads.
-unsafe impl Sync for Lines {}
+unsafe impl Sync for Own {}
+
+/// Bytes that lie still as long as they are kept: those of a mapped file.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Lines in bytes that somebody else may read as well.
+struct Kept {
+    bytes: Bytes,
+    range: Range<usize>,
+}
+
+impl Kept {
+    /// The lines, if the bytes have the range and it is lines.
+    fn lines(&self) -> Option<&[Line]> {
+        let bytes = (*self.bytes).as_ref().get(self.range.clone())?;
+        // SAFETY: a line is sixteen floats without gaps, and all bits are a float.
+        let (before, lines, after) = unsafe { bytes.align_to() };
+        (before.is_empty() && after.is_empty()).then_some(lines)
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("range", &self.range).finish_non_exhaustive()
+    }
+}
 
 /// The chunk that the next lines come from, while any are left of it, and how many of its bytes are given away.
 static CURRENT: Mutex<(Weak<Chunk>, usize)> = Mutex::new((Weak::new(), 0));
@@ -48,7 +84,19 @@ impl Lines {
         }
         // SAFETY: `offset + bytes` is at most the size of the chunk.
         let start = unsafe { chunk.start.add(offset) }.cast();
-        Self { start, count, _chunk: chunk }
+        Self(Place::Own(Own { start, count, _chunk: chunk }))
+    }
+
+    /// The lines that these bytes are; `None` where they are not there, not aligned, or no whole lines.
+    pub fn kept(bytes: Bytes, range: Range<usize>) -> Option<Self> {
+        let kept = Kept { bytes, range };
+        kept.lines().is_some().then_some(Self(Place::Kept(kept)))
+    }
+
+    /// The bytes of the lines.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: a line is sixteen floats without gaps, and bytes may be any.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), size_of_val::<[Line]>(self)) }
     }
 }
 
@@ -56,22 +104,28 @@ impl Deref for Lines {
     type Target = [Line];
 
     fn deref(&self) -> &[Line] {
-        // SAFETY: the lines lie in the chunk, which is mapped as long as `self` is; they began as zeros, which are
-        // floats; offsets are multiples of a line's size in a chunk that begins on a page, so they are aligned.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+        match &self.0 {
+            // SAFETY: the lines lie in the chunk, which is mapped as long as `self` is; they began as zeros, which are
+            // floats; offsets are multiples of a line's size in a chunk that begins on a page, so they are aligned.
+            Place::Own(own) => unsafe { std::slice::from_raw_parts(own.start.as_ptr(), own.count) },
+            Place::Kept(kept) => kept.lines().expect("bytes that lie still"),
+        }
     }
 }
 
 impl DerefMut for Lines {
     fn deref_mut(&mut self) -> &mut [Line] {
-        // SAFETY: as in `deref`, and no other Lines has any of these bytes: each was given away once.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.count) }
+        match &mut self.0 {
+            // SAFETY: as in `deref`, and no other Lines has any of these bytes: each was given away once.
+            Place::Own(own) => unsafe { std::slice::from_raw_parts_mut(own.start.as_ptr(), own.count) },
+            Place::Kept(_) => panic!("lines that others read too are written"),
+        }
     }
 }
 
 impl Clone for Lines {
     fn clone(&self) -> Self {
-        let mut copy = Self::zeroed(self.count);
+        let mut copy = Self::zeroed(self.len());
         copy.copy_from_slice(self);
         copy
     }
@@ -179,8 +233,31 @@ use system::Mapping;
 
 #[cfg(test)]
 mod tests {
-    use super::{CHUNK, Lines};
+    use std::sync::Arc;
+
+    use super::{Bytes, CHUNK, Lines};
     use crate::packed::Line;
+
+    #[repr(align(64))]
+    struct Aligned([u8; 256]);
+
+    impl AsRef<[u8]> for Aligned {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn kept_bytes_are_lines_where_they_are_whole_and_aligned() {
+        let bytes: Bytes = Arc::new(Aligned(std::array::from_fn(|index| index as u8)));
+        let lines = Lines::kept(Arc::clone(&bytes), 64..192).unwrap();
+        assert_eq!(lines.as_bytes(), &(*bytes).as_ref()[64..192]);
+        assert_eq!(lines.clone().as_bytes(), lines.as_bytes());
+        assert_eq!(Lines::kept(Arc::clone(&bytes), 64..64).unwrap().len(), 0);
+        for range in [32..96, 0..63, 0..65, 192..320, 256..320, 320..384] {
+            assert!(Lines::kept(Arc::clone(&bytes), range.clone()).is_none(), "{range:?}");
+        }
+    }
 
     #[test]
     fn lines_are_zeros_of_their_own_and_aligned() {
