@@ -5,12 +5,16 @@ Importing this package is cheap: each name below is loaded when it is first used
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from webnn_runtime.format.version import VERSION
 
 __version__ = VERSION
+
+# ONNX Runtime 1.31 reports on its use to its makers unless this is set before it is loaded; who wants that sets 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from webnn_runtime.api import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -68,11 +69,9 @@ def quantize(
         )
         found = find_bundle(bundle)
         folder = Path(found.path)
-        name = (
-            f"{folder.resolve().name}-{kind}" if found.repository is None else f"{Path(found.repository).name}-{kind}"
-        )
-        beside = Path(name) if found.repository is not None else folder.resolve().with_name(name)
-        target = out if out is not None else beside
+        # Beside the bundle, also where that is a link; of what lies in the Hub's cache, here.
+        beside = Path(os.path.abspath(folder)) if found.repository is None else Path(Path(found.repository).name)
+        target = out if out is not None else beside.with_name(f"{beside.name}-{kind}")
         if target.exists() and not force:
             raise FileExistsError(f"{target}: exists already; pass --force to replace it, or -o for another folder")
         from webnn_translator.quantize import quantize_bundle

@@ -139,6 +139,9 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
     except BrokenPipeError as exc:
         _forget_stdout()
         raise typer.Exit(ExitCode.CLOSED_PIPE) from exc
+    except MemoryError as exc:
+        report.fail(WebnnError("not enough memory; free some, or raise the limit of the process"), ExitCode.UNEXPECTED)
+        raise typer.Exit(ExitCode.UNEXPECTED) from exc
     except (WebnnError, OSError, KeyboardInterrupt) as exc:
         if isinstance(exc, OSError) and exc.filename is None and exc.errno == errno.ENOSPC:
             # Files of ours name themselves; what is left is stdout.

@@ -102,6 +102,8 @@ class WebNNEmbedder:
         )
         self.on_truncation = on_truncation
         self._source: Final = found
+        # What is read and written later belongs to this folder, wherever the process has gone by then.
+        self._folder: Final = os.path.abspath(found.folder)
         self._lock: Final = allocate_lock()
         self._truncated_count = 0
         self._has_warned_of_prompts = False
@@ -358,7 +360,9 @@ class WebNNEmbedder:
 
         with self._lock:
             if self._store is None:
-                self._store = RangeStore(self._source.path / RANGES_FILE)
+                from pathlib import Path
+
+                self._store = RangeStore(Path(self._folder, RANGES_FILE))
             return self._store
 
     def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:

@@ -363,7 +363,8 @@ def _read(path: str | os.PathLike[str], limit: int) -> bytes:
     if not os.path.isfile(path):
         raise FormatError("not a regular file", path=str(path))
     with open(path, "rb") as file:
-        data = file.read(limit + 1)
+        # Python allocates what it is asked to read, which for the limit is more than a small machine may have.
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     if len(data) > limit:
         raise FormatError(f"the file has more than {limit} bytes, which no such file needs", path=str(path))
     return data

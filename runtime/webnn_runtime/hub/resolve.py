@@ -209,6 +209,12 @@ class _Repository:
                 snapshot_download(self.repo_id, allow_patterns=[glob.escape(name) for name in wanted], **arguments)
             )
         except (OSError, errors.HTTPError, errors.EntryNotFoundError) as exc:  # type: ignore[attr-defined]
+            if isinstance(exc, OSError) and exc.filename is not None:
+                # A file of this machine, and not the network.
+                raise HubError(
+                    f"{self.name}: the cache cannot be written ({exc.strerror or exc}: {exc.filename}); set HF_HOME or "
+                    "pass cache_dir= to choose another place"
+                ) from exc
             raise HubError(
                 f"{self.name}: the download did not finish ({_first_line(exc)}); run it again, finished files are kept"
             ) from exc

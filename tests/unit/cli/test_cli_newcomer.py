@@ -47,6 +47,31 @@ def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None
     assert b"? every file has the SHA-256" in ran.stdout
 
 
+def test_a_graph_takes_as_much_memory_as_its_file_has(bundle) -> None:
+    # 512 MiB of addresses: what Python itself and NumPy take is about half of that.
+    ran = in_a_process(
+        "webnn_runtime.cli", "inspect", str(bundle), shell="ulimit -v 524288; exec", OPENBLAS_NUM_THREADS="1"
+    )
+    assert (ran.returncode, ran.stderr.decode()) == (0, "")
+
+
+def test_too_little_memory_is_a_message(run, bundle, monkeypatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("webnn_runtime.cli.inspect.load_bundle", refuse)
+    ran = run("webnn", "inspect", bundle)
+    assert (ran.code, ran.err) == (1, "error: not enough memory; free some, or raise the limit of the process\n")
+
+
+def test_nothing_is_reported_to_anybody() -> None:
+    code = "import os, webnn_runtime; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    for given, kept in (({}, "1"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0")):
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCES, **given}
+        ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == kept
+
+
 def test_a_reader_that_goes_away_is_no_error() -> None:
     ran = in_a_process("webnn_translator.cli", "--list-ops", shell='"$@" | head -1; exit ${PIPESTATUS[0]}')
     assert (ran.returncode, ran.stdout.count(b"\n")) == (141, 1)

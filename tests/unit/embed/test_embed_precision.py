@@ -143,6 +143,16 @@ def test_bounds_hold_for_one_length_of_vectors(make) -> None:
         embedder.encode(TEXTS, precision="int8", truncate_dim=4, ranges=whole)
 
 
+def test_bounds_lie_beside_the_model_wherever_the_process_goes(make, folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    embedder = make(model_id=folder.name)
+    embedder.__dict__["identity"] = "model a"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    embedder.calibrate(TEXTS)
+    assert embedder.save_ranges() == folder / "embedding_ranges.json"
+
+
 def test_bounds_lie_beside_the_model_and_are_found_again(known, folder) -> None:
     first = known()
     whole, short = first.calibrate(TEXTS), first.calibrate(TEXTS, truncate_dim=3)

@@ -165,6 +165,12 @@ def test_a_broken_download_is_an_error_that_names_the_model(hub) -> None:
         resolve("me/bundle")
 
 
+def test_a_cache_that_cannot_be_written_is_not_a_broken_download(hub, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HubError, match=r"me/bundle: the cache cannot be written \(.*; set HF_HOME or pass cache_dir="):
+        resolve("me/bundle", cache_dir=tmp_path / "file" / "below")
+
+
 def test_offline_uses_the_cache(hub) -> None:
     online = resolve("me/bundle")
     hub.requests.clear()
