@@ -41,6 +41,58 @@ inputs as needed bound to their values, it is equal. *refused*: there is no answ
 No case is wrong.
 
 """
+_MODELS: Final = """
+## What real models are refused for
+
+Encoders, decoders, networks of pictures and sound, detectors and tables convert as torch (both exporters),
+scikit-learn and LightGBM write them. What is refused, with a way out where there is one:
+
+| reason | for example | what helps |
+|---|---|---|
+"""
+# Reason, examples, what helps.
+_REFUSED_MODELS: Final = (
+    (
+        "the number of elements depends on data: NonZero, Unique, NonMaxSuppression",
+        "Longformer, X-MOD, boxes after a detector",
+        "keep all and mask them; select outside",
+    ),
+    (
+        "a free size is interpolated with weights that depend on it",
+        "position embeddings of ViT and DINOv2 at any resolution, masks of DETR",
+        "`--dim` for the height and the width",
+    ),
+    (
+        "a free size goes through a pool that rounds up, or a Fourier transform",
+        "Funnel, EfficientNet of transformers, FNet",
+        "`--dim`",
+    ),
+    (
+        "a free size is divided in floating point by what is no power of two",
+        "EnCodec",
+        "export with a fixed length",
+    ),
+    (
+        "random numbers are drawn inside",
+        "ViT-MAE, samplers",
+        "make them an input",
+    ),
+    (
+        "text goes in or out, scores come as dictionaries",
+        "labels of scikit-learn that are text",
+        "integers for labels; `zipmap: False`",
+    ),
+    (
+        "rounds that data ends",
+        "probabilities of a support vector classifier",
+        "train without, or calibrate outside",
+    ),
+    (
+        "layouts for one processor, packed batches, experts that data chooses",
+        "`com.microsoft.nchwc`, PagedAttention, MoE",
+        "optimise to `extended` at most",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -218,6 +270,8 @@ def _page(measured: Measured) -> Iterator[str]:
     yield "| cases | equal | nearer | bound | refused |"
     yield "|---|---|---|---|---|"
     yield f"| {total} | {equal} | {nearer} | {bound} | {total - equal - nearer - bound} |"
+    yield _MODELS.rstrip("\n")
+    yield from (f"| {' | '.join(row)} |" for row in _REFUSED_MODELS)
     yield "\n## Why cases are refused\n"
     yield "Cases that are equal when bound are not counted here. Names, numbers and shapes are left out.\n"
     yield "| cases | reason | for example |"

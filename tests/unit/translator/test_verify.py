@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import ManifestError
+from webnn_runtime.format.errors import ExecutionError, ManifestError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_translator.verify import VerificationFailed, check_graph, compare
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs, write_canary
 from webnn_translator.verify.compare import worst
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan, uniform
+from webnn_translator.verify.reference import OnnxReference
 
 F32, I32, I64 = DataType.FLOAT32, DataType.INT32, DataType.INT64
 BATCH, LENGTH = symbol("batch"), symbol("sequence")
@@ -325,3 +328,15 @@ def test_indices_of_points_stay_within_every_axis() -> None:
     plan = InputPlan.of(builder.build({"y": builder.op("gatherND", x, at)}))
     for size, most in ((1, 1), (9, 3)):
         assert set(np.unique(plan.draw(Point({"rows": size}), 0)["at"])) == set(range(most))
+
+
+def test_sizes_that_the_source_itself_refuses_are_named_with_the_flags(build, tmp_path) -> None:
+    model = build(
+        [helper.make_node("Reshape", ["x", "s"], ["y"])], {"x": (np.float32, ["n"])}, constants={"s": [3, -1]}
+    )
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", 1, None))
+    onnx.save(model, tmp_path / "model.onnx")
+    source = OnnxReference(tmp_path / "model.onnx")
+    assert source.run({"x": np.ones(6, np.float32)}, ["y"], {"n": 6})["y"].shape == (3, 2)
+    with pytest.raises(ExecutionError, match=r"does not run at n = 4: .*--dim NAME=VALUE fixes a size"):
+        source.run({"x": np.ones(4, np.float32)}, ["y"], {"n": 4})

@@ -95,8 +95,11 @@ class OnnxReference:
         try:
             results = self._session.run(list(outputs), fed)
         except self._errors as exc:
+            sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
+            advice = "; --dim NAME=VALUE fixes a size, --min-dim and --max-dim the range of one" if sizes else ""
             raise ExecutionError(
-                f"the source model does not run on these inputs: {_first_line(exc)}", backend="onnxruntime"
+                f"the source model itself does not run{f' at {sizes}' if sizes else ''}: {_first_line(exc)}{advice}",
+                backend="onnxruntime",
             ) from exc
         return dict(zip(outputs, results, strict=True))
 
