@@ -99,7 +99,7 @@ def read_pairs(path: Path) -> ScoredPairs:
 
     Raises:
         FileNotFoundError: there is no such file.
-        EmbedError: a line has too few columns or a score that is no number, or there are fewer than 2 pairs.
+        EmbedError: a line has too few columns or a score that is no number, or there are fewer than 2 pairs or scores.
     """
     rows = [(number, line.split("\t")) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if not rows:
@@ -130,6 +130,10 @@ def read_pairs(path: Path) -> ScoredPairs:
     first, second = ([_plain(cell, is_quoted=is_quoted) for cell in cells] for cells in (first, second))
     if len(scores) < 2:
         raise EmbedError(f"{path}: {len(scores)} pairs have a score; a ranking needs at least 2")
+    if len(set(scores)) == 1:
+        raise EmbedError(
+            f"{path}: all {len(scores)} pairs have the score {scores[0]:g}; a ranking needs different ones"
+        )
     return ScoredPairs(first, second, scores, skipped)
 
 

@@ -40,6 +40,12 @@ def test_texts_are_strings_or_objects_in_json_lines(tmp_path) -> None:
     assert read_texts(path) == ["one\nline", "two", "three"]
 
 
+def test_pairs_that_are_all_alike_are_refused(tmp_path) -> None:
+    (tmp_path / "pairs.tsv").write_text("a\tb\t1\nc\td\t1.0\n")
+    with pytest.raises(EmbedError, match=r"pairs\.tsv: all 2 pairs have the score 1; a ranking needs different ones"):
+        read_pairs(tmp_path / "pairs.tsv")
+
+
 def test_a_pipe_is_as_good_as_a_file(tmp_path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
