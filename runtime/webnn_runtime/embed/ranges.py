@@ -108,9 +108,14 @@ class RangeStore:
         """Know the bounds of these vectors from now on.
 
         Raises:
-            EmbedError: fewer than two rows, or values that are not finite.
+            EmbedError: fewer than two rows, only equal ones, or values that are not finite.
         """
         ranges = Ranges.of(vectors, is_unit=is_unit)
+        if (ranges.low == ranges.high).all():
+            # Every value of other texts would be outside, and all their bytes the same.
+            raise EmbedError(
+                f"ranges: the {len(vectors)} vectors are one and the same; expected those of different texts"
+            )
         if ranges.count < FEW_TEXTS:
             import logging
 

@@ -143,6 +143,11 @@ def test_bounds_hold_for_one_length_of_vectors(make) -> None:
         embedder.encode(TEXTS, precision="int8", truncate_dim=4, ranges=whole)
 
 
+def test_bounds_of_one_text_over_and_over_are_none(known) -> None:
+    with pytest.raises(EmbedError, match="the 3 vectors are one and the same; expected those of different texts"):
+        known().calibrate(["a b"] * 3)
+
+
 def test_bounds_lie_beside_the_model_wherever_the_process_goes(make, folder, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(folder.parent)
     embedder = make(model_id=folder.name)
