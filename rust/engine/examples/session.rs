@@ -1,7 +1,7 @@
 //! Prints what a run of many small steps takes on one thread and on two, after pauses of several lengths.
 //!
-//! `cargo run --release --example session`. A run is 60 steps, each cut into 6 pieces, as the layers of a sentence encoder
-//! are for one text: pieces of 3 us stand for 10 tokens, of 40 us for 128. Medians of the runs, two pools in turn.
+//! `cargo run --release --example session`. A run is 60 steps, each cut into 6 pieces, as large layers of a sentence encoder
+//! are: pieces of 3 us have the work of 10 tokens, of 40 us that of 128. Medians of the runs, two pools in turn.
 
 mod common;
 

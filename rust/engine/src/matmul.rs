@@ -13,12 +13,20 @@ const BLOCK_TILES: usize = 8;
 /// Fewer operations than this are done by the thread that has them, where helpers would have to be woken: 50 to 80 us.
 const ALONE_FLOPS: usize = 8_000_000;
 
-/// The same where helpers are awake. These operations take 3.6 us at 110 GFLOP/s, and sharing a step costs 0.9 us on two
+/// The same where helpers are awake. These operations take 2.2 us at 110 GFLOP/s, and sharing a step costs 0.9 us on two
 /// threads (`examples/session.rs`: 60 steps of 18 us take 1,079 us on one, 591 on two; AMD EPYC, family 25, model 17).
-const AWAKE_FLOPS: usize = 400_000;
+const AWAKE_FLOPS: usize = 240_000;
 
 /// Operations that are worth a piece: half of the above, so that the smallest job is cut in two.
 const PIECE_FLOPS: usize = AWAKE_FLOPS / 2;
+
+/// Operations that are worth a second piece for each thread: 36 us, where one that is late costs more than pieces do.
+///
+/// A piece of a short text's layer costs 1.5 to 2 us of its own: its rows are packed, and its first panel is not asked for
+/// ahead. Threads begin within 0.1 us of one another and have the same to do, so that one piece each leaves them waiting for
+/// 1 us; three each, whatever their size, took 1.09 (10 tokens) and 1.13 times (30) as long with all-MiniLM-L6-v2 in
+/// integers on two threads, 1.04 times in floats (10), and the same from 128 tokens on.
+const LARGE_PIECE_FLOPS: usize = 4_000_000;
 
 /// The rows of a product whose multiplying takes as long as reading the weights: 4 bytes of each at 37 GB/s, what one thread
 /// reads of 42 MB there, and 2 operations with each.
@@ -55,12 +63,13 @@ pub struct Batch<'a> {
 }
 
 impl Engine {
-    /// How many pieces to cut a computation into: enough for the threads to finish together.
+    /// How many pieces to cut a computation into: enough for the threads to finish together, as many for each of them.
     pub(crate) fn pieces(&self, flops: usize) -> usize {
         if self.threads() == 1 || flops < AWAKE_FLOPS || flops < ALONE_FLOPS && !self.pool.is_attended() {
             return 1;
         }
-        (3 * self.threads()).min(flops / PIECE_FLOPS)
+        let each = (flops / self.threads() / LARGE_PIECE_FLOPS).clamp(1, 3);
+        (each * self.threads()).min(flops / PIECE_FLOPS)
     }
 
     /// Does all pieces, on this thread alone where only one was wanted.
