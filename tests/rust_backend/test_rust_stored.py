@@ -187,6 +187,33 @@ def test_queries_keys_and_values_are_one_layer_in_integers(rust):
         np.testing.assert_allclose(executable.run(given)["y"], want, atol=atol)
 
 
+@pytest.mark.parametrize("are_values_rounded", [True, False])
+def test_attention_rounds_to_bfloat16_where_its_values_were_rounded_to_eight_bits(rust, on_isa, are_values_rounded):
+    heads, depth = 3, 8
+    sketch = Sketch()
+    batch, length = symbol("batch"), symbol("length")
+    floats = sketch.builder.constant(RANDOM.standard_normal((INNER, INNER)).astype(np.float32) / 5)
+
+    def projected(source, is_rounded):
+        weights = sketch.integers("int8", (INNER, INNER), (1, INNER)) if is_rounded else floats
+        product = sketch.op("matmul", source, weights)
+        split = sketch.op("reshape", product, new_shape=(batch, length, heads, depth))
+        return sketch.op("transpose", split, permutation=(0, 2, 1, 3))
+
+    v = projected(sketch.op("neg", sketch.x), are_values_rounded)
+    q, k = (projected(sketch.x, not are_values_rounded) for _ in range(2))
+    scores = sketch.op("matmul", q, sketch.op("transpose", k, permutation=(0, 1, 3, 2)))
+    graph = sketch.builder.build({"y": sketch.op("matmul", sketch.op("softmax", scores, axis=3), v)})
+    given = data()
+    want = REFERENCE.compile(graph).run(given)["y"]
+    for compute, atol in (("exact", 2e-5), ("int8", 0.1)):
+        options = CompileOptions(threads=2, session_options=on_isa.session_options, compute=compute)
+        executable = rust.compile(graph, options)
+        is_rounded = "attention(bfloat16)" in executable.describe()["fused"]
+        assert is_rounded is (compute == "int8" and are_values_rounded)
+        np.testing.assert_allclose(executable.run(given)["y"], want, atol=atol)
+
+
 def test_a_matrix_that_something_else_reads_is_there_for_it(rust):
     sketch = Sketch()
     weights = sketch.integers(shape=(INNER, INNER), scales=(1, INNER))

@@ -23,6 +23,8 @@ pub struct Scores<'a> {
     pub mask: HeadsMask<'a>,
     /// A query whose softmax is NaN gets weights of zero.
     pub undefined_is_zero: bool,
+    /// Whether the products round what they multiply to bfloat16, as [`kernels::Attention::bfloat16`] says.
+    pub bfloat16: bool,
 }
 
 /// A mask over the scores of all heads, each axis either the scores' own or repeated.
@@ -96,6 +98,7 @@ impl Engine {
                 bias: scores.bias.map(|bias| bias.head(batch, head).range(start, out.count())),
                 mask: whole.range(start, out.count()),
                 undefined_is_zero: scores.undefined_is_zero,
+                bfloat16: scores.bfloat16,
             };
             scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
         });

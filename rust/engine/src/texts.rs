@@ -58,6 +58,7 @@ impl Engine {
                     }
                 },
                 undefined_is_zero: scores.undefined_is_zero,
+                bfloat16: scores.bfloat16,
             };
             scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
         });

@@ -109,7 +109,13 @@ fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
             let mut out = vec![9.0; count * length * heads * depth];
             engine.attention(
                 [view(&q[skip..]), view(&k[skip..]), view(&v[skip..])],
-                Scores { scale: 0.2, bias: None, mask: HeadsMask::Add(mask), undefined_is_zero: false },
+                Scores {
+                    scale: 0.2,
+                    bias: None,
+                    mask: HeadsMask::Add(mask),
+                    undefined_is_zero: false,
+                    bfloat16: false,
+                },
                 &mut out,
             );
             out

@@ -20,12 +20,13 @@ fn main() {
         let Some(kernels) = Kernels::for_isa(isa).filter(|_| wanted) else { continue };
         println!("{isa}: fraction of peak best (median)");
         for tokens in [10, 16, 32, 40, 64, 100, 128, 256, 512] {
-            println!("  {tokens:>3} tokens {}", measure(&kernels, tokens));
+            let [floats, rounded] = [false, true].map(|bfloat16| measure(&kernels, tokens, bfloat16));
+            println!("  {tokens:>3} tokens {floats}, bfloat16 {rounded}");
         }
     }
 }
 
-fn measure(kernels: &Kernels, tokens: usize) -> String {
+fn measure(kernels: &Kernels, tokens: usize, bfloat16: bool) -> String {
     let cols = HEADS * DEPTH;
     let projected: Vec<f32> = (0..tokens * 3 * cols).map(|i| (i as f32 * 0.37).sin()).collect();
     let mut out = vec![0.0; tokens * cols];
@@ -53,6 +54,7 @@ fn measure(kernels: &Kernels, tokens: usize) -> String {
                     bias: None,
                     mask: Mask::None,
                     undefined_is_zero: false,
+                    bfloat16,
                 };
                 let out = RowsMut::new(&mut out[head * DEPTH..], tokens, DEPTH, cols).unwrap();
                 kernels.attention(&task, &mut scratch, out);

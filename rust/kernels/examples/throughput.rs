@@ -67,6 +67,7 @@ fn attention(kernels: &Kernels, length: usize, depth: usize) {
         bias: None,
         mask: Mask::Add(Rows::new(&mask, length, length, 0).unwrap()),
         undefined_is_zero: false,
+        bfloat16: false,
     };
     let run = |kernels: &Kernels| {
         let (mut scratch, mut out) = (Scratch::default(), vec![0.0; length * depth]);

@@ -64,6 +64,7 @@ pub struct Kernels {
     pub tile_rows: usize,
     pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
+    pub(crate) attention_of_bfloat16: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) layer_norm: fn(&LayerNorm<'_>, RowsMut<'_>),
     pub(crate) rms_norm: fn(&RmsNorm<'_>, RowsMut<'_>),
     pub(crate) softmax: fn(Rows<'_>, RowsMut<'_>),
@@ -121,7 +122,7 @@ impl Kernels {
     #[inline]
     pub fn attention(&self, task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
         task.check([out.count(), out.cols()]);
-        (self.attention)(task, scratch, out);
+        (if task.bfloat16 { self.attention_of_bfloat16 } else { self.attention })(task, scratch, out);
     }
 
     /// Computes `task` into `out`.

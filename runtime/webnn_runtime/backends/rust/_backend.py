@@ -36,7 +36,7 @@ __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
 _NAME: Final = "rust"
 # What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
-_PLAN_REVISION: Final = 1
+_PLAN_REVISION: Final = 2
 
 # What the engine has no kernel for runs on the reference kernels, which have no gaps.
 UNSUPPORTED: Final[Unsupported] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final, TypeAlias
 
 from webnn_runtime.backends.rust._calls import Attribute, Call
@@ -20,6 +20,9 @@ __all__ = ["SWAPPED", "Heads", "projection"]
 # [batch, rows, heads, depth] <-> [batch, heads, rows, depth], and to [batch, heads, depth, rows].
 SWAPPED: Final = (0, 2, 1, 3)
 _KEYS: Final = (0, 2, 3, 1)
+
+# Calls that give numbers of their first operand another place.
+_MOVING: Final = frozenset({"columns", "expand", "slice", "split", "transpose", "view"})
 
 # A value to read, and where the heads are in its rows: `(offset, heads, depth)`, or nothing for an array of heads.
 Place: TypeAlias = "tuple[str, tuple[int, ...]]"
@@ -48,13 +51,19 @@ class Heads:
     Attributes:
         columns: values that are some columns of a wider one -> that one, and the first column.
         merged: results as [batch, rows, heads, depth], by the value that has the heads first.
+
+    Args:
+        uses: the graph.
+        values: gets the calls.
+        rounded: results of layers whose rows are quantised by their own ranges, as far as they exist.
     """
 
-    def __init__(self, uses: Uses, values: Values) -> None:
+    def __init__(self, uses: Uses, values: Values, rounded: Set[str] = frozenset()) -> None:
         self.columns: dict[str, tuple[str, int]] = {}
         self.merged: dict[str, str] = {}
         self._uses = uses
         self._values = values
+        self._rounded = rounded
         self._truths: dict[tuple[str, bool], str] = {}
 
     def attention(self, match: AttentionMatch) -> None:
@@ -78,16 +87,38 @@ class Heads:
             attributes["emptyIsZero"] = ("bool", True)
         if match.fill is not None:
             attributes["fill"] = ("float", match.fill)
+        label = match.label
+        if self._is_rounded(v):
+            attributes["bfloat16"] = ("bool", True)
+            label = label.replace("attention", "attention(bfloat16)", 1)
         operands = (q, k, v, self._over_scores(match.bias, kind.rank), mask)
         if kind.rank == 3:
-            self._values.add("attention", operands, match.result, attributes, match.label)
+            self._values.add("attention", operands, match.result, attributes, label)
             return
         batch, *heads, rows, width = kind.shape
         result = self._values.fresh(match.result, kind.with_shape((batch, rows, math.prod(heads) * width)))
-        self._values.add("attention", operands, result, attributes, match.label)
+        self._values.add("attention", operands, result, attributes, label)
         self.merged[match.result] = self._values.view(result, (batch, rows, *heads, width))
         permutation: Attribute = ("ints", SWAPPED)
         self._values.add("transpose", (self.merged[match.result],), match.result, {"permutation": permutation})
+
+    def _is_rounded(self, value: str) -> bool:
+        """Whether values are what a layer has computed from rows of 8 bits.
+
+        Rounding these to bfloat16 loses less than the layer has: 2^-9 of a number at most, and the rows lose 2^-9 of
+        their range.
+        """
+        if not self._rounded:
+            return False
+        for call in reversed(self._values.calls):
+            if value not in call.results:
+                continue
+            if value in self._rounded:
+                return True
+            if call.kind not in _MOVING or call.operands[0] is None:
+                return False
+            value = call.operands[0]
+        return False
 
     def rotary(self, match: RotaryMatch) -> None:
         """Add rotary positions: rows of heads side by side, whatever they were before."""

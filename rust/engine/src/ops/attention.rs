@@ -15,8 +15,8 @@ pub(super) const KINDS: &[Kind] = &[
 ///
 /// Operands: q, k, v, bias, mask; the last two broadcast to `[batch, heads, queries, keys]`. With the attribute `fill`
 /// the mask is a condition in float32: where it is zero, the score becomes `fill`. `undefinedIsZero` gives rows whose
-/// softmax is NaN weights of zero, and `emptyIsZero` those whose mask is minus infinity for all keys. The attributes
-/// `q`, `k` and `v` say where heads lie, as in [`Place`].
+/// softmax is NaN weights of zero, and `emptyIsZero` those whose mask is minus infinity for all keys; with `bfloat16` the
+/// products round what they multiply to that. The attributes `q`, `k` and `v` say where heads lie, as in [`Place`].
 ///
 /// With a sixth operand, the [`text_starts`] of `n` texts and the number of tokens behind them, the rows are those of
 /// texts that do not see one another, the batch is 1, and bias and mask are over the longest text's queries and keys.
@@ -26,6 +26,7 @@ struct Attention {
     fill: Option<f32>,
     undefined_is_zero: bool,
     empty_is_zero: bool,
+    bfloat16: bool,
     label: String,
 }
 
@@ -78,7 +79,8 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     }
     let attributes = request.attributes;
     let fill = attributes.optional_float("fill")?.map(|fill| *fill as f32);
-    let mut label = "attention".to_owned();
+    let bfloat16 = attributes.optional_bool("bfloat16")?.copied().unwrap_or_default();
+    let mut label = if bfloat16 { "attention(bfloat16)" } else { "attention" }.to_owned();
     if request.optional(3).is_some() {
         label += "+bias";
     }
@@ -94,6 +96,7 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
         fill,
         undefined_is_zero: *attributes.bool("undefinedIsZero")?,
         empty_is_zero: attributes.optional_bool("emptyIsZero")?.copied().unwrap_or_default(),
+        bfloat16,
         label,
     }))
 }
@@ -145,7 +148,13 @@ impl Op for Attention {
             (Some(keep), Some(fill)) => HeadsMask::Keep { keep, fill },
         };
         let bias = over(3)?;
-        let scores = Scores { scale: self.scale, bias, mask, undefined_is_zero: self.undefined_is_zero };
+        let scores = Scores {
+            scale: self.scale,
+            bias,
+            mask,
+            undefined_is_zero: self.undefined_is_zero,
+            bfloat16: self.bfloat16,
+        };
         match &starts {
             Some(starts) => cx.engine.attention_of_texts(views, scores, starts, out),
             None => cx.engine.attention(views, scores, out),

@@ -22,7 +22,7 @@ use crate::plan::{BuildError, DataType, DimId, RunError};
 
 /// Raised with every change of what a kind's operands and attributes mean: who makes plans for another one is refused,
 /// rather than answered with something else.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 mod attention;
 mod blocked;

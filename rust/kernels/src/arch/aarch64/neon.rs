@@ -1,10 +1,11 @@
 //! NEON: sixteen lanes are four registers, and there are thirty-two of them.
 
 use std::arch::aarch64::{
-    float32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vandq_s32, vbslq_f32, vceqq_f32, vceqzq_f32, vcgtq_f32, vcltq_f32,
-    vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vfmaq_f32, vld1q_f32, vmulq_f32,
-    vreinterpretq_f32_f64, vreinterpretq_f32_s32, vreinterpretq_f64_f32, vreinterpretq_s32_f32, vrndmq_f32, vrndnq_f32,
-    vshlq_n_s32, vshrq_n_s32, vst1q_f32, vsubq_f32, vsubq_s32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
+    float32x4_t, vabsq_f32, vaddq_f32, vaddq_s32, vaddq_u32, vandq_s32, vandq_u32, vbslq_f32, vceqq_f32, vceqzq_f32,
+    vcgtq_f32, vcltq_f32, vcvtnq_s32_f32, vcvtq_f32_s32, vdivq_f32, vdupq_n_f32, vdupq_n_s32, vdupq_n_u32, vfmaq_f32,
+    vld1q_f32, vmulq_f32, vreinterpretq_f32_f64, vreinterpretq_f32_s32, vreinterpretq_f32_u32, vreinterpretq_f64_f32,
+    vreinterpretq_s32_f32, vreinterpretq_u32_f32, vrndmq_f32, vrndnq_f32, vshlq_n_s32, vshrq_n_s32, vshrq_n_u32,
+    vst1q_f32, vsubq_f32, vsubq_s32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
 };
 
 use crate::RowsMut;
@@ -221,6 +222,19 @@ impl Vector for V {
     fn where_non_zero(self, yes: V, no: V) -> V {
         let zero = quarters!(vceqzq_f32, self.0);
         V(quarters!(vbslq_f32, zero, no.0, yes.0))
+    }
+
+    #[inline(always)]
+    fn round_to_eight_digits(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        let [one, half, digits] = unsafe { [1, 0x7FFF, !0xFFFF].map(|x| [vdupq_n_u32(x); 4]) };
+        let bits = quarters!(vreinterpretq_u32_f32, self.0);
+        let odd = quarters!(vshrq_n_u32::<16>, bits);
+        let odd = quarters!(vandq_u32, odd, one);
+        let above = quarters!(vaddq_u32, bits, half);
+        let above = quarters!(vaddq_u32, above, odd);
+        let rounded = quarters!(vandq_u32, above, digits);
+        V(quarters!(vreinterpretq_f32_u32, rounded))
     }
 
     #[inline(always)]

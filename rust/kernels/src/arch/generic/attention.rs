@@ -9,9 +9,9 @@
 //! computed twice, for the largest one and then for the weights; every number goes through the same operations in the
 //! same order, so the size of a block changes no bit.
 
-use super::functions::exp_of_negative;
-use super::matmul::{Place, balanced, store_part};
-use super::pack::{floats_mut, left_lines, pack_lanes, pack_left};
+use super::matmul::{balanced, store_part};
+use super::pack::{floats_mut, left_lines, pack_lanes};
+use super::products::{Floats, Products, Rounded};
 use super::{Simd, Start, Vector};
 use crate::packed::{LANES, Line};
 use crate::task::{Attention, Mask, Scratch, lines};
@@ -25,35 +25,66 @@ const MOST_VECTORS: usize = 4;
 /// [512, 64] queries with 4096 keys take 5.8 ms with their scores held and 8.2 ms computed twice (AVX-512, EPYC 25/17).
 const MOST_KEYS: usize = 4096 + LANES;
 
+/// In float32.
 #[inline(always)]
-pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &mut Scratch, mut out: RowsMut<'_>) {
+pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
+    attend(s, Floats, task, scratch, out);
+}
+
+/// With operands rounded to bfloat16.
+#[inline(always)]
+pub(in crate::arch) fn attention_of_bfloat16<S: Simd>(
+    s: S,
+    task: &Attention<'_>,
+    scratch: &mut Scratch,
+    out: RowsMut<'_>,
+) {
+    attend(s, Rounded, task, scratch, out);
+}
+
+#[inline(always)]
+pub(in crate::arch) fn attend<S: Simd, P: Products<S>>(
+    s: S,
+    products: P,
+    task: &Attention<'_>,
+    scratch: &mut Scratch,
+    mut out: RowsMut<'_>,
+) {
     let (queries, keys, depth, width) = (task.q.count(), task.k.count(), task.q.cols(), task.v.cols());
     if queries == 0 || width == 0 {
         return;
     }
+    let (deep, long) = (depth.div_ceil(P::GROUP), keys.div_ceil(P::GROUP));
     let key_height = balanced(keys, S::TILE_ROWS);
-    let left = floats_mut(lines(&mut scratch.left, left_lines(keys, depth)));
+    let left = floats_mut(lines(&mut scratch.left, left_lines(keys, deep)));
     for first in (0..keys).step_by(key_height) {
-        pack_left(s, task.k.range(first, key_height.min(keys - first)), &mut left[first * depth..]);
+        products.pack_left(s, task.k.range(first, key_height.min(keys - first)), &mut left[first * deep..]);
     }
     let value_height = balanced(width, S::TILE_ROWS);
-    let values = floats_mut(lines(&mut scratch.values, (keys * width).div_ceil(LANES)));
-    pack_values(task.v, value_height, values);
+    let values = floats_mut(lines(&mut scratch.values, left_lines(width, long)));
+    for first in (0..width).step_by(value_height) {
+        let count = value_height.min(width - first);
+        products.pack_columns(s, task.v, first, count, &mut values[first * long..]);
+    }
 
-    let block = MOST_KEYS / key_height * key_height;
+    // Whole tiles of keys, and whole groups.
+    let block = MOST_KEYS / (key_height * P::GROUP) * (key_height * P::GROUP);
     for start in (0..queries).step_by(S::TILE_VECTORS * LANES) {
         let count = (S::TILE_VECTORS * LANES).min(queries - start);
         // A short sequence, or the end of one, fills one vector: a second one would be computed for nothing.
         let vectors = if count <= LANES { 1 } else { S::TILE_VECTORS };
         let scores = lines(&mut scratch.scores, keys.min(block) * vectors);
-        let right = lines(&mut scratch.right, depth * vectors);
+        let right = lines(&mut scratch.right, deep * vectors);
         let tile = lines(&mut scratch.tile, width * vectors);
         // Whole tiles of keys, as they are packed.
         let seen = match task.mask {
             Mask::Causal { offset } => keys.min((offset + start + count).next_multiple_of(key_height)),
             _ => keys,
         };
-        pack_tile(s, task.q.range(start, count), vectors, task.scale, right);
+        for vector in 0..vectors.min(right.len()) {
+            let rows = lanes_of(task.q.range(start, count), vector);
+            products.pack_lanes(s, rows, vectors, task.scale, &mut right[vector..]);
+        }
 
         let mut largest = [s.splat(f32::NEG_INFINITY); MOST_VECTORS];
         let mut sums = [s.splat(0.0); MOST_VECTORS];
@@ -73,8 +104,8 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                 for first in (0..count_here).step_by(key_height) {
                     let rows = key_height.min(count_here - first);
                     let part = &mut scores[first * vectors..(first + rows) * vectors];
-                    let packed = &left[(from + first) * depth..];
-                    s.tile(rows, vectors, packed, &*right, Place::Lines(&mut *part), Start::Zero);
+                    let packed = &left[(from + first) * deep..];
+                    products.tile(s, [rows, vectors], packed, right, part, Start::Zero);
                     // While the tile is in the first-level cache.
                     for (vector, largest) in largest.iter_mut().enumerate().take(vectors) {
                         let most = adjust_scores(s, adjust, [vector, vectors], first, part, *largest);
@@ -85,15 +116,15 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
                 }
                 if *weighing {
                     for vector in 0..vectors {
-                        sums[vector] = weigh(s, vector, vectors, scores, largest[vector], sums[vector]);
+                        sums[vector] = products.weigh(s, [vector, vectors], scores, largest[vector], sums[vector]);
                     }
-                }
-                if *weighing {
                     let sums = if from == 0 { Start::Zero } else { Start::Sums };
+                    let groups = count_here.div_ceil(P::GROUP);
                     for first in (0..width).step_by(value_height) {
                         let rows = value_height.min(width - first);
-                        let packed = &values[first * keys + from * rows..][..count_here * rows];
-                        s.tile(rows, vectors, packed, &*scores, Place::Lines(&mut tile[first * vectors..]), sums);
+                        let packed = &values[first * long + from / P::GROUP * rows..][..groups * rows];
+                        let to = &mut tile[first * vectors..];
+                        products.tile(s, [rows, vectors], packed, &scores[..groups * vectors], to, sums);
                     }
                 }
             }
@@ -106,37 +137,11 @@ pub(in crate::arch) fn attention<S: Simd>(s: S, task: &Attention<'_>, scratch: &
     }
 }
 
-/// v is its own left-hand side, transposed: cut into columns it has the layout of a packed left-hand side.
+/// Those rows that a vector of lanes stands for.
 #[inline(always)]
-fn pack_values(v: Rows<'_>, height: usize, to: &mut [f32]) {
-    let (keys, width) = (v.count(), v.cols());
-    for first in (0..width).step_by(height) {
-        let count = height.min(width - first);
-        let part = &mut to[first * keys..(first + count) * keys];
-        // A copy of a number known to the compiler is two or three moves, and a call otherwise.
-        macro_rules! copies {
-            ($($n:literal)*) => {
-                match count {
-                    $($n => for (key, dest) in part.as_chunks_mut::<$n>().0.iter_mut().enumerate() {
-                        *dest = *v.row(key)[first..].first_chunk().expect("as many columns");
-                    })*
-                    _ => for (key, dest) in part.chunks_exact_mut(count).enumerate() {
-                        dest.copy_from_slice(&v.row(key)[first..first + count]);
-                    },
-                }
-            };
-        }
-        copies!(1 2 3 4 5 6 7 8 9 10 11 12 13);
-    }
-}
-
-/// Rows side by side, times a factor: `[column][row]`, anything in the lanes that have none.
-#[inline(always)]
-fn pack_tile<S: Simd>(s: S, rows: Rows<'_>, vectors: usize, factor: f32, to: &mut [Line]) {
-    for vector in 0..vectors.min(to.len()) {
-        let first = rows.count().min(vector * LANES);
-        pack_lanes(s, rows.range(first, LANES.min(rows.count() - first)), vectors, factor, &mut to[vector..]);
-    }
+fn lanes_of(rows: Rows<'_>, vector: usize) -> Rows<'_> {
+    let first = rows.count().min(vector * LANES);
+    rows.range(first, LANES.min(rows.count() - first))
 }
 
 /// Numbers for the scores of a tile, as [`adjust_scores`] reads them: one per key, or one per key and lane.
@@ -165,7 +170,9 @@ fn spread<'a, S: Simd>(s: S, rows: Option<Rows<'a>>, vectors: usize, store: &'a 
         Some(rows) if rows.is_repeated() => Spread::PerKey(rows.row(0)),
         Some(rows) => {
             let spread = lines(store, rows.cols() * vectors);
-            pack_tile(s, rows, vectors, 1.0, spread);
+            for vector in 0..vectors.min(spread.len()) {
+                pack_lanes(s, lanes_of(rows, vector), vectors, 1.0, &mut spread[vector..]);
+            }
             Spread::PerScore(spread)
         }
     }
@@ -221,17 +228,6 @@ fn adjust_scores<S: Simd>(
         score.store(&mut line.0);
     }
     largest
-}
-
-/// Turns one vector of queries' scores into `exp(score - largest)`, and adds these to `sum`.
-#[inline(always)]
-fn weigh<S: Simd>(s: S, vector: usize, vectors: usize, scores: &mut [Line], largest: S::V, mut sum: S::V) -> S::V {
-    for line in scores[vector..].iter_mut().step_by(vectors) {
-        let weight = exp_of_negative(s, s.load(&line.0) - largest);
-        sum = sum + weight;
-        weight.store(&mut line.0);
-    }
-    sum
 }
 
 /// Divides one vector of queries' results by their sums, and writes them to `count` rows from `first` on.

@@ -284,7 +284,7 @@ fn vectors_from(row: &[f32], first: usize) -> &[[f32; LANES]] {
 
 /// Up to sixteen floats, zeros behind them.
 #[inline(always)]
-pub(super) fn load_part<S: Simd>(s: S, from: &[f32]) -> S::V {
+pub(in crate::arch) fn load_part<S: Simd>(s: S, from: &[f32]) -> S::V {
     match from.first_chunk::<LANES>() {
         Some(whole) => s.load(whole),
         None => {

@@ -12,6 +12,7 @@ pub(super) mod matmul;
 pub(super) mod normalization;
 pub(super) mod pack;
 pub(super) mod probe;
+pub(super) mod products;
 pub(super) mod quantise;
 pub(super) mod reduction;
 pub(super) mod softmax;
@@ -99,4 +100,12 @@ pub(super) trait Vector:
     fn where_non_zero(self, yes: Self, no: Self) -> Self;
     /// `self` is NaN `? yes : no`, lane by lane.
     fn where_nan(self, yes: Self, no: Self) -> Self;
+    /// The nearest number with eight binary digits, ties to the even one, for lanes that are not NaN.
+    fn round_to_eight_digits(self) -> Self;
+    /// The nearest bfloat16, ties to even; denormal numbers become zero and NaN stays NaN.
+    #[inline(always)]
+    fn to_bfloat16<S: Simd<V = Self>>(self, s: S) -> Self {
+        let rounded = self.where_nan(self, self.round_to_eight_digits());
+        self.abs().where_less(s.splat(f32::MIN_POSITIVE), s.splat(0.0), rounded)
+    }
 }

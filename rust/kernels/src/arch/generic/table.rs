@@ -40,6 +40,9 @@ macro_rules! table {
         table!(@entries $simd, $isa, $features;
             matmul: matmul::matmul(task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>);
             attention: attention::attention(task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>);
+            attention_of_bfloat16: attention::attention_of_bfloat16(
+                task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>
+            );
             layer_norm: normalization::layer_norm(task: &LayerNorm<'_>, out: RowsMut<'_>);
             rms_norm: normalization::rms_norm(task: &RmsNorm<'_>, out: RowsMut<'_>);
             softmax: softmax::softmax(x: Rows<'_>, out: RowsMut<'_>);

@@ -1,14 +1,34 @@
 //! Scaled dot-product attention of one head.
 
+use std::num::FpCategory;
+
 use crate::RowsMut;
 use crate::task::{Attention, Mask, Scratch};
 
-pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<'_>) {
+pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, out: RowsMut<'_>) {
+    attend(task, |x| x, out);
+}
+
+/// With operands rounded to bfloat16.
+pub(super) fn attention_of_bfloat16(task: &Attention<'_>, _: &mut Scratch, out: RowsMut<'_>) {
+    attend(task, to_bfloat16, out);
+}
+
+/// The nearest bfloat16, ties to even; denormal numbers become zero.
+fn to_bfloat16(x: f32) -> f32 {
+    match x.classify() {
+        FpCategory::Nan => x,
+        FpCategory::Subnormal => 0.0,
+        _ => f32::from_bits((x.to_bits() + 0x7FFF + (x.to_bits() >> 16 & 1)) & 0xFFFF_0000),
+    }
+}
+
+fn attend(task: &Attention<'_>, round: impl Fn(f32) -> f32, mut out: RowsMut<'_>) {
     let mut scores = vec![0.0_f32; task.k.count()];
     for query in 0..out.count() {
         for (key, score) in scores.iter_mut().enumerate() {
-            let products = task.q.row(query).iter().zip(task.k.row(key)).map(|(a, b)| a * b);
-            let scaled = products.sum::<f32>() * task.scale;
+            let pairs = task.q.row(query).iter().zip(task.k.row(key));
+            let scaled: f32 = pairs.map(|(a, b)| round(a * task.scale) * round(*b)).sum();
             let scaled = task.bias.map_or(scaled, |bias| scaled + bias.row(query)[key]);
             *score = match task.mask {
                 Mask::None => scaled,
@@ -28,7 +48,7 @@ pub(super) fn attention(task: &Attention<'_>, _: &mut Scratch, mut out: RowsMut<
             continue;
         }
         for (col, result) in out.row(query).iter_mut().enumerate() {
-            let weighted = scores.iter().enumerate().map(|(key, weight)| weight * task.v.row(key)[col]);
+            let weighted = scores.iter().enumerate().map(|(key, weight)| round(*weight) * round(task.v.row(key)[col]));
             *result = weighted.sum::<f32>() / sum;
         }
     }

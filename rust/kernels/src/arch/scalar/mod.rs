@@ -21,6 +21,7 @@ pub fn kernels() -> Kernels {
         tile_rows: 1,
         matmul: matmul::matmul,
         attention: attention::attention,
+        attention_of_bfloat16: attention::attention_of_bfloat16,
         layer_norm: normalization::layer_norm,
         rms_norm: normalization::rms_norm,
         softmax: softmax::softmax,

@@ -6,8 +6,9 @@ use std::arch::x86_64::{
     _mm256_andnot_ps, _mm256_blendv_ps, _mm256_castpd_ps, _mm256_castps_pd, _mm256_castps_si256, _mm256_castsi256_ps,
     _mm256_cmp_ps, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
     _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_permute2f128_ps, _mm256_round_ps,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_storeu_ps,
-    _mm256_sub_epi32, _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd, _mm256_unpacklo_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_srli_epi32,
+    _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_ps, _mm256_unpackhi_pd, _mm256_unpackhi_ps, _mm256_unpacklo_pd,
+    _mm256_unpacklo_ps,
 };
 
 use crate::RowsMut;
@@ -225,6 +226,19 @@ impl Vector for V {
         let fraction = halves!(_mm256_and_si256, above, [digits, digits]);
         let fraction = halves!(_mm256_add_epi32, fraction, [first, first]);
         (V(halves!(_mm256_cvtepi32_ps, exponent)), V(halves!(_mm256_castsi256_ps, fraction)))
+    }
+
+    #[inline(always)]
+    fn round_to_eight_digits(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        let [one, half, digits] = unsafe { [1, 0x7FFF, !0xFFFF].map(|x| _mm256_set1_epi32(x)) };
+        let bits = halves!(_mm256_castps_si256, self.0);
+        let odd = halves!(_mm256_srli_epi32::<{ 16 }>, bits);
+        let odd = halves!(_mm256_and_si256, odd, [one, one]);
+        let above = halves!(_mm256_add_epi32, bits, [half, half]);
+        let above = halves!(_mm256_add_epi32, above, odd);
+        let rounded = halves!(_mm256_and_si256, above, [digits, digits]);
+        V(halves!(_mm256_castsi256_ps, rounded))
     }
 
     #[inline(always)]

@@ -6,10 +6,11 @@ use std::arch::x86_64::{
     _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask,
     _mm512_cvtepi32_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps,
     _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_shuffle_f32x4, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_sub_epi32, _mm512_sub_ps,
-    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_set1_ps, _mm512_shuffle_f32x4, _mm512_srai_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_sub_epi32,
+    _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 
+use super::bfloat16;
 use crate::RowsMut;
 use crate::arch::generic::matmul::{Place, Right, tile};
 use crate::arch::generic::table::{operator, table, tile_of_rows, window_tile_of_rows};
@@ -20,7 +21,8 @@ use crate::windows::WindowProduct;
 
 /// The table, `None` on a CPU without AVX-512 F.
 pub fn kernels() -> Option<Kernels> {
-    is_x86_feature_detected!("avx512f").then_some(TABLE)
+    let attention_of_bfloat16 = bfloat16::attention().unwrap_or(TABLE.attention_of_bfloat16);
+    is_x86_feature_detected!("avx512f").then_some(Kernels { attention_of_bfloat16, ..TABLE })
 }
 
 table!(Avx512, Isa::Avx512, "avx512f");
@@ -232,5 +234,50 @@ impl Vector for V {
     fn where_non_zero(self, yes: V, no: V) -> V {
         // SAFETY: a V is evidence of the instruction set.
         V(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(self.0, _mm512_set1_ps(0.0)), no.0, yes.0) })
+    }
+
+    #[inline(always)]
+    fn round_to_eight_digits(self) -> V {
+        // SAFETY: a V is evidence of the instruction set.
+        unsafe {
+            let bits = _mm512_castps_si512(self.0);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let above = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
+            V(_mm512_castsi512_ps(_mm512_and_si512(above, _mm512_set1_epi32(!0xFFFF))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TABLE, kernels};
+    use crate::task::{Attention, Mask, Scratch};
+    use crate::{Rows, RowsMut};
+
+    #[test]
+    fn attention_of_bfloat16_has_the_bits_of_the_instruction_without_it() {
+        let Some(chosen) = kernels() else { return };
+        let numbers: Vec<f32> =
+            (0..80 * 64).map(|i| ((i * i) as f32 * 0.37).sin() * (i as f32 * 0.11).exp2().fract()).collect();
+        for (length, depth) in [(1, 1), (2, 3), (17, 32), (33, 31), (70, 64)] {
+            let rows = |from: usize| Rows::new(&numbers[from..], length, depth, depth).expect("in bounds");
+            let task = Attention {
+                q: rows(0),
+                k: rows(70),
+                v: rows(13),
+                scale: 2.5,
+                bias: None,
+                mask: Mask::None,
+                undefined_is_zero: false,
+                bfloat16: true,
+            };
+            let [found, expected] = [chosen, TABLE].map(|table| {
+                let mut out = vec![0.0_f32; length * depth];
+                let view = RowsMut::new(&mut out, length, depth, depth).expect("in bounds");
+                table.attention(&task, &mut Scratch::default(), view);
+                out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            });
+            assert_eq!(found, expected, "{length} x {depth}");
+        }
     }
 }

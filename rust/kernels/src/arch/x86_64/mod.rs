@@ -2,5 +2,6 @@
 
 pub mod avx2;
 pub mod avx512;
+mod bfloat16;
 pub(crate) mod integers;
 pub(crate) mod stored;
