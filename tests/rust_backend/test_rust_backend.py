@@ -52,6 +52,10 @@ def test_it_says_what_runs_where(rust, optional, without):
         "on_reference": {"reverse": 1},
         "all_native": False,
         "segments": 2,
+        "packed_weights": {
+            "from": "memory",
+            "reason": "the graph does not come from a bundle with a weights file",
+        },
         "unpadded": "the inputs are not all [batch, length] with both free",
         "webnn_kernels": kernels.__version__,
         "build_profile": kernels.build_profile,
