@@ -6,7 +6,7 @@ integers, arrays or dimension expressions when a rule needs to know them (`ints`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from webnn_translator._errors import Refused
 from webnn_translator.carried import representable
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
+from webnn_translator.narrowing import narrowed_to_reach
 from webnn_translator.symbolic import Affine, Items, affine_from_array, broadcast_shapes, concrete, items_from_array
 from webnn_translator.tensor import Columns, Content, Known, Quantised, Symbols, Tensor
 
@@ -26,8 +27,6 @@ __all__ = ["Context"]
 
 # Tensors of integers above this size are data, not shapes.
 _MAX_ITEMS: Final = 4096
-# A model that needs more rows than this at once is refused instead of being restricted to them.
-_LARGEST_MINIMUM: Final = 4096
 # Positions up to here are sliced from a constant; longer or unbounded ones are counted with a running sum.
 _MAX_TABLE: Final = 8192
 
@@ -222,13 +221,10 @@ class Context:
 
     def demand(self, dim: Dim, low: int, why: str) -> bool:
         """Narrow the range of the one name that so makes `dim` at least `low`; False where there is no such name."""
-        names = [name for name in sorted(names_of(dim)) if name in self.ranges]
-        found = [narrowed for name in names if (narrowed := self._least(dim, low, name)) is not None]
-        if not found and len(names) == 1:
-            found = [narrowed for name in names if (narrowed := self._most(dim, low, name)) is not None]
-        if len(found) != 1:
+        narrowed = narrowed_to_reach(dim, low, self.ranges)
+        if narrowed is None:
             return False
-        self._restrict(found[0], why)
+        self._restrict(narrowed, why)
         return True
 
     def _restrict(self, narrowed: DynamicDim, why: str) -> None:
@@ -238,34 +234,6 @@ class Context:
         self.emit.builder.add_dim(narrowed)
         limit = f"least {narrowed.min_size}" if narrowed.min_size > known.min_size else f"most {narrowed.max_size}"
         self._derive(narrowed.name, f"at {limit}: {why}")
-
-    def _least(self, dim: Dim, low: int, name: str) -> DynamicDim | None:
-        """The name with the smallest minimum that makes `dim` at least `low`, the others being as they are."""
-        known = self.ranges[name]
-        first, last = known.min_size, min(known.max_size, _LARGEST_MINIMUM)
-        found = _first(first, last, lambda least: self._reaches(dim, low, DynamicDim(name, known.max_size, least)))
-        if found is None:
-            return None
-        narrowed = DynamicDim(name, known.max_size, found)
-        # It has to be this name's doing: l - b >= 0 would leave out every l below the largest b.
-        others = {
-            one: DynamicDim(one, size.min_size, size.min_size) for one, size in self.ranges.items() if one != name
-        }
-        below = DynamicDim(name, known.max_size, max(found - 1, first))
-        alone = found == first or bounds(dim, {**others, name: below})[0] < low
-        return narrowed if alone else None
-
-    def _most(self, dim: Dim, low: int, name: str) -> DynamicDim | None:
-        """The name with the largest maximum that makes `dim` at least `low`, the others being as they are."""
-        known = self.ranges[name]
-        steps = known.max_size - known.min_size
-        found = _first(
-            0, steps, lambda step: self._reaches(dim, low, DynamicDim(name, known.max_size - step, known.min_size))
-        )
-        return None if found is None else DynamicDim(name, known.max_size - found, known.min_size)
-
-    def _reaches(self, dim: Dim, low: int, narrowed: DynamicDim) -> bool:
-        return bounds(dim, {**self.ranges, narrowed.name: narrowed})[0] >= low
 
     def _derive(self, name: str, why: str) -> None:
         # A tighter limit takes the place of the one before it on that side.
@@ -428,13 +396,3 @@ class Context:
         solved = list(target)
         solved[unknown[0]] = product(list(source)) // rest
         return tuple(solved)
-
-
-def _first(first: int, last: int, holds: Callable[[int], bool]) -> int | None:
-    """The smallest of first..last from which on it holds; None where it does not even for the last."""
-    if first > last or not holds(last):
-        return None
-    while first < last:
-        middle = (first + last) // 2
-        first, last = (first, middle) if holds(middle) else (middle + 1, last)
-    return first

@@ -1,0 +1,68 @@
+"""Narrower ranges of named dimensions, where only some sizes give an operator something to compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from webnn_runtime.format.dims import Dim, DynamicDim, bounds, names_of
+
+__all__ = ["narrowed_to_reach"]
+
+# A model that needs more rows than this at once is refused instead of being restricted to them.
+_LARGEST_MINIMUM: Final = 4096
+
+
+def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:
+    """The range of the one name that makes `dim` at least `low`; None where there is no such name.
+
+    Args:
+        dim: some size.
+        low: what it has to be at least.
+        ranges: those of all names.
+    """
+    names = [name for name in sorted(names_of(dim)) if name in ranges]
+    found = [narrowed for name in names if (narrowed := _least(dim, low, name, ranges)) is not None]
+    if not found and len(names) == 1:
+        found = [narrowed for name in names if (narrowed := _most(dim, low, name, ranges)) is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def _least(dim: Dim, low: int, name: str, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:
+    """The name with the smallest minimum that makes `dim` at least `low`, the others being as they are."""
+    known = ranges[name]
+    first, last = known.min_size, min(known.max_size, _LARGEST_MINIMUM)
+    found = _first(first, last, lambda least: _reaches(dim, low, DynamicDim(name, known.max_size, least), ranges))
+    if found is None:
+        return None
+    narrowed = DynamicDim(name, known.max_size, found)
+    # It has to be this name's doing: l - b >= 0 would leave out every l below the largest b.
+    others = {one: DynamicDim(one, size.min_size, size.min_size) for one, size in ranges.items() if one != name}
+    below = DynamicDim(name, known.max_size, max(found - 1, first))
+    alone = found == first or bounds(dim, {**others, name: below})[0] < low
+    return narrowed if alone else None
+
+
+def _most(dim: Dim, low: int, name: str, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:
+    """The name with the largest maximum that makes `dim` at least `low`, the others being as they are."""
+    known = ranges[name]
+
+    def reaches(step: int) -> bool:
+        return _reaches(dim, low, DynamicDim(name, known.max_size - step, known.min_size), ranges)
+
+    found = _first(0, known.max_size - known.min_size, reaches)
+    return None if found is None else DynamicDim(name, known.max_size - found, known.min_size)
+
+
+def _reaches(dim: Dim, low: int, narrowed: DynamicDim, ranges: Mapping[str, DynamicDim]) -> bool:
+    return bounds(dim, {**ranges, narrowed.name: narrowed})[0] >= low
+
+
+def _first(first: int, last: int, holds: Callable[[int], bool]) -> int | None:
+    """The smallest of first..last from which on it holds; None where it does not even for the last."""
+    if first > last or not holds(last):
+        return None
+    while first < last:
+        middle = (first + last) // 2
+        first, last = (first, middle) if holds(middle) else (middle + 1, last)
+    return first
