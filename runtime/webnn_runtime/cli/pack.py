@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from webnn_runtime.cli.bundles import find_bundle
-from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
+from webnn_runtime.cli.exits import Misuse
+from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import reporting
 
 __all__ = ["pack"]
 
 
-def pack(bundle: BundlePath, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def pack(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its .webnn file.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Write a bundle's weights as the rust backend packs them, for this CPU's instruction set.
 
     Processes that load the bundle then share them, and start without packing. Do it where the bundle is used: a copy
@@ -20,7 +29,10 @@ def pack(bundle: BundlePath, as_json: AsJson = False, quiet: Quiet = False) -> N
         from webnn_runtime.format.bundle import load_bundle
         from webnn_runtime.model import stated_arithmetic
 
-        loaded = load_bundle(find_bundle(bundle).path)
+        found = find_bundle(bundle)
+        if found.repository is not None:
+            raise Misuse(f"{bundle}: lies in the Hub's cache, where nothing is written; pack a copy of {found.folder}")
+        loaded = load_bundle(found.path)
         with report.progress("packing") as progress:
             written = write_packed(loaded, stated_arithmetic(loaded.manifest), progress)
         report.data.update(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
 from webnn_runtime.format.errors import WriteError
+from webnn_runtime.format.staged_file import staged_file
 
 __all__ = ["write_bytes", "write_text"]
 
@@ -35,15 +33,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         WriteError: the place cannot be written.
     """
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        staged.write_bytes(content)
-        os.replace(staged, path)
+        with staged_file(path) as staged:
+            staged.write_bytes(content)
     except OSError as exc:
         raise WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path=str(path)) from exc
-    finally:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
 
 
 def _begins_with(path: Path, mark: str) -> bool:

@@ -356,13 +356,10 @@ class WebNNEmbedder:
 
     @property
     def _ranges(self) -> RangeStore:
-        from webnn_runtime.embed.ranges import RANGES_FILE, RangeStore
+        from webnn_runtime.embed.ranges import RangeStore
 
         with self._lock:
-            if self._store is None:
-                from pathlib import Path
-
-                self._store = RangeStore(Path(self._folder, RANGES_FILE))
+            self._store = self._store or RangeStore(self._folder)
             return self._store
 
     def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:

@@ -6,9 +6,7 @@ other bounds, or with another model's, look like any others and compare as nonse
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,7 +21,7 @@ from webnn_runtime.hub.files import RANGES_FILE
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["FEW_TEXTS", "RANGES_FILE", "RangeStore", "Ranges", "kind_of", "read_ranges", "write_ranges"]
+__all__ = ["FEW_TEXTS", "RangeStore", "Ranges", "kind_of", "read_ranges", "write_ranges"]
 
 # With fewer texts than this many vectors of other texts lie outside the bounds; sentence-transformers warns there too.
 FEW_TEXTS: Final = 100
@@ -92,11 +90,11 @@ class RangeStore:
     """The bounds that an embedder knows, by number of features and whether vectors have length 1.
 
     Args:
-        path: file to read when bounds are first asked for; it may be missing.
+        folder: of the model; its file is read when bounds are first asked for, and may be missing.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path: Final = path
+    def __init__(self, folder: str) -> None:
+        self.path: Final = Path(folder, RANGES_FILE)
         self._known: dict[tuple[int, bool], Ranges] = {}
         self._is_read = False
 
@@ -225,15 +223,12 @@ def write_ranges(path: Path, ranges: Iterable[Ranges], identity: str) -> None:
         for each in ranges
     ]
     content = {"schemaVersion": _SCHEMA_VERSION, "model": identity, "ranges": entries}
-    import secrets
+    from webnn_runtime.format.staged_file import staged_file
 
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        staged.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")
-        os.replace(staged, path)
+        with staged_file(path) as staged:
+            staged.write_text(json.dumps(content) + "\n", encoding="utf-8", newline="\n")
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            staged.unlink()
         raise EmbedMisuse(f"{path}: cannot be written: {exc.strerror or exc}; choose another place") from exc
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from webnn_runtime.format.companions import find_companions, find_graph
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.manifest import MAX_MANIFEST, read_manifest
 from webnn_runtime.format.records import replace
+from webnn_runtime.format.staged_file import staged_file
 
 __all__ = ["annotate_bundle"]
 
@@ -43,12 +41,9 @@ def annotate_bundle(path: str | Path, extra: Mapping[str, Any]) -> Path:
         raise ManifestError("the manifest was written by another tool; only our own are added to", path=str(file))
     extension = replace(manifest.extension, more={**manifest.extension.more, **extra})
     content = replace(manifest, extension=extension).to_bytes()
-    staged = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
-        staged.write_bytes(content)
-        os.replace(staged, file)
+        with staged_file(file) as staged:
+            staged.write_bytes(content)
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            staged.unlink()
         raise ManifestError(f"cannot be written: {exc.strerror or exc}", path=str(file)) from exc
     return file

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from webnn_runtime.backends.rust._calls import Attribute, Call
+from webnn_runtime.backends.rust._stored import OWN_RANGES
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import product
 from webnn_runtime.format.dtypes import DataType
@@ -51,19 +52,13 @@ class Heads:
     Attributes:
         columns: values that are some columns of a wider one -> that one, and the first column.
         merged: results as [batch, rows, heads, depth], by the value that has the heads first.
-
-    Args:
-        uses: the graph.
-        values: gets the calls.
-        rounded: results of layers whose rows are quantised by their own ranges, as far as they exist.
     """
 
-    def __init__(self, uses: Uses, values: Values, rounded: Set[str] = frozenset()) -> None:
+    def __init__(self, uses: Uses, values: Values) -> None:
         self.columns: dict[str, tuple[str, int]] = {}
         self.merged: dict[str, str] = {}
         self._uses = uses
         self._values = values
-        self._rounded = rounded
         self._truths: dict[tuple[str, bool], str] = {}
 
     def attention(self, match: AttentionMatch) -> None:
@@ -108,12 +103,10 @@ class Heads:
         Rounding these to bfloat16 loses less than the layer has: 2^-9 of a number at most, and the rows lose 2^-9 of
         their range.
         """
-        if not self._rounded:
-            return False
         for call in reversed(self._values.calls):
             if value not in call.results:
                 continue
-            if value in self._rounded:
+            if call.pattern is not None and call.pattern.startswith(OWN_RANGES):
                 return True
             if call.kind not in _MOVING or call.operands[0] is None:
                 return False

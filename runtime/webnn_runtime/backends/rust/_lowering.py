@@ -79,7 +79,7 @@ class _Lowering:
         self._layers = StoredLayers(uses, self.values, compute)
         self._results = graph.outputs.values()
         self._swallowed = {name: match for match in matches for name in match.nodes}
-        self._heads = Heads(uses, self.values, self._layers.by_own_ranges)
+        self._heads = Heads(uses, self.values)
         self._side_by_side = _side_by_side(uses, matches)
 
     def node(self, node: Node) -> None:

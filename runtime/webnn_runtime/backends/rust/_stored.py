@@ -39,17 +39,12 @@ class StatedRange:
 
 
 class StoredLayers:
-    """Adds layers with stored weights to the calls.
-
-    Attributes:
-        by_own_ranges: results of those whose rows are quantised by their own ranges.
-    """
+    """Adds layers with stored weights to the calls."""
 
     def __init__(self, uses: Uses, values: Values, compute: str) -> None:
         self._uses = uses
         self._values = values
         self._compute = compute
-        self.by_own_ranges: set[str] = set()
 
     def add(
         self,
@@ -78,7 +73,6 @@ class StoredLayers:
         elif can_sum and self._compute == "int8":
             kind = "integerLayer"
             label = label.replace("linear", OWN_RANGES, 1)
-            self.by_own_ranges.add(result)
         else:
             kind = "storedLayer"
             label = label.replace("linear", f"linear({weights.dtype.value} weights)", 1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from glob import escape, glob
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +16,7 @@ from webnn_runtime.format.bundle import Bundle
 from webnn_runtime.format.companions import packed_path
 from webnn_runtime.format.errors import UnsupportedByBackend, WeightsError, WriteError
 from webnn_runtime.format.records import dataclass
+from webnn_runtime.format.staged_file import staged_file
 from webnn_runtime.format.weights import map_file
 
 __all__ = ["WrittenPacked", "verify_packed", "write_packed"]
@@ -83,20 +82,23 @@ def write_packed(bundle: Bundle, compute: str = "exact", progress: Progress | No
     rows = [(found[number], len(content), sha256(content).hexdigest()) for number, content in contents]
     head, places, size = head_of(stated, rows)
     path = packed_path(bundle.weights_file, isa)
-    with _staged(path) as staged:
-        with staged.open("xb") as file:
-            file.write(head)
-            for done, (number, place) in enumerate(zip(numbers, places, strict=True)):
-                if progress is not None:
-                    progress(done, len(numbers), f"matrix {done + 1}")
-                file.write(bytes(place - file.tell()))
-                file.write(native.packed(number))
-            file.flush()
-            os.fsync(file.fileno())
-        if facts(bundle, isa) != stated:
-            raise WeightsError(
-                "the weights are being written by somebody else; pack them afterwards", path=bundle.weights_file
-            )
+    try:
+        with staged_file(Path(path)) as staged:
+            with staged.open("xb") as file:
+                file.write(head)
+                for done, (number, place) in enumerate(zip(numbers, places, strict=True)):
+                    if progress is not None:
+                        progress(done, len(numbers), f"matrix {done + 1}")
+                    file.write(bytes(place - file.tell()))
+                    file.write(native.packed(number))
+                file.flush()
+                os.fsync(file.fileno())
+            if facts(bundle, isa) != stated:
+                raise WeightsError(
+                    "the weights are being written by somebody else; pack them afterwards", path=bundle.weights_file
+                )
+    except OSError as exc:
+        raise WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path=path) from exc
     return WrittenPacked(path, isa, size, len(numbers), native.counts[1] - len(found))
 
 
@@ -117,18 +119,3 @@ def verify_packed(bundle: Bundle) -> tuple[str, ...]:
         except WeightsError as exc:
             raise WeightsError(f"{exc.reason}; `webnn pack` makes a new one", path=path) from exc
     return tuple(map(os.path.basename, found))
-
-
-@contextlib.contextmanager
-def _staged(target: str) -> Iterator[Path]:
-    """A file beside the target, which takes its place where all went well."""
-    path = Path(target)
-    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield staged
-        os.replace(staged, path)
-    except OSError as exc:
-        raise WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path=target) from exc
-    finally:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
