@@ -58,13 +58,13 @@ _REFUSED_MODELS: Final = (
         "keep all and mask them; select outside",
     ),
     (
-        "a free size is interpolated with weights that depend on it",
-        "position embeddings of ViT and DINOv2 at any resolution, masks of DETR",
+        "a free size is interpolated with antialiasing, or scaled by what is no half, quarter, ..., 64th",
+        "positions of DINOv2 with registers at any resolution, `scale_factor=0.3`",
         "`--dim` for the height and the width",
     ),
     (
-        "a free size goes through a pool that rounds up, or a Fourier transform",
-        "Funnel, EfficientNet of transformers, FNet",
+        "a free size is transformed back from frequencies",
+        "vocoders that end in an inverse DFT",
         "`--dim`",
     ),
     (

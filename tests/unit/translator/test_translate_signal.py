@@ -45,6 +45,26 @@ def test_short_time_transforms(build, agree, one_sided) -> None:
     )
 
 
+@pytest.mark.parametrize(("parts", "one_sided"), [(1, 1), (2, 0)])
+def test_short_time_transforms_of_signals_of_any_length(build, agree, parts, one_sided) -> None:
+    node = helper.make_node("STFT", ["x", "step", "w"], ["y"], onesided=one_sided)
+    constants = {"step": np.array(3), "w": data(2, 8)}
+    model = build([node], {"x": (np.float32, ["b", "samples", parts])}, constants=constants)
+    feeds = [{"x": data(length, 2, length, parts)} for length in (8, 10, 23)]
+    translation = agree(model, *feeds, tolerance=1e-4)
+    assert translation.graph.dims["samples"].min_size == 8
+
+
+@pytest.mark.parametrize("length", [None, 6])
+@pytest.mark.parametrize(("parts", "one_sided"), [(1, 1), (1, 0), (2, 0)])
+def test_transforms_over_a_free_size(build, agree, one_sided, parts, length) -> None:
+    constants = {} if length is None else {"n": np.array(length)}
+    node = helper.make_node("DFT", ["x", "n" if constants else ""], ["y"], axis=1, onesided=one_sided)
+    model = build([node], {"x": (np.float32, ["b", "s", 3, parts])}, constants=constants)
+    translation = agree(model, *({"x": data(size, 2, size, 3, parts)} for size in (1, 4, 7, 12)), tolerance=1e-4)
+    assert translation.graph.dims["s"].is_unbounded is (length is not None)
+
+
 def test_the_mel_filters_are_those_of_onnx_runtime(build, agree) -> None:
     constants = {"bins": np.array(20), "n": np.array(256), "rate": np.array(16000)}
     constants |= {"low": np.array(20, np.float32), "high": np.array(7800, np.float32)}

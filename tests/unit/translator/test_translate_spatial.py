@@ -177,6 +177,77 @@ def test_an_image_is_resized_to_the_size_of_another_one(build, agree, coordinate
     fixed = helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode="linear")
     model = build([fixed], {"x": (np.float32, [1, 2, "h", "w"])}, constants={"s": np.array([1, 2, 5, 3])})
     agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 6), (5, 3), (1, 9))), tolerance=1e-4)
-    nearest = build([helper.make_node("Resize", ["x", "", "", "s"], ["y"])], {"x": (np.float32, [1, 2, "h", "w"])},
-                    constants={"s": np.array([1, 2, 5, 3])})  # fmt: skip
-    assert "its value is needed" in str(refusal(nearest))
+
+
+FREE = [
+    {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+    {"mode": "linear", "coordinate_transformation_mode": "asymmetric"},
+    {"mode": "cubic", "coordinate_transformation_mode": "half_pixel", "cubic_coeff_a": -0.5},
+    {"mode": "cubic", "coordinate_transformation_mode": "pytorch_half_pixel", "exclude_outside": 1},
+    {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"},
+    {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "floor"},
+    {"coordinate_transformation_mode": "align_corners", "nearest_mode": "round_prefer_floor"},
+]
+
+
+@pytest.mark.parametrize("settings", FREE, ids=lambda one: "-".join(map(str, one.values())))
+def test_weights_that_depend_on_free_sizes_are_computed_in_the_graph(build, agree, settings) -> None:
+    """A table stretched over the image, as vision transformers do with positions; and a fixed size after it."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Resize", ["table", "", "", "shape"], ["stretched"], **settings),
+        helper.make_node("Add", ["x", "stretched"], ["sum"]),
+        helper.make_node("Resize", ["sum", "", "", "fixed"], ["y"], **settings),
+    ]
+    rng = np.random.default_rng(5)
+    constants = {"table": data(rng, 1, 2, 3, 4), "fixed": np.array([1, 2, 5, 3])}
+    model = build(nodes, {"x": (np.float32, [1, 2, "h", "w"])}, constants=constants, opset=13)
+    translation = agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 6), (7, 3), (2, 11))), tolerance=1e-4)
+    assert len(translation.graph.dims) == 2
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5, 0.375])
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_free_size_is_scaled_by_halves_and_eighths(build, agree, mode, scale) -> None:
+    node = helper.make_node(
+        "Resize", ["x", "", "s"], ["y"], mode=mode, coordinate_transformation_mode="pytorch_half_pixel"
+    )
+    scales = {"s": np.array([1, 1, scale, scale], np.float32)}
+    model = build([node], {"x": (np.float32, [1, 2, "h", "w"])}, constants=scales)
+    rng = np.random.default_rng(7)
+    agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((9, 6), (7, 16), (8, 11))), tolerance=1e-4)
+
+
+def test_what_no_free_size_can_be_resized_with_asks_for_the_size(build) -> None:
+    inputs = {"x": (np.float32, [1, 2, "h", "w"])}
+    for constants, settings in (
+        ({"sizes": np.array([1, 2, 5, 3])}, {"mode": "linear", "antialias": 1}),
+        (
+            {"sizes": np.array([1, 2, 5, 3])},
+            {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "ceil"},
+        ),
+        ({"scales": np.array([1, 1, 0.3, 1], np.float32)}, {}),
+        ({"scales": np.array([1, 1, 0.5, 1], np.float32)}, {"coordinate_transformation_mode": "align_corners"}),
+    ):
+        names = ["x", "", "scales" if "scales" in constants else "", "sizes" if "sizes" in constants else ""]
+        node = helper.make_node("Resize", names, ["y"], **settings)
+        assert "pass --dim h=VALUE" in str(refusal(build([node], inputs, constants=constants, opset=18)))
+
+
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool", "LpPool"])
+def test_a_pool_of_a_free_size_rounds_up(build, agree, kind) -> None:
+    """The last window hangs over the end: by no element, or by one or two, and over the padding too."""
+    inputs = {"x": (np.float32, [1, 2, "h", "w"])}
+    rng = np.random.default_rng(8)
+    feeds = [{"x": data(rng, 1, 2, *sizes)} for sizes in ((3, 4), (5, 5), (6, 7), (8, 6))]
+    both = {"AveragePool": [0, 1]}.get(kind, [None])
+    for counted in both:
+        settings = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 0], "ceil_mode": 1}
+        settings |= {} if counted is None else {"count_include_pad": counted}
+        agree(build([helper.make_node(kind, ["x"], ["y"], **settings)], inputs, opset=19), *feeds, tolerance=1e-4)
+
+
+def test_a_window_that_may_begin_behind_the_data_asks_for_the_size(build) -> None:
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[3, 1], ceil_mode=1)
+    assert "pass --dim h=VALUE" in str(refusal(build([node], {"x": (np.float32, [1, 2, "h", "w"])})))

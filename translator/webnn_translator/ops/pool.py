@@ -30,7 +30,7 @@ _MOST_PLACES: Final = 256
 def max_pool(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The largest element of each window, and its place in the whole tensor."""
     x = node.input(0)
-    spans = _spans(ctx, node, x)
+    spans = _spans(node, x)
     by_column = node.flag("storage_order", 0)
     indices = _max_indices(ctx, x, spans, by_column=by_column) if node.wants(1) else None
     return [pooled(ctx, "maxPool2d", x, spans), indices]
@@ -105,7 +105,7 @@ def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
 
 def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """AveragePool with the attributes of a node that may be of another kind."""
-    spans = _spans(ctx, node, x)
+    spans = _spans(node, x)
     if node.flag("count_include_pad", 0):
         given = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
         # Padding counts: zeros become data. What rounding up adds behind them does not count.
@@ -116,14 +116,14 @@ def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
 
 def largest_of_windows(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """MaxPool with the attributes of a node that may be of another kind."""
-    return pooled(ctx, "maxPool2d", x, _spans(ctx, node, x))
+    return pooled(ctx, "maxPool2d", x, _spans(node, x))
 
 
 @onnx_op("LpPool", since=2)
 def lp_pool(ctx: Context, node: OnnxNode) -> Tensor:
     """The p-norm of each window; padding adds nothing."""
     x, p = node.input(0), node.integer("p", 2)
-    spans = _spans(ctx, node, x)
+    spans = _spans(node, x)
     if p == 2:
         return pooled(ctx, "l2Pool2d", x, spans)
     f = Formula(ctx, x.elem)
@@ -141,14 +141,13 @@ def _powered(f: Formula, x: Tensor, p: int) -> Tensor:
     return size if p == 1 else f("pow", size, p)
 
 
-def _spans(ctx: Context, node: OnnxNode, x: Tensor) -> Sequence[Span]:
+def _spans(node: OnnxNode, x: Tensor) -> Sequence[Span]:
     if x.rank < 3:
         raise Refused(f"the input is {x}; it has no spatial axes")
     spans = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
     if not node.flag("ceil_mode", 0):
         return spans
-    sizes = [ctx.size(dim, "a spatial dimension with ceil_mode") for dim in x.shape[2:]]
-    return [rounded_up(span, size) for span, size in zip(spans, sizes, strict=True)]
+    return [rounded_up(span, size) for span, size in zip(spans, x.shape[2:], strict=True)]
 
 
 def pooled(ctx: Context, op: str, x: Tensor, spans: Sequence[Span]) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,8 @@ from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import expand_to, reshape_to
+from webnn_translator.ops.resize_free import sampled_free
+from webnn_translator.ops.resize_rule import RATIO, Axis, Rule
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -23,50 +24,8 @@ __all__: list[str] = []
 
 # Antialiasing when shrinking by s looks at 2 s or 4 s neighbours; each is three nodes.
 _MOST_NEIGHBOURS: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """How positions of the result become positions of the data, and what is made of the elements there.
-
-    Attributes:
-        mode: nearest, linear or cubic.
-        coordinates: ONNX's coordinate_transformation_mode.
-        rounding: ONNX's nearest_mode; "simple" rounds down, but up when shrinking (before version 11).
-        cubic: coefficient a of the cubic.
-        antialias: widen the neighbourhood when shrinking.
-        exclude_outside: elements beyond the data weigh nothing, instead of being the outermost.
-        extrapolation: value where tf_crop_and_resize looks beyond the data.
-        crops: axis -> begin and end of what is looked at, as parts of the axis.
-    """
-
-    mode: str
-    coordinates: str
-    rounding: str
-    cubic: float = -0.75
-    antialias: bool = False
-    exclude_outside: bool = False
-    extrapolation: float = 0.0
-    crops: dict[int, tuple[float, float]] = field(default_factory=dict)
-
-
-# Stands for a scale that is the ratio of two sizes which the run decides.
-_RATIO: Final = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """One axis that changes: its size, the new size, and the scale, which need not be their ratio."""
-
-    size: Dim
-    wanted: Dim
-    scale: float
-
-    @property
-    def whole_factor(self) -> int:
-        """The scale where it multiplies the size exactly, else 0."""
-        factor = int(self.scale)
-        return factor if factor and factor == self.scale and self.wanted == self.size * factor else 0
+# A free size may be scaled by halves, quarters, ... up to such parts: float32 has them, and multiplies by them exactly.
+_MOST_PARTS: Final = 64
 
 
 @onnx_op("Upsample", since=7)
@@ -89,7 +48,7 @@ def resize_before_11(ctx: Context, node: OnnxNode) -> Tensor:
 
 def _resize_before_11(ctx: Context, node: OnnxNode, scales: Array, rounding: str) -> Tensor:
     x = node.input(0)
-    rule = _Rule(node.choice("mode", "nearest", "nearest", "linear"), "asymmetric", rounding)
+    rule = Rule(node.choice("mode", "nearest", "nearest", "linear"), "asymmetric", rounding)
     return _resized(ctx, x, _by_scales(ctx, x, range(x.rank), scales), rule)
 
 
@@ -110,7 +69,7 @@ def resize(ctx: Context, node: OnnxNode) -> Tensor:
         if len(numbers) != 2 * len(axes):
             raise Refused(f"the roi has {len(numbers)} numbers for {len(axes)} axes; the model is not valid")
         crops = dict(zip(axes, zip(numbers[: len(axes)], numbers[len(axes) :], strict=True), strict=True))
-    rule = _Rule(
+    rule = Rule(
         mode,
         coordinates,
         node.choice("nearest_mode", "round_prefer_floor", "round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
@@ -131,24 +90,29 @@ def resize(ctx: Context, node: OnnxNode) -> Tensor:
     return _resized(ctx, x, plan, rule)
 
 
-def _by_scales(ctx: Context, x: Tensor, axes: Sequence[int], scales: Array) -> dict[int, _Axis]:
+def _by_scales(ctx: Context, x: Tensor, axes: Sequence[int], scales: Array) -> dict[int, Axis]:
     if scales.size != len(axes) or not (scales > 0).all():
         raise Refused(f"scales {scales.tolist()} for {len(axes)} axes; the model is not valid")
     plan = {}
     for axis, scale in zip(axes, scales.reshape(-1), strict=True):
         dim = x.shape[axis]
         if scale == int(scale):
-            plan[axis] = _Axis(dim, dim * int(scale), float(scale))
+            plan[axis] = Axis(dim, dim * int(scale), float(scale))
+            continue
+        numerator, denominator = float(scale).as_integer_ratio()
+        if isinstance(dim, SymbolicDim) and denominator <= _MOST_PARTS:
+            # No rounding: their product is a float32 up to sizes of 2 ** 18.
+            plan[axis] = Axis(dim, dim * numerator // denominator, float(scale))
             continue
         size = ctx.size(dim, "a dimension that is scaled by a fraction")
         wanted = {int(np.floor(np.float32(size) * np.float32(scale))), int(np.floor(size * float(scale)))}
         if len(wanted) > 1:
             raise Refused(f"{size} times {scale} is a whole number but for rounding: its floor is not certain")
-        plan[axis] = _Axis(size, wanted.pop(), float(scale))
+        plan[axis] = Axis(size, wanted.pop(), float(scale))
     return plan
 
 
-def _by_sizes(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim], policy: str) -> dict[int, _Axis]:
+def _by_sizes(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim], policy: str) -> dict[int, Axis]:
     if len(sizes) != len(axes):
         raise Refused(f"{len(sizes)} sizes for {len(axes)} axes; the model is not valid")
     if policy != "stretch":
@@ -158,14 +122,14 @@ def _by_sizes(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim]
         dim = x.shape[axis]
         factor = wanted // dim if isinstance(dim, SymbolicDim) else 0
         if isinstance(factor, int) and factor and dim * factor == wanted:
-            plan[axis] = _Axis(dim, wanted, float(factor))
+            plan[axis] = Axis(dim, wanted, float(factor))
             continue
-        scale = wanted / dim if isinstance(dim, int) and isinstance(wanted, int) else _RATIO
-        plan[axis] = _Axis(dim, wanted, scale)
+        scale = wanted / dim if isinstance(dim, int) and isinstance(wanted, int) else RATIO
+        plan[axis] = Axis(dim, wanted, scale)
     return plan
 
 
-def _keeping_ratio(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim], policy: str) -> dict[int, _Axis]:
+def _keeping_ratio(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence[Dim], policy: str) -> dict[int, Axis]:
     """One scale for all axes: the smallest or the largest that the sizes ask for."""
     dims = [ctx.size(x.shape[axis], "a resized dimension") for axis in axes]
     goals = [ctx.size(size, "a size") for size in sizes]
@@ -176,11 +140,11 @@ def _keeping_ratio(ctx: Context, x: Tensor, axes: Sequence[int], sizes: Sequence
         wanted = {int(scale * dim + 0.5), int(np.float32(scale) * np.float32(dim) + np.float32(0.5))}
         if len(wanted) > 1:
             raise Refused(f"{dim} times {scale} ends on a half: its rounding is not certain")
-        plan[axis] = _Axis(dim, wanted.pop(), scale)
+        plan[axis] = Axis(dim, wanted.pop(), scale)
     return plan
 
 
-def _resized(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Tensor:
+def _resized(ctx: Context, x: Tensor, plan: dict[int, Axis], rule: Rule) -> Tensor:
     plan = {
         axis: change
         for axis, change in plan.items()
@@ -201,20 +165,21 @@ def _resized(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Te
         factor = change.whole_factor
         if rule.mode == "nearest" and factor and _rounds_down(rule):
             x = _repeated(ctx, x, axis, factor)
+        elif change.is_free:
+            x = sampled_free(ctx, x, axis, change, rule)
         else:
-            size = ctx.size(change.size, f"a dimension that is resized in mode {rule.mode} ({rule.coordinates})")
-            x = _sampled(ctx, x, axis, size, change, rule)
+            x = _sampled(ctx, x, axis, change, rule)
     return x
 
 
-def _native(ctx: Context, x: Tensor, plan: dict[int, _Axis], rule: _Rule) -> Tensor | None:
+def _native(ctx: Context, x: Tensor, plan: dict[int, Axis], rule: Rule) -> Tensor | None:
     """WebNN's own resampling: linear between the centres of pixels, along two axes."""
     is_half_pixel = rule.coordinates in ("half_pixel", "pytorch_half_pixel")
     is_plain = rule.mode == "linear" and not (rule.antialias or rule.exclude_outside) and is_half_pixel
     # WebNN takes the ratio of the sizes for the scale.
     exact = all(
         change.whole_factor
-        or change.scale == _RATIO
+        or change.scale == RATIO
         or (isinstance(change.size, int) and _is_whole(change.wanted, change.size * change.scale))
         for change in plan.values()
     )
@@ -241,7 +206,7 @@ def _above_one(ctx: Context, dim: Dim) -> bool:
     return dim > 1 if isinstance(dim, int) else bounds(dim, ctx.ranges)[0] > 1 or ctx.demand(dim, 2, why)
 
 
-def _rounds_down(rule: _Rule) -> bool:
+def _rounds_down(rule: Rule) -> bool:
     """Whether every output of a whole factor k takes element floor(o / k)."""
     if rule.coordinates == "asymmetric":
         return rule.rounding in ("floor", "simple")
@@ -257,9 +222,9 @@ def _repeated(ctx: Context, x: Tensor, axis: int, factor: int) -> Tensor:
     return ctx.tensor(ctx.emit.reshape(spread, (*before, dim * factor, *after)), x.elem)
 
 
-def _sampled(ctx: Context, x: Tensor, axis: int, size: int, change: _Axis, rule: _Rule) -> Tensor:
+def _sampled(ctx: Context, x: Tensor, axis: int, change: Axis, rule: Rule) -> Tensor:
     """One axis of a known size."""
-    wanted = ctx.size(change.wanted, "a size")
+    size, wanted = ctx.size(change.size, "a size"), ctx.size(change.wanted, "a size")
     exact: Array = _sources(np.float64, size, wanted, change.scale, rule, axis)
     single: Array = _sources(np.float32, size, wanted, change.scale, rule, axis)
     outside = None
@@ -281,11 +246,13 @@ def _sampled(ctx: Context, x: Tensor, axis: int, size: int, change: _Axis, rule:
     return f("where", ctx.known(outside.reshape(shape), Elem.BOOL), ctx.scalar(rule.extrapolation, x.elem), made)
 
 
-def _sources(kind: Any, size: int, wanted: int, scale: float, rule: _Rule, axis: int) -> Any:
+def _sources(kind: Any, size: int, wanted: int, scale: float, rule: Rule, axis: int) -> Any:
     """For each position of the result, the position in the data; computed in `kind` as runtimes do."""
     at = np.arange(wanted).astype(kind)
     is_exact = _is_whole(wanted, size * scale)
     scale, one, half = kind(scale), kind(1), kind(0.5)
+    if rule.coordinates == "pytorch_half_pixel":
+        is_exact = is_exact or wanted > 1
     if rule.coordinates in ("align_corners", "tf_crop_and_resize", "pytorch_half_pixel") and not is_exact:
         # ONNX takes the size before rounding here, ONNX Runtime the one after it.
         raise Refused(
@@ -333,7 +300,7 @@ def _nearest(sources: Array, scale: float, rounding: str) -> Array:
     return (np.floor(sources) if rounding == "floor" else np.ceil(sources)).astype(np.int64)
 
 
-def _neighbours(sources: Array, size: int, scale: float, rule: _Rule) -> tuple[Array, Array]:
+def _neighbours(sources: Array, size: int, scale: float, rule: Rule) -> tuple[Array, Array]:
     """Places and weights, [result, neighbours] each."""
     shrink = min(scale, 1.0) if rule.antialias else 1.0
     support = (1.0 if rule.mode == "linear" else 2.0) / shrink

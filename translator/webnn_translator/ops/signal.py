@@ -1,21 +1,25 @@
-"""Fourier transforms as products with constant matrices, and the mel filter bank as a constant."""
+"""Fourier transforms as products with matrices of waves or filters of them; the mel filter bank is a constant."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from webnn_runtime.format.dims import Dim, bounds, dim_min, names_of
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
-from webnn_translator.ops.formula import Formula
+from webnn_translator.ops.conv import convolved
+from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
+from webnn_translator.ops.windows import Span
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -45,26 +49,52 @@ def _dft(ctx: Context, node: OnnxNode, axis: int) -> Tensor:
     inverse, one_sided = node.flag("inverse", 0), node.flag("onesided", 0)
     if axis == x.rank - 1 or x.shape[-1] not in (1, 2):
         raise Refused(f"axis {axis} of {x}; the model is not valid")
-    size = ctx.size(x.shape[axis], "the dimension that is transformed")
-    # The inverse of one half of a spectrum begins with the other half of it.
-    natural = 2 * (size - 1) if inverse and one_sided else size
-    count = natural if length is None else ctx.integer(length, "the length of the transform")
-    if not 1 <= count <= _LONGEST:
-        raise Refused(f"a transform of {count} samples; 1 to {_LONGEST} are supported")
-    used = min(size, count // 2 + 1 if inverse and one_sided else count)
-    x = slice_of(ctx, x, {axis: (0, used, 1)})
     order = [*(a for a in range(x.rank - 1) if a != axis), axis, x.rank - 1]
-    parts = _parts(ctx, transposed(ctx, x, order))
-    if inverse and not one_sided:
+    if not inverse:
+        natural = x.shape[axis]
+        points = natural if length is None else _length(ctx, length)
+        _require_short(ctx, points)
+        taken = natural if points == natural else dim_min(natural, points, ctx.ranges)
+        parts = _parts(ctx, transposed(ctx, slice_of(ctx, x, {axis: (0, taken, 1)}), order))
+        made = _transformed(ctx, parts, taken, points, keep=points // 2 + 1 if one_sided else points)
+        return _joined(ctx, made, order)
+    size = ctx.size(x.shape[axis], "the dimension that is transformed back")
+    # The inverse of one half of a spectrum begins with the other half of it.
+    natural = 2 * (size - 1) if one_sided else size
+    count = natural if length is None else ctx.integer(length, "the length of the transform")
+    _require_short(ctx, count)
+    used = min(size, count // 2 + 1 if one_sided else count)
+    parts = _parts(ctx, transposed(ctx, slice_of(ctx, x, {axis: (0, used, 1)}), order))
+    if not one_sided:
         # Where the sum is 0 in truth, NumPy's own answer in float32 is 1e-8 of the largest element, beyond the 1e-7
         # that onnx's test of it allows.
         raise Refused("the inverse transform of complex numbers: float32 is not as exact as ONNX's test of it demands")
-    if inverse:
-        made = [_real_inverse(ctx, parts, used, count)]
-    else:
-        made = _transformed(ctx, parts, used, count, keep=count // 2 + 1 if one_sided else count)
-    whole = ctx.tensor(ctx.emit.concat([ctx.full(part) for part in made], x.rank - 1), x.elem)
-    return transposed(ctx, whole, [order.index(a) for a in range(x.rank)])
+    return _joined(ctx, [_real_inverse(ctx, parts, used, count)], order)
+
+
+def _length(ctx: Context, length: Tensor) -> Dim:
+    dims = ctx.dims(length, "the length of the transform")
+    if len(dims) != 1:
+        raise Refused(f"the length of the transform has {len(dims)} values; one is needed")
+    return dims[0]
+
+
+def _require_short(ctx: Context, count: Dim) -> None:
+    """The matrix fits in memory; a free size is narrowed to what does."""
+    if isinstance(count, int):
+        if not 1 <= count <= _LONGEST:
+            raise Refused(f"a transform of {count} samples; 1 to {_LONGEST} are supported")
+        return
+    why = f"a transform of up to {_LONGEST} samples is supported"
+    if bounds(count, ctx.ranges)[1] > _LONGEST and not ctx.demand(-count, -_LONGEST, why):
+        raise Refused(f"a transform of {count} samples; 1 to {_LONGEST} are supported", sorted(names_of(count)))
+
+
+def _joined(ctx: Context, made: Sequence[Tensor], order: Sequence[int]) -> Tensor:
+    """Real and imaginary part as the last axis, and the transformed axis back at its place."""
+    rank = len(order)
+    whole = ctx.tensor(ctx.emit.concat([ctx.full(part) for part in made], rank - 1), made[0].elem)
+    return transposed(ctx, whole, [order.index(a) for a in range(rank)])
 
 
 def _parts(ctx: Context, x: Tensor) -> list[Tensor]:
@@ -85,15 +115,27 @@ def _times(ctx: Context, x: Tensor, matrix: Array) -> Tensor:
     return matmul_of(ctx, x, ctx.known(matrix.astype(x.elem.numpy), x.elem))
 
 
-def _transformed(ctx: Context, parts: list[Tensor], used: int, count: int, *, keep: int) -> list[Tensor]:
+def _waves(ctx: Context, elem: Elem, rows: Dim, columns: Dim, count: Dim) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of minus the angles, [rows, columns]; computed in the graph where a size is free."""
+    if isinstance(rows, int) and isinstance(columns, int) and isinstance(count, int):
+        angles = _angles(rows, columns, count)
+        return ctx.known(np.cos(angles).astype(elem.numpy), elem), ctx.known(-np.sin(angles).astype(elem.numpy), elem)
+    ints, f = Formula(ctx, Elem.INT64), Formula(ctx, Elem.FLOAT)
+    product, whole = ints("mul", positions(rows, 0, 2), positions(columns, 1, 2)), ints.size(count)
+    rest = ints("sub", product, ints("mul", ints("div", product, whole), whole))
+    turns = f("div", convert(ctx, rest, Elem.FLOAT), f.size(count))
+    angle = f("mul", turns, 2 * np.pi)
+    return convert(ctx, f("cos", angle), elem), convert(ctx, f("neg", f("sin", angle)), elem)
+
+
+def _transformed(ctx: Context, parts: list[Tensor], used: Dim, count: Dim, *, keep: Dim) -> list[Tensor]:
     """Real and imaginary part of the first `keep` frequencies, [..., keep, 1] each."""
     f = Formula(ctx, parts[0].elem)
-    angles = _angles(used, keep, count)
-    cosine, sine = np.cos(angles), -np.sin(angles)
-    real, imaginary = _times(ctx, parts[0], cosine), _times(ctx, parts[0], sine)
+    cosine, sine = _waves(ctx, parts[0].elem, used, keep, count)
+    real, imaginary = matmul_of(ctx, parts[0], cosine), matmul_of(ctx, parts[0], sine)
     if len(parts) == 2:
-        real = f("sub", real, _times(ctx, parts[1], sine))
-        imaginary = f("add", imaginary, _times(ctx, parts[1], cosine))
+        real = f("sub", real, matmul_of(ctx, parts[1], sine))
+        imaginary = f("add", imaginary, matmul_of(ctx, parts[1], cosine))
     return [reshape_to(ctx, part, (*part.shape, 1)) for part in (real, imaginary)]
 
 
@@ -127,20 +169,28 @@ def stft(ctx: Context, node: OnnxNode) -> Tensor:
         raise Refused(f"the window {window} is not as long as a frame of {count}; it is padded in several ways")
     if signal.rank == 2:
         signal = reshape_to(ctx, signal, (*signal.shape, 1))
-    samples = ctx.size(signal.shape[1], "the number of samples")
-    frames = (samples - count) // step + 1
-    if frames < 1:
+    samples = signal.shape[1]
+    why = f"a frame has {count} samples"
+    if bounds(samples, ctx.ranges)[0] < count and not ctx.demand(samples, count, why):
         raise Refused(f"{samples} samples are less than a frame of {count}; WebNN has no empty tensors")
-    one_sided = node.flag("onesided", 1)
-    places = np.arange(frames)[:, None] * step + np.arange(count)
-    picks = ctx.emit.constant(places, ctx.carrier(Elem.INT64), "frames")
-    framed = ctx.computed(signal.elem, "gather", ctx.full(signal), picks, axis=1)
-    parts = _parts(ctx, framed)
+    # Each frequency is a filter that steps over the signal: [batch, parts, 1, samples] -> [batch, 2 * keep, 1, frames].
+    keep = count // 2 + 1 if node.flag("onesided", 1) else count
+    filters = ctx.known(_filters(count, keep, signal.shape[2]).astype(signal.elem.numpy), signal.elem)
     if window is not None:
-        f = Formula(ctx, signal.elem)
-        parts = [f("mul", part, convert(ctx, window, signal.elem)) for part in parts]
-    made = _transformed(ctx, parts, count, count, keep=count // 2 + 1 if one_sided else count)
-    return ctx.tensor(ctx.emit.concat([ctx.full(part) for part in made], 3), signal.elem)
+        shaped = reshape_to(ctx, convert(ctx, window, signal.elem), (1, 1, 1, count))
+        filters = Formula(ctx, signal.elem)("mul", filters, shaped)
+    image = reshape_to(ctx, transposed(ctx, signal, (0, 2, 1)), (signal.shape[0], signal.shape[2], 1, samples))
+    made = convolved(ctx, image, filters, None, (Span(1), Span(count, step)), 1)
+    frames = made.shape[3]
+    return transposed(ctx, reshape_to(ctx, made, (signal.shape[0], keep, 2, frames)), (0, 3, 1, 2))
+
+
+def _filters(count: int, keep: int, parts: Dim) -> Array:
+    """Real and imaginary part of every frequency, one after the other: [2 * keep, parts of the signal, 1, count]."""
+    angles = _angles(keep, count, count)
+    waves = [[np.cos(angles), np.sin(angles)], [-np.sin(angles), np.cos(angles)]]
+    table: Array = np.array([row[: int(str(parts))] for row in waves]).transpose(2, 0, 1, 3)
+    return table.reshape(2 * keep, -1, 1, count)
 
 
 @onnx_op("MelWeightMatrix", since=17)

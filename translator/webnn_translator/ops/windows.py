@@ -67,11 +67,23 @@ def spans_of(node: OnnxNode, sizes: Sequence[Dim], kernel: Sequence[int]) -> tup
     return tuple(Span(*column) for column in columns)
 
 
-def rounded_up(span: Span, size: int) -> Span:
+def rounded_up(span: Span, size: Dim) -> Span:
     """The span with as much padding as makes rounding up exact (`ceil_mode`).
 
     ONNX drops a window that would begin behind the data and its padding; WebNN would keep it.
+
+    Raises:
+        Refused: whether there is such a window depends on a dimension.
     """
+    if isinstance(size, SymbolicDim):
+        # The last window begins less than a step behind the place where it would end with the padding.
+        if span.end + span.stride > span.reach:
+            raise Refused(
+                f"whether the last window of {span.reach} with ceil_mode, every {span.stride}, begins in the data"
+                f" depends on dimension {size}",
+                sorted(names_of(size)),
+            )
+        return replace(span, end=span.end + span.stride - 1)
     count = -(-(size + span.begin + span.end - span.reach) // span.stride) + 1
     if (count - 1) * span.stride >= size + span.begin:
         count -= 1
