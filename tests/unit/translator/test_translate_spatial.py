@@ -251,3 +251,44 @@ def test_a_pool_of_a_free_size_rounds_up(build, agree, kind) -> None:
 def test_a_window_that_may_begin_behind_the_data_asks_for_the_size(build) -> None:
     node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[3, 1], ceil_mode=1)
     assert "pass --dim h=VALUE" in str(refusal(build([node], {"x": (np.float32, [1, 2, "h", "w"])})))
+
+
+@pytest.mark.parametrize("mode", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("stride", [2, 3])
+def test_automatic_padding_follows_a_free_size(build, agree, mode, stride) -> None:
+    """As TensorFlow pads: the last window ends with the data, or behind it by what is then padding."""
+    inputs = {"x": (np.float32, [1, 2, "h", "w"])}
+    rng = np.random.default_rng(9)
+    feeds = [{"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 6), (5, 7), (6, 5), (7, 9))]
+    settings = {"auto_pad": mode, "strides": [stride, stride]}
+    for kernel in ([3, 4], [1, 2]):
+        conv = helper.make_node("Conv", ["x", "w"], ["y"], **settings)
+        agree(build([conv], inputs, constants={"w": data(rng, 3, 2, *kernel)}), *feeds, tolerance=1e-4)
+    settings["kernel_shape"] = [3, 4]
+    agree(build([helper.make_node("MaxPool", ["x"], ["y"], **settings)], inputs), *feeds)
+    for counted in (0, 1):
+        node = helper.make_node("AveragePool", ["x"], ["y"], **settings, count_include_pad=counted)
+        agree(build([node], inputs), *feeds)
+
+
+def test_what_was_padded_twice_keeps_one_size(build, agree) -> None:
+    """Both branches of a residual block halve an image: their sizes are one, not two that are compared at run."""
+    settings = {"auto_pad": "SAME_UPPER", "strides": [2, 2]}
+    nodes = [
+        helper.make_node("Conv", ["x", "wide"], ["a"], **settings),
+        helper.make_node("Conv", ["x", "narrow"], ["b"], **settings),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    rng = np.random.default_rng(10)
+    constants = {"wide": data(rng, 3, 2, 3, 3), "narrow": data(rng, 3, 2, 1, 1)}
+    model = build(nodes, {"x": (np.float32, [1, 2, "h", "w"])}, constants=constants)
+    translation = agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((4, 7), (5, 6))), tolerance=1e-4)
+    assert "expand" not in {node.op for node in translation.graph.nodes}
+
+
+def test_a_free_size_is_split_into_a_number_of_parts(build, agree) -> None:
+    node = helper.make_node("Split", ["x"], ["a", "b"], axis=1, num_outputs=2)
+    model = build([node], {"x": (np.float32, ["n", "h"])}, ["a", "b"], opset=18)
+    rng = np.random.default_rng(11)
+    translation = agree(model, *({"x": data(rng, 2, size)} for size in (2, 5, 8)))
+    assert translation.graph.dims["h"].min_size == 2

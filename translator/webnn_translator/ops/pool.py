@@ -16,7 +16,7 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.ops.slicing import padded, slice_of
-from webnn_translator.ops.windows import Span, rounded_up, spans_of
+from webnn_translator.ops.windows import Span, rounded_up, settled, spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -30,10 +30,11 @@ _MOST_PLACES: Final = 256
 def max_pool(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The largest element of each window, and its place in the whole tensor."""
     x = node.input(0)
-    spans = _spans(node, x)
     by_column = node.flag("storage_order", 0)
-    indices = _max_indices(ctx, x, spans, by_column=by_column) if node.wants(1) else None
-    return [pooled(ctx, "maxPool2d", x, spans), indices]
+    indices = None
+    if node.wants(1):
+        indices = _max_indices(ctx, x, _spans(node, x), by_column=by_column)
+    return [largest_of_windows(ctx, node, x), indices]
 
 
 def _max_indices(ctx: Context, x: Tensor, spans: Sequence[Span], *, by_column: bool) -> Tensor:
@@ -105,7 +106,15 @@ def average_pool(ctx: Context, node: OnnxNode) -> Tensor:
 
 def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """AveragePool with the attributes of a node that may be of another kind."""
-    spans = _spans(node, x)
+    x, spans, is_padded = _settled(ctx, node, x)
+    if is_padded:
+        total = pooled(ctx, "averagePool2d", x, spans)
+        if node.flag("count_include_pad", 0):
+            return total
+        # Divided by the share of each window that is no padding.
+        ones = ctx.known(np.ones((), x.elem.numpy), x.elem, (1, 1, *node.input(0).shape[2:]))
+        share = pooled(ctx, "averagePool2d", _settled(ctx, node, ones)[0], spans)
+        return ctx.elementwise("div", total, share)
     if node.flag("count_include_pad", 0):
         given = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
         # Padding counts: zeros become data. What rounding up adds behind them does not count.
@@ -116,14 +125,16 @@ def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
 
 def largest_of_windows(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """MaxPool with the attributes of a node that may be of another kind."""
-    return pooled(ctx, "maxPool2d", x, _spans(node, x))
+    lowest = -np.inf if x.elem.is_float else x.elem.integer_range[0]
+    x, spans, _ = _settled(ctx, node, x, lowest)
+    return pooled(ctx, "maxPool2d", x, spans)
 
 
 @onnx_op("LpPool", since=2)
 def lp_pool(ctx: Context, node: OnnxNode) -> Tensor:
     """The p-norm of each window; padding adds nothing."""
     x, p = node.input(0), node.integer("p", 2)
-    spans = _spans(node, x)
+    x, spans, _ = _settled(ctx, node, x)
     if p == 2:
         return pooled(ctx, "l2Pool2d", x, spans)
     f = Formula(ctx, x.elem)
@@ -142,9 +153,25 @@ def _powered(f: Formula, x: Tensor, p: int) -> Tensor:
 
 
 def _spans(node: OnnxNode, x: Tensor) -> Sequence[Span]:
+    """Windows over an image whose padding does not depend on it."""
+    return _rounded(node, x, spans_of(node, _spatial(x), node.integers("kernel_shape")))
+
+
+def _settled(ctx: Context, node: OnnxNode, x: Tensor, value: float = 0) -> tuple[Tensor, Sequence[Span], bool]:
+    """Windows over an image, which holds the padding where that depends on it, and whether it does."""
+    _spatial(x)
+    image, spans, is_padded = settled(ctx, node, x, node.integers("kernel_shape"), value)
+    return image, spans if is_padded else _rounded(node, x, spans), is_padded
+
+
+def _spatial(x: Tensor) -> tuple[Dim, ...]:
     if x.rank < 3:
         raise Refused(f"the input is {x}; it has no spatial axes")
-    spans = spans_of(node, x.shape[2:], node.integers("kernel_shape"))
+    return x.shape[2:]
+
+
+def _rounded(node: OnnxNode, x: Tensor, spans: Sequence[Span]) -> Sequence[Span]:
+    # Automatic padding leaves nothing to round up.
     if not node.flag("ceil_mode", 0):
         return spans
     return [rounded_up(span, size) for span, size in zip(spans, x.shape[2:], strict=True)]

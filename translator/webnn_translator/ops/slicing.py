@@ -11,6 +11,7 @@ from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import (
     Dim,
     SymbolicDim,
+    bounds,
     ceil_div,
     dim_max,
     dim_min,
@@ -50,9 +51,13 @@ def split(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
         return _split(ctx, node, ctx.dims(sizes, "the sizes"))
     x = node.input(0)
     parts = node.integer("num_outputs")
-    dim = ctx.size(x.shape[ctx.axis(node.integer("axis", 0), x.rank)], "the split dimension")
-    each = -(-dim // parts)
-    return _split(ctx, node, [each] * (parts - 1) + [dim - each * (parts - 1)])
+    dim = x.shape[ctx.axis(node.integer("axis", 0), x.rank)]
+    each = ceil_div(dim, parts)
+    last = dim - each * (parts - 1)
+    why = f"a Split into {parts} parts of {each} would leave nothing for the last one"
+    if bounds(last, ctx.ranges)[0] < 1 and isinstance(dim, SymbolicDim):
+        ctx.demand(last, 1, why)
+    return _split(ctx, node, [each] * (parts - 1) + [last])
 
 
 def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Tensor | None]:

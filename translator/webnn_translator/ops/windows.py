@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, ceil_div, names_of
+from webnn_runtime.format.dims import Dim, SymbolicDim, ceil_div, dim_max, names_of
 from webnn_translator._errors import Refused
+from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
+from webnn_translator.ops.slicing import padded
+from webnn_translator.tensor import Tensor
 
-__all__ = ["Span", "rounded_up", "spans_of"]
+__all__ = ["Span", "rounded_up", "settled", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,38 @@ def spans_of(node: OnnxNode, sizes: Sequence[Dim], kernel: Sequence[int]) -> tup
     Raises:
         Refused: an attribute of the wrong length, or automatic padding of a dynamic dimension.
     """
+    spans, free = _read(node, sizes, kernel)
+    for axis in free:
+        raise Refused(
+            f"automatic padding with strides depends on dimension {sizes[axis]}", sorted(names_of(sizes[axis]))
+        )
+    return spans
+
+
+def settled(
+    ctx: Context, node: OnnxNode, x: Tensor, kernel: Sequence[int], value: float = 0
+) -> tuple[Tensor, tuple[Span, ...], bool]:
+    """The data and its spans, one per axis from the third on; padding that depends on a free size has become data.
+
+    Args:
+        ctx: the translation.
+        node: its attributes.
+        x: [batch, channels, ...].
+        kernel: size of the window.
+        value: what the padding holds.
+
+    Returns:
+        The data, its spans, and whether some padding has become data.
+    """
+    spans, free = _read(node, x.shape[2:], kernel)
+    amounts = {2 + axis: pads for axis, pads in free.items()}
+    return padded(ctx, x, amounts, value), spans, bool(amounts)
+
+
+def _read(
+    node: OnnxNode, sizes: Sequence[Dim], kernel: Sequence[int]
+) -> tuple[tuple[Span, ...], dict[int, tuple[Dim, Dim]]]:
+    """The spans, and the padding of those axes where it depends on the size, which their spans do not have."""
     spatial = len(sizes)
     lists = {
         "strides": node.integers("strides", (1,) * spatial),
@@ -57,14 +92,18 @@ def spans_of(node: OnnxNode, sizes: Sequence[Dim], kernel: Sequence[int]) -> tup
             raise Refused(f"{name} is {list(values)} for {spatial} spatial axes; the model is not valid")
     mode = node.choice("auto_pad", "NOTSET", "NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
     pads = node.integers("pads", (0,) * (2 * spatial))
+    free: dict[int, tuple[Dim, Dim]] = {}
     if mode != "NOTSET":
         if any(pads):
             raise Refused(f"pads are given together with auto_pad {mode}; the model is not valid")
-        pads = (0,) * (2 * spatial) if mode == "VALID" else _same(lists, sizes, mode)
+        wanted = [(0, 0)] * spatial if mode == "VALID" else _same(lists, sizes, mode)
+        free = {axis: pair for axis, pair in enumerate(wanted) if not all(isinstance(pad, int) for pad in pair)}
+        fixed = [(0, 0) if axis in free else pair for axis, pair in enumerate(wanted)]
+        pads = tuple(int(str(pair[side])) for side in (0, 1) for pair in fixed)
     if len(pads) != 2 * spatial or any(pad < 0 for pad in pads):
         raise Refused(f"pads are {list(pads)}; {2 * spatial} values from 0 on are needed")
     columns = zip(lists["kernel"], lists["strides"], lists["dilations"], pads[:spatial], pads[spatial:], strict=True)
-    return tuple(Span(*column) for column in columns)
+    return tuple(Span(*column) for column in columns), free
 
 
 def rounded_up(span: Span, size: Dim) -> Span:
@@ -91,20 +130,21 @@ def rounded_up(span: Span, size: Dim) -> Span:
     return replace(span, end=max(0, needed - size - span.begin))
 
 
-def _same(lists: dict[str, tuple[int, ...]], sizes: Sequence[Dim], mode: str) -> tuple[int, ...]:
-    begins, ends = [], []
+def _same(lists: dict[str, tuple[int, ...]], sizes: Sequence[Dim], mode: str) -> list[tuple[Dim, Dim]]:
+    """Padding before and after, so that there are as many windows as steps fit into the size, rounded up."""
+    pairs: list[tuple[Dim, Dim]] = []
     for size, kernel, stride, dilation in zip(
         sizes, lists["kernel"], lists["strides"], lists["dilations"], strict=True
     ):
         reach = (kernel - 1) * dilation + 1
-        if stride == 1:
-            total: Dim = reach - 1
-        else:
-            total = (ceil_div(size, stride) - 1) * stride + reach - size
-        if isinstance(total, SymbolicDim):
-            raise Refused(f"auto_pad {mode} with strides depends on dimension {size}", sorted(names_of(total)))
-        total = max(0, total)
+        total: Dim = reach - 1 if stride == 1 else (ceil_div(size, stride) - 1) * stride + reach - size
+        if isinstance(total, int):
+            total = max(0, total)
+        elif reach == 1:
+            total = 0
+        elif reach < stride:
+            # Otherwise a window begins before the data ends, and reaches to its end at least.
+            total = dim_max(total, 0, {})
         small, large = total // 2, total - total // 2
-        begins.append(small if mode == "SAME_UPPER" else large)
-        ends.append(large if mode == "SAME_UPPER" else small)
-    return (*begins, *ends)
+        pairs.append((small, large) if mode == "SAME_UPPER" else (large, small))
+    return pairs
