@@ -24,7 +24,14 @@ _LIBRARIES: Final = (
     "sentence-transformers",
 )
 # Newest first: the widest that the kernel reports is what libraries choose from.
-_SETS: Final = (("avx512_vnni", "AVX-512 VNNI"), ("avx512f", "AVX-512"), ("avx2", "AVX2"), ("asimd", "NEON"))
+_SETS: Final = (
+    ("avx512_vnni", "AVX-512 VNNI"),
+    ("avx512f", "AVX-512"),
+    ("avx_vnni", "AVX-VNNI"),
+    ("avx2", "AVX2"),
+    ("asimddp", "NEON with dot products"),
+    ("asimd", "NEON"),
+)
 
 
 def usable_threads() -> int:

@@ -1,6 +1,7 @@
 //! Prints what integer products of many shapes reach of the peak of byte products, and what quantising their rows costs.
 //!
-//! `cargo run --release --example integer_roof [-- ISA]`, one thread. The peak is taken as four times that of float
+//! `cargo run --release --example integer_roof [-- ISA]`, one thread: the instruction that each set is used with, or all that
+//! go with the named one. The peak is taken as four times that of float
 //! multiply-adds, measured beside each product, in turn with it: what VNNI does in the place of one multiply-add. Best and
 //! median of the rounds; quantising as the time of the product it is for.
 
@@ -19,22 +20,29 @@ fn main() {
     for isa in Isa::available() {
         let wanted = forced.as_deref().map_or(isa != Isa::Scalar, |name| name == isa.name());
         let Some(kernels) = Kernels::for_isa(isa).filter(|_| wanted) else { continue };
-        let integers = IntegerKernels::of(&kernels);
-        println!("{isa}, {}: [rows, k] x [k, n], fraction of peak best (median)", integers.name);
-        for (k, n, segment, activation) in [
-            (384, 384, 192, Activation::Identity),
-            (384, 1152, 192, Activation::Identity),
-            (384, 1152, 384, Activation::Identity),
-            (384, 1536, 192, Activation::Gelu),
-            (1536, 384, 512, Activation::Identity),
-        ] {
-            let weights: Vec<i8> = (0..k * n).map(|i| (i * i % 255) as u8 as i8).collect();
-            let packed = PackedIntegers::new(&kernels, &weights, [k, n], [n, 1], &vec![0.01; n], None, segment);
-            for rows in [1, 4, 10, 16, 52, 104] {
-                let x: Vec<f32> = (0..rows * k).map(|i| (i as f32 * 0.37).sin()).collect();
-                let name = format!("[{rows}, {k}] x [{k}, {n}] by {segment}, {activation:?}");
-                println!("  {name:<44} {}", measure(&kernels, &integers, &x, &packed, rows, activation));
-            }
+        let all = IntegerKernels::all_of(&kernels);
+        let used = if forced.is_some() { &all[..] } else { &all[all.len() - 1..] };
+        for integers in used {
+            println!("{isa}, {}: [rows, k] x [k, n], fraction of peak best (median)", integers.name);
+            table(&kernels, integers);
+        }
+    }
+}
+
+fn table(kernels: &Kernels, integers: &IntegerKernels) {
+    for (k, n, segment, activation) in [
+        (384, 384, 192, Activation::Identity),
+        (384, 1152, 192, Activation::Identity),
+        (384, 1152, 384, Activation::Identity),
+        (384, 1536, 192, Activation::Gelu),
+        (1536, 384, 512, Activation::Identity),
+    ] {
+        let weights: Vec<i8> = (0..k * n).map(|i| (i * i % 255) as u8 as i8).collect();
+        let packed = PackedIntegers::new(kernels, &weights, [k, n], [n, 1], &vec![0.01; n], None, segment);
+        for rows in [1, 4, 10, 16, 52, 104] {
+            let x: Vec<f32> = (0..rows * k).map(|i| (i as f32 * 0.37).sin()).collect();
+            let name = format!("[{rows}, {k}] x [{k}, {n}] by {segment}, {activation:?}");
+            println!("  {name:<44} {}", measure(kernels, integers, &x, &packed, rows, activation));
         }
     }
 }

@@ -243,7 +243,11 @@ impl IntegerKernels {
         let found: Vec<Option<Self>> = match kernels.isa {
             Isa::Scalar => vec![Some(arch::scalar::integers::KERNELS)],
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => vec![arch::x86_64::integers::avx2()],
+            Isa::Avx2 => vec![
+                arch::x86_64::integers::avx512_vnni_of_256_bits(),
+                arch::x86_64::integers::avx2(),
+                arch::x86_64::integers::avx_vnni(),
+            ],
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => vec![
                 arch::x86_64::integers::avx512(),
@@ -251,7 +255,7 @@ impl IntegerKernels {
                 arch::x86_64::integers::avx512_vnni(),
             ],
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => vec![arch::aarch64::integers::neon()],
+            Isa::Neon => vec![arch::aarch64::integers::neon(), arch::aarch64::integers::dot_product()],
             #[allow(unreachable_patterns)]
             _ => vec![],
         };

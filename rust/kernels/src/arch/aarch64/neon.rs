@@ -29,7 +29,7 @@ pub(super) struct Neon(pub(super) ());
 
 /// Four lanes each, ascending.
 #[derive(Clone, Copy)]
-pub(super) struct V([float32x4_t; 4]);
+pub(super) struct V(pub(super) [float32x4_t; 4]);
 
 /// Applies an intrinsic to each quarter.
 macro_rules! quarters {

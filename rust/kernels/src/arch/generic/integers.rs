@@ -21,6 +21,8 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
     type Left: Copy;
     /// Rows of the largest tile.
     const ROWS: usize;
+    /// Whether the left-hand bytes are signed where they meet [`Dots::dot`]: 128 less than they stand for.
+    const IS_SIGNED: bool = false;
 
     /// `factors * by`, modulo 2^32.
     fn times(self, factors: &[i32; LANES], by: &i32) -> Self::Sums;
@@ -81,11 +83,12 @@ pub(in crate::arch) fn tile<S: Simd, D: Dots<S>, const ROWS: usize, const VECTOR
     let (b, ahead) = (&b[..part.groups], b.get(S::PREFETCH_AHEAD..).unwrap_or_default());
     let own = part.rows.first_chunk::<ROWS>().expect("scales of the tile's rows");
     let mut sums = [[d.times(&[0; LANES], &0); VECTORS]; ROWS];
+    let less = if D::IS_SIGNED { 128 } else { 0 };
     // The zeros of rows and columns before the products: an addition less for each.
     for j in 0..VECTORS {
         let of_columns = sixteen(&part.sums[j * LANES..]);
         for i in 0..ROWS {
-            sums[i][j] = d.times(of_columns, &own[i].zero);
+            sums[i][j] = d.times(of_columns, &own[i].zero.wrapping_sub(less));
         }
     }
     if let Some(zeros) = part.zeros {
@@ -190,6 +193,10 @@ pub(in crate::arch) fn matmul<S: Simd, D: Dots<S>>(
     let left = floats_mut(lines(&mut scratch.left, left_lines(rows, groups)));
     for first in (0..rows).step_by(height) {
         pack_left(s, task.after.a.range(first, height.min(rows - first)), &mut left[first * groups..]);
+    }
+    if D::IS_SIGNED {
+        // Here once, and not in every tile.
+        left[..rows * groups].iter_mut().for_each(|group| *group = f32::from_bits(group.to_bits() ^ 0x8080_8080));
     }
     let vectors = S::TILE_VECTORS;
     let width = vectors * LANES;
@@ -344,5 +351,4 @@ macro_rules! integer_kernels {
 }
 
 pub(in crate::arch) use integer_kernels;
-#[cfg(target_arch = "x86_64")]
 pub(in crate::arch) use rows_of_tile;
