@@ -1,5 +1,5 @@
 """Text classification with a WebNN bundle, with the labels and scores of transformers and without torch."""
 
-from webnn_runtime.classify.classifier import WebNNClassifier
+from webnn_runtime.classify.classifier import LabelScore, WebNNClassifier
 
-__all__ = ["WebNNClassifier"]
+__all__ = ["LabelScore", "WebNNClassifier"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,20 @@ from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.hub import resolve, select_tokenizer
 
-__all__ = ["WebNNClassifier", "choose_logits"]
+__all__ = ["LabelScore", "WebNNClassifier", "choose_logits"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 # {"text": ..., "text_pair": ...} is a pair, as is a tuple of two.
 TextInput: TypeAlias = "str | tuple[str, str] | Mapping[str, str]"
 _LOGITS: Final = "logits"
 _UNSET: Final = object()
+
+
+class LabelScore(TypedDict):
+    """A label and its score, as transformers' pipeline has them."""
+
+    label: str
+    score: float
 
 
 class WebNNClassifier:
@@ -98,6 +105,36 @@ class WebNNClassifier:
         bound = self._feed.limit.bounded_by(settings.table)
         self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length)
 
+    # A text and a pair are iterable themselves; the first signature that fits is meant.
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: TextInput, *, top_k: int | None, function_to_apply: str | None = None, batch_size: int = 32
+    ) -> list[LabelScore]: ...
+    @overload
+    def __call__(
+        self,
+        inputs: Iterable[TextInput],
+        *,
+        top_k: int | None,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+    ) -> list[list[LabelScore]]: ...
+    @overload
+    def __call__(
+        self, inputs: str, *, function_to_apply: str | None = None, batch_size: int = 32
+    ) -> list[LabelScore]: ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        inputs: tuple[str, str] | Mapping[str, str],
+        *,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+    ) -> LabelScore: ...
+    @overload
+    def __call__(
+        self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
+    ) -> list[LabelScore]: ...
     def __call__(
         self,
         inputs: TextInput | Iterable[TextInput],
@@ -116,7 +153,7 @@ class WebNNClassifier:
 
         Returns:
             `{"label": str, "score": float}` for each input, or with `top_k` a list of them. A single text without
-            `top_k` gives a list of one.
+            `top_k` gives a list of one, a single pair the entry itself.
 
         Raises:
             EmbedError: an argument cannot be honoured, or a text is too long under `on_truncation="error"`.
@@ -180,7 +217,7 @@ class WebNNClassifier:
     def __repr__(self) -> str:
         return f"WebNNClassifier({self._source.source!r}, labels={list(self._labels.names)!r})"
 
-    def _entry(self, row: Floats, index: int) -> dict[str, Any]:
+    def _entry(self, row: Floats, index: int) -> LabelScore:
         return {"label": self._labels.names[index], "score": float(row[index])}
 
     def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int) -> Floats:
@@ -257,6 +294,11 @@ def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
         return name
     if _LOGITS in floats:
         return _LOGITS
+    if not floats:
+        raise EmbedError(
+            f"the graph's outputs are {listed}, and none can hold logits, [texts, labels]: this is no classifier; for "
+            "vectors of texts take WebNNEmbedder, or webnn embed"
+        )
     if len(floats) != 1:
         raise EmbedError(
             f"the graph's outputs are {listed}, and it is not clear which one holds the logits; "

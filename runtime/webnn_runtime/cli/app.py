@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from webnn_runtime.cli.evaluate import evaluate
 from webnn_runtime.cli.exits import ExitCode
 from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
+from webnn_runtime.cli.options import shown_examples
 from webnn_runtime.cli.pack import pack
 from webnn_runtime.cli.quantize import quantize
 from webnn_runtime.cli.report import run_app
@@ -27,26 +29,92 @@ from webnn_runtime.cli.verify import verify
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Look at an ONNX file or a WebNN bundle, check it, run it. To make one: webnn-convert.",
-    add_completion=False,
+    help="Look at an ONNX file or a WebNN bundle, check it, run it. To make one: webnn-convert. "
+    "The --help of each command ends in examples.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=shown_examples(
+        "webnn-convert model.onnx",
+        "webnn inspect model-webnn",
+        'webnn embed model-webnn "a text"',
+        title="To begin with",
+    ),
 )
-app.command("verify", short_help="Check a bundle's files and numbers.")(verify)
-app.command("inspect", short_help="Show what is in a model or a bundle.")(inspect)
-app.command("explain", short_help="Tell whether and why a model does not convert.")(explain)
-app.command("embed", short_help="Embed texts: one vector a line.")(embed)
-app.command("calibrate", short_help="Learn bounds for vectors of 8 bits.")(calibrate)
-app.command("classify", short_help="Classify texts: one label a line.")(classify)
-app.command("bench", short_help="Time a bundle against other engines.")(bench)
-app.command("eval", short_help="Measure a model against a reference.")(evaluate)
-app.command("compare", short_help="Compare two bundles.")(compare)
-app.command("conformance", short_help="Run a folder of operator cases.")(conformance)
-app.command("quantize", short_help="Store the weights of a bundle in fewer bits.")(quantize)
-app.command("pack", short_help="Write packed weights that processes share.")(pack)
-app.command("emit-js", short_help="Write a JavaScript module for browsers.")(emit_js)
-app.command("emit-html", short_help="Write a page that shows the graph.")(emit_html)
+
+
+def _add(name: str, command: Callable[..., None], summary: str, *examples: str) -> None:
+    app.command(name, short_help=summary, epilog=shown_examples(*examples))(command)
+
+
+_add(
+    "verify",
+    verify,
+    "Check a bundle's files and numbers.",
+    "webnn verify model-webnn",
+    "webnn verify model-webnn --source model.onnx",
+)
+_add(
+    "inspect",
+    inspect,
+    "Show what is in a model or a bundle.",
+    "webnn inspect model.onnx",
+    "webnn inspect model-webnn --json",
+)
+_add(
+    "explain",
+    explain,
+    "Tell whether and why a model does not convert.",
+    "webnn explain model.onnx",
+    "webnn explain model.onnx --max-dim sequence_length=512",
+)
+_add(
+    "embed",
+    embed,
+    "Embed texts: one vector a line.",
+    'webnn embed model-webnn "a first text" "a second one"',
+    "webnn embed model-webnn -o vectors.npy < texts.txt",
+    "webnn embed model-webnn --precision ubinary --json < texts.txt",
+)
+_add("calibrate", calibrate, "Learn bounds for vectors of 8 bits.", "webnn calibrate model-webnn texts.txt")
+_add(
+    "classify",
+    classify,
+    "Classify texts: one label a line.",
+    'webnn classify model-webnn "A lovely film"',
+    "webnn classify model-webnn --all < texts.txt",
+)
+_add(
+    "bench",
+    bench,
+    "Time a bundle against other engines.",
+    "webnn bench model-webnn --onnx model.onnx",
+    "webnn bench model-webnn --cases a,c --rounds 3 --threads 1",
+)
+_add(
+    "eval",
+    evaluate,
+    "Measure a model against a reference.",
+    "webnn eval model-webnn-int8 --reference model-webnn",
+    "webnn eval model-webnn-int8 --reference model-webnn --min-mean-cosine 0.999",
+)
+_add("compare", compare, "Compare two bundles.", "webnn compare model-webnn model-webnn-int8")
+_add(
+    "conformance",
+    conformance,
+    "Run a folder of operator cases.",
+    "webnn conformance cases --backend rust --html rust.html",
+)
+_add(
+    "quantize",
+    quantize,
+    "Store the weights of a bundle in fewer bits.",
+    "webnn quantize model-webnn",
+    "webnn quantize model-webnn --quantize int4 --calibrate texts.txt",
+)
+_add("pack", pack, "Write packed weights that processes share.", "webnn pack model-webnn")
+_add("emit-js", emit_js, "Write a JavaScript module for browsers.", "webnn emit-js model-webnn --types")
+_add("emit-html", emit_html, "Write a page that shows the graph.", "webnn emit-html model-webnn -o graph.html")
 
 
 def _version(value: bool) -> None:

@@ -53,7 +53,10 @@ def find_bundle(named: str, select: Select = select_bundle) -> FoundBundle:
 
     Raises:
         HubError: it is not there, or cannot be fetched.
+        Misuse: an empty name, as an unset variable of a shell gives.
     """
+    if not named:
+        raise Misuse("the bundle's name is empty; pass its folder, or a Hub id 'owner/name'")
     if os.path.exists(named):
         return FoundBundle(named, named)
     found = resolve(named, select=select)

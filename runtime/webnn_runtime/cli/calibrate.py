@@ -19,6 +19,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import reporting
+from webnn_runtime.cli.texts import given_file
 
 __all__ = ["calibrate"]
 
@@ -26,12 +27,19 @@ __all__ = ["calibrate"]
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
     texts: Annotated[
-        Path, typer.Argument(metavar="TEXTS", help="Typical texts: one a line, or .jsonl with strings or 'text'.")
+        Path,
+        typer.Argument(
+            metavar="TEXTS", help="Typical texts: one a line, or .jsonl with strings or 'text'; - for stdin."
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", metavar="FILE", help="File to write; by default embedding_ranges.json beside the model."
+            "-o",
+            "--out",
+            "--output",
+            metavar="FILE",
+            help="File to write; by default embedding_ranges.json beside the model.",
         ),
     ] = None,
     truncate_dim: Annotated[
@@ -52,7 +60,7 @@ def calibrate(
         from webnn_runtime.embed import WebNNEmbedder
         from webnn_runtime.evaluation.texts import read_texts
 
-        given = read_texts(texts)
+        given = read_texts(given_file(texts))
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
         if out is None and embedder.backend_info()["revision"] is not None:
             raise Misuse(f"{model}: lies in the Hub's cache, where nothing is written; pass -o FILE")

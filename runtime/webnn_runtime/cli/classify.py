@@ -27,7 +27,7 @@ __all__ = ["classify"]
 def classify(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, one a line from stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
     ] = None,
     top_k: Annotated[
         int | None,

@@ -33,11 +33,13 @@ __all__ = ["embed"]
 def embed(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, one a line from stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Write the vectors to this .npy file instead of stdout."),
+        typer.Option(
+            "-o", "--out", "--output", metavar="FILE", help="Write the vectors to this .npy file instead of stdout."
+        ),
     ] = None,
     backend: BackendName = "auto",
     threads: Threads = None,
@@ -72,6 +74,8 @@ def embed(
             raise Misuse(f"--precision {precision}: one of {', '.join(PRECISIONS)}")
         if ranges is not None and precision not in BYTES:
             raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
+        if ranges is not None and not ranges.is_file():
+            raise FileNotFoundError(f"{ranges}: there is no such file; pass what `webnn calibrate -o` wrote")
         given = given_texts(texts)
         from webnn_runtime.embed import WebNNEmbedder
 

@@ -29,7 +29,9 @@ def emit_js(
     bundle: BundlePath,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The module; model.mjs in the bundle's folder by default."),
+        typer.Option(
+            "-o", "--out", "--output", metavar="FILE", help="The module; model.mjs in the bundle's folder by default."
+        ),
     ] = None,
     dim: Dims = None,
     types: Annotated[bool, typer.Option("--types", help="Also write the TypeScript declaration beside it.")] = False,
@@ -64,7 +66,9 @@ def emit_html(
     bundle: BundlePath,
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page; model.html in the bundle's folder by default."),
+        typer.Option(
+            "-o", "--out", "--output", metavar="FILE", help="The page; model.html in the bundle's folder by default."
+        ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

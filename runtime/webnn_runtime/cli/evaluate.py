@@ -23,6 +23,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.cli.texts import given_file
 
 if TYPE_CHECKING:
     from webnn_runtime.evaluation import ClassifierQuality, EmbedderQuality, Gate
@@ -44,7 +45,9 @@ def evaluate(
     texts: Annotated[
         Path | None,
         typer.Option(
-            "--texts", metavar="FILE", help="Texts to compare on: one a line, or .jsonl; by default some of our own."
+            "--texts",
+            metavar="FILE",
+            help="Texts to compare on: one a line, or .jsonl; - for stdin; by default some of our own.",
         ),
     ] = None,
     pairs: Annotated[
@@ -102,8 +105,8 @@ def evaluate(
         check_compute("--reference-compute", reference_compute)
         gate = Gate(min_cosine, min_mean_cosine, max_loss)
         _check(gate, reference, pairs, record, model)
-        given = builtin_texts() if texts is None else read_texts(texts)
-        scored = None if pairs is None else read_pairs(pairs)
+        given = builtin_texts() if texts is None else read_texts(given_file(texts))
+        scored = None if pairs is None else read_pairs(given_file(pairs))
         # Texts of our own are longer than some models take, and that says nothing about the user's.
         options: dict[str, Any] = {
             "threads": threads,

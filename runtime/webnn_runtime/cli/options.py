@@ -28,6 +28,7 @@ __all__ = [
     "TokenizerId",
     "check_compute",
     "int64_policy",
+    "shown_examples",
     "sizes_of",
     "values_of",
 ]
@@ -103,6 +104,11 @@ MinDimSizes: TypeAlias = Annotated[
         help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
     ),
 ]
+
+
+def shown_examples(*lines: str, title: str = "Examples") -> str:
+    """The end of a command's help: lines that can be pasted, which the paragraph's mark keeps from being wrapped."""
+    return "\n".join(("\b", f"{title}:", *(f"  {line}" for line in lines)))
 
 
 def int64_policy(given: str) -> str:

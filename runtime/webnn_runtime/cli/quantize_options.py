@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from webnn_runtime.cli.exits import Misuse
+from webnn_runtime.cli.texts import given_file
 from webnn_translator.quantize import BLOCK_SIZES, KINDS, QuantizeOptions
 
 __all__ = [
@@ -126,7 +127,7 @@ def quantize_options(
         per_channel=per_channel,
         reduce_range=reduce_range,
         block_size=block_size,
-        calibrate=calibrate,
+        calibrate=None if calibrate is None else given_file(calibrate),
         exclude=tuple(exclude or ()),
         include=tuple(include or ()),
         target_cosine=target_cosine,

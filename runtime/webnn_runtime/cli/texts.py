@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from webnn_runtime.cli.exits import Misuse
 
-__all__ = ["given_texts"]
+__all__ = ["given_file", "given_texts"]
+
+_STDIN = "-"
+
+
+def given_file(path: Path) -> Path:
+    """A file of texts; `-` is stdin."""
+    return Path("/dev/stdin") if str(path) == _STDIN else path
 
 
 def given_texts(arguments: list[str] | None) -> list[str]:
-    """The arguments, or the lines of stdin where there are none.
+    """The arguments, or the lines of stdin where there are none, or `-` alone.
 
     Raises:
         Misuse: stdin is a terminal, or something is not UTF-8: a vector of what is left of it would be wrong.
     """
-    if arguments:
+    if arguments and arguments != [_STDIN]:
         return [_argument(index, text) for index, text in enumerate(arguments)]
     if sys.stdin is None or sys.stdin.isatty():
         raise Misuse("no texts; pass them as arguments, or one a line on stdin")

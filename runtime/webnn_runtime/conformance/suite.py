@@ -120,6 +120,8 @@ def cases_of(folder: Path) -> list[AnyCase]:
         FileNotFoundError: there is no such folder, or no case in it.
         FormatError: a file is not a case file.
     """
+    if folder.is_file():
+        raise FileNotFoundError(f"{folder}: a file, not a folder; pass the folder that it lies in")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder; pass a folder of case files")
     cases = list(load_cases(folder))

@@ -139,7 +139,9 @@ def read_pairs(path: Path) -> ScoredPairs:
 
 def _lines(path: Path) -> list[str]:
     # A pipe is as good as a file, as in `webnn calibrate MODEL <(head -500 texts.txt)`.
-    if path.is_dir() or not path.exists():
+    if path.is_dir():
+        raise FileNotFoundError(f"{path}: a folder, not a file; pass a file of texts")
+    if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file; pass a file of texts")
     text = read_text(path, max_bytes=_MAX_BYTES).removeprefix("\ufeff")
     # Only line feeds end lines: texts may hold the other characters that splitlines splits at.

@@ -20,7 +20,7 @@ from webnn_runtime.format.companions import (
     find_graph,
 )
 from webnn_runtime.format.document import attach, reorder
-from webnn_runtime.format.errors import FormatError, ManifestError, WeightsError, WriteError
+from webnn_runtime.format.errors import FormatError, ManifestError, ParseError, WeightsError, WriteError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
 from webnn_runtime.format.records import dataclass, field, replace
@@ -294,7 +294,15 @@ def read_graph_file(path: str | os.PathLike[str]) -> Graph:
         from webnn_runtime.format.json_graph import parse_json_graph
 
         return parse_json_graph(data, path=str(path))
-    return parse_graph(data, path=str(path))
+    try:
+        return parse_graph(data, path=str(path))
+    except ParseError as exc:
+        from webnn_runtime.format.strangers import stranger  # only for a file that is refused
+
+        is_instead = stranger(path, b"webnn_graph")
+        if is_instead is None:
+            raise
+        raise ParseError(f"not a WebNN graph: this is {is_instead}", path=str(path)) from exc
 
 
 def _values(found: Companions, weights: Weights | None, graph_path: str) -> tuple[TensorSource, str]:

@@ -68,7 +68,7 @@ class _Reader:
     def document(self, raw: object) -> Document:
         top = self.mapping(raw, "graph")
         if top.get("format") != FORMAT:
-            raise self.error("format", f"it must be '{FORMAT}'")
+            raise self.error("format", f"it must be '{FORMAT}', else this is no graph; pass a bundle's folder")
         version = top.get("version")
         if isinstance(version, bool) or version not in (1, 2):
             raise self.error("version", "1 and 2 are known")

@@ -216,7 +216,10 @@ def open_weights(path: str | os.PathLike[str], manifest: Manifest) -> Weights:
     has_header = bytes(data[:4]) == _MAGIC
     if manifest.start == HEADER_BYTES and (manifest.tensors or len(data)):
         if not has_header:
-            raise WeightsError("the file does not begin with 'WGWT', but its first tensor is at 8", path=str(path))
+            raise WeightsError(
+                _instead(path, data) or "the file does not begin with 'WGWT', but its first tensor is at 8",
+                path=str(path),
+            )
         if len(data) < HEADER_BYTES or struct.unpack("<I", data[4:8])[0] != _VERSION:
             raise WeightsError(f"the header's version is not {_VERSION}; no other is known", path=str(path))
     elif manifest.tensors and has_header and len(data) == manifest.end + HEADER_BYTES:
@@ -225,9 +228,21 @@ def open_weights(path: str | os.PathLike[str], manifest: Manifest) -> Weights:
         wrong = "truncated" if len(data) < manifest.end else "too long"
         if len(data) != manifest.end:
             raise WeightsError(
-                f"the file is {wrong}: it has {len(data)} bytes, the manifest describes {manifest.end}", path=str(path)
+                _instead(path, data)
+                or f"the file is {wrong}: it has {len(data)} bytes, the manifest describes {manifest.end}; copy or "
+                "download the bundle again",
+                path=str(path),
             )
     return Weights(str(path), manifest, data)
+
+
+def _instead(path: str | os.PathLike[str], data: memoryview) -> str | None:
+    if not data:
+        return None  # the size says it
+    from webnn_runtime.format.strangers import stranger  # only for a file that is refused
+
+    is_instead = stranger(path, _MAGIC)
+    return None if is_instead is None else f"this is {is_instead}"
 
 
 def map_file(path: str | os.PathLike[str]) -> memoryview:

@@ -89,6 +89,8 @@ def resolve(
         HubError: the model is not there, or cannot be fetched; the message says what to do.
     """
     text = os.fspath(model_id)
+    if not text:
+        raise HubError("the model's name is empty; pass an existing folder or 'owner/name'")
     path = os.path.expanduser(text) or os.curdir
     path = path if os.path.basename(path) else os.path.dirname(path)
     if os.path.exists(path):
@@ -128,7 +130,11 @@ class _Repository:
             ) from exc
         if local_files_only or constants.HF_HUB_OFFLINE:
             asked = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
-            return self._from_cache(select, f"{asked}, and it is not in the cache; download it once with network")
+            return self._from_cache(
+                select,
+                f"no such folder here, {asked}, and it is not in the cache; check the path, or download it once with "
+                "network",
+            )
         return self._from_network(select)
 
     def _from_network(self, select: Select) -> ModelFolder:

@@ -31,13 +31,20 @@ def commands() -> list[str]:
     return list(found)
 
 
+def shown_by_help() -> list[str]:
+    group = typer.main.get_command(webnn)
+    pages = [group, *group.commands.values(), typer.main.get_command(webnn_convert)]
+    assert all(page.epilog for page in pages), "every help ends in examples"
+    return [line.strip() for page in pages for line in page.epilog.splitlines() if line.startswith("  webnn")]
+
+
 def test_the_pages_have_commands():
     assert len(commands()) > 40
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", [*commands(), *shown_by_help()])
 def test_a_command_is_understood(line):
-    tool, *arguments = shlex.split(line)
+    tool, *arguments = shlex.split(line.partition(" < ")[0])
     command = typer.main.get_command(webnn_convert)
     if tool == "webnn":
         command = typer.main.get_command(webnn).commands[arguments.pop(0)]

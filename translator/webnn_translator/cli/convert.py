@@ -19,6 +19,7 @@ from webnn_runtime.cli.options import (
     MaxDimSizes,
     MinDimSizes,
     int64_policy,
+    shown_examples,
     sizes_of,
     values_of,
 )
@@ -42,7 +43,7 @@ from webnn_translator.verify import DEFAULT_TOLERANCE, HALF_TOLERANCE
 
 __all__ = ["main"]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 # Switches of other converters that ours has no answer to yet, or never will; each refusal says what to do.
 _QUANTIZE: Final = f"the type of the weights is chosen with --quantize {'|'.join(KINDS)}"
@@ -64,7 +65,14 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@app.command(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=shown_examples(
+        "webnn-convert model.onnx",
+        "webnn-convert model.onnx --dim batch_size=1 --max-dim sequence_length=512",
+        "webnn-convert sentence-transformers/all-MiniLM-L6-v2 --quantize int8 -o minilm-int8",
+    ),
+)
 def convert(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="An .onnx file, a model folder, or a Hub id 'owner/name'.")

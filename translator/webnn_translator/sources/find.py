@@ -22,6 +22,7 @@ __all__ = ["open_source"]
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 _EXTERNAL_DATA: Final = (".onnx_data", ".onnx.data")
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
+_IS_A_BUNDLE: Final = "holds a WebNN bundle already, which needs no conversion; webnn embed and the others take it"
 
 
 @contextmanager
@@ -47,6 +48,8 @@ def open_source(
         FormatError: the file is no ONNX model.
     """
     if model.endswith(".onnx") and not Path(model).expanduser().is_file():
+        if Path(model).expanduser().is_dir():
+            raise HubError(f"{model}: a folder with the name of a file; pass the .onnx file that is in it")
         raise HubError(f"{model}: there is no such file; pass an ONNX file, a model folder or a Hub id 'owner/name'")
     found = resolve(model, select=_select, revision=revision, local_files_only=local_files_only)
     if found.file is not None:
@@ -59,6 +62,8 @@ def open_source(
         _refuse_export_options(task, opset, onnx_file)
         yield _source(found, found.path / onnx_file, name, file_name=onnx_file)
         return
+    if any(found.path.glob("*.webnn")):
+        raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
     if not (found.path / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
@@ -114,9 +119,7 @@ def _select(names: Collection[str]) -> Sequence[str]:
     weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)]
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
-            raise HubError(
-                "it holds a WebNN bundle already, which needs no conversion; webnn embed and the others take it"
-            )
+            raise HubError(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
     return sorted({*weights, *companions, *_needed_to_export(names)})
 

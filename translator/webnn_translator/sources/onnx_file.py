@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from webnn_runtime.format.errors import FormatError
+from webnn_runtime.format.strangers import stranger
 from webnn_translator.external import ExternalFiles
 from webnn_translator.sources.skeleton import skeleton
 
@@ -62,11 +63,16 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
     try:
         model.ParseFromString(skeleton(path))
     except DecodeError as exc:
-        raise FormatError("not an ONNX model: the protobuf message is malformed or cut off", path=str(path)) from exc
+        raise _no_model(path, "the protobuf message is malformed or cut off") from exc
     # Almost any bytes are some protobuf message: a model is one that says so.
     if not model.HasField("graph") or not model.opset_import or not model.graph.output:
-        raise FormatError("not an ONNX model: it has no graph, no opset or no outputs", path=str(path))
+        raise _no_model(path, "it has no graph, no opset or no outputs")
     return model
+
+
+def _no_model(path: Path, reason: str) -> FormatError:
+    is_instead = stranger(path, b"")
+    return FormatError(f"not an ONNX model: {reason if is_instead is None else f'it is {is_instead}'}", path=str(path))
 
 
 def _tensors(model: onnx.ModelProto, path: Path) -> Iterator[Any]:

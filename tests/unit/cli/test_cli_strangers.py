@@ -1,0 +1,123 @@
+"""Files that are something else than their name says, and names that are none: the answer says what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90261512\n"
+HEADER = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+STRANGERS = {
+    "pointer": (POINTER, "git lfs pull"),
+    "page": (b"\n<!DOCTYPE html>\n<html>", "/resolve/"),
+    "zip": (b"PK\x03\x04" + bytes(60), "torch.onnx"),
+    "tflite": (b"\x1c\0\0\0TFL3" + bytes(60), "tf2onnx"),
+    "keras": (b"\x89HDF\r\n\x1a\n" + bytes(60), "tf2onnx"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(60), "unpack it"),
+    "weights": (b"WGWT\x01\0\0\0" + bytes(60), "pass the bundle's folder"),
+    "safetensors": (len(HEADER).to_bytes(8, "little") + HEADER + bytes(4), "pass the model's folder"),
+    "empty": (b"", "download or export it again"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+@pytest.mark.parametrize("tool", ["webnn-convert", "webnn verify"])
+def test_a_file_of_another_kind_is_called_what_it_is(tool, name, run, tmp_path) -> None:
+    content, remedy = STRANGERS[name]
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    ran = run(*tool.split(), path)
+    assert (ran.code, ran.out) == (4, "")
+    assert remedy in ran.err
+
+
+def test_a_text_graph_is_no_model_to_convert(run, bundle) -> None:
+    for path, code in ((bundle, 3), (bundle / "model.webnn", 4)):
+        ran = run("webnn-convert", path)
+        assert ran.code == code
+        assert "already" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(POINTER, "git lfs pull"), (b"WGWT\x01\0\0\0", "truncated: it has 8")]
+)
+def test_weights_that_did_not_arrive_are_told_from_damaged_ones(content, message, run, bundle) -> None:
+    (bundle / "model.weights").write_bytes(content)
+    ran = run("webnn", "verify", bundle)
+    assert ran.code == 4
+    assert message in ran.err
+    assert "; " in ran.err
+
+
+def test_a_damaged_graph_keeps_its_place(run, bundle) -> None:
+    graph = bundle / "model.webnn"
+    graph.write_text(graph.read_text().replace("inputs", "input"))
+    ran = run("webnn", "inspect", bundle)
+    assert ran.code == 4
+    assert "model.webnn:" in ran.err
+    assert "this is" not in ran.err
+
+
+@pytest.mark.parametrize("command", ["verify", "inspect", "embed", "pack", "compare"])
+def test_an_empty_name_is_not_the_current_folder(command, run, bundle, monkeypatch) -> None:
+    monkeypatch.chdir(bundle)
+    ran = run("webnn", command, "", *(["x"] if command in ("embed", "compare") else []))
+    assert ran.code in (2, 3)
+    assert "name is empty; pass" in ran.err
+
+
+def test_a_folder_is_told_from_a_file(run, dense, encoder, tmp_path) -> None:
+    (tmp_path / "model.onnx").mkdir()
+    for arguments, message in (
+        (("webnn-convert", tmp_path / "model.onnx"), "a folder with the name of a file"),
+        (("webnn", "conformance", dense), "a file, not a folder"),
+        (("webnn", "calibrate", encoder, tmp_path), "a folder, not a file"),
+    ):
+        ran = run(*arguments)
+        assert ran.code == 3
+        assert message in ran.err
+
+
+def test_a_dash_is_stdin(run, encoder, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"sun\nrain\n")))
+    ran = run("webnn", "embed", encoder, "-", "--json")
+    assert (
+        ran.json["data"]["vectors"] == run("webnn", "embed", encoder, "sun", "rain", "--json").json["data"]["vectors"]
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="the system has no /dev/stdin")
+def test_a_dash_for_a_file_of_texts_is_stdin(encoder, tmp_path) -> None:
+    code = "import sys; from webnn_runtime.cli.app import main; sys.argv[0] = 'webnn'; main()"
+    arguments = ["calibrate", str(encoder), "-", "-o", str(tmp_path / "ranges.json"), "--json"]
+    environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        input="sun\nrain\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, '"texts": 2' in ran.stdout) == (0, True), ran.stderr
+
+
+@pytest.mark.parametrize("command", ["webnn", "webnn-convert"])
+def test_shells_complete_what_is_begun(command) -> None:
+    module = {"webnn": "webnn_runtime", "webnn-convert": "webnn_translator"}[command]
+    typed, wanted = {"webnn": ("webnn emb", "embed"), "webnn-convert": ("webnn-convert --target", "--target-cosine")}[
+        command
+    ]
+    environment = {
+        "PYTHONPATH": ":".join(filter(None, sys.path)),
+        f"_{command.upper().replace('-', '_')}_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": "1",
+    }
+    code = f"import sys; from {module}.cli import main; sys.argv = [{command!r}]; main()"
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == [wanted], ran.stderr
