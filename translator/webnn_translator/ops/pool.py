@@ -161,7 +161,10 @@ def _settled(ctx: Context, node: OnnxNode, x: Tensor, value: float = 0) -> tuple
     """Windows over an image, which holds the padding where that depends on it, and whether it does."""
     _spatial(x)
     image, spans, is_padded = settled(ctx, node, x, node.integers("kernel_shape"), value)
-    return image, spans if is_padded else _rounded(node, x, spans), is_padded
+    if is_padded:
+        node.ignore("ceil_mode")  # automatic padding leaves nothing to round up
+        return image, spans, True
+    return image, _rounded(node, x, spans), False
 
 
 def _spatial(x: Tensor) -> tuple[Dim, ...]:
@@ -171,7 +174,6 @@ def _spatial(x: Tensor) -> tuple[Dim, ...]:
 
 
 def _rounded(node: OnnxNode, x: Tensor, spans: Sequence[Span]) -> Sequence[Span]:
-    # Automatic padding leaves nothing to round up.
     if not node.flag("ceil_mode", 0):
         return spans
     return [rounded_up(span, size) for span, size in zip(spans, x.shape[2:], strict=True)]
