@@ -16,6 +16,7 @@ from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
+from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
@@ -99,7 +100,9 @@ class WebNNClassifier:
         self._tokenizer: Final = TextTokenizer.load(
             find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
         )
-        self._feed: Final = Feed.of(self._model.inputs, self._model.graph.dims, model_type=settings.model_type)
+        graph = self._model.graph
+        rows = table_rows(graph, self._model.inputs)
+        self._feed: Final = Feed.of(self._model.inputs, graph.dims, model_type=settings.model_type, rows=rows)
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
         bound = self._feed.limit.bounded_by(settings.table)

@@ -154,7 +154,8 @@ class WebNNEmbedder:
             show_progress: whether to draw a progress bar on stderr; None does so at log level INFO or DEBUG.
             prompt: text to put before each text; wins over `prompt_name`.
             prompt_name: name of one of the model's prompts.
-            truncate_dim: keep only the first so many features, for models trained for that.
+            truncate_dim: keep only the first so many features, for models trained for that; None keeps as many as
+                the model's files say, mostly all.
             normalize_embeddings: sentence-transformers' name of `normalize`.
             show_progress_bar: sentence-transformers' name of `show_progress`.
             convert_to_numpy: True is the only choice.
@@ -187,7 +188,9 @@ class WebNNEmbedder:
                 raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
         if not is_count(batch_size, 1):
             raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1")
-        if truncate_dim is not None and not is_count(truncate_dim, 1, self._pipeline.dimension):
+        if truncate_dim is None:
+            truncate_dim = self._pipeline.truncate_dim
+        elif not is_count(truncate_dim, 1, self._pipeline.dimension):
             raise EmbedMisuse(f"encode: truncate_dim={truncate_dim!r}; expected 1 to {self._pipeline.dimension}")
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
@@ -252,7 +255,9 @@ class WebNNEmbedder:
         vectors = self.encode(given, **options)
         asked = options.get("normalize_embeddings")
         normalize = options.get("normalize", True) if asked is None else asked
-        return self._ranges.learn(vectors, self._gives_unit(normalize, options.get("truncate_dim")))
+        asked = options.get("truncate_dim")
+        truncate_dim = self._pipeline.truncate_dim if asked is None else asked
+        return self._ranges.learn(vectors, self._gives_unit(normalize, truncate_dim))
 
     def save_ranges(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write all bounds that are known to a file; by default beside the model, where they are found again.
@@ -290,7 +295,7 @@ class WebNNEmbedder:
 
     def get_sentence_embedding_dimension(self) -> int:
         """Size of a vector."""
-        return self._pipeline.dimension
+        return self._pipeline.truncate_dim or self._pipeline.dimension
 
     get_embedding_dimension = get_sentence_embedding_dimension  # as newer releases of sentence-transformers call it
 
@@ -350,7 +355,7 @@ class WebNNEmbedder:
 
     def __repr__(self) -> str:
         return (
-            f"WebNNEmbedder({self._source.source!r}, dimension={self._pipeline.dimension}, "
+            f"WebNNEmbedder({self._source.source!r}, dimension={self.get_sentence_embedding_dimension()}, "
             f"max_seq_length={self.max_seq_length})"
         )
 

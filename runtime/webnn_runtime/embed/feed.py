@@ -17,7 +17,7 @@ from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import Graph, TensorType
-from webnn_runtime.format.records import dataclass
+from webnn_runtime.format.records import dataclass, field
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -111,15 +111,24 @@ class Feed:
         batch: smallest and largest number of rows.
         length: smallest and largest number of tokens in a row.
         position_offset: first position of a text, None where it follows the padding id.
+        rows: how many ids the graph knows, by input; see `table_rows`.
     """
 
     types: Mapping[str, TensorType]
     batch: tuple[int, int]
     length: tuple[int, int]
     position_offset: int | None = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, inputs: Mapping[str, TensorType], dims: Mapping[str, DynamicDim], *, model_type: str = "") -> Feed:
+    def of(
+        cls,
+        inputs: Mapping[str, TensorType],
+        dims: Mapping[str, DynamicDim],
+        *,
+        model_type: str = "",
+        rows: Mapping[str, int] | None = None,
+    ) -> Feed:
         """Check that a graph takes texts as token ids.
 
         Raises:
@@ -137,8 +146,8 @@ class Feed:
                 raise EmbedError(f"input '{name}' is {kind}; expected int32 or int64 of shape [batch, length]")
             if kind.shape != inputs[_IDS].shape:
                 raise EmbedError(f"input '{name}' is {kind} and '{_IDS}' is {inputs[_IDS]}; their shapes must be equal")
-        rows, length = inputs[_IDS].shape
-        return cls(inputs, _range(rows, dims), _range(length, dims), position_offset(model_type))
+        batch, length = inputs[_IDS].shape
+        return cls(inputs, _range(batch, dims), _range(length, dims), position_offset(model_type), rows or {})
 
     @property
     def limit(self) -> LengthLimit:
@@ -157,7 +166,7 @@ class Feed:
         masked divides zero by zero.
 
         Raises:
-            EmbedError: padding is needed and cannot be done.
+            EmbedError: padding is needed and cannot be done, or the graph does not know a token's id.
         """
         longest = max(len(text) for text in texts)
         length = max(longest, self.length[0])
@@ -180,6 +189,7 @@ class Feed:
         positions = np.where(mask == 1, np.cumsum(mask, axis=1) - 1 + offset, blank if offset else 0)
         arrays = {_IDS: ids, _MASK: mask, _TYPES: types, _POSITIONS: positions}
         feeds = {name: arrays[name].astype(kind.dtype.numpy) for name, kind in self.types.items()}
+        self._require_known({_IDS: ids, _TYPES: types}, mask)
         return Batch(feeds, spans[: len(texts)], length)
 
     def build_texts(
@@ -188,6 +198,9 @@ class Feed:
         """Arrays [tokens] for `texts`, one after another, and how many tokens each has there.
 
         A text without tokens has one of padding, as in `build`.
+
+        Raises:
+            EmbedError: the graph does not know a token's id.
         """
         blank = 0 if padding.id is None else padding.id
         offset = blank + 1 if self.position_offset is None else self.position_offset
@@ -198,7 +211,22 @@ class Feed:
             _MASK: [np.ones(length) for length in lengths],
             _POSITIONS: [np.arange(offset, offset + length) for length in lengths],
         }
-        return {name: np.concatenate(arrays[name]).astype(kind.numpy) for name, kind in types.items()}, lengths
+        feeds = {name: np.concatenate(arrays[name]).astype(kind.numpy) for name, kind in types.items()}
+        self._require_known(feeds)
+        return feeds, lengths
+
+    def _require_known(self, arrays: Mapping[str, npt.NDArray[Any]], mask: npt.NDArray[Any] | None = None) -> None:
+        for name, rows in self.rows.items():
+            array = arrays.get(name)
+            if array is None or array.max() < rows:
+                continue
+            # Padding is masked out: whatever vector it gets changes nothing.
+            largest = int(array.max() if mask is None else (array * mask).max())
+            if largest >= rows:
+                raise EmbedError(
+                    f"input '{name}': a text has the number {largest}, and the graph knows 0 to {rows - 1}; "
+                    "the tokenizer belongs to another model, or has tokens that were added to it alone"
+                )
 
     def _require_padding(self, padding: Padding) -> None:
         if not self.can_pad:

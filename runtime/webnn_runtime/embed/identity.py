@@ -36,6 +36,8 @@ def identify(pipeline: Pipeline, max_length: int | None) -> str:
         "pooling": None if modules is None else [list(modules.pooling.modes), modules.pooling.include_prompt],
         "dimension": pipeline.dimension,
     }
+    if pipeline.truncate_dim is not None:
+        facts["truncate_dim"] = pipeline.truncate_dim
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for stage in () if modules is None else modules.stages:
         digest.update(type(stage).__name__.encode())

@@ -12,8 +12,16 @@ from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
 from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
-from webnn_runtime.embed.settings import LengthLimit, Prompts, TransformerSettings, read_prompts, read_transformer
+from webnn_runtime.embed.settings import (
+    LengthLimit,
+    Prompts,
+    TransformerSettings,
+    read_prompts,
+    read_transformer,
+    read_truncate_dim,
+)
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
+from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass, replace
 
@@ -38,6 +46,7 @@ class Pipeline:
         settings: lengths and the like.
         prompts: texts to put before texts.
         dimension: size of a vector.
+        truncate_dim: how many of its features the model's files keep; None for all.
         runner: runs texts without padding; None where they have to be padded.
     """
 
@@ -49,6 +58,7 @@ class Pipeline:
     settings: TransformerSettings
     prompts: Prompts
     dimension: int
+    truncate_dim: int | None = None
     runner: TextRunner | None = None
 
     @classmethod
@@ -79,7 +89,8 @@ class Pipeline:
             places.append(tokenizer_folder)
         settings = read_transformer(places)
         tokenizer = TextTokenizer.load(find_tokenizer(tokenizer_folder, places), do_lower_case=settings.do_lower_case)
-        feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type)
+        rows = table_rows(model.graph, model.inputs)
+        feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, rows=rows)
         want_tokens = pooling is not None or excludes_prompt(folder)
         output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
         modules = None if output.is_pooled else _modules(folder, pooling)
@@ -88,7 +99,9 @@ class Pipeline:
         dimension = output.features if modules is None else modules.dimension(output.features)
         # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
         runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
-        return cls(model, tokenizer, feed, output, modules, settings, read_prompts([folder]), dimension, runner)
+        prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
+        kept = None if kept is None or kept >= dimension else kept
+        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner)
 
     @property
     def bound(self) -> LengthLimit:
@@ -112,7 +125,7 @@ class Pipeline:
             "output": self.output.name,
             "pooling": None if modules is None else "+".join(modules.pooling.modes),
             "modules": [] if modules is None else [type(stage).__name__ for stage in modules.stages],
-            "dimension": self.dimension,
+            "dimension": self.truncate_dim or self.dimension,
         }
 
     def prompt_length(self, prompt: str) -> int:

@@ -21,6 +21,7 @@ __all__ = [
     "position_offset",
     "read_prompts",
     "read_transformer",
+    "read_truncate_dim",
 ]
 
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
@@ -144,6 +145,19 @@ def read_prompts(folders: Sequence[StrPath]) -> Prompts:
     return Prompts(MappingProxyType(texts), default)
 
 
+def read_truncate_dim(folders: Sequence[StrPath]) -> int | None:
+    """How many features `config_sentence_transformers.json` keeps of a vector; None for all.
+
+    Raises:
+        EmbedError: it is no such number.
+    """
+    found = read_optional(folders, "config_sentence_transformers.json")
+    size = None if found is None else expect(*found, "truncate_dim", int)
+    if found is not None and size is not None and size < 1:
+        raise EmbedError(f"{found[0]}: 'truncate_dim' is {size}; expected a positive number of features")
+    return None if size is None else int(size)
+
+
 def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:
     """Settings from the first of `folders` that has each file.
 
@@ -157,7 +171,9 @@ def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:
     tokenizer = read_optional(folders, "tokenizer_config.json")
     stated = _stated_limit(module, "max_seq_length")
     if stated.tokens is None:
-        stated = _stated_limit(tokenizer, "model_max_length")
+        # The second is what transformers called it before release 3, and still reads.
+        is_old = tokenizer is not None and "model_max_length" not in tokenizer[1]
+        stated = _stated_limit(tokenizer, "max_len" if is_old else "model_max_length")
     lower = bool(expect(*module, "do_lower_case", bool, False)) if module else False
     return TransformerSettings(stated.bounded_by(table), table, lower, model_type)
 

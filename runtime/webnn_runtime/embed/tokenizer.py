@@ -8,13 +8,14 @@ file happens to hold (128 tokens for a model made for 256, say) is not the model
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from webnn_runtime.embed.configuration import StrPath, expect, read_optional, read_text
+from webnn_runtime.embed.tokenizer_class import apply_class
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass
 
@@ -83,8 +84,11 @@ def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
 class TextTokenizer:
     """A tokenizer that never changes after it is made; safe to share between threads."""
 
-    def __init__(self, backend: Any, padding: Padding, truncation_side: str, text: str) -> None:
+    def __init__(
+        self, backend: Any, padding: Padding, truncation_side: str, text: str, changes: Mapping[str, object]
+    ) -> None:
         self._backend = backend
+        self._changes: Final = changes
         # Small beside what the library makes of it; hashing it at once would cost every start.
         self._text: Final = text
         self.padding: Final = padding
@@ -94,7 +98,7 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, folder: StrPath, *, do_lower_case: bool = False) -> TextTokenizer:
-        """Read `tokenizer.json` and the settings beside it.
+        """Read `tokenizer.json` and the settings beside it, which change it as transformers does.
 
         Padding and sides are those of `tokenizer_config.json`, then of `special_tokens_map.json`,
         then of `tokenizer.json`, then of `config.json`, as in transformers.
@@ -113,20 +117,23 @@ class TextTokenizer:
         # The library raises bare Exception for whatever it cannot parse.
         except Exception as exc:
             raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
+        changes = apply_class(backend, folder)
         padding = _read_padding(folder, backend)
         truncation_side = _read_side(folder, "truncation_side", (backend.truncation or {}).get("direction"))
         backend.no_truncation()
         backend.no_padding()
         if do_lower_case:
             _lower(backend)
-        return cls(backend, padding, truncation_side, text)
+        return cls(backend, padding, truncation_side, text, changes)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of `tokenizer.json`, in hexadecimal."""
+        """SHA-256 of `tokenizer.json` and of what the settings beside it change, in hexadecimal."""
         import hashlib
+        import json
 
-        return hashlib.sha256(self._text.encode()).hexdigest()
+        changes = json.dumps(self._changes, sort_keys=True) if self._changes else ""
+        return hashlib.sha256((self._text + changes).encode()).hexdigest()
 
     def encode(self, texts: Sequence[str], max_length: int | None) -> list[Tokens]:
         """Tokens of each text, at most `max_length` of them.

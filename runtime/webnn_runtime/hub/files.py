@@ -24,7 +24,7 @@ __all__ = [
     "select_tokenizer",
 ]
 
-TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # sentence-transformers looks for these in this order and takes the first that exists.
 TRANSFORMER_CONFIG_FILES: Final = (
     "sentence_bert_config.json",

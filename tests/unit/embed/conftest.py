@@ -40,7 +40,7 @@ class FakeEncoder:
         names = ("input_ids", "attention_mask", "token_type_ids")
         self.inputs = inputs or {name: TensorType(DataType.INT64, TEXT_SHAPE) for name in names}
         self.outputs = outputs or {"last_hidden_state": TensorType(DataType.FLOAT32, (*TEXT_SHAPE, HIDDEN))}
-        self.graph = SimpleNamespace(dims=dims)
+        self.graph = SimpleNamespace(dims=dims, nodes=())
         self.table = np.random.default_rng(7).standard_normal((1000, HIDDEN)).astype(np.float32)
         self.calls: list[dict[str, np.ndarray]] = []
 

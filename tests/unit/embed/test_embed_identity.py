@@ -39,7 +39,9 @@ def test_the_identity_follows_a_changed_limit(make, graph_model) -> None:
     assert embedder.identity != before
 
 
-@pytest.mark.parametrize("change", ["weights", "pooling", "length", "tokenizer", "prompts", "stages", "padding"])
+@pytest.mark.parametrize(
+    "change", ["weights", "pooling", "length", "tokenizer", "prompts", "stages", "padding", "size"]
+)
 def test_the_identity_changes_with_whatever_changes_a_vector(change, make, graph_model, kit, folder) -> None:
     before = make(graph_model(1.0)).identity
     arguments = {"pooling": {"pooling": "cls"}, "length": {"max_seq_length": 5}}.get(change, {})
@@ -50,6 +52,8 @@ def test_the_identity_changes_with_whatever_changes_a_vector(change, make, graph
         kit.save_json(folder / "config_sentence_transformers.json", {"prompts": {"query": "q"}})
     elif change == "stages":
         kit.save_modules(folder, Pooling=kit.MEAN, Normalize={})
+    elif change == "size":
+        kit.save_json(folder / "config_sentence_transformers.json", {"truncate_dim": 3})
     elif change == "padding":
         kit.save_tokenizer(folder, padding_side="left")
     assert make(graph_model(2.0 if change == "weights" else 1.0), **arguments).identity != before

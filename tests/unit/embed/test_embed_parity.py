@@ -85,7 +85,9 @@ class TorchEncoder:
             "last_hidden_state": TensorType(DataType.FLOAT32, (*shape, HIDDEN)),
             "pooler_output": TensorType(DataType.FLOAT32, (shape[0], HIDDEN)),
         }
-        self.graph = SimpleNamespace(dims={"batch": DynamicDim("batch", 16), "length": DynamicDim("length", 24)})
+        self.graph = SimpleNamespace(
+            dims={"batch": DynamicDim("batch", 16), "length": DynamicDim("length", 24)}, nodes=()
+        )
 
     def run(self, inputs):
         with self.torch.no_grad():
@@ -103,7 +105,7 @@ class TorchEncoder:
 def pair(libraries, bert, make, kit, tmp_path):
     """The same saved model in sentence-transformers and in the embedder."""
 
-    def build(pipeline, *, limit=None, **tokenizer):
+    def build(pipeline, *, limit=None, truncate_dim=None, **tokenizer):
         kit.save_tokenizer(tmp_path / "tok", **tokenizer)
         for name in ("config.json", "model.safetensors"):
             shutil.copy(f"{bert}/{name}", tmp_path / "tok")
@@ -112,7 +114,9 @@ def pair(libraries, bert, make, kit, tmp_path):
             str(tmp_path / "tok"), **({} if limit is None else {"max_seq_length": limit})
         )
         modules = [transformer, *PIPELINES[pipeline](libraries)]
-        theirs = libraries.SentenceTransformer(modules=modules, prompts=dict(PROMPTS), device="cpu")
+        theirs = libraries.SentenceTransformer(
+            modules=modules, prompts=dict(PROMPTS), device="cpu", truncate_dim=truncate_dim
+        )
         saved = tmp_path / "saved"
         theirs.save_pretrained(str(saved), create_model_card=False)
         theirs = libraries.SentenceTransformer(str(saved), device="cpu", local_files_only=True)
@@ -165,6 +169,15 @@ def test_similarity_is_that_of_sentence_transformers(pair) -> None:
     np.testing.assert_allclose(
         ours.compute_similarity(vectors, vectors), theirs.similarity(vectors, vectors).numpy(), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("stated", "size"), [(5, 5), (HIDDEN + 4, HIDDEN)])
+def test_vectors_have_as_many_features_as_the_model_was_saved_with(stated, size, pair) -> None:
+    theirs, ours = pair("mean", truncate_dim=stated)
+    expected = theirs.encode(TEXTS, prompt="", normalize_embeddings=True)
+    assert expected.shape[1] == ours.get_sentence_embedding_dimension() == size
+    np.testing.assert_allclose(ours.encode(TEXTS, prompt=""), expected, rtol=1e-5, atol=1e-5)
+    assert ours.encode(TEXTS, prompt="", truncate_dim=HIDDEN).shape[1] == HIDDEN
 
 
 @pytest.mark.parametrize("truncate_dim", [None, 11])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webnn_runtime.embed.settings import LengthLimit, Prompts, read_prompts, read_transformer
+from webnn_runtime.embed.settings import LengthLimit, Prompts, read_prompts, read_transformer, read_truncate_dim
 from webnn_runtime.format.errors import EmbedError
 
 # (sentence_bert_config, tokenizer_config, config) -> (limit, origin)
@@ -28,6 +28,20 @@ def test_the_maximum_length_comes_from_the_most_specific_file(stated, tokens, or
     kit.save_json(tmp_path / "tokenizer_config.json", {"model_max_length": tokenizer})
     kit.save_json(tmp_path / "config.json", {"max_position_embeddings": config})
     assert read_transformer([tmp_path]).limit == LengthLimit(tokens, origin)
+
+
+def test_the_older_name_of_the_tokenizer_s_maximum_is_read(kit, tmp_path) -> None:
+    kit.save_json(tmp_path / "tokenizer_config.json", {"max_len": 77})
+    assert read_transformer([tmp_path]).limit == LengthLimit(77, "max_len in tokenizer_config.json")
+    kit.save_json(tmp_path / "tokenizer_config.json", {"max_len": 77, "model_max_length": 99})
+    assert read_transformer([tmp_path]).limit.tokens == 99
+
+
+@pytest.mark.parametrize(("stated", "complaint"), [(0, "'truncate_dim' is 0"), ("8", "is a string")])
+def test_a_wrong_number_of_features_is_refused(stated, complaint, kit, tmp_path) -> None:
+    kit.save_json(tmp_path / "config_sentence_transformers.json", {"truncate_dim": stated})
+    with pytest.raises(EmbedError, match=complaint):
+        read_truncate_dim([tmp_path])
 
 
 def test_positions_that_start_after_the_padding_id_shorten_the_table(kit, tmp_path) -> None:
