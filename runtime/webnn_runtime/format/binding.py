@@ -89,6 +89,13 @@ def bind_shapes(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
                     f"input '{name}': dimension '{dim}' of {kind} cannot be solved from the inputs' shapes"
                 )
             pending = rest
+        for name in graph.dims:
+            if name not in bindings:
+                # It stands beside a factor of 0 wherever it stands.
+                raise ShapeError(
+                    f"dimension '{name}' cannot be solved from the inputs' shapes with {_listed(bindings)}: "
+                    f"any '{name}' fits them"
+                )
         for check in graph.checks:
             _decide(check, bindings)
     except ZeroDivisionError as exc:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.reference._registry import kernel
 
@@ -15,6 +16,8 @@ __all__: list[str] = []
 
 
 def _positions(indices: Array, size: int) -> Array:
+    if size == 0 and indices.size:
+        raise ShapeError("reads from an axis of no elements; give it at least one, or no indices")
     wide = indices.astype(np.int64)
     return np.clip(np.where(wide < 0, wide + size, wide), 0, size - 1)
 
@@ -27,6 +30,9 @@ def _coordinates(indices: Array, shape: tuple[int, ...]) -> tuple[Array, ...]:
 @kernel("gather")
 def gather(x: Array, indices: Array, *, axis: int) -> Array:
     """Whole slices of x along `axis`, in the order and shape of the indices."""
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    if 0 in shape:
+        return np.empty(shape, x.dtype)
     return np.asarray(np.take(x, _positions(indices, x.shape[axis]), axis=axis))
 
 

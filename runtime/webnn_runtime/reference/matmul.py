@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -21,9 +22,10 @@ def matmul(a: Array, b: Array) -> Array:
     """Product of the last two dimensions [M, K] and [K, N]; the others broadcast."""
     rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
     if b.ndim == 2:
-        # One matrix for all: the leading dimensions of a are more rows.
+        # One matrix for all: the leading dimensions of a are more rows; -1 would not tell how many of nothing.
         result = np.empty((*a.shape[:-1], columns), a.dtype)
-        _product(a.reshape(-1, inner), b, result.reshape(-1, columns))
+        rows = math.prod(a.shape[:-1])
+        _product(a.reshape(rows, inner), b, result.reshape(rows, columns))
         return result
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     result = np.empty((*batch, rows, columns), a.dtype)

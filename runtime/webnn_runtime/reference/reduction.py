@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.reference._precision import widen
 from webnn_runtime.reference._registry import kernel
@@ -23,6 +24,25 @@ Axes = tuple[int, ...] | None
 def _exact(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type to accumulate in."""
     return np.dtype(np.float64) if dtype.kind == "f" else dtype
+
+
+def _refuse_none(x: Array, axes: Axes) -> None:
+    """Refuse to choose from no elements, where there is a result that it would be.
+
+    Raises:
+        ShapeError: there is one.
+    """
+    reduced = range(x.ndim) if axes is None else axes
+    if x.size == 0 and 0 not in (size for axis, size in enumerate(x.shape) if axis not in reduced):
+        raise ShapeError("reduces no elements; give it at least one")
+
+
+def _extreme(find: Any, x: Array, axes: Axes, keep: bool) -> Array:
+    _refuse_none(x, axes)
+    if x.size:
+        return np.asarray(find(x, axis=axes, keepdims=keep))
+    # NumPy refuses to reduce an axis of no elements also where there is no result.
+    return _sum(x, axes, keep, x.dtype)
 
 
 def _sum(x: Array, axes: Axes, keep: bool, dtype: np.dtype[Any]) -> Array:
@@ -63,7 +83,7 @@ def reduce_log_sum(x: Array, *, axes: Axes, keep_dimensions: bool) -> Array:
 def reduce_log_sum_exp(x: Array, *, axes: Axes, keep_dimensions: bool) -> Array:
     """Natural logarithm of the sum of exponentials, moved by the maximum so that none overflows."""
     values = widen(x)
-    top = np.asarray(np.max(values, axis=axes, keepdims=True))
+    top = _extreme(np.max, values, axes, True)
     # An infinite maximum would leave inf - inf.
     shift = np.where(np.isfinite(top), top, 0.0)
     result = np.log(np.sum(np.exp(values - shift), axis=axes, keepdims=True)) + shift
@@ -86,13 +106,13 @@ def reduce_product(x: Array, *, axes: Axes, keep_dimensions: bool) -> Array:
 @kernel("reduceMax")
 def reduce_max(x: Array, *, axes: Axes, keep_dimensions: bool) -> Array:
     """Largest element; NaN if there is one."""
-    return np.asarray(np.max(x, axis=axes, keepdims=keep_dimensions))
+    return _extreme(np.max, x, axes, keep_dimensions)
 
 
 @kernel("reduceMin")
 def reduce_min(x: Array, *, axes: Axes, keep_dimensions: bool) -> Array:
     """Smallest element; NaN if there is one."""
-    return np.asarray(np.min(x, axis=axes, keepdims=keep_dimensions))
+    return _extreme(np.min, x, axes, keep_dimensions)
 
 
 @kernel("argMax")

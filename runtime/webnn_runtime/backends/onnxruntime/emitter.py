@@ -209,8 +209,8 @@ class Emitter:
         return self.node("Transpose", name, perm=list(permutation))
 
     def reshape(self, value: Tensor | str, shape: Sequence[Dim]) -> str:
-        """Reshape to dimensions that may be symbolic."""
-        return self.node("Reshape", value, self.dims(shape))
+        """Reshape to dimensions that may be symbolic, and 0 at run: that is no elements, not "as it was here"."""
+        return self.node("Reshape", value, self.dims(shape), allowzero=1)
 
     def filled(self, shape: Sequence[Dim], value: float | int, dtype: DataType) -> str:
         """A tensor of one value."""

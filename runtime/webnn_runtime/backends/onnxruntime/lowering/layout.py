@@ -58,8 +58,10 @@ def _saturated(g: Emitter, x: Tensor, to: DataType) -> str:
 @lowering("reshape")
 def _reshape(g: Emitter, x: Tensor, *, new_shape: tuple[Dim, ...]) -> str:
     plain = _plain_shape(g, x.shape, new_shape)
-    shape = g.ints(plain) if plain is not None else g.dims(new_shape)
-    return g.move(x, lambda name: g.node("Reshape", name, shape))
+    if plain is not None:
+        shape = g.ints(plain)
+        return g.move(x, lambda name: g.node("Reshape", name, shape))
+    return g.move(x, lambda name: g.reshape(name, new_shape))
 
 
 def _plain_shape(g: Emitter, old: Sequence[Dim], new: Sequence[Dim]) -> list[int] | None:
