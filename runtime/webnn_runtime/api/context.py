@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -17,6 +16,7 @@ from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.locks import Lock
 from webnn_runtime.format.records import dataclass
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class MLContext:
         self.power_preference = power_preference
         self._accelerated = accelerated and device_type != "cpu"
         self._options = CompileOptions(threads=threads, device=device_type)
-        self._timeline = threading.RLock()
+        self._timeline = Lock(reentrant=True)
         self._queue: ThreadPoolExecutor | None = None
         self._lost: Future[MLContextLostInfo] = Future()
         self._tensors: WeakSet[MLTensor] = WeakSet()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeAlias, TypedDict, overload
 
@@ -20,6 +19,7 @@ from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
+from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import resolve, select_tokenizer
 
 __all__ = ["LabelScore", "WebNNClassifier", "choose_logits"]
@@ -91,7 +91,7 @@ class WebNNClassifier:
         folders = [found.path] if given is None else [given, found.path]
         self.on_truncation = on_truncation
         self._source: Final = found
-        self._lock: Final = threading.Lock()
+        self._lock: Final = Lock()
         self._truncated_count = 0
         self._model: Final[EncoderModel] = load(
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from _thread import allocate_lock
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
@@ -20,6 +19,7 @@ from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
+from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class WebNNEmbedder:
         self._source: Final = found
         # What is read and written later belongs to this folder, wherever the process has gone by then.
         self._folder: Final = os.path.abspath(found.folder)
-        self._lock: Final = allocate_lock()
+        self._lock: Final = Lock()
         self._truncated_count = 0
         self._has_warned_of_prompts = False
         try:

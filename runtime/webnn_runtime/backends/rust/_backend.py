@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -27,6 +26,7 @@ from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
+from webnn_runtime.format.locks import Lock
 from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class RustExecutable(Executable):
         given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
         self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
         self._texts: dict[tuple[str, ...], TextPlan | NotPacked] = {}
-        self._lock = allocate_lock()
+        self._lock = Lock()
         self._results = folded.outputs
         self._segments = _with_last_uses(found, set(folded.outputs.values()))
 

@@ -5,11 +5,11 @@ Parser, printer, builder, validation, backends, documentation and tests read `OP
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Final
 
+from webnn_runtime.format.locks import Lock
 from webnn_runtime.format.ops.spec import REQUIRED, Operand, OpSpec, Option, Ranks, snake_case
 
 __all__ = ["OPS", "REQUIRED", "OpSpec", "Operand", "Option", "Ranks", "snake_case"]
@@ -37,7 +37,7 @@ class _Table(Mapping[str, OpSpec]):
     def __init__(self) -> None:
         self._rows: dict[str, OpSpec] = {}
         self._left = list(_FAMILIES)
-        self._lock = allocate_lock()
+        self._lock = Lock()
 
     def __getitem__(self, name: str) -> OpSpec:
         try:
