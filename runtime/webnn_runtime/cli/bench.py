@@ -13,6 +13,7 @@ from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BackendName, DimSizes, Quiet, Threads, sizes_of
 from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.cli.written import check_place
 
 __all__ = ["bench"]
 
@@ -82,6 +83,7 @@ def bench(
         if unknown := [name for name in chosen if name not in SCALES]:
             raise Misuse(f"--scaling {unknown[0]}: expected some of {', '.join(SCALES)}")
         for path in plot or ():
+            check_place(path)
             require_drawable(path)
         request = Request(
             find_bundle(bundle).path,

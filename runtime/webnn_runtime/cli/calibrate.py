@@ -20,6 +20,7 @@ from webnn_runtime.cli.options import (
 )
 from webnn_runtime.cli.report import reporting
 from webnn_runtime.cli.texts import given_file
+from webnn_runtime.cli.written import check_place
 
 __all__ = ["calibrate"]
 
@@ -57,6 +58,8 @@ def calibrate(
     """Learn the lowest and highest value of each feature, for `embed --precision int8` and `uint8`."""
     with reporting("calibrate", as_json=as_json, quiet=quiet) as report:
         check_compute("--compute", compute)
+        if out is not None:
+            check_place(out)
         from webnn_runtime.embed import WebNNEmbedder
         from webnn_runtime.evaluation.texts import read_texts
 

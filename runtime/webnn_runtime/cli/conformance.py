@@ -10,6 +10,7 @@ import typer
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
+from webnn_runtime.cli.written import check_place
 from webnn_runtime.conformance import CasesFailed, Summary, Verdict, cases_of, run_suite
 
 __all__ = ["conformance"]
@@ -33,6 +34,8 @@ def conformance(
 
         if backend == "auto":
             raise Misuse("--backend auto: the answer would not say whose it is; name one of the backends")
+        if html is not None:
+            check_place(html)
         chosen = get_backend(backend)
         cases = cases_of(folder)
         with report.progress(f"conformance of {backend}") as progress:

@@ -25,7 +25,7 @@ from webnn_runtime.cli.options import (
 )
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.texts import given_texts
-from webnn_runtime.cli.written import write_bytes
+from webnn_runtime.cli.written import check_place, write_bytes
 
 __all__ = ["embed"]
 
@@ -76,6 +76,10 @@ def embed(
             raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
         if ranges is not None and not ranges.is_file():
             raise FileNotFoundError(f"{ranges}: there is no such file; pass what `webnn calibrate -o` wrote")
+        if out is not None:
+            # As `np.save` has it: the file's name ends in what it is.
+            out = out if out.suffix == ".npy" or out.is_dir() else out.with_name(f"{out.name}.npy")
+            check_place(out)
         given = given_texts(texts)
         from webnn_runtime.embed import WebNNEmbedder
 
@@ -101,8 +105,6 @@ def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
     count, dimension = vectors.shape
     report.data.update(count=count, dimension=dimension)
     if out is not None:
-        # As `np.save` has it: the file's name ends in what it is.
-        out = out if out.suffix == ".npy" else out.with_name(f"{out.name}.npy")
         content = io.BytesIO()
         np.save(content, vectors, allow_pickle=False)
         write_bytes(out, content.getvalue())

@@ -12,7 +12,7 @@ from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
 from webnn_runtime.cli.report import reporting
-from webnn_runtime.cli.written import write_text
+from webnn_runtime.cli.written import check_place, write_text
 
 if TYPE_CHECKING:
     from webnn_translator.emit import ModuleSource
@@ -44,6 +44,7 @@ def emit_js(
     with reporting("emit-js", as_json=as_json, quiet=quiet) as report:
         found = find_bundle(bundle)
         target = found.beside("model.mjs") if out is None else out
+        check_place(target)
         source = _source(found.path, _sizes(dim))
         declaration = _declaration(target) if types else None
         write_text(target, emit_module(source), mark=MARK)
@@ -81,6 +82,7 @@ def emit_html(
 
         found = find_bundle(bundle)
         target = found.beside("model.html") if out is None else out
+        check_place(target)
         loaded = load_bundle(found.path)
         made_from = loaded.manifest.extension.more.get("source")
         made_from = made_from if isinstance(made_from, Mapping) else {}

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from webnn_runtime.format.errors import WriteError
 from webnn_runtime.format.staged_file import staged_file
 
-__all__ = ["write_bytes", "write_text"]
+__all__ = ["check_place", "write_bytes", "write_text"]
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that takes no file, before the work whose result it would hold.
+
+    Raises:
+        WriteError: a folder has the name, or the folder for it is not there or not to be written.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise WriteError("is a folder; pass the name of a file", path=str(path))
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise WriteError(f"the folder '{folder}' {what}; choose another place, or make it first", path=str(path))
+    if not os.access(folder, os.W_OK):
+        raise WriteError(f"the folder '{folder}' cannot be written; choose another place", path=str(path))
 
 
 def write_text(path: Path, text: str, *, mark: str | None = None) -> None:

@@ -49,7 +49,7 @@ def test_bounds_may_lie_in_a_file_of_their_own(run, encoder, texts, tmp_path) ->
     [
         (["--precision", "int4"], 2, "--precision int4: one of float32, float16"),
         (["--ranges", "x.json"], 2, "--ranges is for int8 and uint8, not for float32"),
-        (["--precision", "int8", "--ranges", "absent.json"], 4, "absent.json: cannot be read"),
+        (["--precision", "int8", "--ranges", "absent.json"], 3, "absent.json: there is no such file"),
     ],
 )
 def test_switches_that_do_not_fit_are_refused(arguments, code, message, run, encoder) -> None:

@@ -82,6 +82,28 @@ def test_a_folder_is_told_from_a_file(run, dense, encoder, tmp_path) -> None:
         assert message in ran.err
 
 
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [(".", "is a folder"), ("nowhere/x.svg", "'nowhere' is not there"), ("dense.onnx/x.svg", "is a file")],
+)
+@pytest.mark.parametrize("command", ["embed", "calibrate", "emit-js", "emit-html", "conformance", "bench"])
+def test_a_place_that_takes_no_file_is_refused_before_the_work(command, out, message, run, bundle, encoder) -> None:
+    (bundle.parent / "texts.txt").write_text("sun\nrain\n")
+    (bundle.parent / "x.svg").mkdir()
+    given = {
+        "embed": [encoder, "sun", "-o"],
+        "calibrate": [encoder, "texts.txt", "-o"],
+        "conformance": ["no-such", "--html"],
+        "bench": ["no-such", "--plot"],
+    }
+    out = "x.svg" if (out, command) == (".", "bench") else out
+    ran = run("webnn", command, *given.get(command, [bundle, "-o"]), out)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    # One message: nothing had begun.
+    assert ran.err.count("\n") == 1
+
+
 def test_a_dash_is_stdin(run, encoder, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"sun\nrain\n")))
     ran = run("webnn", "embed", encoder, "-", "--json")
