@@ -6,6 +6,7 @@ Importing this package is cheap: each name below is loaded when it is first used
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -94,7 +95,7 @@ _HOMES: Final = {
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'", name=name, obj=sys.modules[__name__])
     return getattr(import_module(home), name)
 
 

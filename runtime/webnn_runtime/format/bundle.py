@@ -66,6 +66,9 @@ class Bundle:
     weights_file: str | None
     _weights: Weights | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        return f"Bundle({self.graph_file!r}, {self.graph!r})"
+
     @property
     def folder(self) -> Path:
         """Where the files are."""

@@ -275,6 +275,13 @@ class Graph:
             tuple(checks),
         )
 
+    def __repr__(self) -> str:
+        # All of its fields are 750,000 characters for a small encoder; `print_graph` writes them to be read.
+        sides = (
+            ", ".join(f"{name}: {kind}" for name, kind in side.items()) for side in (self.inputs, self.output_types)
+        )
+        return f"Graph({self.name!r}, {len(self.nodes)} nodes, {' -> '.join(sides)})"
+
     @property
     def is_static(self) -> bool:
         """Whether no value's shape depends on a name."""

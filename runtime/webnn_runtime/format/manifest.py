@@ -130,6 +130,9 @@ class Manifest:
     tensors: Mapping[str, TensorEntry]
     extension: Extension = field(default_factory=Extension)
 
+    def __repr__(self) -> str:
+        return f"Manifest({len(self.tensors)} tensors, tool={self.extension.tool!r})"
+
     @property
     def start(self) -> int:
         """Offset of the first tensor: 8 behind a header, 0 without one."""
