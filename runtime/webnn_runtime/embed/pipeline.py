@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -153,6 +154,12 @@ class Pipeline:
         Raises:
             EmbedError: a vector is not finite, or the graph's results do not have the declared shape.
         """
+        if len(texts) == 1 and self.runner is not None:
+            # Nothing to sort, to divide or to put in its place, which together take as long as the tokenizer.
+            only = self._run((0,), texts, prompt_length)
+            if on_progress is not None:
+                on_progress(1)
+            return only
         result = np.empty((len(texts), self.dimension), dtype=np.float32)
         rows = min(batch_size, self.feed.batch[1])
         lengths = [max(len(text), self.feed.length[0]) for text in texts]
@@ -171,8 +178,8 @@ class Pipeline:
         vectors = run(texts, prompt_length)
         for stage in () if self.modules is None else self.modules.stages:
             vectors = stage(vectors)
-        broken = [index for index, vector in zip(indices, vectors, strict=True) if not np.isfinite(vector).all()]
-        if broken:
+        if not np.isfinite(vectors).all():
+            broken = [index for index, vector in zip(indices, vectors, strict=True) if not np.isfinite(vector).all()]
             raise EmbedError(
                 f"text {min(broken)}: its vector holds values that are not finite; "
                 "float16 graphs overflow on some texts, a float32 one does not"
@@ -192,7 +199,7 @@ class Pipeline:
         found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
         if self.modules is None:
             return found
-        ends = np.cumsum(lengths).tolist()
+        ends = itertools.accumulate(lengths)
         own = [found[end - length :][: len(text)] for text, length, end in zip(texts, lengths, ends, strict=True)]
         return self.modules.pooling.of_texts(own, self.output.features, prompt_length)
 

@@ -119,7 +119,8 @@ class Pooling:
                     f"pooling '{'+'.join(self.modes)}' needs at least one token, and a text has none"
                     f"{' besides its prompt' if skipped else ''}; leave such texts out"
                 )
-            row[:] = np.concatenate([_POOLERS[mode](own, skipped) for mode in self.modes])
+            for at, mode in enumerate(self.modes):
+                row[at * features : (at + 1) * features] = _POOLERS[mode](own, skipped)
         return rows
 
 
