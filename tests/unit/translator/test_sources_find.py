@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from webnn_runtime.format.errors import HubError
@@ -117,3 +118,38 @@ def test_an_unknown_task_or_opset_lists_the_known_ones(
     with pytest.raises(HubError, match=complaint):
         export_onnx(tmp_path, tmp_path / "out.onnx", **arguments)
     assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.fixture(scope="module")
+def t5(optional, tmp_path_factory) -> tuple[Path, Any]:
+    """What a sentence encoder made of T5 stores: the first half of the model."""
+    torch, transformers = optional("torch"), optional("transformers")
+    torch.manual_seed(0)
+    config = transformers.T5Config(vocab_size=40, d_model=16, d_kv=4, d_ff=32, num_layers=1, num_heads=4)
+    model = transformers.T5EncoderModel(config).eval()
+    folder = tmp_path_factory.mktemp("t5")
+    model.save_pretrained(folder)
+    return folder, model
+
+
+@pytest.mark.torch
+def test_the_encoder_of_a_model_with_two_halves_is_exported_alone(t5, optional, tmp_path) -> None:
+    folder, model = t5
+    export_onnx(folder, tmp_path / "t5.onnx")
+    ids = np.array([[3, 9, 27, 1], [5, 1, 0, 0]])
+    inputs = {"input_ids": ids, "attention_mask": (ids != 0).astype(np.int64)}
+    found = optional("onnxruntime").InferenceSession(tmp_path / "t5.onnx").run(["last_hidden_state"], inputs)[0]
+    expected = model(**{name: optional("torch").from_numpy(array) for name, array in inputs.items()})
+    np.testing.assert_allclose(found, expected.last_hidden_state.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.torch
+def test_an_exporter_that_fails_by_looking_something_up_is_answered_with_what_to_try(
+    t5, optional, tmp_path, monkeypatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise IndexError("unordered_map::at")
+
+    monkeypatch.setattr(optional("torch").onnx, "export", fail)
+    with pytest.raises(HubError, match=r"at opset 17 \(IndexError: unordered_map::at\); try another --opset"):
+        export_onnx(t5[0], tmp_path / "t5.onnx")

@@ -70,6 +70,8 @@ _SYNONYMS: Final = {
     "sequence-classification": "text-classification",
     "causal-lm": "text-generation",
 }
+# Of these, sentence encoders are the first half, and often nothing else is stored.
+_ENCODERS: Final = {"mt5": "MT5EncoderModel", "t5": "T5EncoderModel", "umt5": "UMT5EncoderModel"}
 # A pooler that was never trained is initialised at random, and is no part of the outputs above.
 _UNUSED_WEIGHTS: Final = ("pooler.", "embeddings.position_ids")
 
@@ -125,7 +127,7 @@ def export_onnx(
         with _quiet(transformers):
             model = _load(transformers, torch, folder, chosen, attention)
             _write(torch, model, chosen, _input_names(transformers, folder, model), staging, opset)
-    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as exc:
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError) as exc:
         # What torch raises for a model that it cannot trace is not documented; these are what it is made of.
         first = str(exc).strip().partition("\n")[0]
         raise HubError(
@@ -155,9 +157,12 @@ def _require(folder: Path) -> tuple[Any, Any]:
 
 
 def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: str) -> Any:
-    loader = getattr(transformers, task.auto_class)
+    wanted = task.auto_class
     try:
-        model, found = loader.from_pretrained(
+        if wanted == "AutoModel":
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            wanted = _ENCODERS.get(config.model_type, wanted)
+        model, found = getattr(transformers, wanted).from_pretrained(
             folder,
             attn_implementation=attention,
             dtype=torch.float32,
@@ -167,11 +172,11 @@ def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: st
         )
     except (OSError, ValueError, KeyError, ImportError) as exc:
         first = str(exc).strip().partition("\n")[0]
-        raise HubError(f"{folder.name}: transformers cannot load it as {task.auto_class}: {first}") from exc
+        raise HubError(f"{folder.name}: transformers cannot load it as {wanted}: {first}") from exc
     missing = sorted(name for name in found["missing_keys"] if not name.startswith(_UNUSED_WEIGHTS))
     if missing:
         raise HubError(
-            f"{folder.name}: has no weights for '{missing[0]}' and {len(missing) - 1} more, so as {task.auto_class} "
+            f"{folder.name}: has no weights for '{missing[0]}' and {len(missing) - 1} more, so as {wanted} "
             "it would compute with random ones; pass the --task that it was trained for"
         )
     model.config.return_dict = True
