@@ -176,7 +176,7 @@ def convert_model(
             name=chosen.name or source.name,
         )
         companions = _companions(source.companions, translation.graph, chosen.tokenizer)
-        stale = cross_check(source.model, translation.values)
+        stale = cross_check(source.model, translation.values, is_run=chosen.is_verified)
         for remark in (*stale, *translation.notes, *(f"{name}: {what}" for name, what in translation.mappings.items())):
             tell(remark)
         graph, passes = simplify(translation.graph)

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from webnn_translator._errors import InvalidModel, TranslateError
-from webnn_translator.bundling import convert_model
+from webnn_translator.bundling import ConvertOptions, convert_model
 from webnn_translator.elements import Elem
 from webnn_translator.sources import cross_check as module
 from webnn_translator.sources.cross_check import cross_check
@@ -62,6 +62,23 @@ def test_a_statement_that_nobody_confirms_is_an_error(model, monkeypatch) -> Non
         cross_check(stated(model, "t", [9, 2]), translate(model).values)
 
 
+def test_a_statement_about_an_output_that_the_run_refutes_is_said(model, tmp_path, monkeypatch) -> None:
+    """As files of older exporters state them; ONNX Runtime runs these, and its results have the shape that counts."""
+    monkeypatch.setattr(module, "_infer", lambda _: ())
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n"]))
+    model.graph.node.append(N("Unsqueeze", ["y", "axis"], ["z"]))
+    model.graph.initializer.append(helper.make_tensor("axis", TensorProto.INT64, [1], [0]))
+    model.graph.output[0].name = "z"
+    onnx.save(model, tmp_path / "m.onnx")
+    told: list[str] = []
+    done = convert_model(str(tmp_path / "m.onnx"), tmp_path / "out", note=told.append)
+    assert any("the file states float[1, n] for 'z', which is float[1, 4, 512]" in line for line in told)
+    assert done.certificate is not None
+    assert done.certificate.passed
+    with pytest.raises(InvalidModel, match=r"value 'z' is float\[1, 4, 512\], but the file states float\[1, n\]"):
+        convert_model(str(tmp_path / "m.onnx"), tmp_path / "other", ConvertOptions(is_verified=False))
+
+
 @pytest.mark.parametrize(
     "child", ["import os; os.abort()", "import sys; sys.stdout.write('no model')", "raise OSError"]
 )
@@ -87,5 +104,5 @@ def test_a_conversion_asks_for_the_second_opinion(model, tmp_path, monkeypatch) 
     assert any("out of date" in line for line in told)
     monkeypatch.setattr(module, "_infer", lambda _: ())
     with pytest.raises(InvalidModel):
-        convert_model(str(tmp_path / "m.onnx"), tmp_path / "other")
+        convert_model(str(tmp_path / "m.onnx"), tmp_path / "other", ConvertOptions(is_verified=False))
     assert not (tmp_path / "other").exists()

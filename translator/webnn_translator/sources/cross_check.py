@@ -41,19 +41,20 @@ sys.stdout.buffer.write(found.SerializeToString())
 """
 
 
-def cross_check(model: onnx.ModelProto, values: Mapping[str, Kind]) -> list[str]:
+def cross_check(model: onnx.ModelProto, values: Mapping[str, Kind], *, is_run: bool = False) -> list[str]:
     """Compare types and shapes that were derived with those of onnx and of the file.
 
     Args:
         model: the source; large values may be outside.
         values: ONNX value name -> type and shape as derived, dimensions bound.
+        is_run: whether the source is going to be run beside the result, which compares shapes.
 
     Returns:
         What a user should know: statements of the file that are out of date.
 
     Raises:
         TranslateError: onnx derives another shape than was derived here: one of the two is wrong.
-        InvalidModel: the file states another shape, and onnx does not side with what was derived.
+        InvalidModel: the file states another shape, and neither does onnx side with what was derived, nor will a run.
     """
     inferred = {value.name: value.type.tensor_type for value in _infer(_light(model, values))}
     stale: list[str] = []
@@ -68,7 +69,9 @@ def cross_check(model: onnx.ModelProto, values: Mapping[str, Kind]) -> list[str]
         if not stated:
             continue
         known = inferred.get(value.name)
-        if known is None or not known.HasField("shape") or known.elem_type != int(values[value.name][0]):
+        is_confirmed = known is not None and known.HasField("shape")
+        is_confirmed = is_confirmed and known.elem_type == int(values[value.name][0])
+        if not (is_confirmed or is_run):
             raise InvalidModel(f"value '{value.name}' is {_shown(values[value.name])}, but the file states {stated}")
         stale.append(f"the file states {stated} for '{value.name}', which is {_shown(values[value.name])}: out of date")
     return stale
