@@ -129,7 +129,9 @@ def test_dimensions_whose_values_would_help_are_listed_with_the_flag(build) -> N
     with pytest.raises(DynamicShape, match=r"--dim batch=VALUE --dim length=VALUE") as caught:
         translate(model)
     assert list(caught.value.missing) == ["batch", "length"]
+    assert "--min-dim batch=2 --min-dim length=2 excludes that" in str(caught.value)
     assert ops(translate(model, dims={"batch": 2, "length": 3})) == ["reshape"]
+    assert ops(translate(model, min_dims={"batch": 2, "length": 2})) == ["reshape"]
 
 
 def test_an_input_without_a_rank_is_refused(build) -> None:

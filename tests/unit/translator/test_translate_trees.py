@@ -73,6 +73,21 @@ def test_what_the_leaves_say_together(build, agree, aggregate, transform) -> Non
     agree(build([trees], {"x": (np.float32, ["n", COLUMNS])}, domains=ML), {"x": X})
 
 
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+def test_two_classes_whose_weights_are_opposite(build, agree, transform) -> None:
+    """As CatBoost writes a classifier; any other pair of weights is read in two ways."""
+    trees = grown("class", 2)
+    trees["class_weights"][1::2] = [-weight for weight in trees["class_weights"][::2]]
+    settings = {"classlabels_int64s": [0, 1], "post_transform": transform}
+    inputs = {"x": (np.float32, ["n", COLUMNS])}
+    node = classifier("TreeEnsembleClassifier", **settings, **trees)
+    agree(build([node], inputs, ("label", "y"), domains=ML), {"x": X}, {"x": X[:1]})
+    trees["class_weights"][0] += 1.0
+    node = classifier("TreeEnsembleClassifier", **settings, **trees)
+    with pytest.raises(UnsupportedOp, match="not each other's negatives"):
+        translate(build([node], inputs, ("label", "y"), domains=ML))
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int32])
 def test_whole_numbers_are_compared_with_splits(build, agree, dtype) -> None:
     settings = {"classlabels_int64s": [0, 1, 2]}

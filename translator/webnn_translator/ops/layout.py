@@ -167,7 +167,10 @@ def _squeeze(ctx: Context, x: Tensor, axes: Sequence[int] | None) -> Tensor:
         open_dims = [dim for dim in x.shape if isinstance(dim, SymbolicDim) and is_equal(dim, 1, ctx.ranges) is None]
         if open_dims:
             names = sorted(frozenset().union(*(names_of(dim) for dim in open_dims)))
-            raise Refused(f"it removes every dimension of size 1, and {open_dims[0]} may be one", names)
+            ways = " ".join(f"--min-dim {name}=2" for name in names)
+            raise Refused(
+                f"it removes every dimension of size 1, and {open_dims[0]} may be one; {ways} excludes that", names
+            )
         dropped = tuple(axis for axis, dim in enumerate(x.shape) if dim == 1)
     else:
         dropped = ctx.axes(axes, x.rank)

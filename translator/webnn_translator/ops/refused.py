@@ -13,7 +13,8 @@ _PAGES: Final = "its rows are packed without padding, which WebNN cannot address
 _ROUTING: Final = "it runs experts that data chooses; WebNN computes every node"
 _MAPS: Final = (
     "it works on maps or categories by name, and WebNN has tensors of numbers only; "
-    "exporters can write the scores as a tensor (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False)"
+    "exporters can write the scores as a tensor (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False), and"
+    " onnx.utils.extract_model cuts a file at the tensor before it"
 )
 _LENGTH: Final = "the number of its results depends on data at run time; WebNN needs to know shapes before"
 

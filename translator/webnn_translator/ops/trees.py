@@ -21,6 +21,7 @@ from webnn_translator.ops.forest import LEAF, Forest, read_forest, read_named_fo
 from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import expand_to, reshape_to
 from webnn_translator.ops.shape import convert
+from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -131,8 +132,17 @@ def tree_ensemble_classifier(ctx: Context, node: OnnxNode) -> tuple[Tensor, Tens
             elif transform != "NONE":
                 raise Refused(f"post_transform {transform} of one score for two classes; supported: NONE, LOGISTIC")
         return of_two(ctx, sure, labels), beside(ctx, *both)
-    if len(labels) < 3 or named.size < len(labels):
-        raise Refused(f"{named.size} of {len(labels)} classes have weights; all of them, or one of two are supported")
+    if len(labels) == 2 and named.size == 2:
+        if _base(node).size or not np.array_equal(forest.weights[:, 0], -forest.weights[:, 1]):
+            raise Refused(
+                "both of two classes have weights, which are not each other's negatives: ONNX and ONNX Runtime choose"
+                " the label in two ways; give weights for one class only"
+            )
+        # As CatBoost writes it. ONNX Runtime asks whether the second score is positive, ONNX which one is larger.
+        second = slice_of(ctx, scores, {1: (1, 1, 1)})
+        return of_two(ctx, f("greater", second, 0), labels), transformed(ctx, scores, transform)
+    if named.size < len(labels):
+        raise Refused(f"{named.size} of {len(labels)} classes have weights; all of them are needed, or one of two")
     scores = _with_base(ctx, node, scores, len(labels))
     return best_label(ctx, scores, labels), transformed(ctx, scores, transform)
 
