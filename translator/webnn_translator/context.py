@@ -220,12 +220,11 @@ class Context:
         self._derive(name, f"at most {high}: {why}")
 
     def demand(self, dim: Dim, low: int, why: str) -> bool:
-        """Narrow the range of the one name that so makes `dim` at least `low`; False where there is no such name."""
+        """Narrow the ranges that so make `dim` at least `low`; False where it is not certain which."""
         narrowed = narrowed_to_reach(dim, low, self.ranges)
-        if narrowed is None:
-            return False
-        self._restrict(narrowed, why)
-        return True
+        for one in narrowed:
+            self._restrict(one, why)
+        return bool(narrowed)
 
     def _restrict(self, narrowed: DynamicDim, why: str) -> None:
         known = self.ranges[narrowed.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from webnn_runtime.format.dims import Dim, DynamicDim, bounds, names_of
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of
 
 __all__ = ["narrowed_to_reach"]
 
@@ -13,19 +13,43 @@ __all__ = ["narrowed_to_reach"]
 _LARGEST_MINIMUM: Final = 4096
 
 
-def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:
-    """The range of the one name that makes `dim` at least `low`; None where there is no such name.
+def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> tuple[DynamicDim, ...]:
+    """The ranges that make `dim` at least `low`: of the one name that does, or of one name per factor of a product.
 
     Args:
         dim: some size.
         low: what it has to be at least.
         ranges: those of all names.
+
+    Returns:
+        Narrower ranges; none where it is not certain whose they are.
     """
+    alone = _of_one_name(dim, low, ranges)
+    if alone is not None:
+        return (alone,)
+    # (h // 8) * (w // 8), the patches of an image, is at least 1 where both are.
+    found = [_of_one_name(factor, 1, ranges) for factor in _factors(dim)] if low == 1 else []
+    wanted = tuple(one for one in found if one is not None)
+    are_apart = len({one.name for one in wanted}) == len(found)
+    return wanted if are_apart else ()
+
+
+def _of_one_name(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:
     names = [name for name in sorted(names_of(dim)) if name in ranges]
     found = [narrowed for name in names if (narrowed := _least(dim, low, name, ranges)) is not None]
     if not found and len(names) == 1:
         found = [narrowed for name in names if (narrowed := _most(dim, low, name, ranges)) is not None]
     return found[0] if len(found) == 1 else None
+
+
+def _factors(dim: Dim) -> list[Dim]:
+    """The factors of a product of several, each once; none where it is no such product."""
+    if not isinstance(dim, SymbolicDim) or len(dim.terms) != 1:
+        return []
+    ((monomial, coefficient),) = dim.terms
+    if coefficient < 1 or len(monomial) < 2:
+        return []
+    return [SymbolicDim(((((atom, 1),), 1),)) for atom, _ in monomial]
 
 
 def _least(dim: Dim, low: int, name: str, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:

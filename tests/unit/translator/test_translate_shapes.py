@@ -134,6 +134,24 @@ def test_dimensions_whose_values_would_help_are_listed_with_the_flag(build) -> N
     assert ops(translate(model, min_dims={"batch": 2, "length": 2})) == ["reshape"]
 
 
+def test_patches_of_an_image_leave_out_sizes_without_any(build, agree) -> None:
+    """(h // 8) * (w // 8) is 0 where either is: a Reshape to 0 would copy a dimension instead."""
+    nodes = [
+        N("AveragePool", ["x"], ["p"], kernel_shape=[8, 8], strides=[8, 8]),
+        N("Shape", ["x"], ["s"]),
+        N("Slice", ["s", "two", "four"], ["hw"]),
+        N("Div", ["hw", "eight"], ["grid"]),
+        N("ReduceProd", ["grid"], ["patches"], keepdims=1),
+        N("Concat", ["front", "patches"], ["shape"], axis=0),
+        N("Reshape", ["p", "shape"], ["y"]),
+    ]
+    numbers = {"two": [2], "four": [4], "eight": [8], "front": [-1, 3]}
+    constants = {name: np.asarray(values, np.int64) for name, values in numbers.items()}
+    model = build(nodes, {"x": (F, ("batch", 3, "h", "w"))}, constants=constants)
+    found = agree(model, {"x": x_of(2, 3, 9, 17)}, {"x": x_of(1, 3, 8, 8)})
+    assert {name: dim.min_size for name, dim in found.graph.dims.items()} == {"batch": 1, "h": 8, "w": 8}
+
+
 def test_an_input_without_a_rank_is_refused(build) -> None:
     model = build([N("Relu", ["x"], ["y"])], {"x": (F, (1,))})
     model.graph.input[0].type.tensor_type.ClearField("shape")

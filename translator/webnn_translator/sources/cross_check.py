@@ -69,9 +69,8 @@ def cross_check(model: onnx.ModelProto, values: Mapping[str, Kind], *, is_run: b
         if not stated:
             continue
         known = inferred.get(value.name)
-        is_confirmed = known is not None and known.HasField("shape")
-        is_confirmed = is_confirmed and known.elem_type == int(values[value.name][0])
-        if not (is_confirmed or is_run):
+        is_open = known is None or not known.HasField("shape") or known.elem_type != int(values[value.name][0])
+        if is_open and not is_run:
             raise InvalidModel(f"value '{value.name}' is {_shown(values[value.name])}, but the file states {stated}")
         stale.append(f"the file states {stated} for '{value.name}', which is {_shown(values[value.name])}: out of date")
     return stale
