@@ -289,6 +289,12 @@ class WebNNEmbedder:
 
         return compute_similarity(a, b)
 
+    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+        """[rows of a, rows of b] by the function that the model was made for; as in sentence-transformers."""
+        from webnn_runtime.embed.similarity import similarity
+
+        return similarity(a, b, self.similarity_fn_name)
+
     def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of each text as the graph gets them, without padding; truncation is not reported."""
         return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(strings_of(texts), self.max_seq_length)]
@@ -325,6 +331,13 @@ class WebNNEmbedder:
     def prompts(self) -> Mapping[str, str]:
         """The model's prompts by name."""
         return self._pipeline.prompts.texts
+
+    @cached_property
+    def similarity_fn_name(self) -> str:
+        """What `similarity` computes: "cosine", "dot", "euclidean" or "manhattan"."""
+        from webnn_runtime.embed.settings import read_similarity
+
+        return read_similarity([self._folder])
 
     @cached_property
     def identity(self) -> str:

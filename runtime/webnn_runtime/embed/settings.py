@@ -20,6 +20,7 @@ __all__ = [
     "TransformerSettings",
     "position_offset",
     "read_prompts",
+    "read_similarity",
     "read_transformer",
     "read_truncate_dim",
 ]
@@ -156,6 +157,16 @@ def read_truncate_dim(folders: Sequence[StrPath]) -> int | None:
     if found is not None and size is not None and size < 1:
         raise EmbedError(f"{found[0]}: 'truncate_dim' is {size}; expected a positive number of features")
     return None if size is None else int(size)
+
+
+def read_similarity(folders: Sequence[StrPath]) -> str:
+    """Name of the function that `config_sentence_transformers.json` compares vectors by; without one "cosine".
+
+    Raises:
+        EmbedError: it is no string.
+    """
+    found = read_optional(folders, "config_sentence_transformers.json")
+    return "cosine" if found is None else str(expect(*found, "similarity_fn_name", str, "cosine"))
 
 
 def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Comparison", "compare", "compute_similarity"]
+__all__ = ["FUNCTIONS", "Comparison", "compare", "compute_similarity", "similarity"]
 
 Vectors: TypeAlias = "npt.ArrayLike"
 Doubles: TypeAlias = "npt.NDArray[np.float64]"
+FUNCTIONS: Final = ("cosine", "dot", "euclidean", "manhattan")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +67,38 @@ def compute_similarity(a: Vectors, b: Vectors) -> float | npt.NDArray[np.float32
     if cosines.ndim == 0:
         return float(cosines)
     return cosines.astype(np.float32)
+
+
+def similarity(a: Vectors, b: Vectors, function: str = "cosine") -> npt.NDArray[np.float32]:
+    """How similar every vector of `a` is to every vector of `b`; more is more similar.
+
+    Args:
+        a: a vector, or rows of them.
+        b: the same.
+        function: "cosine", "dot", or "euclidean" or "manhattan", which are negative distances.
+
+    Returns:
+        [rows of a, rows of b]; a vector alone is one row, as in sentence-transformers.
+
+    Raises:
+        EmbedError: there is no such function, the vectors differ in size, or an argument has more than two dimensions.
+    """
+    if function not in FUNCTIONS:
+        raise EmbedMisuse(f"similarity: no function {function!r}; expected one of {', '.join(FUNCTIONS)}")
+    left, right = np.atleast_2d(_matrix(a, "a")), np.atleast_2d(_matrix(b, "b"))
+    if left.shape[1] != right.shape[1]:
+        raise EmbedError(
+            f"similarity: vectors of {left.shape[1]} and {right.shape[1]} features; they must come from one model"
+        )
+    found = np.empty((len(left), len(right)), np.float32)
+    if function in ("cosine", "dot"):
+        found[:] = _unit(left) @ _unit(right).T if function == "cosine" else left @ right.T
+        return found
+    # Row by row: all differences at once are as many numbers as rows times rows times features.
+    for row, vector in zip(found, left, strict=True):
+        gap = np.abs(right - vector)
+        row[:] = -np.sqrt((gap * gap).sum(axis=1)) if function == "euclidean" else -gap.sum(axis=1)
+    return found
 
 
 def compare(a: Vectors, b: Vectors) -> Comparison:

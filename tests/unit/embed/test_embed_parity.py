@@ -105,7 +105,7 @@ class TorchEncoder:
 def pair(libraries, bert, make, kit, tmp_path):
     """The same saved model in sentence-transformers and in the embedder."""
 
-    def build(pipeline, *, limit=None, truncate_dim=None, **tokenizer):
+    def build(pipeline, *, limit=None, truncate_dim=None, similarity=None, **tokenizer):
         kit.save_tokenizer(tmp_path / "tok", **tokenizer)
         for name in ("config.json", "model.safetensors"):
             shutil.copy(f"{bert}/{name}", tmp_path / "tok")
@@ -115,7 +115,11 @@ def pair(libraries, bert, make, kit, tmp_path):
         )
         modules = [transformer, *PIPELINES[pipeline](libraries)]
         theirs = libraries.SentenceTransformer(
-            modules=modules, prompts=dict(PROMPTS), device="cpu", truncate_dim=truncate_dim
+            modules=modules,
+            prompts=dict(PROMPTS),
+            device="cpu",
+            truncate_dim=truncate_dim,
+            similarity_fn_name=similarity,
         )
         saved = tmp_path / "saved"
         theirs.save_pretrained(str(saved), create_model_card=False)
@@ -163,7 +167,16 @@ def test_roles_choose_the_prompts_of_sentence_transformers(pair) -> None:
     )
 
 
-def test_similarity_is_that_of_sentence_transformers(pair) -> None:
+@pytest.mark.parametrize("function", ["cosine", "dot", "euclidean", "manhattan"])
+def test_similarity_is_that_of_sentence_transformers(function, pair) -> None:
+    theirs, ours = pair("mean", similarity=function)
+    vectors = theirs.encode(TEXTS, prompt="")
+    np.testing.assert_allclose(
+        ours.similarity(vectors, vectors[:3]), theirs.similarity(vectors, vectors[:3]).numpy(), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_cosine_is_that_of_sentence_transformers(pair) -> None:
     theirs, ours = pair("normalized")
     vectors = theirs.encode(TEXTS, prompt="")
     np.testing.assert_allclose(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.embed import compare, compute_similarity
+from webnn_runtime.embed.similarity import similarity
 from webnn_runtime.format.errors import EmbedError
 
 X = [3.0, 4.0]
@@ -61,3 +62,38 @@ def test_a_comparison_measures_each_pair_of_rows() -> None:
 def test_sets_that_do_not_match_are_refused(a, b) -> None:
     with pytest.raises(EmbedError, match="they must be equal, not empty"):
         compare(a, b)
+
+
+A, B = [[3.0, 4.0], [0.0, 0.0]], [[4.0, 3.0], [6.0, 8.0], [-3.0, -4.0]]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        ("cosine", [[0.96, 1, -1], [0, 0, 0]]),
+        ("dot", [[24, 50, -25], [0, 0, 0]]),
+        ("euclidean", [[-(2**0.5), -5, -10], [-5, -10, -5]]),
+        ("manhattan", [[-2, -7, -14], [-7, -14, -7]]),
+    ],
+)
+def test_a_model_compares_by_the_function_that_it_states(function, expected, make, kit, folder) -> None:
+    kit.save_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": function})
+    embedder = make()
+    assert embedder.similarity_fn_name == function
+    found = embedder.similarity(A, B)
+    assert (found.dtype, found.shape) == (np.float32, (2, 3))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    # A vector alone is a row.
+    np.testing.assert_array_equal(embedder.similarity(A[0], B[1]), found[:1, 1:2])
+
+
+def test_a_model_that_states_no_function_compares_by_the_cosine(make) -> None:
+    assert make().similarity_fn_name == "cosine"
+
+
+def test_a_function_that_is_not_known_is_refused_by_name(make, kit, folder) -> None:
+    kit.save_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "maxsim"})
+    with pytest.raises(EmbedError, match="no function 'maxsim'; expected one of cosine, dot"):
+        make().similarity(A, B)
+    with pytest.raises(EmbedError, match="vectors of 2 and 3 features"):
+        similarity(A, [1.0, 2.0, 3.0])
