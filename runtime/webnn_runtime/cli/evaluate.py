@@ -24,6 +24,8 @@ from webnn_runtime.cli.options import (
 )
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.texts import given_file
+from webnn_runtime.cli.written import check_place
+from webnn_runtime.format.companions import MANIFEST_FILE
 
 if TYPE_CHECKING:
     from webnn_runtime.evaluation import ClassifierQuality, EmbedderQuality, Gate
@@ -171,6 +173,8 @@ def _check(gate: Gate, reference: str | None, pairs: Path | None, record: bool, 
             raise Misuse("nothing to judge by; pass --reference, the float32 bundle or the model, or --pairs, or both")
     if record and not Path(model).exists():
         raise Misuse(f"--record writes into a bundle's folder, and {model} is none; convert or fetch it first")
+    if record:
+        check_place((Path(model) if Path(model).is_dir() else Path(model).parent) / MANIFEST_FILE)
 
 
 def _opened(model: str, backend: str, options: Mapping[str, Any]) -> tuple[Any, str]:

@@ -92,7 +92,7 @@ class Report:
 
     def fail(self, error: BaseException, code: ExitCode) -> None:
         """Say what went wrong, in one message and without a traceback."""
-        message = str(error) or type(error).__name__
+        message = _message(error)
         self._err.print(f"error: {message}", markup=False, style="red")
         if self._as_json:
             entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
@@ -212,6 +212,13 @@ def _bars_of_downloads(are_hidden: bool) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        # The system's own errors have a number in front and no advice behind.
+        return f"{os.fsdecode(error.filename)}: {error.strerror}; check the path and its permissions"
+    return str(error) or type(error).__name__
 
 
 def _hint(message: str) -> str:

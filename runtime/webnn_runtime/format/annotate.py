@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from webnn_runtime.format.companions import find_companions, find_graph
-from webnn_runtime.format.errors import ManifestError
+from webnn_runtime.format.errors import ManifestError, WriteError
 from webnn_runtime.format.manifest import MAX_MANIFEST, read_manifest
 from webnn_runtime.format.records import replace
 from webnn_runtime.format.staged_file import staged_file
@@ -26,7 +26,8 @@ def annotate_bundle(path: str | Path, extra: Mapping[str, Any]) -> Path:
         The manifest file.
 
     Raises:
-        ManifestError: there is no manifest, it is not one of ours, or it cannot be written.
+        ManifestError: there is no manifest, or it is not one of ours.
+        WriteError: it cannot be written.
         FormatError: a key that the format defines, or a value that JSON cannot hold.
     """
     graph = find_graph(Path(path))
@@ -45,5 +46,7 @@ def annotate_bundle(path: str | Path, extra: Mapping[str, Any]) -> Path:
         with staged_file(file) as staged:
             staged.write_bytes(content)
     except OSError as exc:
-        raise ManifestError(f"cannot be written: {exc.strerror or exc}", path=str(file)) from exc
+        raise WriteError(
+            f"cannot be written: {exc.strerror or exc}; copy the bundle to another place", path=str(file)
+        ) from exc
     return file

@@ -143,3 +143,20 @@ def test_shells_complete_what_is_begun(command) -> None:
     code = f"import sys; from {module}.cli import main; sys.argv = [{command!r}]; main()"
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ran.stdout.split() == [wanted], ran.stderr
+
+
+def test_what_the_system_refuses_has_the_form_of_all_errors(run, bundle, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "a.onnx")
+
+    monkeypatch.setattr("webnn_runtime.cli.inspect.find_bundle", refuse)
+    ran = run("webnn", "inspect", bundle)
+    assert (ran.code, ran.err) == (3, "error: a.onnx: Permission denied; check the path and its permissions\n")
+
+
+def test_a_bundle_that_takes_no_record_is_refused_before_the_measuring(run, encoder, monkeypatch) -> None:
+    monkeypatch.setattr("webnn_runtime.cli.written.os.access", lambda *_: False)
+    ran = run("webnn", "eval", encoder, "--reference", encoder, "--record")
+    assert (ran.code, ran.out) == (2, "")
+    assert "cannot be written" in ran.err
+    assert ran.err.count("\n") == 1
