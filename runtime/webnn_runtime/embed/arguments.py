@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any
 
@@ -16,9 +16,12 @@ def strings_of(texts: Iterable[Any]) -> list[str]:
         TypeError: they are not strings.
     """
     try:
-        given = list(texts)
+        # The keys of a mapping are hardly what was meant.
+        given = None if isinstance(texts, Mapping) else list(texts)
     except TypeError as exc:
         raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
+    if given is None:
+        raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them")
     for place, text in enumerate(given):
         if not isinstance(text, str):
             # What bytes hold are numbers, which nobody has written there.

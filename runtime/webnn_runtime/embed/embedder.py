@@ -187,7 +187,10 @@ class WebNNEmbedder:
             if precision not in PRECISIONS:
                 raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
         if not is_count(batch_size, 1):
-            raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1")
+            given: object = batch_size
+            # Where sentence-transformers has the name of a prompt.
+            named = f"; a prompt is chosen by prompt_name={given!r}" if isinstance(given, str) else ""
+            raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1{named}")
         if truncate_dim is None:
             truncate_dim = self._pipeline.truncate_dim
         elif not is_count(truncate_dim, 1, self._pipeline.dimension):

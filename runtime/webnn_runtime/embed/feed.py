@@ -189,7 +189,7 @@ class Feed:
         positions = np.where(mask == 1, np.cumsum(mask, axis=1) - 1 + offset, blank if offset else 0)
         arrays = {_IDS: ids, _MASK: mask, _TYPES: types, _POSITIONS: positions}
         feeds = {name: arrays[name].astype(kind.dtype.numpy) for name, kind in self.types.items()}
-        self._require_known({_IDS: ids, _TYPES: types}, mask)
+        self._require_known(arrays, mask)
         return Batch(feeds, spans[: len(texts)], length)
 
     def build_texts(

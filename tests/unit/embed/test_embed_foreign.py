@@ -69,7 +69,13 @@ def test_every_argument_that_sentence_transformers_has_is_understood(optional) -
 
 @pytest.mark.parametrize(
     ("texts", "message"),
-    [(None, "texts are NoneType"), (3, "texts are int"), (np.array("a"), "texts are ndarray"), (b"ab", "is bytes")],
+    [
+        (None, "texts are NoneType"),
+        (3, "texts are int"),
+        (np.array("a"), "texts are ndarray"),
+        ({"text": "a"}, "texts are dict"),
+        (b"ab", "is bytes"),
+    ],
     ids=repr,
 )
 def test_texts_of_another_kind_are_named(texts, message, make) -> None:
@@ -105,3 +111,8 @@ def test_a_copy_is_refused_with_what_to_do(copying, make) -> None:
 def test_the_size_of_a_vector_has_both_names(make) -> None:
     embedder = make()
     assert embedder.get_embedding_dimension() == embedder.get_sentence_embedding_dimension() == 6
+
+
+def test_the_name_of_a_prompt_in_second_place_is_answered_with_its_argument(make) -> None:
+    with pytest.raises(EmbedMisuse, match=r"batch_size='query'; .*; a prompt is chosen by prompt_name="):
+        make().encode(["a"], "query")

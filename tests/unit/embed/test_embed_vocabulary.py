@@ -12,6 +12,7 @@ from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.graph import TensorType
 
 
 @pytest.fixture
@@ -56,6 +57,19 @@ def test_a_number_beyond_its_table_is_refused(way, text, complaint, graph) -> No
     }[way]
     with pytest.raises(EmbedError, match=complaint):
         build()
+
+
+def test_a_position_beyond_its_table_is_refused_and_that_of_padding_is_not(kit) -> None:
+    names = ("input_ids", "attention_mask", "position_ids")
+    feed = Feed.of(
+        {name: TensorType(DataType.INT64, kit.TEXT_SHAPE) for name in names},
+        {name: DynamicDim(name, 32) for name in ("batch", "length")},
+        model_type="roberta",
+        rows={"position_ids": 6},
+    )
+    assert feed.build([tokens(1), tokens(1, 2, 3)], Padding(2)).feeds["position_ids"].max() == 5
+    with pytest.raises(EmbedError, match="'position_ids': a text has the number 6, and the graph knows 0 to 5"):
+        feed.build([tokens(1), tokens(1, 2, 3, 4)], Padding(2))
 
 
 def test_padding_beyond_the_table_is_masked_out_and_so_allowed(graph) -> None:
