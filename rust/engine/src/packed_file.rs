@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kernels::{Bytes, Kernels, Line, PackedMatrix};
@@ -39,15 +40,10 @@ pub struct PackedFile {
     weights: Bytes,
     file: Bytes,
     known: HashMap<Source, Range<usize>>,
-    used: Mutex<Used>,
-}
-
-/// What plans were made of. In the order in which they were made.
-#[derive(Default)]
-struct Used {
-    matrices: Vec<(Source, Weak<Packing>)>,
-    from_file: usize,
-    from_memory: usize,
+    /// What plans were made of, in the order in which they were made.
+    used: Mutex<Vec<(Source, Weak<Packing>)>>,
+    from_file: AtomicUsize,
+    from_memory: AtomicUsize,
 }
 
 impl PackedFile {
@@ -64,19 +60,19 @@ impl PackedFile {
                 return Err(format!("matrix {number} lies at {start} to {end} of {size} bytes"));
             }
         }
-        Ok(Self { weights, file, known: known.into_iter().collect(), used: Mutex::default() })
+        let (from_file, from_memory) = Default::default();
+        Ok(Self { weights, file, known: known.into_iter().collect(), used: Mutex::default(), from_file, from_memory })
     }
 
     /// The matrices that plans have now, without those packed from other numbers than the weights.
     pub fn matrices(&self) -> Vec<(Source, Arc<Packing>)> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.matrices.iter().filter_map(|(source, packing)| Some((source.clone(), packing.upgrade()?))).collect()
+        used.iter().filter_map(|(source, packing)| Some((source.clone(), packing.upgrade()?))).collect()
     }
 
     /// How many matrices were found in the file, and how many were packed.
     pub fn counts(&self) -> [usize; 2] {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        [used.from_file, used.from_memory]
+        [&self.from_file, &self.from_memory].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// What these columns are among the weights; `None` where one is not.
@@ -100,15 +96,10 @@ impl PackedFile {
 
     /// Notes a matrix of a plan.
     pub(crate) fn note(&self, source: Option<Source>, packing: &Arc<Packing>, is_from_file: bool) {
-        // Not where the lock is locked for good, in a child that was forked just then: its plans run without being counted.
-        let Ok(mut used) = self.used.try_lock() else { return };
-        if is_from_file {
-            used.from_file += 1;
-        } else {
-            used.from_memory += 1;
-        }
-        if let Some(source) = source {
-            used.matrices.push((source, Arc::downgrade(packing)));
+        (if is_from_file { &self.from_file } else { &self.from_memory }).fetch_add(1, Ordering::Relaxed);
+        // Not where the lock is locked for good, in a child that was forked just then: only who writes a file reads the list.
+        if let (Some(source), Ok(mut used)) = (source, self.used.try_lock()) {
+            used.push((source, Arc::downgrade(packing)));
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use kernels::{Kernels, PackedMatrix, Piece};
@@ -118,7 +118,7 @@ impl Packing {
 pub(crate) struct Packers {
     queue: Mutex<Queue>,
     /// The process that has used `queue`; 0 before that.
-    process: OnceLock<u32>,
+    process: AtomicU32,
     /// Whether a thread could not be started.
     are_refused: AtomicBool,
 }
@@ -162,10 +162,7 @@ impl Packers {
     /// Puts a matrix behind those that wait, for at most `most` threads; `false` where there are none.
     fn take(self: &Arc<Self>, packing: &Arc<Packing>, most: usize) -> bool {
         // In a forked child the lock may be locked for good, and the threads are the parent's.
-        if most == 0
-            || self.are_refused.load(Ordering::Relaxed)
-            || *self.process.get_or_init(process::id) != process::id()
-        {
+        if most == 0 || self.are_refused.load(Ordering::Relaxed) || !self.is_own() {
             return false;
         }
         let mut queue = lock(&self.queue);
@@ -186,6 +183,13 @@ impl Packers {
             }
         }
         true
+    }
+
+    /// Whether it is this process that uses the queue, as the first one that asks does.
+    fn is_own(&self) -> bool {
+        let own = process::id();
+        let user = self.process.compare_exchange(0, own, Ordering::Relaxed, Ordering::Relaxed);
+        user.is_ok() || user == Err(own)
     }
 
     /// Packs what waits, until nothing does.

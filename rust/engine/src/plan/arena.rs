@@ -1,6 +1,8 @@
 //! The memory of one run, and the arenas that a plan keeps for its next ones.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::pool::lock_soon;
 
 /// Alignment of an arena and of everything in it: a cache line, and a vector of AVX-512.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -28,26 +30,21 @@ impl Arena {
     }
 }
 
-/// Arenas that no run is using.
+/// Arenas that no run is using. A run that finds them locked has one of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Arenas {
-    idle: Mutex<Vec<Arena>>,
+    pub(super) idle: Mutex<Vec<Arena>>,
 }
 
 impl Arenas {
     /// Calls `work` with an arena, which is kept afterwards unless `most` are kept already.
     pub(crate) fn with<R>(&self, most: usize, work: impl FnOnce(&mut Arena) -> R) -> R {
-        let mut arena = self.lock().pop().unwrap_or_default();
+        let mut arena = lock_soon(&self.idle).and_then(|mut idle| idle.pop()).unwrap_or_default();
         let result = work(&mut arena);
-        let mut idle = self.lock();
-        if idle.len() < most {
+        if let Some(mut idle) = lock_soon(&self.idle).filter(|idle| idle.len() < most) {
             idle.push(arena);
         }
         result
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arena>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

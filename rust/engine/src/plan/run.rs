@@ -12,6 +12,7 @@ use super::value::Storage;
 use super::{Program, RunError, Step};
 use crate::Engine;
 use crate::ops::{Context, Tensor, TensorMut};
+use crate::pool::lock_soon;
 
 /// Layouts that are kept: lengths and batches come again, and a layout of 300 values takes 20 KiB.
 const LAYOUTS_KEPT: usize = 64;
@@ -35,7 +36,7 @@ pub struct Plan {
 /// The values of the names, and what follows from them.
 type Known = (Box<[i64]>, Arc<Layout>);
 
-/// The layouts of the last runs, oldest first.
+/// The layouts of the last runs, oldest first. Who finds them locked makes another one, which is soon done.
 #[derive(Debug, Default)]
 pub(super) struct Layouts {
     known: Mutex<Vec<Known>>,
@@ -43,16 +44,20 @@ pub(super) struct Layouts {
 
 impl Layouts {
     pub(super) fn get(&self, program: &Program, names: &[i64]) -> Result<Arc<Layout>, RunError> {
-        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, layout)) = lock().iter().rev().find(|(known, _)| **known == *names) {
-            return Ok(Arc::clone(layout));
+        let found = lock_soon(&self.known).and_then(|known| {
+            let (_, layout) = known.iter().rev().find(|(known, _)| **known == *names)?;
+            Some(Arc::clone(layout))
+        });
+        if let Some(layout) = found {
+            return Ok(layout);
         }
         let layout = Arc::new(Layout::new(program, names)?);
-        let mut known = lock();
-        if known.len() >= LAYOUTS_KEPT {
-            known.remove(0);
+        if let Some(mut known) = lock_soon(&self.known) {
+            if known.len() >= LAYOUTS_KEPT {
+                known.remove(0);
+            }
+            known.push((names.into(), Arc::clone(&layout)));
         }
-        known.push((names.into(), Arc::clone(&layout)));
         Ok(layout)
     }
 }
@@ -303,4 +308,37 @@ impl<'a> Piece<'a> {
 fn said(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::ops::Attributes;
+    use crate::plan::{DataType, PlanBuilder, Token};
+    use crate::{Engine, Kernels};
+
+    #[test]
+    fn a_child_of_a_process_that_was_running_runs() {
+        let engine = Arc::new(Engine::new(Kernels::chosen().unwrap(), 2));
+        let mut builder = PlanBuilder::new(engine, 1);
+        let shape = [builder.dimension(&[Token::Name(0)]).unwrap()];
+        let x = builder.input(DataType::Float32, &shape).unwrap();
+        let made = [(DataType::Float32, &shape[..])];
+        let y = builder.step("abs", &[Some(x)], &Attributes::default(), &made).unwrap();
+        let y = builder.step("neg", &[Some(y[0])], &Attributes::default(), &made).unwrap();
+        let plan = builder.build(&y, None).unwrap();
+        let run = |x: &[f32]| {
+            let mut found = vec![0.0_f32; x.len()];
+            let out: &mut [u8] = bytemuck::cast_slice_mut(&mut found);
+            plan.run(&[x.len() as i64], &[bytemuck::cast_slice(x)], &mut [out]).unwrap();
+            found
+        };
+        assert_eq!(run(&[1.0, -2.0]), [-1.0, -2.0]);
+        // As after a fork while another thread had these.
+        let _for_good = (plan.layouts.known.lock(), plan.arenas.idle.lock());
+        assert_eq!(run(&[3.0, -4.0]), [-3.0, -4.0]);
+        assert_eq!(run(&[-5.0]), [-5.0]);
+        assert!(plan.arena_bytes(&[7]).is_ok());
+    }
 }

@@ -258,6 +258,22 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Looks at a lock that others have for less than a microsecond, before doing without it.
+const LOOKS: usize = 100;
+
+/// Locks what others have for a moment only, or `None`: what a thread has locked when another one forks the process stays
+/// locked in the child for good.
+pub(crate) fn lock_soon<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let look = |_| {
+        let found = lock_if_free(mutex);
+        if found.is_none() {
+            std::hint::spin_loop();
+        }
+        found
+    };
+    (0..LOOKS).find_map(look)
+}
+
 /// Locks what nobody else has locked.
 fn lock_if_free<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
