@@ -166,7 +166,7 @@ class WebNNClassifier:
         if is_ranked and top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
         is_single = isinstance(inputs, (str, Mapping, tuple))
-        given: list[Any] = [inputs] if is_single else list(inputs)
+        given: list[Any] = [inputs] if is_single else _listed("classifier", inputs)
         scores = self._score(given, function_to_apply, batch_size)
         if not is_ranked:
             best = [self._entry(row, int(row.argmax())) for row in scores]
@@ -179,8 +179,14 @@ class WebNNClassifier:
     def scores(
         self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
     ) -> Floats:
-        """Scores of all labels, float32 [inputs, labels]; see `__call__`."""
-        return self._score(list(inputs), function_to_apply, batch_size)
+        """Scores of all labels, float32 [inputs, labels]; see `__call__`.
+
+        Raises:
+            TypeError: a text or a pair that is not in a list, whose characters or halves would be taken for texts.
+        """
+        if isinstance(inputs, (str, Mapping, tuple)):
+            raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
+        return self._score(_listed("scores", inputs), function_to_apply, batch_size)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -279,6 +285,12 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
             "{'text': ..., 'text_pair': ...}"
         )
     return texts[0], texts[1] if len(texts) == 2 else None
+
+
+def _listed(caller: str, inputs: object) -> list[Any]:
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
+    return list(inputs)
 
 
 def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:

@@ -1,0 +1,36 @@
+"""What a classifier is given has to be what it takes: the characters of a text are no texts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from webnn_runtime import WebNNClassifier
+from webnn_runtime.format.errors import EmbedError
+
+
+@pytest.fixture
+def classify(make_encoder) -> WebNNClassifier:
+    return WebNNClassifier(make_encoder("labelled", labels=("no", "yes")), backend="numpy")
+
+
+@pytest.mark.parametrize(
+    "lone", ["sun", ("sun", "rain"), {"text": "sun", "text_pair": "rain"}], ids=["text", "tuple", "pair"]
+)
+def test_scores_of_one_text_need_a_list(lone, classify) -> None:
+    with pytest.raises(TypeError, match="put it into a list"):
+        classify.scores(lone)
+    best = classify(lone)
+    entry = best[0] if isinstance(best, list) else best
+    assert np.isclose(classify.scores([lone]).max(), entry["score"])
+
+
+def test_what_is_no_text_is_told_what_would_be_one(classify) -> None:
+    for call in (classify, classify.scores):
+        with pytest.raises(TypeError, match="are NoneType; expected a text, a pair, or a list of them"):
+            call(None)
+
+
+def test_an_embedder_is_no_classifier(make_encoder) -> None:
+    with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
+        WebNNClassifier(make_encoder("vectors"), backend="numpy")
