@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from webnn_runtime.evaluation.texts import digest_of
+from webnn_runtime.evaluation.texts import digest_of, listed_texts
 from webnn_runtime.evaluation.timing import Speed, interleaved
 from webnn_runtime.format.errors import EmbedError
 
@@ -82,9 +82,7 @@ def compare_classifiers(
     Raises:
         EmbedError: the labels differ, or there are no texts.
     """
-    given = list(texts)
-    if not given:
-        raise EmbedError("compare_classifiers: no texts; pass some")
+    given = listed_texts("compare_classifiers", texts)
     if list(candidate.labels) != list(reference.labels):
         raise EmbedError(
             f"the reference has the labels {', '.join(reference.labels)[:200]} and the candidate "

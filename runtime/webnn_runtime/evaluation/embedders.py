@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from webnn_runtime.embed.similarity import compare as compare_vectors
 from webnn_runtime.evaluation.statistics import CosineStatistics, cosine_statistics, neighbour_overlap, spearman
-from webnn_runtime.evaluation.texts import ScoredPairs, digest_of
+from webnn_runtime.evaluation.texts import ScoredPairs, digest_of, listed_texts
 from webnn_runtime.evaluation.timing import Speed, interleaved
 from webnn_runtime.format.errors import EmbedError
 
@@ -120,9 +120,7 @@ def compare_embedders(
     Raises:
         EmbedError: the two give vectors of different sizes, or there are no texts.
     """
-    given = list(texts)
-    if not given:
-        raise EmbedError("compare_embedders: no texts; pass some")
+    given = listed_texts("compare_embedders", texts)
     own, other = _encoder(candidate, options), None if reference is None else _encoder(reference, options)
     steps = _Steps(2 * (other is not None) + (1 + (other is not None)) * (pairs is not None) + (rounds > 0), progress)
     cosine = overlap = speed = None

@@ -14,7 +14,7 @@ from typing import Final
 from webnn_runtime.embed.configuration import read_text
 from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["ScoredPairs", "builtin_texts", "digest_of", "read_pairs", "read_texts"]
+__all__ = ["ScoredPairs", "builtin_texts", "digest_of", "listed_texts", "read_pairs", "read_texts"]
 
 # A million sentences have about 100 MB.
 _MAX_BYTES: Final = 1 << 30
@@ -70,7 +70,21 @@ def digest_of(texts: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def read_texts(path: Path) -> list[str]:
+def listed_texts(caller: str, texts: Sequence[str]) -> list[str]:
+    """The texts as a list.
+
+    Raises:
+        TypeError: one text, whose characters would be taken for texts.
+        EmbedError: there are none.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"{caller}: texts are one str; expected a list of them")
+    if not (given := list(texts)):
+        raise EmbedError(f"{caller}: no texts; pass some")
+    return given
+
+
+def read_texts(path: str | Path) -> list[str]:
     """Texts of a file, one a line, empty lines left out.
 
     In `.jsonl` and `.ndjson` a line is a JSON string, or an object with "text".
@@ -79,6 +93,7 @@ def read_texts(path: Path) -> list[str]:
         FileNotFoundError: there is no such file.
         EmbedError: it is no UTF-8, a line is no such JSON, or there is no text.
     """
+    path = Path(path)
     lines = _lines(path)
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         texts = [_text_of(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
@@ -89,7 +104,7 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
-def read_pairs(path: Path) -> ScoredPairs:
+def read_pairs(path: str | Path) -> ScoredPairs:
     """Pairs of a tab-separated file, in the forms that STS-B has.
 
     With a header, columns are found by name (`sentence1`, `sentence2`, `score` and their like). Without one, lines
@@ -101,6 +116,7 @@ def read_pairs(path: Path) -> ScoredPairs:
         FileNotFoundError: there is no such file.
         EmbedError: a line has too few columns or a score that is no number, or there are fewer than 2 pairs or scores.
     """
+    path = Path(path)
     rows = [(number, line.split("\t")) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if not rows:
         raise EmbedError(f"{path}: is empty; expected sentence1, sentence2 and score, with tabs between them")

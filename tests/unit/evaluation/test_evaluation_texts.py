@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from webnn_runtime.evaluation import compare_classifiers, compare_embedders
 from webnn_runtime.evaluation.texts import builtin_texts, digest_of, read_pairs, read_texts
 from webnn_runtime.format.errors import EmbedError
 from webnn_translator.quantize.texts import FITTING, MEASURING
@@ -149,3 +150,16 @@ def test_json_escapes_travel_whole(tmp_path) -> None:
     texts = ['tab\tand "quotes"', "\u2028", "漢字"]
     path.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
     assert read_texts(path) == texts
+
+
+def test_a_file_is_named_by_text_or_path_alike(tmp_path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("one\ttwo\t1\nthree\tfour\t2\n")
+    assert read_texts(str(path)) == read_texts(path)
+    assert read_pairs(str(path)).scores == read_pairs(path).scores == [1.0, 2.0]
+
+
+def test_the_characters_of_a_text_are_no_texts() -> None:
+    for compare in (compare_embedders, compare_classifiers):
+        with pytest.raises(TypeError, match="texts are one str; expected a list"):
+            compare(None, None, "hello")
