@@ -27,6 +27,8 @@ __all__ = ["LabelScore", "WebNNClassifier", "choose_logits"]
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 # {"text": ..., "text_pair": ...} is a pair, as is a tuple of two.
 TextInput: TypeAlias = "str | tuple[str, str] | Mapping[str, str]"
+# What sentence-transformers calls it where it saves a cross-encoder.
+_TASK: Final = "sequence-classification"
 _LOGITS: Final = "logits"
 _UNSET: Final = object()
 
@@ -96,7 +98,7 @@ class WebNNClassifier:
         self._model: Final[EncoderModel] = load(
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
-        settings = read_transformer(folders)
+        settings = read_transformer(folders, task=_TASK)
         self._tokenizer: Final = TextTokenizer.load(
             find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
         )

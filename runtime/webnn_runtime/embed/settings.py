@@ -41,8 +41,7 @@ _HARMLESS: Final = frozenset(
 )
 _EXPECTED: Final[Mapping[str, Sequence[Any]]] = MappingProxyType(
     {
-        "transformer_task": ("feature-extraction",),
-        "module_output_name": ("token_embeddings",),
+        "module_output_name": ("token_embeddings", "scores"),
         "tokenizer_args": ({},),
         "processor_kwargs": ({},),
         "processing_kwargs": ({},),
@@ -169,8 +168,8 @@ def read_similarity(folders: Sequence[StrPath]) -> str:
     return "cosine" if found is None else str(expect(*found, "similarity_fn_name", str, "cosine"))
 
 
-def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:
-    """Settings from the first of `folders` that has each file.
+def read_transformer(folders: Sequence[StrPath], *, task: str = "feature-extraction") -> TransformerSettings:
+    """Settings from the first of `folders` that has each file, of a model that was made for `task`.
 
     The maximum length is that of the Transformer module's own settings; without one, the tokenizer's;
     without that, the size of the position table.
@@ -178,7 +177,7 @@ def read_transformer(folders: Sequence[StrPath]) -> TransformerSettings:
     config = read_optional(folders, "config.json")
     model_type = expect(*config, "model_type", str, "") if config else ""
     table = _position_table(config, model_type)
-    module = _module_settings(folders)
+    module = _module_settings(folders, task)
     tokenizer = read_optional(folders, "tokenizer_config.json")
     stated = _stated_limit(module, "max_seq_length")
     if stated.tokens is None:
@@ -194,18 +193,24 @@ def position_offset(model_type: str) -> int | None:
     return None if model_type in _POSITIONS_AFTER_PADDING else 0
 
 
-def _module_settings(folders: Sequence[StrPath]) -> tuple[str, Mapping[str, Any]] | None:
+def _module_settings(folders: Sequence[StrPath], task: str) -> tuple[str, Mapping[str, Any]] | None:
     for name in TRANSFORMER_CONFIG_FILES:
         found = read_optional(folders, name)
         if found is not None:
-            _check_module_settings(*found)
+            _check_module_settings(*found, task)
             return found
     return None
 
 
-def _check_module_settings(path: str, settings: Mapping[str, Any]) -> None:
+def _check_module_settings(path: str, settings: Mapping[str, Any], task: str) -> None:
+    made_for = settings.get("transformer_task", task)
+    if made_for != task:
+        raise EmbedError(
+            f"{path}: setting 'transformer_task' = {made_for!r} is not supported; expected {task!r} here, "
+            "and 'sequence-classification' is for WebNNClassifier"
+        )
     for key, value in settings.items():
-        if key in _HARMLESS or value is None:
+        if key in _HARMLESS or key == "transformer_task" or value is None:
             continue
         if key == "modality_config":
             _check_modality(path, value)

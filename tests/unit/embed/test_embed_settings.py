@@ -132,3 +132,16 @@ def test_a_settings_file_that_is_not_text_is_refused(tmp_path) -> None:
     (tmp_path / "config.json").write_bytes(b'{"a": "\xff"}')
     with pytest.raises(EmbedError, match="not UTF-8 text at byte 7"):
         read_transformer([tmp_path])
+
+
+def test_a_cross_encoder_is_read_as_a_classifier_and_not_as_an_embedder(kit, tmp_path) -> None:
+    settings = {
+        "transformer_task": "sequence-classification",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+        "module_output_name": "scores",
+        "max_seq_length": 7,
+    }
+    kit.save_json(tmp_path / "sentence_bert_config.json", settings)
+    assert read_transformer([tmp_path], task="sequence-classification").limit.tokens == 7
+    with pytest.raises(EmbedError, match="'sequence-classification' is for WebNNClassifier"):
+        read_transformer([tmp_path])

@@ -103,6 +103,24 @@ def test_a_sentence_encoder_is_exported_for_its_features(tmp_path: Path) -> None
     assert task_of(tmp_path) == "feature-extraction"
 
 
+@pytest.mark.parametrize(
+    ("stated", "task"),
+    [("sequence-classification", "text-classification"), ("fill-mask", "fill-mask"), (None, "feature-extraction")],
+)
+def test_what_sentence_transformers_saves_is_exported_for_the_task_it_states(tmp_path: Path, stated, task) -> None:
+    put(tmp_path / "modules.json", b"[]")
+    put(tmp_path / "sentence_bert_config.json", json.dumps({"transformer_task": stated}).encode())
+    assert task_of(tmp_path) == task
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]"])
+def test_settings_of_a_module_that_are_no_object_are_refused(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path / "modules.json", b"[]")
+    put(tmp_path / "sentence_bert_config.json", content)
+    with pytest.raises(HubError, match=r"sentence_bert_config\.json is no JSON object"):
+        task_of(tmp_path)
+
+
 @pytest.mark.parametrize("config", [b"{}", b"[]", b"{", b'{"architectures": ["Odd"]}'])
 def test_a_configuration_that_does_not_say_the_task_asks_for_it(tmp_path: Path, config: bytes) -> None:
     put(tmp_path / "config.json", config)

@@ -83,7 +83,15 @@ def task_of(folder: Path) -> str:
         HubError: the configuration does not say.
     """
     if (folder / "modules.json").is_file():
-        return "feature-extraction"
+        # sentence-transformers saves cross-encoders and sparse encoders in this form too, and says so here.
+        module = folder / "sentence_bert_config.json"
+        try:
+            stated = (
+                json.loads(module.read_text(encoding="utf-8")).get("transformer_task") if module.is_file() else None
+            )
+        except (OSError, ValueError, AttributeError) as exc:
+            raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object") from exc
+        return _SYNONYMS.get(str(stated), str(stated)) if stated is not None else "feature-extraction"
     try:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"]
     except (OSError, ValueError, AttributeError) as exc:
