@@ -194,7 +194,7 @@ def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
 
 
 def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
-    settings = read_transformer([folder])
+    settings = read_transformer([folder], task="sequence-classification")
     feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type)
     output = choose_logits(model.outputs, None)
     known = replace(
