@@ -296,6 +296,24 @@ def test_a_padded_batch_that_gives_one_vector_for_each_text_runs_without_its_pad
         np.testing.assert_allclose(model.run(feeds)["found"], reference, rtol=1e-3, atol=1e-5)
 
 
+def test_a_text_that_is_shorter_than_the_graphs_least_length_runs_with_its_padding(rust):
+    b = GraphBuilder("g", [DynamicDim("batch", 8), DynamicDim("length", 16, 2)])
+    batch, length = symbol("batch"), symbol("length")
+    ids, mask = (b.input(name, DataType.INT64, (batch, length)) for name in ("ids", "mask"))
+    table = b.constant(np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32))
+    weights = b.op("reshape", b.op("cast", mask, dataType=DataType.FLOAT32), newShape=(batch, length, 1))
+    weights = b.op("expand", weights, newShape=(batch, length, 8))
+    total = b.op("reduceSum", b.op("mul", b.op("gather", table, ids, axis=0), weights), axes=[1])
+    count = b.op("max", b.op("reduceSum", weights, axes=[1]), b.constant(1e-9, DataType.FLOAT32))
+    graph = b.build({"y": b.op("div", total, count)})
+    model = rust.compile(graph)
+    assert model.describe()["unpadded"] is True
+    feeds = {"ids": np.array([[1, 0, 0], [2, 3, 4]]), "mask": np.array([[1, 0, 0], [1, 1, 1]])}
+    np.testing.assert_allclose(model.run(feeds)["y"], REFERENCE.compile(graph).run(feeds)["y"], rtol=1e-6)
+    with pytest.raises(ShapeError, match="1 to 3 tokens; the graph takes texts of 2 to 16"):
+        model.texts().run({"ids": np.array([1, 2, 3, 4])}, [1, 3])
+
+
 def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):
     model = rust.compile(Encoder(hidden=bare, pooled=careless).build())
     runner, given = model.texts(), texts()

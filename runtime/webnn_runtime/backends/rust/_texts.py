@@ -82,6 +82,7 @@ class TextPlan(TextRunner):
             for value, per_token in zip(values, packed.results.values(), strict=True)
         ]
         self._limits = [graph.dims[str(dim)] for dim in next(iter(graph.inputs.values())).shape]
+        self._shortest = max(self._limits[1].min_size, 1)
         self.inputs = {name: graph.inputs[name].dtype for name in packed.inputs}
         # Vectors of padding are results too, and only a run with padding has them.
         self._mask = None if any(packed.results.values()) else packed.mask
@@ -111,7 +112,7 @@ class TextPlan(TextRunner):
         longest = mask.shape[1]
         # Ones at the text, then zeros: what the proof is about.
         is_padding = np.array_equal(mask, np.arange(longest) < lengths[:, None])
-        if not is_padding or lengths.size == 0 or lengths.min() == 0 or lengths.min() == longest:
+        if not is_padding or lengths.size == 0 or lengths.min() == longest or lengths.min() < self._shortest:
             return None
         return self.run({name: inputs[name][kept] for name in self.inputs}, lengths.tolist())
 
@@ -123,7 +124,7 @@ class TextPlan(TextRunner):
             if array.dtype != dtype.numpy or array.shape != (total,):
                 wrong = f"{array.dtype}{list(array.shape)}"
                 raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype.value}[{total}]")
-        low, high = max(self._limits[1].min_size, 1), self._limits[1].max_size
+        low, high = self._shortest, self._limits[1].max_size
         if not lengths or min(lengths) < low or max(lengths) > high:
             found = f"{min(lengths)} to {max(lengths)} tokens" if lengths else "no texts"
             raise ShapeError(f"{found}; the graph takes texts of {low} to {high}")
