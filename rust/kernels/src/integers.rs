@@ -82,18 +82,24 @@ impl PackedIntegers {
         let count = k.div_ceil(GROUP);
         let cols = n.next_multiple_of(kernels.panel_width);
         let mut sums = vec![0; k.div_ceil(segment) * cols];
-        let mut groups = vec![0.0_f32; count * n];
-        for group in 0..count {
-            for col in 0..n {
-                let mut bytes = [0_u8; GROUP];
-                for (byte, row) in bytes.iter_mut().zip(group * GROUP..k) {
-                    let weight = data[row * strides[0] + col * strides[1]];
-                    sums[row / segment * cols + col] -= i32::from(weight);
-                    *byte = weight as u8;
-                }
-                groups[group * n + col] = f32::from_bits(u32::from_ne_bytes(bytes));
+        let groups = PackedMatrix::of_rows(kernels, [count, n], |group, to| {
+            let first = group * GROUP;
+            let sums = &mut sums[first / segment * cols..][..to.len()];
+            // By the way that they lie in memory, 5 and 2 times as fast as element by element, which was a fifth of the time
+            // from a fresh process to a model of 11 MB.
+            if first + GROUP > k {
+                let weight = |row, col| if row < k { data[row * strides[0] + col * strides[1]] } else { 0 };
+                write_groups(to, sums, |col| std::array::from_fn(|i| weight(first + i, col)));
+            } else if strides[1] == 1 {
+                let rows: [&[i8]; GROUP] = std::array::from_fn(|i| &data[(first + i) * strides[0]..][..to.len()]);
+                write_groups(to, sums, |col| rows.map(|row| row[col]));
+            } else if strides[0] == 1 {
+                write_groups(to, sums, |col| *data[first + col * strides[1]..].first_chunk().expect("a whole group"));
+            } else {
+                let weight = |row, col| data[row * strides[0] + col * strides[1]];
+                write_groups(to, sums, |col| std::array::from_fn(|i| weight(first + i, col)));
             }
-        }
+        });
         let mut padded = vec![0.0; cols];
         padded[..n].copy_from_slice(scales);
         let zeros = zeros.filter(|zeros| zeros.iter().any(|zero| *zero != 0)).map(|zeros| {
@@ -101,7 +107,6 @@ impl PackedIntegers {
             padded.iter_mut().zip(zeros).for_each(|(to, zero)| *to = -zero);
             padded
         });
-        let groups = PackedMatrix::new(kernels, &groups, [count, n], [n, 1]);
         Self { groups, k, segment, scales: padded, sums, zeros }
     }
 
@@ -135,6 +140,16 @@ impl PackedIntegers {
         let groups = self.groups.panels();
         let columns = start * groups.width()..end * groups.width();
         IntegerPanels { groups: groups.range(start, end), first: columns.start, matrix: self }
+    }
+}
+
+/// Writes the group of each column, and takes its weights off the column's sum.
+#[inline(always)]
+fn write_groups(to: &mut [f32], sums: &mut [i32], weights: impl Fn(usize) -> [i8; GROUP]) {
+    for (col, (to, sum)) in to.iter_mut().zip(sums).enumerate() {
+        let weights = weights(col);
+        *sum -= weights.into_iter().map(i32::from).sum::<i32>();
+        *to = f32::from_bits(u32::from_ne_bytes(weights.map(|weight| weight as u8)));
     }
 }
 

@@ -211,6 +211,20 @@ impl PackedMatrix {
         Self { lines: Lines::zeroed(Panels::lines_for(k, n, width)), k, n, width }
     }
 
+    /// A matrix whose rows are made one after the other.
+    pub(crate) fn of_rows(kernels: &Kernels, [k, n]: [usize; 2], mut make: impl FnMut(usize, &mut [f32])) -> Self {
+        let mut matrix = Self::zeroed(kernels, [k, n]);
+        let vectors = matrix.width / LANES;
+        let mut made = vec![0.0; n];
+        for row in 0..k {
+            make(row, &mut made);
+            for (panel, columns) in made.chunks(matrix.width).enumerate() {
+                write_row(&mut matrix.lines[(panel * k + row) * vectors..][..vectors], 0, columns);
+            }
+        }
+        matrix
+    }
+
     /// The same matrix as somebody has packed and kept it; `None` where the bytes are not the lines of one of this shape.
     pub fn kept(kernels: &Kernels, [k, n]: [usize; 2], bytes: Bytes, range: Range<usize>) -> Option<Self> {
         let width = kernels.panel_width;
@@ -278,6 +292,10 @@ mod tests {
                 }
                 let whole = PackedMatrix::new(&kernels, &data, [k, n], strides);
                 assert_eq!(parts.panels().lines, whole.panels().lines, "{count} parts");
+                let of_rows = PackedMatrix::of_rows(&kernels, [k, n], |row, to| {
+                    to.iter_mut().enumerate().for_each(|(col, to)| *to = data[row * strides[0] + col * strides[1]]);
+                });
+                assert_eq!(of_rows.panels().lines, whole.panels().lines);
                 // Cut within a panel, at the end of one, and in the middle of a vector.
                 for cuts in [[0, 5, 5, n], [0, width, 36, n], [0, 1, 34, n]] {
                     let mut parts = PackedMatrix::zeroed(&kernels, [k, n]);

@@ -278,3 +278,30 @@ fn a_row_has_the_same_bits_alone_among_others_and_in_some_panels() {
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
+
+#[test]
+fn weights_are_the_same_however_they_lie() {
+    for (k, n) in [(1, 3), (8, 33), (21, 16), (32, 1)] {
+        let w = signed(k * n, 7);
+        let rows: Vec<f32> = groups(&bytes(2 * k, 9), k);
+        let scales = vec![RowScale { scale: 1.0, zero: 7, excess: 0 }; 2 * k.div_ceil(8)];
+        for (table, integers) in tables() {
+            let product = |strides: [usize; 2]| {
+                let mut data = vec![99; k * strides[0] + n * strides[1]];
+                for at in 0..k * n {
+                    data[at / n * strides[0] + at % n * strides[1]] = w[at];
+                }
+                let packed = PackedIntegers::new(&table, &data, [k, n], strides, &vec![1.0; n], None, 8);
+                let a = Rows::new(&rows, 2, k.div_ceil(4), k.div_ceil(4)).unwrap();
+                let task = IntegerMatmul::new(|b| Matmul::new(a, b), &scales, packed.range(0, packed.count()));
+                let mut out = vec![0.0; 2 * n];
+                integers.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut out, 2, n, n).unwrap());
+                out
+            };
+            let want = product([n, 1]);
+            for strides in [[1, k], [1, k + 5], [n + 3, 1], [2, 2 * k], [2 * n, 2]] {
+                assert_eq!(product(strides), want, "{}: [{k}, {n}] with strides {strides:?}", integers.name);
+            }
+        }
+    }
+}
