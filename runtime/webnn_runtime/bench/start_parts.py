@@ -30,14 +30,15 @@ def main() -> None:
     from webnn_runtime.embed.embedder import WebNNEmbedder  # noqa: F401  # what a program would import
     from webnn_runtime.embed.pipeline import Pipeline
     from webnn_runtime.format.bundle import load_bundle
-    from webnn_runtime.model import Model
+    from webnn_runtime.model import Model, stated_arithmetic
 
     if backend != "auto":
         get_backend(backend)
     mark()
     loaded = load_bundle(bundle)
     mark()
-    model = Model(loaded, compile_graph(loaded.graph, backend, CompileOptions(threads=threads, bundle=loaded)))
+    options = CompileOptions(threads=threads, stated=stated_arithmetic(loaded.manifest), bundle=loaded)
+    model = Model(loaded, compile_graph(loaded.graph, backend, options))
     mark()
     reading: list[float] = []
     original = tokenizers.Tokenizer

@@ -30,6 +30,20 @@ impl Form {
             Self::Nibbles => 2,
         }
     }
+
+    /// Puts the kept bits of sixteen elements into their words.
+    #[inline(always)]
+    fn write(self, bits: [u16; LANES], words: &mut [f32]) {
+        let lanes = bits.map(u32::from);
+        let join = |word: usize| match self {
+            Self::Float16 => lanes[2 * word] | lanes[2 * word + 1] << 16,
+            Self::Bytes => (0..4).fold(0, |all, byte| all | lanes[4 * word + byte] << (8 * byte)),
+            Self::Nibbles => (0..4)
+                .fold(0, |all, byte| all | (lanes[4 * word + byte] | lanes[8 + 4 * word + byte] << 4) << (8 * byte)),
+        };
+        // As the bytes lie in memory, on a machine of either order.
+        words.iter_mut().enumerate().for_each(|(word, to)| *to = f32::from_bits(join(word).to_le()));
+    }
 }
 
 /// Elements of a matrix, row by row or column by column.
@@ -79,16 +93,26 @@ impl Weights<'_> {
         self.len() == 0
     }
 
-    /// The kept bits of one element, in the lowest bits.
-    fn bits(&self, at: usize) -> u16 {
+    /// The kept bits of `count` elements, each in the lowest bits, and zeros behind them.
+    #[inline(always)]
+    fn bits(&self, at: usize, stride: usize, count: usize) -> [u16; LANES] {
         match self {
-            Self::Float16(data) => data[at],
-            Self::Int8(data) => u16::from(data[at] as u8),
-            Self::Uint8(data) => u16::from(data[at] ^ 0x80),
-            Self::Int4(data) => u16::from((data[at] + 8) as u8 & 0xF),
-            Self::Uint4(data) => u16::from(data[at] & 0xF),
+            Self::Float16(data) => line(data, at, stride, count, |x| x),
+            Self::Int8(data) => line(data, at, stride, count, |x| u16::from(x as u8)),
+            Self::Uint8(data) => line(data, at, stride, count, |x| u16::from(x ^ 0x80)),
+            Self::Int4(data) => line(data, at, stride, count, |x| u16::from((x + 8) as u8 & 0xF)),
+            Self::Uint4(data) => line(data, at, stride, count, |x| u16::from(x & 0xF)),
         }
     }
+}
+
+/// `count` elements from `at` on, as bits.
+#[inline(always)]
+fn line<T: Copy>(data: &[T], at: usize, stride: usize, count: usize, bits: impl Fn(T) -> u16) -> [u16; LANES] {
+    if stride == 1 && count == LANES {
+        return data[at..].first_chunk::<LANES>().expect("a whole line").map(bits);
+    }
+    std::array::from_fn(|index| if index < count { bits(data[at + index * stride]) } else { 0 })
 }
 
 /// Steps and zeros of a matrix of integers: `(w - zero) * scale`, each for a block of rows of one column.
@@ -136,22 +160,14 @@ impl StoredMatrix {
         let padded = n.next_multiple_of(width);
         let vectors = padded / LANES;
         let mut words = Lines::zeroed((k * vectors * form.words()).div_ceil(LANES));
-        for panel in 0..padded / width {
-            for row in 0..k {
-                for col in panel * width..n.min((panel + 1) * width) {
-                    let place = (panel * k + row) * (width / LANES) + col % width / LANES;
-                    let (lane, bits) = (col % LANES, weights.bits(row * strides[0] + col * strides[1]));
-                    let (word, shift) = match form {
-                        Form::Float16 => (lane / 2, lane % 2 * 16),
-                        Form::Bytes => (lane / 4, lane % 4 * 8),
-                        Form::Nibbles => (lane % 8 / 4, lane % 4 * 8 + lane / 8 * 4),
-                    };
-                    let at = place * form.words() + word;
-                    let float = &mut words[at / LANES].0[at % LANES];
-                    // As the bytes lie in memory, on a machine of either order.
-                    let own = u32::from(bits) << shift;
-                    *float = f32::from_bits(u32::from_le(u32::from_le(float.to_bits()) | own));
-                }
+        // A line at a time, as rows lie in memory: element by element was two thirds of the time that a model in 8 bits took
+        // to load.
+        let (size, own) = (form.words(), arch::floats_mut(&mut words));
+        for row in 0..k {
+            for first in (0..n).step_by(LANES) {
+                let bits = weights.bits(row * strides[0] + first * strides[1], strides[1], LANES.min(n - first));
+                let place = (first / width * k + row) * (width / LANES) + first % width / LANES;
+                form.write(bits, &mut own[place * size..][..size]);
             }
         }
         let blocks = if steps.is_some() { k / block } else { 0 };

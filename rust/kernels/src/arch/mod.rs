@@ -20,3 +20,10 @@ pub(crate) fn floats(lines: &[crate::packed::Line]) -> &[f32] {
     // lines is passed on.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines) / size_of::<f32>()) }
 }
+
+/// The same to be written.
+#[inline(always)]
+pub(crate) fn floats_mut(lines: &mut [crate::packed::Line]) -> &mut [f32] {
+    // SAFETY: as above.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines) / size_of::<f32>()) }
+}

@@ -10,9 +10,10 @@
 //! same order, so the size of a block changes no bit.
 
 use super::matmul::{balanced, store_part};
-use super::pack::{floats_mut, left_lines, pack_lanes};
+use super::pack::{left_lines, pack_lanes};
 use super::products::{Floats, Products, Rounded};
 use super::{Simd, Start, Vector};
+use crate::arch::floats_mut;
 use crate::packed::{LANES, Line};
 use crate::task::{Attention, Mask, Scratch, lines};
 use crate::{Rows, RowsMut};

@@ -4,8 +4,9 @@
 //! instruction, so that only the epilogue, in floats, needs an order; it is that of the float kernel.
 
 use super::matmul::{balanced, finish};
-use super::pack::{floats_mut, left_lines, pack_left};
+use super::pack::{left_lines, pack_left};
 use super::{Simd, Vector};
+use crate::arch::floats_mut;
 use crate::integers::{GROUP, IntegerMatmul, RowScale};
 use crate::packed::{LANES, Line};
 use crate::task::{Matmul, Scratch, lines};

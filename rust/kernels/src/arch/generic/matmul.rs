@@ -18,8 +18,9 @@
 //! cached and up to 30% on streamed products.
 
 use super::activation::apply;
-use super::pack::{floats_mut, left_lines, pack_left};
+use super::pack::{left_lines, pack_left};
 use super::{Simd, Start, Vector};
+use crate::arch::floats_mut;
 use crate::packed::{LANES, Line};
 use crate::task::{Matmul, Scratch, lines};
 use crate::{Activation, RowsMut};
@@ -311,7 +312,7 @@ pub(super) fn store_part<V: Vector>(x: V, to: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::balanced;
-    use crate::arch::generic::pack::floats_mut;
+    use crate::arch::floats_mut;
     use crate::packed::Line;
 
     #[test]

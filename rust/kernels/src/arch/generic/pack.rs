@@ -67,11 +67,3 @@ fn transposed<S: Simd>(s: S, rows: Rows<'_>, first: usize) -> [S::V; LANES] {
     s.transpose(&mut square);
     square
 }
-
-/// The floats of some lines.
-#[inline(always)]
-pub(super) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
-    // SAFETY: a Line is sixteen floats, repr(C) with an alignment equal to its size leaves no gap, and the borrow of the
-    // lines is passed on.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
-}

@@ -8,8 +8,9 @@
 //! arithmetic on bits that lie as floats need them would take 1.1, with the exponents moved, and so not for all numbers.
 
 use super::matmul::{Place, Right, balanced, finish};
-use super::pack::{floats_mut, left_lines, pack_left};
+use super::pack::{left_lines, pack_left};
 use super::{Simd, Start, Vector};
+use crate::arch::floats_mut;
 use crate::packed::{LANES, Line};
 use crate::stored::{Form, StoredMatmul, StoredPanels, element};
 use crate::task::{Scratch, lines};
