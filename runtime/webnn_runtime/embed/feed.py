@@ -6,7 +6,7 @@ differ in what they leave out, and what a graph does not declare is not sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -204,18 +204,21 @@ class Feed:
         """
         blank = 0 if padding.id is None else padding.id
         offset = blank + 1 if self.position_offset is None else self.position_offset
-        lengths = [max(len(text), 1) for text in texts]
-        # What no graph asks for is not made: for a single text every array costs as much as a step of the engine.
-        parts: dict[str, Callable[[], list[npt.ArrayLike]]] = {
-            _IDS: lambda: [text.ids if len(text) else [blank] for text in texts],
-            _TYPES: lambda: [text.types if len(text) else [padding.type] for text in texts],
-            _MASK: lambda: [np.ones(length) for length in lengths],
-            _POSITIONS: lambda: [np.arange(offset, offset + length) for length in lengths],
-        }
+        lengths = [len(text.ids) or 1 for text in texts]
         feeds = {}
+        # What the graph does not ask for is not made: for a single text every array costs as much as a step of the
+        # engine.
         for name, kind in types.items():
-            made = parts[name]()
-            feeds[name] = np.asarray(made[0] if len(made) == 1 else np.concatenate(made), dtype=kind.numpy)
+            parts: list[npt.ArrayLike]
+            if name == _IDS:
+                parts = [text.ids if len(text.ids) else [blank] for text in texts]
+            elif name == _TYPES:
+                parts = [text.types if len(text.types) else [padding.type] for text in texts]
+            elif name == _MASK:
+                parts = [np.ones(length) for length in lengths]
+            else:
+                parts = [np.arange(offset, offset + length) for length in lengths]
+            feeds[name] = np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), dtype=kind.numpy)
         self._require_known(feeds)
         return feeds, lengths
 

@@ -35,21 +35,20 @@ def _max(tokens: Floats, _first: int) -> Floats:
     return largest
 
 
-def _mean(tokens: Floats, _first: int) -> Floats:
-    return (_sum(tokens) / max(len(tokens), _SMALLEST_COUNT)).astype(np.float32)
+def _mean(tokens: Floats, _first: int) -> Doubles:
+    return _sum(tokens) / max(len(tokens), _SMALLEST_COUNT)
 
 
-def _mean_sqrt_len(tokens: Floats, _first: int) -> Floats:
-    pooled: Doubles = _sum(tokens) / math.sqrt(max(len(tokens), _SMALLEST_COUNT))
-    return pooled.astype(np.float32)
+def _mean_sqrt_len(tokens: Floats, _first: int) -> Doubles:
+    return _sum(tokens) / math.sqrt(max(len(tokens), _SMALLEST_COUNT))
 
 
-def _weighted_mean(tokens: Floats, first: int) -> Floats:
+def _weighted_mean(tokens: Floats, first: int) -> Doubles:
     # Tokens count by their position in the text, 1 for the first. A prompt that is left out
     # takes its positions with it: the remaining tokens keep the weights they had.
     weights = np.arange(first + 1, first + len(tokens) + 1, dtype=np.float64)
     total = max(float(weights.sum()), _SMALLEST_COUNT)
-    return (_sum(tokens * weights[:, None]) / total).astype(np.float32)
+    return _sum(tokens * weights[:, None]) / total
 
 
 def _last_token(tokens: Floats, _first: int) -> Floats:
@@ -59,13 +58,13 @@ def _last_token(tokens: Floats, _first: int) -> Floats:
 
 def _sum(tokens: npt.NDArray[np.floating]) -> Doubles:
     # float64, rounded once at the end: 512 float32 additions in a row would lose up to three digits.
-    total: Doubles = tokens.sum(axis=0, dtype=np.float64)
+    total: Doubles = np.add.reduce(tokens, axis=0, dtype=np.float64)
     return total
 
 
 # sentence-transformers clamps the token count here; it shows only for a text without tokens.
 _SMALLEST_COUNT: Final = 1e-9
-_POOLERS: Final[Mapping[str, Callable[[Floats, int], Floats]]] = MappingProxyType(
+_POOLERS: Final[Mapping[str, Callable[[Floats, int], Floats | Doubles]]] = MappingProxyType(
     {
         "cls": _cls,
         "max": _max,

@@ -170,17 +170,18 @@ class TextTokenizer:
 
     def _finish(self, encoding: Any, max_length: int | None) -> Tokens:
         dropped = 0
-        if max_length is not None and len(encoding.ids) + self.special_count > max_length:
-            dropped = len(encoding.ids) + self.special_count - max_length
+        # Of an encoding, each look at `ids` makes a list.
+        if max_length is not None and len(encoding) + self.special_count > max_length:
+            dropped = len(encoding) + self.special_count - max_length
             encoding.truncate(max_length - self.special_count, direction=self.truncation_side)
         encoding = self._backend.post_process(encoding)
         return Tokens(np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32), dropped)
 
     def _join(self, first: Any, second: Any, max_length: int | None) -> Tokens:
-        whole = len(first.ids) + len(second.ids)
+        whole = len(first) + len(second)
         room = whole if max_length is None else max(max_length - self._pair_special_count, 0)
         if whole > room:
-            for encoding, size in zip((first, second), _shares(len(first.ids), len(second.ids), room), strict=True):
+            for encoding, size in zip((first, second), _shares(len(first), len(second), room), strict=True):
                 encoding.truncate(size, direction=self.truncation_side)
         encoding = self._backend.post_process(first, second)
         ids, types = (np.array(each, dtype=np.int32) for each in (encoding.ids, encoding.type_ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from webnn_runtime.backends.rust._packing_rules import rule_of
 from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.errors import ExecutionError, OperandError, ShapeError
-from webnn_runtime.format.graph import Array, Graph
+from webnn_runtime.format.graph import Array, Graph, TensorType
 
 if TYPE_CHECKING:
     from webnn_kernels import Engine, Plan
@@ -78,7 +78,7 @@ class TextPlan(TextRunner):
         self._plan = own.build(values, max_memory)
         self._reads = tuple(name for name in own.reads if name not in _INPUTS)
         self._rows = [
-            (per_token, packed.types[value].shape[2 if per_token else 1 :], packed.types[value].dtype.numpy)
+            (per_token, *_row_of(packed.types[value], per_token))
             for value, per_token in zip(values, packed.results.values(), strict=True)
         ]
         self._limits = [graph.dims[str(dim)] for dim in next(iter(graph.inputs.values())).shape]
@@ -91,8 +91,7 @@ class TextPlan(TextRunner):
         total = sum(lengths)
         self._check(inputs, lengths, total)
         results = [
-            np.empty((total if per_token else len(lengths), *(int(str(dim)) for dim in rest)), dtype)
-            for per_token, rest, dtype in self._rows
+            np.empty((total if per_token else len(lengths), *rest), dtype) for per_token, rest, dtype in self._rows
         ]
         operands = [bytes_of(inputs[name]) for name in self._reads]
         try:
@@ -128,6 +127,11 @@ class TextPlan(TextRunner):
         if not lengths or min(lengths) < low or max(lengths) > high:
             found = f"{min(lengths)} to {max(lengths)} tokens" if lengths else "no texts"
             raise ShapeError(f"{found}; the graph takes texts of {low} to {high}")
+
+
+def _row_of(kind: TensorType, per_token: bool) -> tuple[list[int], np.dtype[Any]]:
+    """The dimensions behind those of texts and tokens, and the type of array."""
+    return [int(str(dim)) for dim in kind.shape[2 if per_token else 1 :]], kind.dtype.numpy
 
 
 def text_plan(
