@@ -45,7 +45,8 @@ _MODELS: Final = """
 ## What real models are refused for
 
 Encoders, decoders, networks of pictures and sound, detectors and tables convert as torch (both exporters),
-scikit-learn and LightGBM write them. What is refused, with a way out where there is one:
+scikit-learn and LightGBM write them; decoders with their cache, or without it where they embed texts. What is refused,
+with a way out where there is one:
 
 | reason | for example | what helps |
 |---|---|---|

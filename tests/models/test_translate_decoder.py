@@ -76,7 +76,7 @@ print(json.dumps(report))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tmp_path_factory, optional):
     """The folder with the models, and what torch makes of two prompts."""
     optional("torch")
@@ -89,7 +89,7 @@ def exported(tmp_path_factory, optional):
     return folder, json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def decoder(exported, webnn_convert):
     """Family -> a bundle by `webnn-convert`, checked as always, and what torch generates."""
     folder, report = exported

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.staging import refuse_target
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.companions import companions_in
+from webnn_translator.empty_cache import empty_cache
 from webnn_translator.given_dims import GivenDim, gather_dims
-from webnn_translator.given_inputs import bind_inputs
+from webnn_translator.given_inputs import bind_inputs, empty_record
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
 from webnn_translator.quantize.samples import require_texts
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
+from webnn_translator.sources.model import Source
 from webnn_translator.translate import Translation, translate
 from webnn_translator.verify import Certificate, VerificationFailed, check_bundle
 
@@ -36,6 +38,7 @@ class ConvertOptions:
         max_dims: named dimension -> largest value.
         min_dims: named dimension -> smallest value, where it is not 1.
         inputs: input -> elements of the value that it is bound to.
+        cache: "empty" for a decoder that embeds, "keep", or "auto": empty where the model's files say that it embeds.
         int64: "keep", or "int32" where a browser or a device has no int64.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
@@ -53,6 +56,7 @@ class ConvertOptions:
     max_dims: Mapping[str, int] = field(default_factory=dict)
     min_dims: Mapping[str, int] = field(default_factory=dict)
     inputs: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    cache: str = "auto"
     int64: str = "keep"
     name: str | None = None
     is_verified: bool = True
@@ -165,6 +169,16 @@ def convert_model(
         for dim, value in given.items():
             tell(f"dimension {dim} = {value.size}, from {value.origin}")
         bound_inputs = bind_inputs(source.model, chosen.inputs)
+        cache = empty_cache(
+            source.model,
+            chosen.cache,
+            companions=_beside(source, chosen),
+            dims={dim: value.size for dim, value in given.items()},
+            ranged={*chosen.max_dims, *chosen.min_dims},
+        )
+        if cache is not None:
+            given.setdefault(cache.dimension, GivenDim(0, "the empty cache"))
+            tell(str(cache))
         tell(f"translating {source.file_name}")
         translation = translate(
             source.model,
@@ -190,6 +204,8 @@ def convert_model(
                 **_type_record(translation),
                 **({"boundDimensions": _bound_record(given)} if given else {}),
                 **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
+                **({} if cache is None else {"emptyCache": cache.record()}),
+                **({"emptyInputs": empty_record(empty)} if (empty := translation.empty_inputs) else {}),
             },
             files=dict(companions),
             force=chosen.is_replacing,
@@ -217,6 +233,10 @@ def convert_model(
         files = tuple(sorted(companions)) if quantized is None else quantized.files
         graph = load_bundle(written).graph
         return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
+
+
+def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:
+    return {*source.companions, *(() if chosen.tokenizer is None else companions_in(chosen.tokenizer))}
 
 
 def _companions(beside: Mapping[str, Path], graph: Graph, tokenizer: Path | None) -> Mapping[str, Path]:

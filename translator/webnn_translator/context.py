@@ -63,6 +63,10 @@ class Context:
             elem or Elem.from_numpy(values.dtype), tuple(values.shape if shape is None else shape), Known(values)
         )
 
+    def nothing(self, elem: Elem, shape: Sequence[Dim]) -> Tensor:
+        """A tensor without elements: a dimension of `shape` is 0."""
+        return self.known(np.zeros([dim if isinstance(dim, int) else 1 for dim in shape], elem.numpy), elem, shape)
+
     def scalar(self, number: float | int | bool, elem: Elem) -> Tensor:
         """A rank-0 constant."""
         return self.known(np.asarray(number, elem.numpy), elem)
@@ -270,6 +274,8 @@ class Context:
 
     def elementwise(self, op: str, *operands: Tensor, elem: Elem | None = None, **options: Any) -> Tensor:
         """A WebNN operator that works element by element, with ONNX's (NumPy's) broadcasting."""
+        if any(0 in operand.shape for operand in operands):
+            return self.nothing(elem or operands[0].elem, self.broadcast(*(one.shape for one in operands))[0])
         shape, values = self.stretch(*operands)
         return self.tensor(self.emit.op(op, *values, **options), elem or operands[0].elem, shape)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from webnn_runtime.format.dims import Dim, parse_dim
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import InputError
@@ -20,7 +21,7 @@ from webnn_translator.elements import Elem
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["GivenInput", "bind_inputs", "read_given"]
+__all__ = ["GivenInput", "bind_inputs", "empty_record", "read_empty", "read_given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,27 @@ def read_given(record: object) -> dict[str, Array]:
         }
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as exc:
         raise ManifestError("the bound inputs are malformed; convert the model again") from exc
+
+
+def empty_record(shapes: Mapping[str, Sequence[Dim]]) -> dict[str, object]:
+    """The manifest's entry of inputs without elements: name -> shape, named dimensions as text."""
+    return {name: [dim if isinstance(dim, int) else str(dim) for dim in shape] for name, shape in shapes.items()}
+
+
+def read_empty(record: object) -> dict[str, tuple[Dim, ...]]:
+    """Input name -> shape, of the manifest's entry.
+
+    Raises:
+        ManifestError: it is not one that `empty_record` made.
+    """
+    try:
+        entries: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
+        return {
+            name: tuple(parse_dim(dim) if isinstance(dim, str) else int(dim) for dim in shape)
+            for name, shape in entries.items()
+        }
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise ManifestError("the inputs without elements are malformed; convert the model again") from exc
 
 
 def _array(name: str, declared: onnx.ValueInfoProto, numbers: Sequence[float]) -> Array:

@@ -48,6 +48,7 @@ class Translation:
         source_types: graph inputs and outputs whose ONNX type WebNN lacks -> that type.
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         values: ONNX value name -> its type and shape, of every tensor that was met.
+        empty_inputs: ONNX input without elements, which the graph lacks -> its shape.
         notes: facts a user of the graph should know.
     """
 
@@ -59,6 +60,7 @@ class Translation:
     source_types: Mapping[str, Elem]
     mappings: Mapping[str, str]
     values: Mapping[str, tuple[Elem, tuple[Dim, ...]]]
+    empty_inputs: Mapping[str, tuple[Dim, ...]]
     notes: tuple[str, ...]
 
     @property
@@ -158,8 +160,12 @@ class _Translation:
                 lowering.unknown.add(value.name)
                 continue
             elem = elem_of(value.type.tensor_type.elem_type, f"input '{value.name}'")
+            shape = self.table.shapes[value.name]
+            if 0 in shape:
+                lowering.define(value.name, self.ctx.nothing(elem, shape))
+                continue
             wire = self.ctx.wire(elem)
-            operand = self.emit.builder.input(f"in{len(lowering.values)}", wire, self.table.shapes[value.name])
+            operand = self.emit.builder.input(f"in{len(lowering.values)}", wire, shape)
             if elem.is_integer or elem is Elem.BOOL:
                 self.emit.declare(operand, *elem.integer_range)
             lowering.define(value.name, self.ctx.tensor(operand, elem))
@@ -201,7 +207,12 @@ class _Translation:
             graph = as_int32(graph)
         unused = [value.name for value in self.inputs if input_names[value.name] not in graph.inputs]
         notes = list(self.ctx.notes)
-        notes += [f"input '{name}' has no influence on the outputs and is left out" for name in unused]
+        empty = {name: shape for name in unused if 0 in (shape := self.table.shapes[name])}
+        notes += [
+            f"input '{name}' has no influence on the outputs and is left out" for name in unused if name not in empty
+        ]
+        if empty:
+            notes.append(f"inputs without elements are left out, {len(empty)} of them: {', '.join(empty)}")
         kept_inputs = {onnx_name: final for onnx_name, final in input_names.items() if onnx_name not in unused}
         source_types = {
             final: elem
@@ -220,7 +231,16 @@ class _Translation:
         notes += self.table.narrowed(described)
         values = {name: (one.elem, one.shape) for name, one in lowering.values.items() if isinstance(one, Tensor)}
         return Translation(
-            graph, kept_inputs, output_names, weight_names, described, source_types, mappings, values, tuple(notes)
+            graph,
+            kept_inputs,
+            output_names,
+            weight_names,
+            described,
+            source_types,
+            mappings,
+            values,
+            empty,
+            tuple(notes),
         )
 
 

@@ -11,6 +11,7 @@ from webnn_runtime.bench.cases import Case, cases_of_graph, make_texts
 from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, GRAPH, Spec
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.classify.classifier import choose_logits
+from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.settings import read_transformer
@@ -195,7 +196,8 @@ def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
 
 def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
     settings = read_transformer([folder], task="sequence-classification")
-    feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type)
+    counting = is_only_counted(model.graph)
+    feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, is_counting=counting)
     output = choose_logits(model.outputs, None)
     known = replace(
         spec,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
 from webnn_runtime.embed.batches import plan
+from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
@@ -104,7 +105,13 @@ class WebNNClassifier:
         )
         graph = self._model.graph
         rows = table_rows(graph, self._model.inputs)
-        self._feed: Final = Feed.of(self._model.inputs, graph.dims, model_type=settings.model_type, rows=rows)
+        self._feed: Final = Feed.of(
+            self._model.inputs,
+            graph.dims,
+            model_type=settings.model_type,
+            rows=rows,
+            is_counting=is_only_counted(graph),
+        )
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
         bound = self._feed.limit.bounded_by(settings.table)

@@ -9,12 +9,14 @@ import typer
 from webnn_runtime.cli.options import (
     AsJson,
     BoundInputs,
+    CachePolicy,
     DimsFile,
     DimSizes,
     Int64Policy,
     MaxDimSizes,
     MinDimSizes,
     Quiet,
+    cache_policy,
     int64_policy,
     sizes_of,
     values_of,
@@ -37,6 +39,7 @@ def explain(
     min_dim: MinDimSizes = None,
     dims_file: DimsFile = None,
     bind: BoundInputs = None,
+    cache: CachePolicy = "auto",
     int64: Int64Policy = "keep",
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -47,8 +50,9 @@ def explain(
     """
     with reporting("explain", as_json=as_json, quiet=quiet) as report:
         dims, low, high = sizes_of("--dim", dim), sizes_of("--min-dim", min_dim), sizes_of("--max-dim", max_dim)
-        values = values_of("--bind", bind)
+        values, chosen = values_of("--bind", bind), cache_policy(cache)
         from webnn_translator._errors import DynamicShape, TranslateError
+        from webnn_translator.empty_cache import empty_cache
         from webnn_translator.explain import explain as explain_model
         from webnn_translator.given_dims import gather_dims
         from webnn_translator.given_inputs import bind_inputs
@@ -59,6 +63,10 @@ def explain(
             # What files and metadata say of dimensions counts here as it does for a conversion.
             given = {name: one.size for name, one in gather_dims(source.model, source.file, dims, dims_file).items()}
             bind_inputs(source.model, values)
+            emptied = empty_cache(source.model, chosen, companions=source.companions, dims=given, ranged={*low, *high})
+            if emptied is not None:
+                given.setdefault(emptied.dimension, 0)
+                report.note(str(emptied))
             found = explain_model(
                 source.model, dims=given, max_dims=high, min_dims=low, file=source.file, int64=int64_policy(int64)
             )

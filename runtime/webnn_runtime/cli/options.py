@@ -15,6 +15,7 @@ __all__ = [
     "BatchSize",
     "BoundInputs",
     "BundlePath",
+    "CachePolicy",
     "Compute",
     "DimSizes",
     "DimsFile",
@@ -26,6 +27,7 @@ __all__ = [
     "Quiet",
     "Threads",
     "TokenizerId",
+    "cache_policy",
     "check_compute",
     "int64_policy",
     "shown_examples",
@@ -86,6 +88,15 @@ BoundInputs: TypeAlias = Annotated[
         help="Make a constant of an input, as in sr=16000 or size=224,224; repeatable.",
     ),
 ]
+CachePolicy: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--cache",
+        metavar="auto|empty|keep",
+        help="Of a decoder: 'empty' makes an encoder of it, without the inputs and outputs for its cache; 'auto' does "
+        "so where its files say that it embeds texts.",
+    ),
+]
 Int64Policy: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -109,6 +120,17 @@ MinDimSizes: TypeAlias = Annotated[
 def shown_examples(*lines: str, title: str = "Examples") -> str:
     """The end of a command's help: lines that can be pasted, which the paragraph's mark keeps from being wrapped."""
     return "\n".join(("\b", f"{title}:", *(f"  {line}" for line in lines)))
+
+
+def cache_policy(given: str) -> str:
+    """What `--cache` says.
+
+    Raises:
+        Misuse: another word.
+    """
+    if given not in ("auto", "empty", "keep"):
+        raise Misuse(f"--cache {given}: auto, empty or keep")
+    return given
 
 
 def int64_policy(given: str) -> str:

@@ -28,6 +28,8 @@ _IDS: Final = "input_ids"
 _MASK: Final = "attention_mask"
 _TYPES: Final = "token_type_ids"
 _POSITIONS: Final = "position_ids"
+# What exporters call the cache of a decoder: past_key_values.0.key, past_0.
+_PAST: Final = "past"
 _KNOWN: Final = (_IDS, _MASK, _TYPES, _POSITIONS)
 _INDEX_TYPES: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType.UINT64)
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
@@ -112,6 +114,7 @@ class Feed:
         length: smallest and largest number of tokens in a row.
         position_offset: first position of a text, None where it follows the padding id.
         rows: how many ids the graph knows, by input; see `table_rows`.
+        is_counting: whether the graph only counts the tokens of a row, which have to be its first then.
     """
 
     types: Mapping[str, TensorType]
@@ -119,6 +122,7 @@ class Feed:
     length: tuple[int, int]
     position_offset: int | None = 0
     rows: Mapping[str, int] = field(default_factory=dict)
+    is_counting: bool = False
 
     @classmethod
     def of(
@@ -128,6 +132,7 @@ class Feed:
         *,
         model_type: str = "",
         rows: Mapping[str, int] | None = None,
+        is_counting: bool = False,
     ) -> Feed:
         """Check that a graph takes texts as token ids.
 
@@ -135,6 +140,11 @@ class Feed:
             EmbedError: an input is unknown or missing, or has a type or rank that token ids do not have.
         """
         unknown = [name for name in inputs if name not in _KNOWN]
+        if past := next((name for name in unknown if name.startswith(_PAST)), None):
+            raise EmbedError(
+                f"input '{past}' is the cache of a decoder, which embedding leaves empty; convert its model again "
+                "with webnn-convert --cache empty"
+            )
         if unknown or _IDS not in inputs:
             wrong = f"input '{unknown[0]}' is not known" if unknown else f"there is no input '{_IDS}'"
             raise EmbedError(
@@ -147,7 +157,8 @@ class Feed:
             if kind.shape != inputs[_IDS].shape:
                 raise EmbedError(f"input '{name}' is {kind} and '{_IDS}' is {inputs[_IDS]}; their shapes must be equal")
         batch, length = inputs[_IDS].shape
-        return cls(inputs, _range(batch, dims), _range(length, dims), position_offset(model_type), rows or {})
+        offset = position_offset(model_type)
+        return cls(inputs, _range(batch, dims), _range(length, dims), offset, rows or {}, is_counting)
 
     @property
     def limit(self) -> LengthLimit:
@@ -173,7 +184,8 @@ class Feed:
         if any(len(text) < length for text in texts):
             self._require_padding(padding)
         rows = [*texts, *[texts[-1]] * (self.batch[0] - len(texts))]
-        spans = [(0, len(text)) if padding.side == "right" else (length - len(text), length) for text in rows]
+        is_right = self.is_counting or padding.side == "right"
+        spans = [(0, len(text)) if is_right else (length - len(text), length) for text in rows]
         blank = 0 if padding.id is None else padding.id
         ids = np.full((len(rows), length), blank, dtype=np.int64)
         types = np.full((len(rows), length), padding.type, dtype=np.int64)

@@ -10,6 +10,7 @@ import numpy as np
 
 from webnn_runtime.embed.batches import plan, plan_unpadded
 from webnn_runtime.embed.configuration import StrPath
+from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
 from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
@@ -91,7 +92,13 @@ class Pipeline:
         settings = read_transformer(places)
         tokenizer = TextTokenizer.load(find_tokenizer(tokenizer_folder, places), do_lower_case=settings.do_lower_case)
         rows = table_rows(model.graph, model.inputs)
-        feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, rows=rows)
+        feed = Feed.of(
+            model.inputs,
+            model.graph.dims,
+            model_type=settings.model_type,
+            rows=rows,
+            is_counting=is_only_counted(model.graph),
+        )
         want_tokens = pooling is not None or excludes_prompt(folder)
         output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
         modules = None if output.is_pooled else _modules(folder, pooling)

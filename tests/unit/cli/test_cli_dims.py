@@ -99,3 +99,29 @@ def test_explain_takes_what_convert_takes(run: Callable[..., Any], tmp_path: Pat
     for wrong in ("x", "=1", "x=one", "x="):
         assert "write it as --bind INPUT=VALUE" in run("webnn-convert", model, "--bind", wrong).err
     assert "given twice" in run("webnn-convert", model, "--bind", "x=1", "--bind", "x=true").err
+
+
+def test_the_cache_of_a_decoder_that_embeds_is_emptied_unless_kept(run: Callable[..., Any], tmp_path: Path) -> None:
+    past = "past_key_values.0.key"
+    kinds = {"input_ids": ["batch", "length"], past: ["batch", "past"], "last_hidden_state": None}
+    kinds["present.0.key"] = None
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in kinds.items()]
+    nodes = [
+        helper.make_node("Relu", ["input_ids"], ["last_hidden_state"]),
+        helper.make_node("Concat", [past, "last_hidden_state"], ["present.0.key"], axis=1),
+    ]
+    graph = helper.make_graph(nodes, "g", values[:2], values[2:])
+    model = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+    explained = run("webnn", "explain", model)
+    assert "the cache is empty (an embedder: its output is last_hidden_state): past = 0" in " ".join(
+        explained.err.split()
+    )
+    assert "free dimensions: batch, length, past" in run("webnn", "explain", model, "--cache", "keep").out
+    done = run("webnn-convert", model, "-o", tmp_path / "out", "--json").json["data"]
+    assert done["inputs"] == {"input_ids": "f32[batch, length]"}
+    assert done["boundDimensions"] == {"past": {"size": 0, "from": "the empty cache"}}
+    wrong = run("webnn-convert", model, "--cache", "no")
+    assert (wrong.code, "--cache no: auto, empty or keep" in wrong.err) == (2, True)
+    both = run("webnn-convert", model, "--cache", "empty", "--dim", "past=3", "-o", tmp_path / "no")
+    assert (both.code, "makes past = 0, and it is given another size" in both.err) == (2, True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import Feed, Output, choose_output
 from webnn_runtime.embed.tokenizer import Padding, Tokens
+from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import MAX_DIM, DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
@@ -44,6 +46,30 @@ def test_padding_on_the_left_moves_text_and_not_its_positions() -> None:
     assert batch.feeds["token_type_ids"].tolist() == [[0, 1, 2], [4, 0, 1]]
     assert batch.feeds["position_ids"].tolist() == [[0, 1, 2], [0, 0, 1]]
     assert batch.spans == [(0, 3), (1, 3)]
+
+
+def test_a_graph_that_only_counts_tokens_is_padded_on_the_right() -> None:
+    batch = feed(*NAMES, is_counting=True).build([tokens(5, 6, 7), tokens(7, 8)], Padding(9, 4, "left"))
+    assert batch.feeds["input_ids"].tolist() == [[5, 6, 7], [7, 8, 9]]
+    assert batch.feeds["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch.spans == [(0, 3), (0, 2)]
+
+
+@pytest.mark.parametrize("reading", ["counted", "batch", "read", "both", "given out", "unread"])
+def test_whether_a_mask_is_only_counted_is_seen_in_the_graph(reading: str) -> None:
+    builder = GraphBuilder("g", dims=list(DIMS.values()))
+    mask = builder.input("attention_mask", DataType.INT64, FREE)
+    ids = builder.input("input_ids", DataType.INT64, FREE)
+    wide = builder.op("cast", mask, to=DataType.FLOAT32)
+    axis = 0 if reading == "batch" else 1
+    outputs = {"ids": builder.op("neg", ids)}
+    if reading in ("counted", "batch", "both", "given out"):
+        outputs["sum"] = builder.op("reduceSum", wide, axes=(axis,), keepDimensions=False)
+    if reading in ("read", "both"):
+        outputs["read"] = builder.op("neg", wide)
+    if reading == "given out":
+        outputs["mask"] = wide
+    assert is_only_counted(builder.build(outputs)) is (reading == "counted")
 
 
 def test_positions_follow_the_padding_id_where_the_architecture_counts_so() -> None:

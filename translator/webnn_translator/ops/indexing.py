@@ -40,6 +40,8 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
         if run is not None:
             return run
     rows = data.shape[axis]
+    if 0 in data.shape and rows != 0:
+        return ctx.nothing(data.elem, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
     if isinstance(rows, int):
         keep_inside(ctx, indices, rows)
     elif picks is not None and picks.size and all(isinstance(pick, int) for pick in picks.flat):

@@ -37,6 +37,8 @@ def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
         if math.prod(static) != items.size:
             raise Refused(f"{x} cannot be reshaped to [{', '.join(map(str, target))}]; the model is not valid")
         return ctx.symbols(items.reshape(static), x.elem)
+    if 0 in x.shape and 0 in target:
+        return ctx.nothing(x.elem, target)
     scaled = reshaped_dims(x, target)
     if scaled is not None:
         return scaled
@@ -72,6 +74,8 @@ def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
     items = ctx.items(x)
     if items is not None:
         return ctx.symbols(items.transpose(tuple(permutation)), x.elem)
+    if 0 in x.shape:
+        return ctx.nothing(x.elem, [x.shape[axis] for axis in permutation])
     if isinstance(x.content, Affine):
         strides = tuple(x.content.strides[axis] for axis in permutation)
         return Tensor(x.elem, tuple(x.shape[axis] for axis in permutation), Affine(x.content.offset, strides))
@@ -237,6 +241,10 @@ def joined(ctx: Context, parts: Sequence[Tensor], axis: int) -> Tensor:
         return ctx.symbols(np.concatenate([items for items in known if items is not None], axis), elem)
     if len(filled) == 1:
         return filled[0]
+    if 0 in filled[0].shape:
+        shape = list(filled[0].shape)
+        shape[axis] = sum((part.shape[axis] for part in filled[1:]), shape[axis])
+        return ctx.nothing(elem, shape)
     scaled = joined_dims(ctx, filled, axis)
     if scaled is not None:
         return scaled

@@ -25,7 +25,7 @@ from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine, Items
-from webnn_translator.tensor import Known, Quantised, Tensor
+from webnn_translator.tensor import Quantised, Tensor
 
 __all__ = ["padded", "slice_of"]
 
@@ -73,7 +73,7 @@ def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Te
         raise Refused(f"{len(sizes)} sizes for {len(node.outputs)} outputs; the model is not valid")
     if not ctx.same(sum(sizes[1:], sizes[0]), x.shape[axis]):
         raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}")
-    if ctx.items(x) is None and not isinstance(x.content, Affine) and all(size != 0 for size in sizes):
+    if ctx.items(x) is None and not isinstance(x.content, Affine) and 0 not in (*sizes, *x.shape):
         parts = ctx.emit.op_many("split", ctx.full(x), splits=tuple(sizes), axis=axis)
         return [ctx.tensor(part, x.elem) for part in parts]
     starts = list(accumulate(sizes, initial=0))
@@ -105,7 +105,7 @@ def slice_of(ctx: Context, x: Tensor, cuts: dict[int, tuple[Dim, Dim, int]]) -> 
         return Tensor(x.elem, shape, Affine(offset, tuple(strides)))
     if any(dim == 0 for dim in shape):
         # Only a Concat or a Shape can make use of it: WebNN has no empty tensors.
-        return Tensor(x.elem, shape, Known(np.zeros(0, x.elem.numpy)))
+        return ctx.nothing(x.elem, shape)
     if isinstance(x.content, Quantised):
         return ctx.tensor(_sliced(ctx, ctx.dequantised(x.content), cuts), x.elem)
     return ctx.tensor(_sliced(ctx, ctx.full(x), cuts), x.elem)

@@ -8,11 +8,10 @@ from typing import Final
 
 from webnn_runtime.format.bundle import load_bundle
 from webnn_runtime.format.errors import ManifestError
-from webnn_translator.given_inputs import read_given
 from webnn_translator.quantize.loss import Loss, measure, name_of, vectors_of
 from webnn_translator.quantize.samples import compiled, measuring_samples
-from webnn_translator.verify import OnnxReference, VerificationFailed
-from webnn_translator.verify.bundle import by_our_names
+from webnn_translator.verify import VerificationFailed
+from webnn_translator.verify.bundle import by_our_names, open_reference
 
 __all__ = ["is_quantized", "recheck_loss"]
 
@@ -33,10 +32,9 @@ def recheck_loss(folder: Path, source: Path) -> tuple[Loss, float]:
         VerificationFailed: it is larger than stated.
     """
     bundle = load_bundle(folder, verify=True)
-    bound = read_given(bundle.manifest.extension.more.get("boundInputs"))
     stated, compute = _stated(bundle.manifest.extension.more.get("certificate"), str(folder))
     samples = measuring_samples(bundle.graph, folder)
-    right = by_our_names(bundle, OnnxReference(source, bound=bound))
+    right = by_our_names(bundle, open_reference(bundle, source))
     reference = [samples.view(right(feed), run) for run, feed in enumerate(samples.feeds)]
     running = compiled(bundle.graph, compute)
     loss = measure(reference, vectors_of(running, samples), samples, name_of(running))

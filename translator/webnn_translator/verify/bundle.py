@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webnn_runtime.backends import available_backends, get_backend
 from webnn_runtime.embed.tokenizer import TextTokenizer
@@ -14,18 +14,22 @@ from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.bundle import Bundle, load_bundle
 from webnn_runtime.format.errors import EmbedError, ManifestError
 from webnn_runtime.format.graph import Array
-from webnn_translator.given_inputs import read_given
+from webnn_translator.given_inputs import read_empty, read_given
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs
 from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
 from webnn_translator.verify.cuts import Cut, find_cuts
 from webnn_translator.verify.reference import OnnxReference, value_names
 
+if TYPE_CHECKING:
+    import numpy as np
+
 __all__ = [
     "CanaryResult",
     "Recheck",
     "by_our_names",
     "check_bundle",
+    "open_reference",
     "recheck_bundle",
     "recorded_source",
     "tokenizer_beside",
@@ -47,8 +51,7 @@ def check_bundle(
         BackendError: a backend cannot run the graph, or ONNX Runtime not the source.
     """
     bundle = load_bundle(folder, verify=True)
-    bound = read_given(bundle.manifest.extension.more.get("boundInputs"))
-    reference = OnnxReference(source, bound=bound)
+    reference = open_reference(bundle, source)
     check = partial(
         check_graph,
         bundle.graph,
@@ -63,13 +66,24 @@ def check_bundle(
         if cuts:
             if note is not None:
                 note("outputs differ; checking from each rounding of data to the next")
-            watching = OnnxReference(source, {cut.source: cut.kind.dtype.numpy for cut in cuts}, bound)
+            watching = open_reference(bundle, source, {cut.source: cut.kind.dtype.numpy for cut in cuts})
             checked = _between(check, bundle, watching, cuts, checked)
     stated = bundle.manifest.extension.more.get("typeMappings")
-    if isinstance(stated, Mapping):
-        mappings = {str(name): str(what) for name, what in stated.items()}
-        return replace(checked, certificate=replace(checked.certificate, mappings=mappings))
-    return checked
+    mappings = {str(name): str(what) for name, what in stated.items()} if isinstance(stated, Mapping) else {}
+    certificate = replace(checked.certificate, mappings=mappings, empty_inputs=list(reference.empty))
+    return replace(checked, certificate=certificate)
+
+
+def open_reference(
+    bundle: Bundle, source: Path, watched: Mapping[str, np.dtype[np.generic]] | None = None
+) -> OnnxReference:
+    """The ONNX file `source`, which is fed as the manifest says what the graph has no inputs for.
+
+    Raises:
+        FormatError: the manifest or the file is malformed.
+    """
+    stated = bundle.manifest.extension.more
+    return OnnxReference(source, watched, read_given(stated.get("boundInputs")), read_empty(stated.get("emptyInputs")))
 
 
 def _between(

@@ -104,6 +104,7 @@ class Certificate:
         unchecked_maxima: named dimensions that were not run at their maximum.
         verdicts: one for each output and backend.
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
+        empty_inputs: inputs of the source that were fed without elements, which the graph lacks.
         roundings: nodes that round data at run time to whole steps, as quantising does.
         between: what was checked between those; None where the outputs agree without that.
         usual_tolerance: the default for the type that the graph computes in.
@@ -117,6 +118,7 @@ class Certificate:
     unchecked_maxima: Sequence[str]
     verdicts: Sequence[Verdict]
     mappings: Mapping[str, str] = field(default_factory=dict)
+    empty_inputs: Sequence[str] = ()
     roundings: int = 0
     between: Between | None = None
     usual_tolerance: float = DEFAULT_TOLERANCE
@@ -155,6 +157,7 @@ class Certificate:
             **({"roundings": self.roundings} if self.roundings else {}),
             **({"betweenRoundings": self.between.record()} if self.between is not None else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
+            **({"emptyInputs": list(self.empty_inputs)} if self.empty_inputs else {}),
             "notCheckedAtMaximum": list(self.unchecked_maxima),
             "outputs": _by_output(self.verdicts),
             "verdict": "passed" if self.passed else "failed",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from webnn_runtime.format.dims import Dim, evaluate, names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
 from webnn_runtime.format.graph import Array
 
@@ -36,11 +37,13 @@ class OnnxReference:
         file: the model.
         watched: values inside of it that are given out as well, by name, with their types.
         bound: inputs that the translation made constants of -> their values.
+        empty: inputs without elements, which the graph lacks -> their shapes.
 
     Attributes:
         version: of ONNX Runtime.
         inputs: names in the file's order.
         outputs: names in the file's order.
+        empty: as given.
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class OnnxReference:
         file: Path,
         watched: Mapping[str, np.dtype[np.generic]] | None = None,
         bound: Mapping[str, Array] | None = None,
+        empty: Mapping[str, Sequence[Dim]] | None = None,
     ) -> None:
         self._bound = dict(bound or {})
+        self.empty = dict(empty or {})
         try:
             import onnxruntime
         except ImportError as exc:
@@ -106,6 +111,10 @@ class OnnxReference:
     def _without_effect(self, name: str, bindings: Mapping[str, int]) -> Array:
         if name in self._bound:
             return self._bound[name]
+        if name in self.empty:
+            # A name that the graph lacks has no effect: 1 is as good as any size.
+            sizes = {one: bindings.get(one, 1) for dim in self.empty[name] for one in names_of(dim)}
+            return np.zeros([evaluate(dim, sizes) for dim in self.empty[name]])
         shape = [dim if isinstance(dim, int) else bindings.get(str(dim), 1) for dim in self._shapes[name]]
         return np.zeros(shape)
 
