@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Any
 
-__all__ = ["is_count", "strings_of"]
+from webnn_runtime.format.errors import EmbedMisuse
+
+__all__ = ["check_batch_size", "is_count", "strings_of"]
 
 
 def strings_of(texts: Iterable[Any]) -> list[str]:
@@ -38,3 +40,15 @@ def is_count(value: object, least: int, most: int | None = None) -> bool:
     except TypeError:
         return False
     return least <= count and (most is None or count <= most)
+
+
+def check_batch_size(batch_size: object) -> None:
+    """Refuse what is no number of texts.
+
+    Raises:
+        EmbedError: it is not, or it is below 1.
+    """
+    if not is_count(batch_size, 1):
+        # Where sentence-transformers has the name of a prompt.
+        named = f"; a prompt is chosen by prompt_name={batch_size!r}" if isinstance(batch_size, str) else ""
+        raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1{named}")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import is_count, strings_of
+from webnn_runtime.embed.arguments import check_batch_size, is_count, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
+from webnn_runtime.embed.prompts import Prompter, PromptWarning
 from webnn_runtime.embed.settings import DOCUMENT_PROMPTS, QUERY_PROMPTS, LengthLimit
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
@@ -33,10 +33,6 @@ __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
-
-
-class PromptWarning(UserWarning):
-    """A model that was trained with prompts is used without one."""
 
 
 class WebNNEmbedder:
@@ -106,7 +102,6 @@ class WebNNEmbedder:
         self._folder: Final = os.path.abspath(found.folder)
         self._lock: Final = Lock()
         self._truncated_count = 0
-        self._has_warned_of_prompts = False
         try:
             self._pipeline: Final = Pipeline.open(
                 model,
@@ -119,6 +114,7 @@ class WebNNEmbedder:
             # A folder of the caller's is in the message already; an id of the Hub is not.
             known = str(exc).startswith((f"{found.source}:", f"{found.source}{os.sep}"))
             raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
+        self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
         self._limit: LengthLimit = self._pipeline.limit
         if max_seq_length is not None:
@@ -186,11 +182,7 @@ class WebNNEmbedder:
 
             if precision not in PRECISIONS:
                 raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
-        if not is_count(batch_size, 1):
-            given: object = batch_size
-            # Where sentence-transformers has the name of a prompt.
-            named = f"; a prompt is chosen by prompt_name={given!r}" if isinstance(given, str) else ""
-            raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1{named}")
+        check_batch_size(batch_size)
         if truncate_dim is None:
             truncate_dim = self._pipeline.truncate_dim
         elif not is_count(truncate_dim, 1, self._pipeline.dimension):
@@ -205,7 +197,7 @@ class WebNNEmbedder:
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         is_single = isinstance(texts, str)
         given = [texts] if isinstance(texts, str) else strings_of(texts)
-        chosen = self._choose_prompt(prompt, prompt_name)
+        chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
             vectors = self._pipeline.embed(
@@ -227,8 +219,8 @@ class WebNNEmbedder:
         **options: Any,
     ) -> Vectors:
         """Embed queries: `encode` with the model's prompt for queries, or no prompt when it has none."""
-        options = self._with_role(QUERY_PROMPTS, options)
-        return self.encode(texts, batch_size, normalize, show_progress, **options)
+        chosen = self._prompter.with_role(QUERY_PROMPTS, options)
+        return self.encode(texts, batch_size, normalize, show_progress, **chosen)
 
     def encode_document(
         self,
@@ -239,8 +231,8 @@ class WebNNEmbedder:
         **options: Any,
     ) -> Vectors:
         """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
-        options = self._with_role(DOCUMENT_PROMPTS, options)
-        return self.encode(texts, batch_size, normalize, show_progress, **options)
+        chosen = self._prompter.with_role(DOCUMENT_PROMPTS, options)
+        return self.encode(texts, batch_size, normalize, show_progress, **chosen)
 
     def calibrate(self, texts: Iterable[str], **options: Any) -> Ranges:
         """Learn the bounds that `encode(precision="int8")` counts between, and know them from now on.
@@ -386,33 +378,13 @@ class WebNNEmbedder:
     def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:
         return normalize or (self._pipeline.is_normalized and truncate_dim is None)
 
-    def _with_role(self, names: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
-        if options.get("prompt") is not None or options.get("prompt_name") is not None:
-            return options
-        return {**options, "prompt": self._pipeline.prompts.of_role(names)}
-
-    def _choose_prompt(self, prompt: str | None, prompt_name: str | None) -> str:
-        if prompt is not None and prompt_name is not None:
-            import logging
-
-            logging.getLogger(__name__).warning("encode: prompt and prompt_name are both given; prompt is used")
-        prompts = self._pipeline.prompts
-        if prompt is None and prompt_name is None and prompts.is_asymmetric and not self._has_warned_of_prompts:
-            self._has_warned_of_prompts = True
-            warnings.warn(
-                f"{self._source.source} was trained with prompts ({', '.join(prompts.texts)}) and none is used; "
-                "pass prompt_name=, use encode_query and encode_document, or pass prompt='' to mean none",
-                PromptWarning,
-                stacklevel=3,
-            )
-        return prompts.choose(prompt, prompt_name)
-
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         limit = self._limit
         tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
         cut = count_truncated(tokens, limit, self.on_truncation, stacklevel=3)
-        with self._lock:
-            self._truncated_count += cut
+        if cut:
+            with self._lock:
+                self._truncated_count += cut
         return tokens
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -206,8 +205,10 @@ class Pipeline:
         found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
         if self.modules is None:
             return found
-        ends = itertools.accumulate(lengths)
-        own = [found[end - length :][: len(text)] for text, length, end in zip(texts, lengths, ends, strict=True)]
+        own, start = [], 0
+        for text, length in zip(texts, lengths, strict=True):
+            own.append(found[start : start + len(text)])
+            start += length
         return self.modules.pooling.of_texts(own, self.output.features, prompt_length)
 
     def _check_shape(self, found: npt.NDArray[np.generic], batch: Batch) -> None:

@@ -184,6 +184,6 @@ class Normalize:
 
     def __call__(self, vectors: Floats) -> Floats:
         x = vectors.astype(np.float64)
-        norms = np.sqrt((x * x).sum(axis=1, keepdims=True))
-        unit: Doubles = x / np.maximum(norms, _SMALLEST_NORM)
-        return unit.astype(np.float32)
+        norms = np.sqrt(np.add.reduce(x * x, axis=1, keepdims=True))
+        x /= np.maximum(norms, _SMALLEST_NORM)
+        return x.astype(np.float32)

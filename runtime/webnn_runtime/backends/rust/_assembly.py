@@ -124,7 +124,7 @@ def bytes_of(array: Array) -> Array:
     flags = array.flags
     if not (flags.c_contiguous and flags.aligned):
         array = np.require(array, requirements=("C", "A"))
-    return array.reshape(-1).view(np.uint8)
+    return (array if array.ndim == 1 else array.reshape(-1)).view(np.uint8)
 
 
 def _tokens(dim: Dim) -> list[int | str]:

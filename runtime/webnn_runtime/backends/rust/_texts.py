@@ -81,9 +81,10 @@ class TextPlan(TextRunner):
             (per_token, *_row_of(packed.types[value], per_token))
             for value, per_token in zip(values, packed.results.values(), strict=True)
         ]
-        self._limits = [graph.dims[str(dim)] for dim in next(iter(graph.inputs.values())).shape]
-        self._shortest = max(self._limits[1].min_size, 1)
+        length = graph.dims[str(next(iter(graph.inputs.values())).shape[1])]
+        self._shortest, self._longest = max(length.min_size, 1), length.max_size
         self.inputs = {name: graph.inputs[name].dtype for name in packed.inputs}
+        self._arrays = {name: dtype.numpy for name, dtype in self.inputs.items()}
         # Vectors of padding are results too, and only a run with padding has them.
         self._mask = None if any(packed.results.values()) else packed.mask
 
@@ -116,14 +117,14 @@ class TextPlan(TextRunner):
         return self.run({name: inputs[name][kept] for name in self.inputs}, lengths.tolist())
 
     def _check(self, inputs: Mapping[str, Array], lengths: Sequence[int], total: int) -> None:
-        if inputs.keys() != self.inputs.keys():
+        if inputs.keys() != self._arrays.keys():
             raise OperandError(f"inputs {', '.join(inputs)} given; texts need {', '.join(self.inputs)}")
-        for name, dtype in self.inputs.items():
+        for name, dtype in self._arrays.items():
             array = inputs[name]
-            if array.dtype != dtype.numpy or array.shape != (total,):
+            if array.dtype != dtype or array.shape != (total,):
                 wrong = f"{array.dtype}{list(array.shape)}"
-                raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype.value}[{total}]")
-        low, high = self._shortest, self._limits[1].max_size
+                raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype}[{total}]")
+        low, high = self._shortest, self._longest
         if not lengths or min(lengths) < low or max(lengths) > high:
             found = f"{min(lengths)} to {max(lengths)} tokens" if lengths else "no texts"
             raise ShapeError(f"{found}; the graph takes texts of {low} to {high}")
