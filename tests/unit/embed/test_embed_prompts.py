@@ -45,8 +45,11 @@ def test_an_unknown_prompt_name_lists_those_that_exist(make, prompted) -> None:
 
 def test_a_model_with_prompts_and_no_default_warns_once_when_none_is_used(make, prompted, recwarn) -> None:
     embedder = make()
-    with pytest.warns(PromptWarning, match=r"was trained with prompts \(query, passage, empty\) and none is used"):
+    with pytest.warns(
+        PromptWarning, match=r"was trained with prompts \(query, passage, empty\) and none is used"
+    ) as told:
         embedder.encode("a")
+    assert told[0].filename == __file__
     recwarn.clear()
     embedder.encode("b")
     assert len(recwarn) == 0
