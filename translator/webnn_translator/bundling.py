@@ -236,7 +236,9 @@ def convert_model(
 
 
 def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:
-    return {*source.companions, *(() if chosen.tokenizer is None else companions_in(chosen.tokenizer))}
+    # A folder that is not there is refused with the tokenizer that it lacks.
+    folder = chosen.tokenizer
+    return {*source.companions, *(companions_in(folder) if folder is not None and folder.is_dir() else ())}
 
 
 def _companions(beside: Mapping[str, Path], graph: Graph, tokenizer: Path | None) -> Mapping[str, Path]:

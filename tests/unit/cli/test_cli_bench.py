@@ -74,7 +74,7 @@ def test_a_source_with_other_weights_is_an_error_and_nothing_is_timed(run, bundl
         (["--scaling", "colour"], 2, "expected some of batch, length, threads"),
         (["--dim", "height=3"], 4, "the graph has no dimension 'height'"),
         (["--plot", "picture.pdf"], 2, "ends in .png or .svg"),
-        (["--plot", "nowhere/picture.png"], 2, "no such folder"),
+        (["--plot", "nowhere/picture.png"], 2, "the folder 'nowhere' is not there"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_runs(options, code, message, run, bundle) -> None:
