@@ -227,16 +227,12 @@ class Context:
         """Narrow the ranges that so make `dim` at least `low`; False where it is not certain which."""
         narrowed = narrowed_to_reach(dim, low, self.ranges)
         for one in narrowed:
-            self._restrict(one, why)
+            known = self.ranges[one.name]
+            if one != known:
+                self.emit.builder.add_dim(one)
+                limit = f"least {one.min_size}" if one.min_size > known.min_size else f"most {one.max_size}"
+                self._derive(one.name, f"at {limit}: {why}")
         return bool(narrowed)
-
-    def _restrict(self, narrowed: DynamicDim, why: str) -> None:
-        known = self.ranges[narrowed.name]
-        if narrowed == known:
-            return
-        self.emit.builder.add_dim(narrowed)
-        limit = f"least {narrowed.min_size}" if narrowed.min_size > known.min_size else f"most {narrowed.max_size}"
-        self._derive(narrowed.name, f"at {limit}: {why}")
 
     def _derive(self, name: str, why: str) -> None:
         # A tighter limit takes the place of the one before it on that side.
