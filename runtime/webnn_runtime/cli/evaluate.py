@@ -278,7 +278,7 @@ def _lines(found: EmbedderQuality | ClassifierQuality, texts: list[str]) -> list
     if found.cosine is not None:
         worst = " ".join(texts[found.cosine.worst].split())
         lines.append(f"{found.cosine}, {found.texts} texts")
-        lines.append(f"farthest text: {worst if len(worst) <= 80 else worst[:79] + '…'}")
+        lines.append(f"farthest text: '{worst if len(worst) <= 80 else worst[:79] + '…'}'")
     if found.overlap is not None:
         lines.append(f"overlap of the 10 nearest: {found.overlap:.4f}")
     if found.correlation is not None:
