@@ -90,7 +90,9 @@ def test_a_second_plan_shares_the_weights_and_runs_of_any_shape_leave_nothing_be
             lengths = random.integers(1, 9, random.integers(1, 9)).tolist()
             runner.run({"ids": random.integers(0, 50, sum(lengths))}, lengths)
 
-    work()
+    # Which thread meets the longest texts first is chance, and each keeps room for its own.
+    for _ in range(3):
+        work()
     settled = resident()
     for _ in range(5):
         work()

@@ -25,6 +25,7 @@ _LIBRARIES: Final = (
 )
 # Newest first: the widest that the kernel reports is what libraries choose from.
 _SETS: Final = (
+    ("amx_int8", "AMX"),
     ("avx512_vnni", "AVX-512 VNNI"),
     ("avx512f", "AVX-512"),
     ("avx_vnni", "AVX-VNNI"),

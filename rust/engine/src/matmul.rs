@@ -101,9 +101,11 @@ impl Engine {
     /// first row.
     fn cut<'a>(&self, task: Matmul<'a>, out: RowsMut<'a>, wanted: usize) -> Vec<(usize, Matmul<'a>, RowsMut<'a>)> {
         let (rows, panels) = (task.a.count(), task.b.count());
-        let blocks = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
+        let fewest = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
+        let by_rows = if wanted > 1 && rows / self.threads() >= self.kernels.rows_first { self.threads() } else { 1 };
+        let blocks = fewest.next_multiple_of(by_rows);
         let height = rows.div_ceil(blocks).max(1);
-        let groups = wanted.div_ceil(blocks).min(panels).max(1);
+        let groups = if by_rows > 1 { 1 } else { wanted.div_ceil(blocks).min(panels).max(1) };
         let width = panels.div_ceil(groups).max(1);
         let mut pieces = Vec::with_capacity(blocks * groups);
         let mut rest = out;

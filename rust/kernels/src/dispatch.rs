@@ -20,11 +20,13 @@ pub enum Isa {
     Avx2,
     /// AVX-512 F.
     Avx512,
+    /// AMX with products of bfloat16 and of bytes, beside AVX-512 F and BW.
+    Amx,
 }
 
 impl Isa {
     /// All of them, plainest first.
-    pub const ALL: [Isa; 4] = [Isa::Scalar, Isa::Neon, Isa::Avx2, Isa::Avx512];
+    pub const ALL: [Isa; 5] = [Isa::Scalar, Isa::Neon, Isa::Avx2, Isa::Avx512, Isa::Amx];
 
     /// The name used in the environment variable, in reports and from Python.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Isa {
             Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         }
     }
 
@@ -62,6 +65,9 @@ pub struct Kernels {
     pub panel_width: usize,
     /// Rows of a register tile: callers that share rows out among threads do it in multiples of this.
     pub tile_rows: usize,
+    /// From as many rows for each thread on, products are better shared out by rows than by panels: what a kernel does with
+    /// left-hand rows before it multiplies by them is much of the work.
+    pub rows_first: usize,
     pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention_of_bfloat16: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
@@ -94,6 +100,8 @@ impl Kernels {
             Isa::Avx2 => arch::x86_64::avx2::kernels(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => arch::x86_64::avx512::kernels(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => arch::x86_64::amx::kernels(),
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => arch::aarch64::neon::kernels(),
             #[allow(unreachable_patterns)]

@@ -242,7 +242,7 @@ pub struct Quantise<'a> {
 pub struct IntegerKernels {
     /// The instruction that sums, for reports.
     pub name: &'static str,
-    panel_width: usize,
+    pub(crate) panel_width: usize,
     pub(crate) matmul: fn(&IntegerMatmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) quantise: fn(&Quantise<'_>, &mut [RowScale], &mut [f32]),
 }
@@ -263,6 +263,8 @@ impl IntegerKernels {
                 arch::x86_64::integers::avx2(),
                 arch::x86_64::integers::avx_vnni(),
             ],
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => vec![arch::x86_64::integers::avx512_vnni(), arch::x86_64::amx::integers()],
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => vec![
                 arch::x86_64::integers::avx512(),

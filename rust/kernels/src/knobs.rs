@@ -1,6 +1,6 @@
 //! Every environment variable this workspace reads.
 
-/// Forces an instruction set: `scalar`, `neon`, `avx2` or `avx512`. Unset: the best one this CPU has.
+/// Forces an instruction set: `scalar`, `neon`, `avx2`, `avx512` or `amx`. Unset: the best one this CPU has.
 ///
 /// For tests and bug reports. A name that is unknown, or that this CPU lacks, is an error and not a fall-back.
 pub const ISA: &str = "WEBNN_KERNELS_ISA";

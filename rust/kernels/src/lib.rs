@@ -5,7 +5,8 @@
 //!
 //! Each output element is summed in one fixed order that depends on nothing but the inner dimension, so a row has the
 //! same bits alone, among other rows, and on any number of threads. The NEON, AVX2 and AVX-512 tables share their
-//! algorithms, sixteen lanes wide, and agree bit for bit; the scalar table is the definition they are tested against.
+//! algorithms, sixteen lanes wide, and agree bit for bit; the scalar table is the definition they are tested against. The table
+//! of AMX is that of AVX-512 but for products by tiles, whose sums have an order of their own.
 
 #[deny(unsafe_code)]
 mod activation;

@@ -42,6 +42,18 @@ impl<'a> Rows<'a> {
         &self.data[index * self.stride..][..self.cols]
     }
 
+    /// From an element on, to the end of the array.
+    #[inline(always)]
+    pub(crate) fn from(&self, row: usize, col: usize) -> &'a [f32] {
+        &self.data[row * self.stride + col..]
+    }
+
+    /// Elements from one row to the next.
+    #[inline(always)]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Whether every row is the same memory.
     pub fn is_repeated(&self) -> bool {
         self.stride == 0 || self.count == 1

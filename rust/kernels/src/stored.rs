@@ -312,6 +312,8 @@ impl StoredKernels {
             Isa::Avx2 => arch::x86_64::stored::avx2(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => arch::x86_64::stored::avx512(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => arch::x86_64::amx::stored_matmul,
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => arch::aarch64::stored::neon(),
             _ => arch::scalar::stored::matmul,

@@ -1,4 +1,5 @@
-//! Every instruction set's table against the scalar one, and the vector tables against each other, bit for bit.
+//! Every instruction set's table against the scalar one, and the vector tables against each other, bit for bit; but for the
+//! products of AMX, which have an order of their own.
 
 mod activations;
 mod attention;
@@ -6,6 +7,7 @@ mod attention;
 mod numbers;
 mod products;
 mod rows;
+mod tiles;
 
 use kernels::{Isa, Kernels};
 

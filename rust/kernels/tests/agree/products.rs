@@ -1,6 +1,6 @@
 //! Products, and what follows them.
 
-use kernels::{Activation, Kernels, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
+use kernels::{Activation, Isa, Kernels, Matmul, PackedMatrix, Rows, RowsMut, Scratch};
 
 use crate::numbers::{assert_close, numbers};
 use crate::{bits, scalar, vector_tables};
@@ -56,7 +56,9 @@ fn products_agree_over_ragged_sizes() {
                 for (table, got) in tables.iter().zip(&all) {
                     let what = format!("{} [{m}, {k}] x [{k}, {n}] {:?}", table.isa, case.activation);
                     assert_close(got, &expected, 1e-6 * (k as f32 + 1.0), &what);
-                    assert_eq!(bits(got), bits(&all[0]), "{what}: the vector tables differ");
+                    if table.isa != Isa::Amx {
+                        assert_eq!(bits(got), bits(&all[0]), "{what}: the vector tables differ");
+                    }
                 }
             }
         }

@@ -140,14 +140,14 @@ pub(in crate::arch) fn attend<S: Simd, P: Products<S>>(
 
 /// Those rows that a vector of lanes stands for.
 #[inline(always)]
-fn lanes_of(rows: Rows<'_>, vector: usize) -> Rows<'_> {
+pub(in crate::arch) fn lanes_of(rows: Rows<'_>, vector: usize) -> Rows<'_> {
     let first = rows.count().min(vector * LANES);
     rows.range(first, LANES.min(rows.count() - first))
 }
 
 /// Numbers for the scores of a tile, as [`adjust_scores`] reads them: one per key, or one per key and lane.
 #[derive(Clone, Copy)]
-enum Spread<'a> {
+pub(in crate::arch) enum Spread<'a> {
     None,
     PerKey(&'a [f32]),
     PerScore(&'a [Line]),
@@ -165,7 +165,12 @@ impl Spread<'_> {
 }
 
 #[inline(always)]
-fn spread<'a, S: Simd>(s: S, rows: Option<Rows<'a>>, vectors: usize, store: &'a mut Vec<Line>) -> Spread<'a> {
+pub(in crate::arch) fn spread<'a, S: Simd>(
+    s: S,
+    rows: Option<Rows<'a>>,
+    vectors: usize,
+    store: &'a mut Vec<Line>,
+) -> Spread<'a> {
     match rows {
         None => Spread::None,
         Some(rows) if rows.is_repeated() => Spread::PerKey(rows.row(0)),
@@ -181,19 +186,19 @@ fn spread<'a, S: Simd>(s: S, rows: Option<Rows<'a>>, vectors: usize, store: &'a 
 
 /// What is done to the scores of a tile before the softmax.
 #[derive(Clone, Copy)]
-struct Adjustment<'a> {
-    bias: Spread<'a>,
-    mask: Spread<'a>,
+pub(in crate::arch) struct Adjustment<'a> {
+    pub(in crate::arch) bias: Spread<'a>,
+    pub(in crate::arch) mask: Spread<'a>,
     /// Replaces the score where the mask is zero, instead of the mask being added.
-    fill: Option<f32>,
+    pub(in crate::arch) fill: Option<f32>,
     /// The last key that the tile's first query sees, and the block's first key.
-    causal: Option<[usize; 2]>,
+    pub(in crate::arch) causal: Option<[usize; 2]>,
 }
 
 /// Finishes one vector of queries' scores of some keys, from `first` of the block on, and returns the largest of them
 /// and of `largest`.
 #[inline(always)]
-fn adjust_scores<S: Simd>(
+pub(in crate::arch) fn adjust_scores<S: Simd>(
     s: S,
     adjust: Adjustment<'_>,
     [vector, vectors]: [usize; 2],
@@ -234,7 +239,7 @@ fn adjust_scores<S: Simd>(
 /// Divides one vector of queries' results by their sums, and writes them to `count` rows from `first` on.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // as said below
-fn unpack<S: Simd>(
+pub(in crate::arch) fn unpack<S: Simd>(
     s: S,
     undefined_is_zero: bool,
     tile: &[Line],

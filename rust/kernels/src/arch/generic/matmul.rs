@@ -161,7 +161,7 @@ pub(in crate::arch) fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
 
 /// The tile height that cuts `rows` into the fewest tiles, of nearly equal height.
 #[inline(always)]
-pub(super) fn balanced(rows: usize, most: usize) -> usize {
+pub(in crate::arch) fn balanced(rows: usize, most: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most).max(1))
 }
 
@@ -199,7 +199,7 @@ pub(in crate::arch) fn matmul<S: Simd>(s: S, task: &Matmul<'_>, scratch: &mut Sc
 /// One loop for each activation: decided at every vector, [80, 384] x [384, 1536] with GELU runs at 0.77 of the peak, not
 /// 0.85; and whole vectors apart from the last ones of a row, which is worth 0.04.
 #[inline(always)]
-pub(super) fn finish<S: Simd>(
+pub(in crate::arch) fn finish<S: Simd>(
     s: S,
     task: &Matmul<'_>,
     place: [usize; 2],

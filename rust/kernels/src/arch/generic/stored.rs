@@ -200,6 +200,36 @@ fn by_blocks<S: Simd, W: WidenAll<S>>(
     }
 }
 
+/// Writes the floats of a panel: its rows one after the other, two vectors each where tiles have two.
+#[inline(always)]
+pub(in crate::arch) fn widen_panel<S: Simd, W: WidenAll<S>, const VECTORS: usize>(
+    s: S,
+    w: W,
+    b: StoredPanels<'_>,
+    panel: usize,
+    to: &mut [Line],
+) {
+    const { assert!(VECTORS == S::TILE_VECTORS) };
+    let block = b.block();
+    for first in (0..b.k()).step_by(block) {
+        let depth = block.min(b.k() - first);
+        macro_rules! widen {
+            ($words:ident) => {{
+                let mut from = Kept::<W, $words>::new::<S>(w, b, panel, [first, depth], Some(&mut *to));
+                for row in 0..depth {
+                    Right::<S>::prefetch::<VECTORS>(&from, s, row);
+                    let _: [S::V; VECTORS] = from.row(s, row);
+                }
+            }};
+        }
+        match b.form() {
+            Form::Float16 => widen!(HALVES),
+            Form::Bytes => widen!(BYTES),
+            Form::Nibbles => widen!(NIBBLES),
+        }
+    }
+}
+
 /// Makes the kernel of one instruction set, compiled for the features it is made of.
 macro_rules! stored_kernel {
     ($features:literal, $simd:expr, $widen:expr) => {{

@@ -88,10 +88,11 @@ macro_rules! table {
             )*
         }
 
-        const TABLE: Kernels = Kernels {
+        pub(in crate::arch) const TABLE: Kernels = Kernels {
             isa: $isa,
             panel_width: $simd::TILE_VECTORS * LANES,
             tile_rows: $simd::TILE_ROWS,
+            rows_first: usize::MAX,
             $($name: entries::$name,)*
         };
     };

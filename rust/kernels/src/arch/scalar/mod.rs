@@ -19,6 +19,7 @@ pub fn kernels() -> Kernels {
         isa: Isa::Scalar,
         panel_width: 16,
         tile_rows: 1,
+        rows_first: usize::MAX,
         matmul: matmul::matmul,
         attention: attention::attention,
         attention_of_bfloat16: attention::attention_of_bfloat16,

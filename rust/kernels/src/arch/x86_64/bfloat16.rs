@@ -39,7 +39,7 @@ pub(super) fn attention() -> Option<fn(&Attention<'_>, &mut Scratch, RowsMut<'_>
 
 /// Evidence of AVX-512 F, BW and BF16.
 #[derive(Clone, Copy)]
-struct Pairs(());
+pub(super) struct Pairs(pub(super) ());
 
 /// Words of two vectors of sixteen, lane by lane: the first one's become the low halves.
 const BY_LANES: [i16; 32] = {
@@ -54,9 +54,24 @@ const BY_LANES: [i16; 32] = {
 };
 
 impl Pairs {
+    /// Up to 32 numbers times a factor as pairs, in order, and zeros behind them.
+    #[inline(always)]
+    pub(super) fn in_order(self, s: Avx512, x: &[f32], factor: V) -> V {
+        let (low, high) = x.split_at(x.len().min(LANES));
+        let (low, high) = (load_part(s, low) * factor, load_part(s, high) * factor);
+        // SAFETY: `self` is evidence of the instruction sets, and both types are 64 bytes.
+        V(unsafe { _mm512_castsi512_ps(transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high.0, low.0))) })
+    }
+
+    /// Lane by lane, the bfloat16 of up to sixteen numbers of each as a group.
+    #[inline(always)]
+    pub(super) fn group_of(self, s: Avx512, first: &[f32], second: &[f32]) -> V {
+        self.group(load_part(s, first), load_part(s, second))
+    }
+
     /// Lane by lane, the bfloat16 of `first` and `second` as a group.
     #[inline(always)]
-    fn group(self, first: V, second: V) -> V {
+    pub(super) fn group(self, first: V, second: V) -> V {
         // SAFETY: `self` is evidence of the instruction sets, and the order is one vector; both types are 64 bytes.
         unsafe {
             let order = _mm512_loadu_si512(from_ref(&BY_LANES).cast());

@@ -65,7 +65,23 @@ pub(crate) fn avx512_vnni() -> Option<IntegerKernels> {
 
 /// Evidence of AVX-512 F and VNNI.
 #[derive(Clone, Copy)]
-struct Vnni(());
+pub(super) struct Vnni(pub(super) ());
+
+impl Vnni {
+    /// Sixteen integers.
+    #[inline(always)]
+    pub(super) fn integers(self, from: &[i32; LANES]) -> __m512i {
+        // SAFETY: `self` is evidence of the instruction set, and the array is one vector, at any alignment.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    /// Sums as a tile has left them.
+    #[inline(always)]
+    pub(super) fn sums(self, from: &Line) -> __m512i {
+        // SAFETY: `self` is evidence of the instruction set, and a line is one vector.
+        unsafe { _mm512_loadu_si512(from_ref(from).cast()) }
+    }
+}
 
 /// Evidence of AVX-512 F and BW.
 #[derive(Clone, Copy)]

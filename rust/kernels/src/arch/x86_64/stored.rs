@@ -29,7 +29,7 @@ pub(crate) fn avx512() -> fn(&StoredMatmul<'_>, &mut Scratch, RowsMut<'_>) {
 
 /// Evidence of AVX-512 F.
 #[derive(Clone, Copy)]
-struct Vectors512(());
+pub(super) struct Vectors512(pub(super) ());
 
 /// Evidence of AVX2 and F16C.
 #[derive(Clone, Copy)]

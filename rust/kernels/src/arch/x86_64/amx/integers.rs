@@ -1,0 +1,283 @@
+//! Products of bytes by tiles: left-hand rows and panels lie in memory as the tiles read them.
+//!
+//! The sums are exact, and what follows them is computed in the order of [`tile`](crate::arch::generic::integers::tile): the
+//! bits are those of every other kernel.
+
+use super::tiles::{ROWS, Shape, Tiles};
+use crate::arch::generic::integers::Dots;
+use crate::arch::generic::matmul::{balanced, finish};
+use crate::arch::generic::{Simd, Vector};
+use crate::arch::x86_64::avx512::{Avx512, V};
+use crate::arch::x86_64::integers::Vnni;
+use crate::arch::{floats, floats_mut};
+use crate::integers::{IntegerMatmul, RowScale};
+use crate::packed::{LANES, Line};
+use crate::task::{Matmul, Scratch, lines};
+use crate::{Activation, RowsMut};
+
+const VECTORS: usize = Avx512::TILE_VECTORS;
+/// Groups in a row of a tile.
+const DEPTH: usize = LANES;
+/// Lines of the sums of two tiles of rows by a panel.
+const SUMS: usize = 2 * ROWS * VECTORS;
+/// The longest segment whose sums, and those of its weights times a zero, are whole numbers that floats hold: 512 products of
+/// 255 and -128 are less than 2^24.
+const EXACT: usize = 512 / 4;
+
+/// Left-hand rows whose segments have no whole number of tiles: what is left of each, with zeros behind it.
+struct Rests<'a> {
+    /// `[segment][tile of rows][row]`.
+    lines: &'a [Line],
+    tiles: usize,
+}
+
+impl Rests<'_> {
+    #[inline(always)]
+    fn of(&self, segment: usize, tile: usize) -> &[f32] {
+        floats(&self.lines[(segment * self.tiles + tile) * ROWS..][..ROWS])
+    }
+}
+
+#[inline(always)]
+pub(super) fn matmul(
+    s: Avx512,
+    d: Vnni,
+    tiles: Tiles,
+    task: &IntegerMatmul<'_>,
+    scratch: &mut Scratch,
+    mut out: RowsMut<'_>,
+) {
+    let rows = out.count();
+    if rows == 0 || out.cols() == 0 {
+        return;
+    }
+    let a = task.after.a;
+    let (segments, panels) = (task.b.segments(), task.b.groups.count());
+    let height = balanced(rows, ROWS);
+    // The last tile begins early enough to be whole: some rows are computed twice then.
+    let count = rows.div_ceil(height);
+    let start = |tile: usize| (tile * height).min(rows - height);
+    let rests = lines(&mut scratch.left, segments * count * ROWS);
+    for segment in 0..segments {
+        let groups = task.b.groups_of(segment);
+        let rest = groups.len() % DEPTH;
+        for tile in (0..count).filter(|_| rest > 0) {
+            let to = &mut rests[(segment * count + tile) * ROWS..][..height];
+            for (row, to) in to.iter_mut().enumerate() {
+                to.0 = [0.0; LANES];
+                to.0[..rest].copy_from_slice(&a.row(start(tile) + row)[groups.end - rest..groups.end]);
+            }
+        }
+    }
+    let rests = Rests { lines: rests, tiles: count };
+    // For each segment two lines of columns' sums, and then the tiles' sums.
+    let (columns, store) =
+        lines(&mut scratch.tile, segments * VECTORS + segments.max(1) * SUMS).split_at_mut(segments * VECTORS);
+    let biases = floats_mut(lines(&mut scratch.bias, VECTORS));
+    // As the rows' scales lie: the zeros as floats, and the scales.
+    let steps = floats_mut(lines(&mut scratch.mask, (2 * segments * rows).div_ceil(LANES)));
+    let (zeros, scales) = steps.split_at_mut(segments * rows);
+    for (own, (zero, scale)) in task.rows.iter().zip(zeros.iter_mut().zip(scales.iter_mut())) {
+        (*zero, *scale) = (own.zero as f32, own.scale);
+    }
+    let steps = [&*zeros, &scales[..segments * rows]];
+    let is_exact = (0..segments).all(|segment| task.b.groups_of(segment).len() <= EXACT) && task.b.zeros(0).is_none();
+    // The rows of a right-hand tile behind the last panel's end.
+    let ends = lines(&mut scratch.right, ROWS * VECTORS);
+    let after = Matmul { bias: None, ..task.after };
+    let is_plain = after.activation == Activation::Identity && after.factor.is_none();
+    let shape = tiles.of_rows(height);
+    for panel in 0..panels {
+        let first_col = panel * VECTORS * LANES;
+        biases.fill(0.0);
+        if let Some(bias) = task.after.bias {
+            let own = &bias[first_col..bias.len().min(first_col + VECTORS * LANES)];
+            biases[..own.len()].copy_from_slice(own);
+        }
+        for (segment, columns) in columns.chunks_exact_mut(VECTORS).enumerate() {
+            for (j, to) in columns.iter_mut().enumerate() {
+                let sums = task.b.sums(segment, first_col + j * LANES).first_chunk().expect("sums of a panel");
+                d.floats(s, d.integers(sums)).store(&mut to.0);
+            }
+        }
+        let b = task.b.groups.onward(panel);
+        let share = (ROWS * VECTORS).div_ceil(count.div_ceil(2));
+        for pair in (0..count).step_by(2) {
+            let has_two = pair + 1 < count;
+            for segment in 0..segments {
+                let groups = task.b.groups_of(segment);
+                shape.begin(&[], VECTORS, true);
+                let whole = groups.len() / DEPTH;
+                for block in 0..whole {
+                    let at = groups.start + block * DEPTH;
+                    // Of the next panel, as much as is read here, by all pairs together.
+                    let next = b.get((task.b.groups.k() + at) * VECTORS..).unwrap_or_default();
+                    let next = &next[..next.len().min(ROWS * VECTORS)];
+                    for line in next.iter().take((pair / 2 + 1) * share).skip(pair / 2 * share) {
+                        s.prefetch(line);
+                    }
+                    let left = |tile| (a.from(start(tile), at), a.stride());
+                    let right = &b[at * VECTORS..];
+                    add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
+                }
+                if groups.len() > whole * DEPTH {
+                    let at = groups.start + whole * DEPTH;
+                    let left = |tile| (rests.of(segment, tile), LANES);
+                    let mut right = &b[at * VECTORS..];
+                    if right.len() < ROWS * VECTORS {
+                        ends[..right.len()].copy_from_slice(right);
+                        right = ends;
+                    }
+                    add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
+                }
+                shape.end(&mut store[segment * SUMS..][..SUMS], VECTORS);
+            }
+            for tile in pair..count.min(pair + 2) {
+                let first = start(tile);
+                let sums = &mut store[(tile - pair) * ROWS * VECTORS..];
+                let panel = Panel { task, first_col, columns, biases, steps, rows: [first, height] };
+                let goes_straight = is_plain && first_col + VECTORS * LANES <= out.cols();
+                let to = goes_straight.then_some(&mut out);
+                match segments {
+                    1 if is_exact => panel.finish::<1>(s, d, sums, to),
+                    2 if is_exact => panel.finish::<2>(s, d, sums, to),
+                    3 if is_exact => panel.finish::<3>(s, d, sums, to),
+                    _ => {
+                        panel.add_up(s, d, sums, is_exact);
+                        panel.finish::<0>(s, d, sums, to);
+                    }
+                }
+                if !goes_straight {
+                    finish(s, &after, [first, height], first_col, sums, &mut out);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of a block of left-hand rows, or of two, given with their stride, by a panel.
+#[inline(always)]
+fn add(tiles: &Shape, a0: (&[f32], usize), a1: Option<(&[f32], usize)>, b: &[Line]) {
+    tiles.load_left::<4>(a0.0, a0.1);
+    tiles.load_right::<6>(b, VECTORS);
+    tiles.load_right::<7>(&b[1..], VECTORS);
+    tiles.add_groups::<0, 4, 6>();
+    tiles.add_groups::<1, 4, 7>();
+    if let Some(a1) = a1 {
+        tiles.load_left::<5>(a1.0, a1.1);
+        tiles.add_groups::<2, 5, 6>();
+        tiles.add_groups::<3, 5, 7>();
+    }
+}
+
+/// What the sums of a tile by a panel stand for.
+struct Panel<'a> {
+    task: &'a IntegerMatmul<'a>,
+    first_col: usize,
+    /// Sums of the weights of each segment with their signs turned, as floats.
+    columns: &'a [Line],
+    biases: &'a [f32],
+    /// Zeros and scales of all rows, `[segments, m]`.
+    steps: [&'a [f32]; 2],
+    /// The tile's first row, and how many there are.
+    rows: [usize; 2],
+}
+
+impl Panel<'_> {
+    /// What the sums of as many segments stand for, times the columns' scales, and the bias; of floats that are added up
+    /// already for none. To the result with the residual, where there is one, or to the first segment's lines.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
+    fn finish<const SEGMENTS: usize>(&self, s: Avx512, d: Vnni, sums: &mut [Line], mut out: Option<&mut RowsMut<'_>>) {
+        let Self { task, first_col, rows: [first, height], .. } = *self;
+        let count = task.after.a.count();
+        let [zeros, steps]: [[&[f32]; SEGMENTS]; 2] =
+            self.steps.map(|all| std::array::from_fn(|segment| &all[segment * count + first..][..height]));
+        let mut columns = [[s.splat(0.0); VECTORS]; SEGMENTS];
+        let (mut scales, mut biases) = ([s.splat(0.0); VECTORS], [s.splat(0.0); VECTORS]);
+        let (own_scales, own_biases) = (task.b.scales(first_col).as_chunks().0, self.biases.as_chunks().0);
+        for j in 0..VECTORS {
+            (scales[j], biases[j]) = (s.load(&own_scales[j]), s.load(&own_biases[j]));
+            for segment in 0..SEGMENTS {
+                columns[segment][j] = s.load(&self.columns[segment * VECTORS + j].0);
+            }
+        }
+        let (sums, _) = sums.as_chunks_mut::<VECTORS>();
+        for row in 0..height {
+            let mut x = [s.splat(0.0); VECTORS];
+            if SEGMENTS == 0 {
+                for j in 0..VECTORS {
+                    x[j] = s.load(&sums[row][j].0);
+                }
+            }
+            for segment in 0..SEGMENTS {
+                let (zero, step) = (s.splat(zeros[segment][row]), s.splat(steps[segment][row]));
+                for j in 0..VECTORS {
+                    // Whole numbers that floats hold, each of them: no step rounds.
+                    let sum = d.floats(s, d.sums(&sums[segment * ROWS * 2 + row][j]));
+                    let sum = zero.mul_add(columns[segment][j], sum);
+                    x[j] = if segment == 0 { sum * step } else { sum.mul_add(step, x[j]) };
+                }
+            }
+            for j in 0..VECTORS {
+                x[j] = x[j].mul_add(scales[j], biases[j]);
+            }
+            if let Some(out) = &mut out {
+                if let Some(residual) = task.after.residual {
+                    let (residual, _) = residual.row(first + row)[first_col..].as_chunks();
+                    let residual: &[[f32; LANES]; VECTORS] = residual.first_chunk().expect("whole vectors");
+                    for j in 0..VECTORS {
+                        x[j] = x[j] + s.load(&residual[j]);
+                    }
+                }
+                let (to, _) = out.row(first + row)[first_col..].as_chunks_mut();
+                let to: &mut [[f32; LANES]; VECTORS] = to.first_chunk_mut().expect("whole vectors");
+                for j in 0..VECTORS {
+                    x[j].store(&mut to[j]);
+                }
+            } else {
+                for j in 0..VECTORS {
+                    x[j].store(&mut sums[row][j].0);
+                }
+            }
+        }
+    }
+
+    /// Replaces the first segment's sums by floats, what the sums of all segments stand for.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // as above
+    fn add_up(&self, s: Avx512, d: Vnni, sums: &mut [Line], is_exact: bool) {
+        let Self { task, first_col, rows: [first, height], .. } = *self;
+        let (count, segments) = (task.after.a.count(), task.b.segments());
+        for row in 0..height {
+            for j in 0..VECTORS {
+                let mut x = s.splat(0.0);
+                for segment in 0..segments {
+                    let at = segment * count + first + row;
+                    let own = &sums[segment * SUMS + row * VECTORS + j];
+                    let sum = if is_exact {
+                        let column = s.load(&self.columns[segment * VECTORS + j].0);
+                        s.splat(self.steps[0][at]).mul_add(column, d.floats(s, d.sums(own)))
+                    } else {
+                        self.sum(s, d, &task.rows[at], segment, first_col + j * LANES, own)
+                    };
+                    let step = s.splat(self.steps[1][at]);
+                    x = if segment == 0 { sum * step } else { sum.mul_add(step, x) };
+                }
+                x.store(&mut sums[row * VECTORS + j].0);
+            }
+        }
+    }
+
+    /// Sums with what the zeros of the row and of the weights come to, in integers.
+    #[inline(always)]
+    fn sum(&self, s: Avx512, d: Vnni, own: &RowScale, segment: usize, col: usize, sums: &Line) -> V {
+        let of_columns = self.task.b.sums(segment, col).first_chunk().expect("numbers up to the end of a panel");
+        let mut sum = d.plus(d.times(of_columns, &own.zero), d.sums(sums));
+        if let Some(zeros) = self.task.b.zeros(col) {
+            let zeros = zeros.first_chunk().expect("numbers up to the end of a panel");
+            sum = d.plus(sum, d.times(zeros, &own.excess));
+        }
+        d.floats(s, sum)
+    }
+}

@@ -1,0 +1,227 @@
+//! Floats as sums of three bfloat16, in the order in which tiles read them.
+//!
+//! A float32 has 24 binary digits and a bfloat16 eight: the nearest bfloat16, the nearest one of what is left, and the rest are
+//! the number exactly. NaN, infinity and what rounds to it have a part that is NaN.
+
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_or_si512,
+    _mm512_set1_epi32, _mm512_srli_epi32,
+};
+
+use super::tiles::ROWS;
+use crate::Rows;
+use crate::arch::generic::matmul::load_part;
+use crate::arch::generic::{Simd, Vector};
+use crate::arch::x86_64::avx512::{Avx512, V};
+use crate::packed::{LANES, Line};
+
+/// Lines ahead of those that are split, to be brought into the second-level cache.
+const AHEAD: usize = 256;
+/// Elements of the inner dimension in a tile: sixteen pairs, whose elements are sixteen apart.
+pub(super) const DEPTH: usize = 32;
+/// The bfloat16 of a float.
+pub(super) const PARTS: usize = 3;
+/// Lines of a tile, and of the tiles of one block: of the left-hand side for a tile of rows, of the right-hand side for a panel.
+pub(super) const TILE: usize = ROWS;
+pub(super) const LEFT: usize = PARTS * TILE;
+pub(super) const VECTORS: usize = Avx512::TILE_VECTORS;
+pub(super) const RIGHT: usize = PARTS * VECTORS * TILE;
+
+/// The nearest float of eight digits, ties away from zero, as bits that have more below them.
+#[inline(always)]
+fn rounded(x: V) -> __m512i {
+    // SAFETY: a V is evidence of the instruction set.
+    unsafe { _mm512_add_epi32(_mm512_castps_si512(x.0), _mm512_set1_epi32(0x8000)) }
+}
+
+/// The upper half of each lane.
+#[inline(always)]
+fn upper(_: Avx512, bits: __m512i) -> __m512i {
+    // SAFETY: the first argument is evidence of the instruction set.
+    unsafe { _mm512_and_si512(bits, _mm512_set1_epi32(!0xFFFF)) }
+}
+
+/// The upper half of `low` below that of `high`, which has nothing below it.
+#[inline(always)]
+fn pair(_: Avx512, low: __m512i, high: __m512i) -> V {
+    // SAFETY: as above.
+    V(unsafe { _mm512_castsi512_ps(_mm512_or_si512(_mm512_srli_epi32::<16>(low), high)) })
+}
+
+/// The parts of pairs, lane by lane, the largest first: those of `low` in the low halves.
+///
+/// The first part is the nearest, so that what is left has either sign, and so have the products that are left out; the
+/// second one is cut off, which takes two instructions of nineteen less.
+#[inline(always)]
+fn split(s: Avx512, low: V, high: V) -> [V; PARTS] {
+    let (first, second) = (rounded(low), upper(s, rounded(high)));
+    let largest = pair(s, first, second);
+    // SAFETY: `s` is evidence of the instruction set.
+    let (low, high) = unsafe { (low - V(_mm512_castsi512_ps(upper(s, first))), high - V(_mm512_castsi512_ps(second))) };
+    // SAFETY: as above.
+    let (first, second) = unsafe { (_mm512_castps_si512(low.0), upper(s, _mm512_castps_si512(high.0))) };
+    let middle = pair(s, first, second);
+    // SAFETY: as above.
+    let (low, high) = unsafe { (low - V(_mm512_castsi512_ps(upper(s, first))), high - V(_mm512_castsi512_ps(second))) };
+    // What is left has eight digits and nothing below the upper halves, unless it is denormal.
+    // SAFETY: as above.
+    let (first, second) = unsafe { (_mm512_castps_si512(low.0), _mm512_castps_si512(high.0)) };
+    [largest, middle, pair(s, first, upper(s, second))]
+}
+
+/// Splits the rows of a tile, block by block of the inner dimension: `[block][part][row]`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // the standard library's zip becomes a call
+pub(super) fn split_left(s: Avx512, rows: Rows<'_>, to: &mut [Line]) {
+    let (to, _) = to.as_chunks_mut::<LEFT>();
+    for row in 0..rows.count() {
+        let (whole, rest) = rows.row(row).as_chunks::<DEPTH>();
+        for block in 0..whole.len() {
+            let (x, _) = whole[block].as_chunks::<LANES>();
+            put_left(split(s, s.load(&x[0]), s.load(&x[1])), row, &mut to[block]);
+        }
+        if !rest.is_empty() {
+            let (low, high) = rest.split_at(rest.len().min(LANES));
+            put_left(split(s, load_part(s, low), load_part(s, high)), row, &mut to[whole.len()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn put_left(parts: [V; PARTS], row: usize, to: &mut [Line; LEFT]) {
+    for part in 0..PARTS {
+        parts[part].store(&mut to[part * TILE + row % TILE].0);
+    }
+}
+
+/// What is split and multiplied together: some blocks of a panel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) panel: usize,
+    pub(super) first: usize,
+    pub(super) blocks: usize,
+}
+
+/// Splits parts of panels, some rows at a time, while the tiles multiply by what was split before: the one takes the vector
+/// units, the other none of them.
+pub(super) struct Splitter<'a, P, I> {
+    panel_of: P,
+    parts: I,
+    k: usize,
+    /// Whether there is room for one block only, and not for a part.
+    is_by_blocks: bool,
+    /// The part that is being split, how many of its blocks are done, and how many pairs of rows of the next one.
+    part: Option<Part>,
+    block: usize,
+    row: usize,
+    /// The lines of the panel; those of the block and all behind them.
+    panel: &'a [Line],
+    lines: &'a [Line],
+    /// The block where the panel ends within it, with zeros behind that.
+    padded: [Line; DEPTH * VECTORS],
+    is_padded: bool,
+}
+
+impl<'a, P: Fn(usize) -> &'a [Line], I: Iterator<Item = Part>> Splitter<'a, P, I> {
+    #[inline(always)]
+    pub(super) fn new(panel_of: P, parts: I, k: usize, is_by_blocks: bool) -> Self {
+        let mut splitter = Self {
+            panel_of,
+            parts,
+            k,
+            is_by_blocks,
+            part: None,
+            block: 0,
+            row: 0,
+            panel: &[],
+            lines: &[],
+            padded: [Line::default(); DEPTH * VECTORS],
+            is_padded: false,
+        };
+        splitter.next_part();
+        splitter
+    }
+
+    /// Whether there are rows to split before [`Splitter::next_part`].
+    #[inline(always)]
+    pub(super) fn has_rows(&self) -> bool {
+        self.part.is_some_and(|part| self.block < part.blocks)
+    }
+
+    /// Splits the next `COUNT` pairs of rows of a block, to `[block][part][vector][row]`, or `[part][vector][row]` where there is
+    /// room for one block.
+    #[inline(always)]
+    pub(super) fn split<const COUNT: usize>(&mut self, s: Avx512, to: &mut [Line]) {
+        let place = if self.is_by_blocks { 0 } else { self.block };
+        let to: &mut [Line; RIGHT] = to[place * RIGHT..].first_chunk_mut().expect("room for a block");
+        let lines: &[Line] = if self.is_padded { &self.padded } else { self.lines };
+        let from: &[Line; DEPTH * VECTORS] = lines.first_chunk().expect("a block of the panel");
+        for row in self.row..self.row + COUNT {
+            let row = row % ROWS;
+            if let Some(ahead) =
+                self.lines.get(row * VECTORS + AHEAD..).and_then(|lines| lines.first_chunk::<{ 17 * VECTORS }>())
+            {
+                for vector in 0..VECTORS {
+                    s.prefetch(&ahead[vector]);
+                    s.prefetch(&ahead[ROWS * VECTORS + vector]);
+                }
+            }
+            for vector in 0..VECTORS {
+                let low = s.load(&from[row * VECTORS + vector].0);
+                let parts = split(s, low, s.load(&from[(row + ROWS) * VECTORS + vector].0));
+                for part in 0..PARTS {
+                    parts[part].store(&mut to[(part * VECTORS + vector) * TILE + row].0);
+                }
+            }
+        }
+        self.row += COUNT;
+    }
+
+    /// To be called whenever the rows of a block may be done.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self) {
+        if self.row == ROWS {
+            (self.row, self.block) = (0, self.block + 1);
+            if self.has_rows() {
+                self.next_block();
+            } else if self.is_by_blocks {
+                self.next_part();
+            }
+        }
+    }
+
+    /// Splits what is left of a part, and goes on to the next one.
+    #[inline(always)]
+    pub(super) fn split_rest(&mut self, s: Avx512, to: &mut [Line]) {
+        while self.has_rows() {
+            self.split::<1>(s, to);
+            self.go_on();
+        }
+        self.next_part();
+    }
+
+    #[inline(always)]
+    fn next_part(&mut self) {
+        self.block = 0;
+        let before = self.part.map(|part| part.panel);
+        self.part = self.parts.next();
+        if let Some(part) = self.part {
+            if before != Some(part.panel) {
+                self.panel = (self.panel_of)(part.panel);
+            }
+            self.next_block();
+        }
+    }
+
+    #[inline(always)]
+    fn next_block(&mut self) {
+        let first = (self.part.map_or(0, |part| part.first) + self.block) * DEPTH;
+        self.lines = &self.panel[first * VECTORS..];
+        self.is_padded = first + DEPTH > self.k;
+        if self.is_padded {
+            let rest = &self.lines[..(self.k - first) * VECTORS];
+            self.padded = [Line::default(); DEPTH * VECTORS];
+            self.padded[..rest.len()].copy_from_slice(rest);
+        }
+    }
+}
