@@ -1,9 +1,10 @@
 //! Products of floats by tiles: each float is three bfloat16, and six of their nine products are summed.
 //!
 //! A float32 has 24 binary digits and a bfloat16 eight: the nearest bfloat16, the nearest one of what is left, and the rest are
-//! the number exactly. What is left out of a product, the second part of one side by the third of the other and less, is at
-//! most 2^-24 of it, as much as a float's own rounding. The tiles multiply pairs of bfloat16 exactly and sum in float32,
-//! small products first in each block of the inner dimension, so that a sum has an error like that of fused multiply-adds.
+//! the number exactly. What is left out of a product, the second part of one side by the third of the other and less, has either
+//! sign and is 2^-22 of it at most and 2^-25 as a rule, as a float's own rounding. The tiles multiply pairs of bfloat16 exactly
+//! and sum in float32, small products first in each block of the inner dimension, so that a sum has an error like that of fused
+//! multiply-adds, or less.
 //!
 //! Numbers that are no sum of three bfloat16, NaN, infinity and what rounds to it, make every sum they are part of NaN or
 //! infinite. Those sums are done again by multiply-adds, whose answer stands. Parts below 1.2e-38, of numbers below 7.7e-34,
