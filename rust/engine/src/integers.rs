@@ -70,7 +70,8 @@ impl Engine {
         let wanted = self.pieces(2 * rows * x.cols() * n / SPEED);
         let width = x.cols().div_ceil(GROUP);
         let panels = layer.weights.count();
-        if wanted > 1 && rows < wanted * tile {
+        let by_rows = self.is_by_rows(wanted, rows);
+        if wanted > 1 && !by_rows && rows < wanted * tile {
             // Too few rows for all threads: each has its panels, and reads rows that are quantised once.
             self.quantise(layer, x, &mut scales, groups);
             let mut pieces = Vec::with_capacity(wanted);
@@ -86,7 +87,12 @@ impl Engine {
             self.pool.for_each(pieces, |piece| self.multiply(layer, groups, scales, width, piece));
             return;
         }
-        let blocks = rows.div_ceil(BLOCK_TILES * tile).max(if wanted > 1 { wanted } else { 1 });
+        let fewest = rows.div_ceil(BLOCK_TILES * tile);
+        let blocks = match wanted {
+            0 | 1 => fewest.max(1),
+            _ if by_rows => fewest.next_multiple_of(self.threads()),
+            _ => fewest.max(wanted),
+        };
         let height = rows.div_ceil(blocks).max(1);
         let mut pieces = Vec::with_capacity(blocks);
         let (mut rest, mut groups, mut scales) = (out, groups, &mut scales[..]);

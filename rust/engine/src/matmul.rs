@@ -72,6 +72,14 @@ impl Engine {
         (each * self.threads()).min(flops / PIECE_FLOPS)
     }
 
+    /// Whether a product is better cut into as many blocks of rows as there are threads: see [`kernels::Kernels::rows_first`].
+    ///
+    /// One text of 40 tokens takes 0.88 of the time, of 128 0.86, of 256 0.82 in float32; of 128 tokens 0.79 in 8 bits (two threads
+    /// of an Intel Xeon with AMX).
+    pub(crate) fn is_by_rows(&self, wanted: usize, rows: usize) -> bool {
+        wanted > 1 && rows / self.threads() >= self.kernels.rows_first
+    }
+
     /// Does all pieces, on this thread alone where only one was wanted.
     pub(crate) fn share<T: Send>(&self, wanted: usize, pieces: Vec<T>, work: impl Fn(T) + Sync) {
         if wanted < 2 { pieces.into_iter().for_each(work) } else { self.pool.for_each(pieces, work) }
@@ -102,10 +110,10 @@ impl Engine {
     fn cut<'a>(&self, task: Matmul<'a>, out: RowsMut<'a>, wanted: usize) -> Vec<(usize, Matmul<'a>, RowsMut<'a>)> {
         let (rows, panels) = (task.a.count(), task.b.count());
         let fewest = rows.div_ceil(BLOCK_TILES * self.kernels.tile_rows).max(1);
-        let by_rows = if wanted > 1 && rows / self.threads() >= self.kernels.rows_first { self.threads() } else { 1 };
-        let blocks = fewest.next_multiple_of(by_rows);
+        let by_rows = self.is_by_rows(wanted, rows);
+        let blocks = if by_rows { fewest.next_multiple_of(self.threads()) } else { fewest };
         let height = rows.div_ceil(blocks).max(1);
-        let groups = if by_rows > 1 { 1 } else { wanted.div_ceil(blocks).min(panels).max(1) };
+        let groups = if by_rows { 1 } else { wanted.div_ceil(blocks).min(panels).max(1) };
         let width = panels.div_ceil(groups).max(1);
         let mut pieces = Vec::with_capacity(blocks * groups);
         let mut rest = out;

@@ -24,7 +24,7 @@ pub fn kernels() -> Option<Kernels> {
     Tiles::detect()?;
     // Whoever multiplies bfloat16 by tiles does so by vectors.
     bfloat16::attention()?;
-    Some(Kernels { isa: Isa::Amx, tile_rows: 32, rows_first: 32, matmul, attention_of_bfloat16, ..table })
+    Some(Kernels { isa: Isa::Amx, tile_rows: 32, rows_first: 16, matmul, attention_of_bfloat16, ..table })
 }
 
 /// The shortest inner dimension that is worth tiles; whoever has a shorter one is multiplied as by AVX-512.
