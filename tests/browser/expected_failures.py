@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # case id -> reason; right on one CPU, not on another
 DEPENDS_ON_CPU: dict[str, str] = {
-    "sqrt: squares": "it begins from the CPU's approximation: 2 ULP off on an Intel Xeon with AVX-512, exact on an AMD EPYC",
+    "sqrt: squares": "it begins from the CPU's approximation: 2 ULP off on an Intel Xeon, exact on an AMD EPYC",
 }
 
 # case id -> reason
