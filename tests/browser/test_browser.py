@@ -83,9 +83,7 @@ def test_the_browser_agrees_but_for_what_is_stated(found: Found, op: str) -> Non
     assert {key: text for key, text in found.wrong[op].items() if key not in stated} == {}
     assert [key for key in found.passed[op] + found.beyond[op] if key in EXPECTED["EXPECTED_FAILURES"]] == []
     ran = found.passed[op] + [key for key in found.wrong[op] if key in EXPECTED["DEPENDS_ON_CPU"]]
-    assert (not ran) == (op in EXPECTED["MISSING"]), (
-        "what the browser has none of is in MISSING, and only that"
-    )
+    assert (not ran) == (op in EXPECTED["MISSING"]), "what the browser has none of is in MISSING, and only that"
 
 
 @pytest.mark.parametrize("op", OPS)
