@@ -242,7 +242,7 @@ pub struct Quantise<'a> {
 pub struct IntegerKernels {
     /// The instruction that sums, for reports.
     pub name: &'static str,
-    pub(crate) panel_width: usize,
+    panel_width: usize,
     pub(crate) matmul: fn(&IntegerMatmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) quantise: fn(&Quantise<'_>, &mut [RowScale], &mut [f32]),
 }

@@ -25,8 +25,8 @@ use crate::task::{Matmul, Scratch, lines};
 /// Blocks of the inner dimension that are summed before others are begun: with 160 rows, their parts and twice those of a panel
 /// take 500 KB of a second-level cache of 2 MiB.
 const CHUNK: usize = 12;
-/// Panels whose sums are held where there are several such chunks.
-const GROUP: usize = 16;
+/// Panels whose sums are held where there are several such chunks: for each such group the left-hand rows are split again.
+pub(super) const GROUP: usize = 16;
 
 /// Pairs of rows that are split after each of the six products of parts: `SHARE` in all.
 ///

@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use super::floats::matmul as multiply;
+use super::floats::{GROUP, matmul as multiply};
 use super::split::VECTORS;
 use super::tiles::Tiles;
 use crate::RowsMut;
@@ -12,9 +12,6 @@ use crate::arch::x86_64::stored::Vectors512;
 use crate::packed::LANES;
 use crate::stored::StoredMatmul;
 use crate::task::{Matmul, Scratch, lines};
-
-/// Panels that are widened at a time: for each such group the left-hand rows are split, where they are long.
-const GROUP: usize = 16;
 
 #[inline(always)]
 pub(super) fn matmul(
