@@ -25,16 +25,10 @@ use crate::task::{Matmul, Scratch, lines};
 /// Blocks of the inner dimension that are summed before others are begun: with 160 rows, their parts and twice those of a panel
 /// take 500 KB of a second-level cache of 2 MiB.
 const CHUNK: usize = 12;
+/// The same for all pairs of tiles of rows together where they go by blocks: their parts take 900 KB then.
+const LONG_CHUNK: usize = 150;
 /// Panels whose sums are held where there are several such chunks: for each such group the left-hand rows are split again.
 pub(super) const GROUP: usize = 16;
-
-/// Pairs of rows that are split after each of the six products of parts: `SHARE` in all.
-///
-/// Few at a time: the scheduler holds 97 instructions, and the tiles' wait behind those of the vectors.
-const fn share<const SHARE: usize>(product: usize) -> usize {
-    // The most at first, as evenly as they go.
-    (product + 1) * SHARE / 6 - product * SHARE / 6
-}
 
 /// Adds the products of a block for one tile of rows or two, and splits rows for later meanwhile.
 #[inline(always)]
@@ -46,6 +40,9 @@ fn add<'a, const TWO: bool, const SHARE: usize>(
     splitter: &mut Splitter<'a, impl Fn(usize) -> &'a [Line], impl Iterator<Item = Part>>,
     to: &mut [Line],
 ) {
+    // Few rows after each of the six products: the scheduler holds 97 instructions, and the tiles' wait behind those of the
+    // vectors.
+    let mut share = (SHARE > 0).then(|| splitter.share::<SHARE>(to));
     macro_rules! left {
         ($part:literal) => {
             tiles.load_left::<4>(floats(&a[0][$part * TILE..][..TILE]), LANES);
@@ -68,11 +65,8 @@ fn add<'a, const TWO: bool, const SHARE: usize>(
                 tiles.add_pairs::<2, 5, 6>();
                 tiles.add_pairs::<3, 5, 7>();
             }
-            match share::<SHARE>($product) {
-                0 => {}
-                1 => splitter.split::<1>(s, to),
-                2 => splitter.split::<2>(s, to),
-                _ => splitter.split::<3>(s, to),
+            if let Some(share) = &mut share {
+                share.split(s, $product * SHARE / 6..($product + 1) * SHARE / 6);
             }
         };
     }
@@ -91,7 +85,7 @@ fn add<'a, const TWO: bool, const SHARE: usize>(
     left!(0);
     add!(5);
     if SHARE > 0 {
-        splitter.go_on();
+        splitter.done(SHARE);
     }
 }
 
@@ -111,9 +105,9 @@ fn again(row: &[f32], b: &[Line], sums: &mut [Line; VECTORS]) {
     }
 }
 
-/// The order of the parts: all chunks of some panels, and then of others.
-fn parts(panels: usize, blocks: usize) -> impl Iterator<Item = Part> {
-    let each = balanced(blocks, CHUNK).max(1);
+/// The order of the parts, of at most so many blocks: all chunks of some panels, and then of others.
+fn parts(panels: usize, blocks: usize, most: usize) -> impl Iterator<Item = Part> {
+    let each = most.max(1);
     let group = if blocks > each { GROUP } else { panels.max(1) };
     (0..panels).step_by(group).flat_map(move |start| {
         (0..blocks.max(1)).step_by(each).flat_map(move |first| {
@@ -139,15 +133,19 @@ pub(super) fn matmul<'a>(
     let height = balanced(rows, ROWS);
     // As many rows of the next part at each block of all pairs as are needed for it to be split in time.
     match rows.div_ceil(2 * height) {
-        1 => multiply::<16>(s, tiles, height, task, panel_of, scratch, out),
-        2..4 => multiply::<8>(s, tiles, height, task, panel_of, scratch, out),
-        4..8 => multiply::<4>(s, tiles, height, task, panel_of, scratch, out),
-        _ => multiply::<2>(s, tiles, height, task, panel_of, scratch, out),
+        // By blocks 33 rows take 0.82 of the time, 64 rows 0.75, 80 rows 0.91, and 128 rows would take 1.05.
+        1 => multiply::<16, true>(s, tiles, height, task, panel_of, scratch, out),
+        2 => multiply::<8, true>(s, tiles, height, task, panel_of, scratch, out),
+        3 => multiply::<8, true>(s, tiles, height, task, panel_of, scratch, out),
+        4..8 => multiply::<4, false>(s, tiles, height, task, panel_of, scratch, out),
+        _ => multiply::<2, false>(s, tiles, height, task, panel_of, scratch, out),
     }
 }
 
+/// By blocks, all pairs are multiplied by one block of a panel after the other, which stays in the first-level cache; else each
+/// pair by all blocks of a part, so that sums stay in the tiles.
 #[inline(always)]
-fn multiply<'a, const SHARE: usize>(
+fn multiply<'a, const SHARE: usize, const BY_BLOCKS: bool>(
     s: Avx512,
     tiles: Tiles,
     height: usize,
@@ -159,27 +157,23 @@ fn multiply<'a, const SHARE: usize>(
     let (rows, k) = (out.count(), task.a.cols());
     let blocks = k.div_ceil(DEPTH);
     let (pairs, panels) = (rows.div_ceil(2 * height), out.cols().div_ceil(VECTORS * LANES));
-    let most = balanced(blocks, CHUNK);
+    let most = balanced(blocks, if BY_BLOCKS { LONG_CHUNK / pairs } else { CHUNK });
     let is_whole = most == blocks;
     let left = lines(&mut scratch.left, 2 * pairs * most * LEFT);
-    // What the tiles read, and what is split meanwhile: a block each where a block is read once, and a part each.
-    let is_by_blocks = SHARE == ROWS;
-    let held = if is_by_blocks { RIGHT } else { most * RIGHT };
+    // What the tiles read, and what is split meanwhile: a block each where a block is read once, and a part each otherwise.
+    let held = if BY_BLOCKS { RIGHT } else { most * RIGHT };
     let (mut now, mut next) = lines(&mut scratch.right, 2 * held).split_at_mut(held);
-    let sums = lines(&mut scratch.tile, if is_whole { 1 } else { GROUP * pairs } * 2 * TILE * VECTORS);
+    let sums = lines(&mut scratch.tile, if is_whole { pairs } else { GROUP * pairs } * 2 * TILE * VECTORS);
     let shape = tiles.of_rows(height);
-    let mut splitter = Splitter::new(panel_of, parts(panels, blocks), k, is_by_blocks);
-    if is_by_blocks {
-        for _ in 0..ROWS {
-            splitter.split::<1>(s, now);
-        }
-        splitter.go_on();
+    let mut splitter = Splitter::new(panel_of, parts(panels, blocks, most), k, BY_BLOCKS);
+    if BY_BLOCKS {
+        splitter.split::<ROWS>(s, now);
     } else {
         splitter.split_rest(s, now);
     }
     let mut is_split = task.left_is_packed && is_whole;
     let (mut group, mut chunk) = (0, usize::MAX);
-    for Part { panel, first, blocks: own } in parts(panels, blocks) {
+    for Part { panel, first, blocks: own } in parts(panels, blocks, most) {
         if chunk != first || panel >= group + GROUP && !is_whole {
             (chunk, group) = (first, panel);
             if !is_split {
@@ -190,42 +184,57 @@ fn multiply<'a, const SHARE: usize>(
             }
             is_split = is_whole;
         }
-        for (pair, a) in left.chunks_exact(2 * most * LEFT).enumerate() {
-            let start = 2 * pair * height;
-            let count = (2 * height).min(rows - start);
-            let place = if is_whole { 0 } else { (panel - group) * pairs + pair };
-            let sums = &mut sums[place * 2 * TILE * VECTORS..][..2 * TILE * VECTORS];
-            shape.begin(sums, VECTORS, first == 0);
-            for block in 0..own {
-                let b = &now[if is_by_blocks { 0 } else { block * RIGHT }..][..RIGHT];
-                let a = [&a[block * LEFT..][..LEFT], &a[(most + block) * LEFT..][..LEFT]];
-                match (count > height, splitter.has_rows()) {
-                    (true, true) => add::<true, SHARE>(s, &shape, a, b, &mut splitter, next),
-                    (true, false) => add::<true, 0>(s, &shape, a, b, &mut splitter, next),
-                    (false, true) => add::<false, SHARE>(s, &shape, a, b, &mut splitter, next),
-                    (false, false) => add::<false, 0>(s, &shape, a, b, &mut splitter, next),
+        let rounds = if BY_BLOCKS { own } else { 1 };
+        for round in 0..rounds {
+            let range = if BY_BLOCKS { round..round + 1 } else { 0..own };
+            for (pair, a) in left.chunks_exact(2 * most * LEFT).enumerate() {
+                let start = 2 * pair * height;
+                let count = (2 * height).min(rows - start);
+                let place = match (is_whole, BY_BLOCKS) {
+                    (true, true) => pair,
+                    (true, false) => 0,
+                    (false, _) => (panel - group) * pairs + pair,
+                };
+                let sums = &mut sums[place * 2 * TILE * VECTORS..][..2 * TILE * VECTORS];
+                // Between two rounds there may be nobody else who uses the tiles.
+                if pairs > 1 || round == 0 {
+                    shape.begin(sums, VECTORS, first + round == 0);
                 }
-                if is_by_blocks {
-                    std::mem::swap(&mut now, &mut next);
+                for block in range.clone() {
+                    let b = &now[if BY_BLOCKS { 0 } else { block * RIGHT }..][..RIGHT];
+                    let a = [&a[block * LEFT..][..LEFT], &a[(most + block) * LEFT..][..LEFT]];
+                    // The next block only, for which there is room.
+                    let is_splitting = splitter.has_rows() && (!BY_BLOCKS || pair * SHARE < ROWS);
+                    match (count > height, is_splitting) {
+                        (true, true) => add::<true, SHARE>(s, &shape, a, b, &mut splitter, next),
+                        (true, false) => add::<true, 0>(s, &shape, a, b, &mut splitter, next),
+                        (false, true) => add::<false, SHARE>(s, &shape, a, b, &mut splitter, next),
+                        (false, false) => add::<false, 0>(s, &shape, a, b, &mut splitter, next),
+                    }
                 }
-            }
-            shape.end(sums, VECTORS);
-            if first + own == blocks {
-                for (tile, sums) in sums.chunks_exact_mut(TILE * VECTORS).enumerate() {
-                    let start = start + tile * height;
-                    if start < rows {
-                        let sums = &mut sums[..height.min(rows - start) * VECTORS];
-                        let again = |row: &[f32], sums: &mut [Line; VECTORS]| {
-                            // SAFETY: AVX-512 F is there, of which `s` is evidence.
-                            unsafe { again(row, &panel_of(panel)[..k * VECTORS], sums) }
-                        };
-                        // SAFETY: as above.
-                        unsafe { finish_rows(task, [start, panel], again, sums, &mut out) };
+                if pairs > 1 || round + 1 == rounds {
+                    shape.end(sums, VECTORS);
+                }
+                if first + own == blocks && round + 1 == rounds {
+                    for (tile, sums) in sums.chunks_exact_mut(TILE * VECTORS).enumerate() {
+                        let start = start + tile * height;
+                        if start < rows {
+                            let sums = &mut sums[..height.min(rows - start) * VECTORS];
+                            let again = |row: &[f32], sums: &mut [Line; VECTORS]| {
+                                // SAFETY: AVX-512 F is there, of which `s` is evidence.
+                                unsafe { again(row, &panel_of(panel)[..k * VECTORS], sums) }
+                            };
+                            // SAFETY: as above.
+                            unsafe { finish_rows(task, [start, panel], again, sums, &mut out) };
+                        }
                     }
                 }
             }
+            if BY_BLOCKS {
+                std::mem::swap(&mut now, &mut next);
+            }
         }
-        if !is_by_blocks {
+        if !BY_BLOCKS {
             splitter.split_rest(s, next);
             std::mem::swap(&mut now, &mut next);
         }
