@@ -62,8 +62,9 @@ pub(super) fn attention(
         for (block, to) in to.chunks_exact_mut(ROWS).enumerate() {
             let mut square = [s.splat(0.0); LANES];
             for pair in 0..PAIRS {
-                let [first, second] = [0, 1].map(|i| columns_of(task.v, block * DEPTH + 2 * pair + i, tile * ROWS));
-                square[pair] = pairs.group_of(s, first, second);
+                let key = block * DEPTH + 2 * pair;
+                let first = columns_of(task.v, key, tile * ROWS);
+                square[pair] = pairs.group_of(s, first, columns_of(task.v, key + 1, tile * ROWS));
             }
             s.transpose(&mut square);
             for row in 0..ROWS {
@@ -103,8 +104,8 @@ pub(super) fn attention(
                 let a = |tile: usize| {
                     (first + tile < key_tiles).then(|| &left[((first + tile) * deep + block) * ROWS..][..ROWS])
                 };
-                let b = [0, 1].map(|vector| &right[(block * VECTORS + vector) * ROWS..][..ROWS]);
-                add(&shape, [a(0), a(1)], b, 1);
+                let b = |vector: usize| &right[(block * VECTORS + vector) * ROWS..][..ROWS];
+                add(&shape, [a(0), a(1)], [b(0), b(1)], 1);
             }
             shape.end(&mut scores[first * ROWS * VECTORS..][..2 * ROWS * VECTORS], VECTORS);
         }
@@ -127,8 +128,8 @@ pub(super) fn attention(
                 let a = |tile: usize| {
                     (first + tile < value_tiles).then(|| &values[((first + tile) * long + block) * ROWS..][..ROWS])
                 };
-                let b = [0, 1].map(|vector| &scores[block * PAIRS * VECTORS + vector..]);
-                add(&shape, [a(0), a(1)], b, VECTORS);
+                let b = |vector: usize| &scores[block * PAIRS * VECTORS + vector..];
+                add(&shape, [a(0), a(1)], [b(0), b(1)], VECTORS);
             }
             shape.end(&mut tile[first * ROWS * VECTORS..][..2 * ROWS * VECTORS], VECTORS);
         }

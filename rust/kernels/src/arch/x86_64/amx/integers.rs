@@ -191,8 +191,12 @@ impl Panel<'_> {
     fn finish<const SEGMENTS: usize>(&self, s: Avx512, d: Vnni, sums: &mut [Line], mut out: Option<&mut RowsMut<'_>>) {
         let Self { task, first_col, rows: [first, height], .. } = *self;
         let count = task.after.a.count();
-        let [zeros, steps]: [[&[f32]; SEGMENTS]; 2] =
-            self.steps.map(|all| std::array::from_fn(|segment| &all[segment * count + first..][..height]));
+        // Not by the array's own map, which becomes a call: 5% of texts of 256 tokens.
+        let (mut zeros, mut steps) = ([&[][..]; SEGMENTS], [&[][..]; SEGMENTS]);
+        for segment in 0..SEGMENTS {
+            zeros[segment] = &self.steps[0][segment * count + first..][..height];
+            steps[segment] = &self.steps[1][segment * count + first..][..height];
+        }
         let mut columns = [[s.splat(0.0); VECTORS]; SEGMENTS];
         let (mut scales, mut biases) = ([s.splat(0.0); VECTORS], [s.splat(0.0); VECTORS]);
         let (own_scales, own_biases) = (task.b.scales(first_col).as_chunks().0, self.biases.as_chunks().0);
