@@ -82,7 +82,10 @@ LAYERS: Final = {
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED, CLASSIFY),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
-    "webnn_translator.sources": layer(FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx google torch transformers"),
+    # The modules of a static embedding are in its graph, and are read the way the embedder reads them.
+    "webnn_translator.sources": layer(
+        FORMAT, REFERENCE, HUB, EMBED, TRANSLATOR, libraries="onnx google torch transformers"
+    ),
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),

@@ -52,6 +52,8 @@ class WebNNEmbedder:
         max_seq_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
         compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
+        library: "model2vec" or "sentence-transformers": whose rules make the tokens of a static embedding that both
+            can read; None for those of the one that saved it.
         revision: branch, tag or commit on the Hub.
         token: Hub access token.
         cache_dir: Hub cache.
@@ -79,6 +81,7 @@ class WebNNEmbedder:
         max_seq_length: int | None = None,
         on_truncation: OnTruncation = "warn",
         compute: str | None = None,
+        library: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -109,6 +112,7 @@ class WebNNEmbedder:
                 tokenizer_folder=None if tokenizer is None else tokenizer.folder,
                 pooling=pooling,
                 output_name=output_name,
+                library=library,
             )
         except EmbedError as exc:
             # A folder of the caller's is in the message already; an id of the Hub is not.

@@ -22,7 +22,7 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer"]
+__all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer", "open_tokenizer"]
 
 # The largest in public use have about 35 MB (256,000 pieces); a hostile file could have any size.
 _MAX_BYTES: Final = 128 << 20
@@ -81,6 +81,24 @@ def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
     )
 
 
+def open_tokenizer(path: StrPath) -> tuple[Any, str]:
+    """The `tokenizers.Tokenizer` that a `tokenizer.json` describes, as it is, and the file's text.
+
+    Raises:
+        EmbedError: the file is missing, too large or malformed.
+    """
+    text = read_text(path, max_bytes=_MAX_BYTES)
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as exc:
+        raise EmbedError("embedding needs the package tokenizers; pip install tokenizers") from exc
+    try:
+        return Tokenizer.from_str(text), text
+    # The library raises bare Exception for whatever it cannot parse.
+    except Exception as exc:
+        raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
+
+
 class TextTokenizer:
     """A tokenizer that never changes after it is made; safe to share between threads."""
 
@@ -106,17 +124,7 @@ class TextTokenizer:
         Raises:
             EmbedError: a file is missing, too large or malformed.
         """
-        path = os.path.join(folder, "tokenizer.json")
-        text = read_text(path, max_bytes=_MAX_BYTES)
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as exc:
-            raise EmbedError("embedding needs the package tokenizers; pip install tokenizers") from exc
-        try:
-            backend = Tokenizer.from_str(text)
-        # The library raises bare Exception for whatever it cannot parse.
-        except Exception as exc:
-            raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
+        backend, text = open_tokenizer(os.path.join(folder, "tokenizer.json"))
         changes = apply_class(backend, folder)
         padding = _read_padding(folder, backend)
         truncation_side = _read_side(folder, "truncation_side", (backend.truncation or {}).get("direction"))

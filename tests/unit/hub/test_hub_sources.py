@@ -26,6 +26,29 @@ def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any, 
         assert sorted(source.companions) == ["1_Pooling/config.json", "config.json", "modules.json", "tokenizer.json"]
 
 
+@pytest.mark.parametrize(
+    ("present", "fetched"),
+    [
+        ({"model.safetensors": 1, "onnx/model.onnx": 0}, {"model.safetensors", "onnx/model.onnx"}),
+        ({"0_StaticEmbedding/model.safetensors": 1}, {"0_StaticEmbedding/model.safetensors"}),
+        ({"model.safetensors": 1, "2_Dense/model.safetensors": 0}, {"model.safetensors", "2_Dense/model.safetensors"}),
+    ],
+)
+def test_a_static_embedding_is_fetched_with_its_weights(present, fetched, hub: Any, tiny_model: bytes) -> None:
+    place = next(name for name, is_table in present.items() if is_table).rpartition("/")[0]
+    header = b'{"embedding.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    listing = f'[{{"path": "{place}", "type": "sentence_transformers.models.StaticEmbedding"}}]'.encode()
+    files = {
+        name: weights if is_table else tiny_model + bytes(at) for at, (name, is_table) in enumerate(present.items())
+    }
+    hub.repositories["me/static"] = {**files, "modules.json": listing, "README.md": b"text"}
+    with open_source("me/static") as source:
+        assert sorted(hub.downloads) == sorted({*fetched, "modules.json"})
+        assert source.exported is not None
+        assert source.repository == "me/static"
+
+
 def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(hub: Any) -> None:
     hub.repositories["me/pickled"] = {"pytorch_model.bin": b"large", "config.json": b"{}"}
     with pytest.raises(HubError, match="nothing to convert"), open_source("me/pickled"):

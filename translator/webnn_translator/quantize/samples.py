@@ -16,7 +16,7 @@ from webnn_runtime.backends import available_backends, get_backend
 from webnn_runtime.backends.base import CompileOptions, Executable
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
-from webnn_runtime.embed.tokenizer import TextTokenizer
+from webnn_runtime.embed.static import tokenizer_of
 from webnn_runtime.evaluation.texts import read_texts
 from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
@@ -79,11 +79,11 @@ def compiled(graph: Graph, compute: str = "exact") -> Executable:
 
 def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | None:
     """Texts as a graph's token ids; None where it takes none, or has no tokenizer beside it."""
-    if not (folder / "tokenizer.json").is_file():
-        return None
     try:
-        feed, tokenizer = Feed.of(graph.inputs, graph.dims), TextTokenizer.load(folder)
+        feed, tokenizer = Feed.of(graph.inputs, graph.dims), tokenizer_of(folder)
     except EmbedError:
+        return None
+    if tokenizer is None:
         return None
     try:
         pipeline: Pipeline | None = Pipeline.open(_Encoder(graph), folder)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import EmbedError, HubError
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx
+from webnn_translator.sources.static import WEIGHTS, StaticModel, find_static, write_static
 
 __all__ = ["open_source"]
 
@@ -56,13 +58,26 @@ def open_source(
         _refuse_export_options(task, opset, found.file.name)
         yield _from_file(found.file)
         return
-    onnx_file = next((name for name in _ONNX_FILES if (found.path / name).is_file()), None)
     name = _name_of(found)
+    static = _static(found.path)
+    onnx_file = next((name for name in _ONNX_FILES if (found.path / name).is_file()), None)
+    is_bundle = any(found.path.glob("*.webnn"))
+    # What others export of one may have other inputs (tokens of all texts in a row), and its weights are all there is.
+    if static is not None and ((Path(static.folder) / WEIGHTS).is_file() or not (is_bundle or onnx_file)):
+        _refuse_export_options(task, opset, WEIGHTS, "a static embedding")
+        with TemporaryDirectory(prefix="webnn-static-") as working:
+            out = Path(working) / "model.onnx"
+            made = write_static(static, found.path, out)
+            whole = _source(found, out, name, file_name="model.onnx", exported=made)
+            # Everything is in the graph; the weights of the modules would only lie beside it.
+            kept = {each: file for each, file in whole.companions.items() if not each.endswith(".safetensors")}
+            yield replace(whole, companions=kept)
+        return
     if onnx_file is not None:
         _refuse_export_options(task, opset, onnx_file)
         yield _source(found, found.path / onnx_file, name, file_name=onnx_file)
         return
-    if any(found.path.glob("*.webnn")):
+    if is_bundle:
         raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
     if not (found.path / "config.json").is_file():
         raise HubError(
@@ -72,6 +87,14 @@ def open_source(
         out = Path(working) / "model.onnx"
         made = export_onnx(found.path, out, task=task or "auto", opset=DEFAULT_OPSET if opset is None else opset)
         yield _source(found, out, name, file_name="model.onnx", exported=made)
+
+
+def _static(folder: Path) -> StaticModel | None:
+    try:
+        return find_static(folder)
+    except EmbedError:
+        # A listing of modules that cannot be read is none of a static embedding; who embeds will say what is wrong.
+        return None
 
 
 def _from_file(file: Path) -> Source:
@@ -102,10 +125,10 @@ def _name_of(found: ModelFolder) -> str:
     return name or "model"
 
 
-def _refuse_export_options(task: Any, opset: Any, file: str) -> None:
+def _refuse_export_options(task: Any, opset: Any, file: str, kind: str = "an ONNX file already") -> None:
     for flag, value in (("--task", task), ("--opset", opset)):
         if value is not None:
-            raise HubError(f"{file}: is an ONNX file already, {flag} only matters for an export; leave {flag} out")
+            raise HubError(f"{file}: is {kind}, {flag} only matters for an export; leave {flag} out")
 
 
 def _select(names: Collection[str]) -> Sequence[str]:
@@ -115,13 +138,20 @@ def _select(names: Collection[str]) -> Sequence[str]:
         if onnx_file in names:
             stem = onnx_file.removesuffix(".onnx")
             data = [name for name in names if name.startswith(stem) and name.endswith(_EXTERNAL_DATA)]
-            return sorted({onnx_file, *data, *companions})
-    weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)]
+            return sorted({onnx_file, *data, *companions, *_static_weights(names)})
+    weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)] or _static_weights(names)
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
             raise HubError(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
     return sorted({*weights, *companions, *_needed_to_export(names)})
+
+
+def _static_weights(names: Collection[str]) -> list[str]:
+    """Weights that a static embedding is made from, as far as names tell: it has modules, and none of them pools."""
+    if "modules.json" not in names or any(name.endswith("_Pooling/config.json") for name in names):
+        return []
+    return [name for name in names if name == WEIGHTS or name.endswith(f"_StaticEmbedding/{WEIGHTS}")]
 
 
 def _needed_to_export(names: Collection[str]) -> set[str]:
