@@ -49,6 +49,18 @@ def test_a_static_embedding_is_fetched_with_its_weights(present, fetched, hub: A
         assert source.repository == "me/static"
 
 
+def test_a_vocabulary_is_fetched_where_no_tokenizer_is(hub: Any, tiny_model: bytes) -> None:
+    words = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsun\n"
+    config = b'{"model_type": "bert"}'
+    hub.repositories["me/old"] = {"model.onnx": tiny_model, "vocab.txt": words, "config.json": config}
+    with open_source("me/old") as source:
+        assert sorted(source.companions) == ["config.json", "tokenizer.json"]
+    hub.repositories["me/new"] = {**hub.repositories["me/old"], "tokenizer.json": b"{}"}
+    with open_source("me/new") as source:
+        assert source.notes == ()
+    assert hub.downloads.count("vocab.txt") == 1
+
+
 def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(hub: Any) -> None:
     hub.repositories["me/pickled"] = {"pytorch_model.bin": b"large", "config.json": b"{}"}
     with pytest.raises(HubError, match="nothing to convert"), open_source("me/pickled"):

@@ -14,6 +14,7 @@ from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
+from webnn_translator.sources.made_tokenizer import vocabularies, with_tokenizer
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx
 from webnn_translator.sources.static import WEIGHTS, StaticModel, find_static, write_static
@@ -36,7 +37,7 @@ def open_source(
     opset: int | None = None,
     local_files_only: bool = False,
 ) -> Iterator[Source]:
-    """Find, fetch or export the model; an exported file lives as long as the context.
+    """Find, fetch or export the model; what was made for it lives as long as the context.
 
     Args:
         model: an `.onnx` file, a folder, or an id `owner/name`.
@@ -48,7 +49,20 @@ def open_source(
     Raises:
         HubError: nothing is there, it cannot be fetched, or it cannot be exported.
         FormatError: the file is no ONNX model.
+        EmbedError: the files of a static embedding are malformed.
     """
+    with (
+        _found(model, revision=revision, task=task, opset=opset, local_files_only=local_files_only) as (source, folder),
+        with_tokenizer(source, folder) as whole,
+    ):
+        yield whole
+
+
+@contextmanager
+def _found(
+    model: str, *, revision: str | None, task: str | None, opset: int | None, local_files_only: bool
+) -> Iterator[tuple[Source, Path]]:
+    """The source and the folder that its companions are in."""
     if model.endswith(".onnx") and not Path(model).expanduser().is_file():
         if Path(model).expanduser().is_dir():
             raise HubError(f"{model}: a folder with the name of a file; pass the .onnx file that is in it")
@@ -56,7 +70,8 @@ def open_source(
     found = resolve(model, select=_select, revision=revision, local_files_only=local_files_only)
     if found.file is not None:
         _refuse_export_options(task, opset, found.file.name)
-        yield _from_file(found.file)
+        folder = found.file.parent.parent if found.file.parent.name == "onnx" else found.file.parent
+        yield _from_file(found.file, folder), folder
         return
     name = _name_of(found)
     static = _static(found.path)
@@ -71,11 +86,11 @@ def open_source(
             whole = _source(found, out, name, file_name="model.onnx", exported=made)
             # Everything is in the graph; the weights of the modules would only lie beside it.
             kept = {each: file for each, file in whole.companions.items() if not each.endswith(".safetensors")}
-            yield replace(whole, companions=kept)
+            yield replace(whole, companions=kept), found.path
         return
     if onnx_file is not None:
         _refuse_export_options(task, opset, onnx_file)
-        yield _source(found, found.path / onnx_file, name, file_name=onnx_file)
+        yield _source(found, found.path / onnx_file, name, file_name=onnx_file), found.path
         return
     if is_bundle:
         raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
@@ -86,7 +101,7 @@ def open_source(
     with TemporaryDirectory(prefix="webnn-export-") as working:
         out = Path(working) / "model.onnx"
         made = export_onnx(found.path, out, task=task or "auto", opset=DEFAULT_OPSET if opset is None else opset)
-        yield _source(found, out, name, file_name="model.onnx", exported=made)
+        yield _source(found, out, name, file_name="model.onnx", exported=made), found.path
 
 
 def _static(folder: Path) -> StaticModel | None:
@@ -97,9 +112,8 @@ def _static(folder: Path) -> StaticModel | None:
         return None
 
 
-def _from_file(file: Path) -> Source:
+def _from_file(file: Path, folder: Path) -> Source:
     """A single file; the files of a Hugging Face folder around it travel too."""
-    folder = file.parent.parent if file.parent.name == "onnx" else file.parent
     return Source(
         model=read_onnx(file), file=file, name=file.stem, companions=companions_in(folder), file_name=file.name
     )
@@ -138,13 +152,13 @@ def _select(names: Collection[str]) -> Sequence[str]:
         if onnx_file in names:
             stem = onnx_file.removesuffix(".onnx")
             data = [name for name in names if name.startswith(stem) and name.endswith(_EXTERNAL_DATA)]
-            return sorted({onnx_file, *data, *companions, *_static_weights(names)})
+            return sorted({onnx_file, *data, *companions, *_static_weights(names), *vocabularies(names)})
     weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)] or _static_weights(names)
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
             raise HubError(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
-    return sorted({*weights, *companions, *_needed_to_export(names)})
+    return sorted({*weights, *companions, *_needed_to_export(names), *vocabularies(names)})
 
 
 def _static_weights(names: Collection[str]) -> list[str]:
