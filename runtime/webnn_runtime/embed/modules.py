@@ -22,7 +22,7 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     from webnn_runtime.embed.tensors import Floats
 
-__all__ = ["Modules", "excludes_prompt", "first_module", "read_modules", "read_static_stages", "transformer_folder"]
+__all__ = ["Modules", "excludes_prompt", "first_module", "read_modules", "read_stages_after", "transformer_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +84,14 @@ def read_modules(root: StrPath) -> Modules | None:
     return Modules(_read_pooling(_folder(root, entries[1])), _read_stages(root, names[2:], entries[2:]))
 
 
-def read_static_stages(root: StrPath) -> tuple[Stage, ...]:
-    """What follows the static embedding of the model in `root`, whose first module it is.
+def read_stages_after(root: StrPath) -> tuple[Stage, ...]:
+    """What follows the first module of the model in `root`, where that gives a vector per text by itself.
 
     Raises:
         EmbedError: a module is unknown, misplaced, or its files are wrong.
     """
-    entries = _entries(root) or []
-    return _read_stages(root, _names(root, entries)[1:], entries[1:])
+    entries = (_entries(root) or [])[1:]
+    return _read_stages(root, _names(root, entries), entries)
 
 
 def first_module(root: StrPath) -> tuple[str, StrPath] | None:
@@ -140,9 +140,12 @@ def _names(root: StrPath, entries: Sequence[Mapping[str, Any]]) -> list[str]:
 def _class_name(listing: str, entry: Mapping[str, Any]) -> str:
     name = _own_class(listing, entry)
     if name not in (*_BEFORE_STAGES, *_AFTER_POOLING):
+        from webnn_runtime.embed.unsupported import way_out
+
+        way = way_out(name)
         raise EmbedError(
             f"{listing}: module '{entry.get('type') or ''}' is not supported; the supported ones are "
-            f"{', '.join((*_BEFORE_STAGES, *_AFTER_POOLING))} of sentence-transformers"
+            f"{', '.join((*_BEFORE_STAGES, *_AFTER_POOLING))} of sentence-transformers{f'; {way}' if way else ''}"
         )
     return name
 

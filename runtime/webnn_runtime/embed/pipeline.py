@@ -94,11 +94,13 @@ class Pipeline:
         places = [transformer, folder] if transformer != folder else [folder]
         if tokenizer_folder is not None:
             places.append(tokenizer_folder)
+        want_tokens = pooling is not None or excludes_prompt(folder)
+        output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
         found = find_tokenizer(tokenizer_folder, places)
         if static is not None:
             tokenizer, settings = load_static(static, found)
         else:
-            settings = read_transformer(places)
+            settings = read_transformer(places, is_pooled=output.is_pooled)
             tokenizer = TextTokenizer.load(found, do_lower_case=settings.do_lower_case)
         rows = table_rows(model.graph, model.inputs)
         feed = Feed.of(
@@ -109,8 +111,6 @@ class Pipeline:
             is_counting=is_only_counted(model.graph),
             allows_empty=static is not None,
         )
-        want_tokens = pooling is not None or excludes_prompt(folder)
-        output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
         modules = None if output.is_pooled else _modules(folder, pooling)
         if output.is_pooled and pooling is not None:
             raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -47,6 +48,18 @@ def test_a_static_embedding_is_fetched_with_its_weights(present, fetched, hub: A
         assert sorted(hub.downloads) == sorted({*fetched, "modules.json"})
         assert source.exported is not None
         assert source.repository == "me/static"
+
+
+def test_what_a_module_in_a_folder_of_its_own_is_exported_from_is_fetched(hub: Any, monkeypatch) -> None:
+    # Without torch the export says so, after everything was fetched.
+    monkeypatch.setitem(sys.modules, "torch", None)
+    needed = ["model.safetensors", "config.json", "vocab.json", "merges.txt", "tokenizer_config.json"]
+    files = {f"0_CLIPModel/{name}": f'{{"model_type": "clip", "x": "{name}"}}'.encode() for name in needed}
+    listing = b'[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]'
+    hub.repositories["me/clip"] = {**files, "modules.json": listing, "0_CLIPModel/pytorch_model.bin": b"large"}
+    with pytest.raises(HubError, match="exporting needs torch"), open_source("me/clip"):
+        pass
+    assert sorted(hub.downloads) == sorted([*files, "modules.json"])
 
 
 def test_a_vocabulary_is_fetched_where_no_tokenizer_is(hub: Any, tiny_model: bytes) -> None:

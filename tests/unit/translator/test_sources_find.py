@@ -111,6 +111,30 @@ def test_a_folder_without_any_model_says_what_it_looked_for(tmp_path: Path) -> N
         pass
 
 
+@pytest.mark.parametrize(
+    ("module", "way"),
+    [
+        ("Router", r"each route is a model of its own: save it .*sub_modules\['query'\]"),
+        ("Asym", "each route is a model of its own"),
+        ("WordEmbeddings", "a StaticEmbedding with a tokenizer of the tokenizers library .* is supported"),
+        ("BoW", "scikit-learn's CountVectorizer"),
+    ],
+)
+@pytest.mark.parametrize("has_config", [False, True])
+def test_a_first_module_that_cannot_be_exported_is_refused_with_a_way_out(
+    tmp_path: Path, module: str, way: str, has_config: bool
+) -> None:
+    listing = [{"path": "", "type": f"sentence_transformers.models.{module}"}]
+    put(tmp_path / "modules.json", json.dumps(listing).encode())
+    if has_config:
+        put(tmp_path / "config.json", b'{"types": {}, "structure": {}}')
+    with (
+        pytest.raises(HubError, match=f"its first module is {module}, which cannot be exported; .*{way}"),
+        open_source(str(tmp_path)),
+    ):
+        pass
+
+
 def test_a_missing_torch_is_answered_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

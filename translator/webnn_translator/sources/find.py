@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,10 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from webnn_runtime.embed.modules import first_module
+from webnn_runtime.embed.unsupported import way_out
 from webnn_runtime.format.errors import EmbedError, HubError
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
+from webnn_translator.sources.clip import find_clip
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
 from webnn_translator.sources.made_tokenizer import vocabularies, with_tokenizer
 from webnn_translator.sources.model import Source
@@ -25,6 +29,8 @@ __all__ = ["open_source"]
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 _EXTERNAL_DATA: Final = (".onnx_data", ".onnx.data")
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
+# What the first module of sentence-transformers keeps in a folder of its own.
+_INPUT_MODULE: Final = re.compile(r"0_[A-Za-z]+/[^/]+")
 _IS_A_BUNDLE: Final = "holds a WebNN bundle already, which needs no conversion; webnn embed and the others take it"
 
 
@@ -94,14 +100,30 @@ def _found(
         return
     if is_bundle:
         raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
-    if not (found.path / "config.json").is_file():
+    clip = find_clip(found.path)
+    folder = found.path if clip is None else clip
+    if clip is None:
+        _refuse_modules(found)
+    if not (folder / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
         )
     with TemporaryDirectory(prefix="webnn-export-") as working:
         out = Path(working) / "model.onnx"
-        made = export_onnx(found.path, out, task=task or "auto", opset=DEFAULT_OPSET if opset is None else opset)
+        chosen = DEFAULT_OPSET if opset is None else opset
+        made = export_onnx(folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None)
         yield _source(found, out, name, file_name="model.onnx", exported=made), found.path
+
+
+def _refuse_modules(found: ModelFolder) -> None:
+    """Refuse a model whose first module is none that can be exported."""
+    try:
+        first = first_module(found.path)
+    except EmbedError:
+        # Whoever embeds will say what is wrong with the listing.
+        return
+    if first is not None and (way := way_out(first[0])):
+        raise HubError(f"{found.source}: its first module is {first[0]}, which cannot be exported; {way}")
 
 
 def _static(folder: Path) -> StaticModel | None:
@@ -153,7 +175,8 @@ def _select(names: Collection[str]) -> Sequence[str]:
             stem = onnx_file.removesuffix(".onnx")
             data = [name for name in names if name.startswith(stem) and name.endswith(_EXTERNAL_DATA)]
             return sorted({onnx_file, *data, *companions, *_static_weights(names), *vocabularies(names)})
-    weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)] or _static_weights(names)
+    inputs = [name for name in names if "/" not in name or _INPUT_MODULE.fullmatch(name)]
+    weights = [name for name in inputs if name.endswith(_TORCH_FILES)]
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
             raise HubError(f"it {_IS_A_BUNDLE}")
@@ -171,4 +194,4 @@ def _static_weights(names: Collection[str]) -> list[str]:
 def _needed_to_export(names: Collection[str]) -> set[str]:
     # transformers reads vocabularies and generation settings besides tokenizer.json.
     suffixes = (".json", ".txt", ".model")
-    return {name for name in names if "/" not in name and name.endswith(suffixes)}
+    return {name for name in names if ("/" not in name or _INPUT_MODULE.fullmatch(name)) and name.endswith(suffixes)}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_object
-from webnn_runtime.embed.modules import first_module, read_static_stages
+from webnn_runtime.embed.modules import first_module, read_stages_after
 from webnn_runtime.embed.stages import Dense, LayerNorm, Normalize, Stage
 from webnn_runtime.embed.static import SENTENCE_TRANSFORMERS, StaticModel, find_static
 from webnn_runtime.format.errors import EmbedError, HubError
@@ -124,7 +124,7 @@ def write_static(static: StaticModel, root: Path, out: Path) -> dict[str, object
 def _stages(static: StaticModel, root: Path) -> tuple[Stage, ...]:
     """What follows the mean, which both libraries have to agree about where both can read the folder."""
     first = first_module(root)
-    listed = read_static_stages(root) if first is not None and first[0] == "StaticEmbedding" else None
+    listed = read_stages_after(root) if first is not None and first[0] == "StaticEmbedding" else None
     if not static.config:
         return listed or ()
     normalizes = bool(expect(static.config, read_object(static.config), "normalize", bool, False))
