@@ -102,6 +102,22 @@ def test_the_module_in_a_folder_of_its_own(saved: Path, libraries, tmp_path: Pat
     check(tmp_path / "bundle", theirs, "auto")
 
 
+def test_a_tokenizer_in_other_files_is_the_one_of_transformers(saved: Path, libraries, tmp_path: Path) -> None:
+    """As the CLIPs of sentence-transformers were published: a vocabulary and merges, and no tokenizer.json."""
+    folder = tmp_path / "old" / "0_CLIPModel"
+    folder.mkdir(parents=True)
+    made = saved.parent / "made"
+    for path in (saved / "model.safetensors", saved / "config.json", made / "vocab.json", made / "merges.txt"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    settings = {"model_max_length": 20, "tokenizer_class": "CLIPTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "old" / "modules.json").write_text(json.dumps(LEGACY_MODULES))
+    done = convert_model(str(tmp_path / "old"), tmp_path / "bundle", ConvertOptions(is_verified=False))
+    assert "0_CLIPModel/tokenizer.json" in done.files
+    theirs = libraries.SentenceTransformer(str(saved), device="cpu", local_files_only=True)
+    check(tmp_path / "bundle", theirs, "auto")
+
+
 def test_a_module_after_it_is_refused(saved: Path, tmp_path: Path) -> None:
     for path in saved.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

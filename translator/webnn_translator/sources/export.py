@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from webnn_runtime.format.errors import HubError
 
-__all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx"]
+__all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx", "export_tokenizer"]
 
 DEFAULT_OPSET: Final = 17
 _LAST_SCRIPT_OPSET: Final = 17
@@ -168,6 +168,26 @@ def export_onnx(
         "task": task,
         "opset": opset,
     }
+
+
+def export_tokenizer(folder: Path, out: Path) -> bool:
+    """Write the `tokenizer.json` of the tokenizer that transformers makes of other files; False where it makes none."""
+    _, transformers = _require(folder)
+    try:
+        with _quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        # What it raises for files that are missing or not understood is not documented; the model has no texts then.
+        return False
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return False
+    if tokenizer.pad_token is not None:
+        # The class may name the token, and no file.
+        padding = {"pad_id": tokenizer.pad_token_id, "pad_type_id": tokenizer.pad_token_type_id}
+        backend.enable_padding(pad_token=tokenizer.pad_token, direction=tokenizer.padding_side, **padding)
+    backend.save(str(out))
+    return True
 
 
 def _require(folder: Path) -> tuple[Any, Any]:

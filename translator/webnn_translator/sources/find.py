@@ -17,7 +17,7 @@ from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
 from webnn_translator.sources.clip import find_clip
-from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
+from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx, export_tokenizer
 from webnn_translator.sources.made_tokenizer import vocabularies, with_tokenizer
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx
@@ -28,6 +28,7 @@ __all__ = ["open_source"]
 # Where repositories keep their ONNX file, best first.
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 _EXTERNAL_DATA: Final = (".onnx_data", ".onnx.data")
+_TOKENIZER: Final = "tokenizer.json"
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
 # What the first module of sentence-transformers keeps in a folder of its own.
 _INPUT_MODULE: Final = re.compile(r"0_[A-Za-z]+/[^/]+")
@@ -112,7 +113,14 @@ def _found(
         out = Path(working) / "model.onnx"
         chosen = DEFAULT_OPSET if opset is None else opset
         made = export_onnx(folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None)
-        yield _source(found, out, name, file_name="model.onnx", exported=made), found.path
+        source = _source(found, out, name, file_name="model.onnx", exported=made)
+        if not any(each.rpartition("/")[2] == _TOKENIZER for each in source.companions):
+            written = Path(working) / _TOKENIZER
+            if export_tokenizer(folder, written):
+                place = (folder.relative_to(found.path) / _TOKENIZER).as_posix()
+                note = f"made {place} by transformers, of what else there is of a tokenizer"
+                source = replace(source, companions={**source.companions, place: written}, notes=(note,))
+        yield source, found.path
 
 
 def _refuse_modules(found: ModelFolder) -> None:
