@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import check_batch_size, is_count, strings_of
+from webnn_runtime.embed.arguments import by_precision, check_batch_size, is_count, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -124,6 +124,7 @@ class WebNNEmbedder:
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length
 
+    @by_precision
     def encode(
         self,
         texts: str | Iterable[str],
@@ -214,6 +215,7 @@ class WebNNEmbedder:
         results = vectors if precision == "float32" else quantize_embeddings(vectors, precision, ranges)
         return results[0] if is_single else results
 
+    @by_precision
     def encode_query(
         self,
         texts: str | Iterable[str],
@@ -226,6 +228,7 @@ class WebNNEmbedder:
         chosen = self._prompter.with_role(QUERY_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **chosen)
 
+    @by_precision
     def encode_document(
         self,
         texts: str | Iterable[str],
