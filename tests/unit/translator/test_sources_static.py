@@ -89,6 +89,18 @@ def test_it_is_made_of_its_weights_and_not_of_an_onnx_file_beside_them(tmp_path:
         assert source.exported is None
 
 
+def test_the_same_folder_gives_the_same_file(tmp_path: Path) -> None:
+    """A bundle is verified against its folder later, by the hash of what is made of it."""
+    put(tmp_path / "modules.json", [*MODULES, NORMALIZE])
+    put_tensors(tmp_path / "model.safetensors", embedding__weight=TABLE)
+    records = []
+    for _ in range(2):
+        with open_source(str(tmp_path)) as source:
+            records.append(source.record())
+    assert records[0] == records[1]
+    assert list(records[0]["externalData"]) == ["model.onnx.data"]
+
+
 @pytest.mark.parametrize(
     ("tensors", "complaint"),
     [
