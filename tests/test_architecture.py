@@ -69,7 +69,8 @@ LAYERS: Final = {
     "webnn_runtime.backends.onnxruntime": layer(FORMAT, REFERENCE, PASSES, BASE, libraries="onnx onnxruntime"),
     "webnn_runtime.backends.rust": layer(FORMAT, REFERENCE, PASSES, BASE, libraries="webnn_kernels"),
     HUB: layer(FORMAT, libraries="huggingface_hub"),
-    EMBED: layer(FORMAT, BACKENDS, BASE, HUB, RUNTIME, libraries="tokenizers tqdm"),
+    # The last one is for type checkers alone, which bring it.
+    EMBED: layer(FORMAT, BACKENDS, BASE, HUB, RUNTIME, libraries="tokenizers tqdm typing_extensions"),
     CLASSIFY: layer(FORMAT, HUB, EMBED, RUNTIME),
     EVALUATION: layer(FORMAT, HUB, EMBED, CLASSIFY, RUNTIME),
     "webnn_runtime.conformance": layer(FORMAT, API, BASE),
@@ -82,7 +83,10 @@ LAYERS: Final = {
     # The top of the package: the short way in.
     RUNTIME: layer(FORMAT, API, BACKENDS, BASE, EMBED, CLASSIFY),
     TRANSLATOR: layer(FORMAT, REFERENCE, HUB, libraries="onnx"),
-    "webnn_translator.sources": layer(FORMAT, REFERENCE, HUB, TRANSLATOR, libraries="onnx google torch transformers"),
+    # The modules of a static embedding are in its graph, and are read the way the embedder reads them.
+    "webnn_translator.sources": layer(
+        FORMAT, REFERENCE, HUB, EMBED, TRANSLATOR, libraries="onnx google torch transformers"
+    ),
     "webnn_translator.verify": layer(
         FORMAT, REFERENCE, HUB, BACKENDS, BASE, EMBED, TRANSLATOR, RUNTIME, libraries="onnx google onnxruntime"
     ),
@@ -102,7 +106,16 @@ LAYERS: Final = {
     "webnn_translator.cli": layer(everything=True),
 }
 ONLY_INSIDE_FUNCTIONS: Final = frozenset(
-    ["huggingface_hub", "onnxruntime", "sentence_transformers", "tokenizers", "torch", "transformers", "webnn_kernels"]
+    [
+        "huggingface_hub",
+        "onnxruntime",
+        "sentence_transformers",
+        "tokenizers",
+        "torch",
+        "transformers",
+        "typing_extensions",
+        "webnn_kernels",
+    ]
 )
 
 

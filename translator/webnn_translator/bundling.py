@@ -165,6 +165,8 @@ def convert_model(
     tell = note or _ignore
     tell(f"reading {model}")
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
+        for remark in source.notes:
+            tell(remark)
         given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
         for dim, value in given.items():
             tell(f"dimension {dim} = {value.size}, from {value.origin}")

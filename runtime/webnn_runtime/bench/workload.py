@@ -112,7 +112,7 @@ class Task:
         groups = [texts[start : start + rows] for start in range(0, len(texts), rows)]
         # The smallest batch of those with a full number of rows: its padding, if it has any, is checked too.
         index = min(range(len(groups)), key=lambda i: sum(map(len, groups[i])))
-        few = groups[index][: max(1, _REFERENCE_TOKENS // max(map(len, groups[index])))]
+        few = groups[index][: max(1, _REFERENCE_TOKENS // max(1, *map(len, groups[index])))]
         return Workload(
             case,
             sum(map(len, texts)),

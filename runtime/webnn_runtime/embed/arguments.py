@@ -1,14 +1,22 @@
-"""What callers pass: texts that have to be strings, and numbers that have to count something."""
+"""What callers pass: texts that have to be strings, numbers that have to count something, and a precision."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from webnn_runtime.format.errors import EmbedMisuse
 
-__all__ = ["check_batch_size", "is_count", "strings_of"]
+if TYPE_CHECKING:
+    from webnn_runtime.embed.calls import EncodeMethod
+
+__all__ = ["by_precision", "check_batch_size", "is_count", "strings_of"]
+
+
+def by_precision(method: Callable[..., Any]) -> EncodeMethod:
+    """The method itself; type checkers are told what a call gives by its `precision`."""
+    return cast("EncodeMethod", method)
 
 
 def strings_of(texts: Iterable[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import check_batch_size, is_count, strings_of
+from webnn_runtime.embed.arguments import by_precision, check_batch_size, is_count, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -52,6 +52,8 @@ class WebNNEmbedder:
         max_seq_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
         compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
+        library: "model2vec" or "sentence-transformers": whose rules make the tokens of a static embedding that both
+            can read; None for those of the one that saved it.
         revision: branch, tag or commit on the Hub.
         token: Hub access token.
         cache_dir: Hub cache.
@@ -79,6 +81,7 @@ class WebNNEmbedder:
         max_seq_length: int | None = None,
         on_truncation: OnTruncation = "warn",
         compute: str | None = None,
+        library: str | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -109,6 +112,7 @@ class WebNNEmbedder:
                 tokenizer_folder=None if tokenizer is None else tokenizer.folder,
                 pooling=pooling,
                 output_name=output_name,
+                library=library,
             )
         except EmbedError as exc:
             # A folder of the caller's is in the message already; an id of the Hub is not.
@@ -120,6 +124,7 @@ class WebNNEmbedder:
         if max_seq_length is not None:
             self.max_seq_length = max_seq_length
 
+    @by_precision
     def encode(
         self,
         texts: str | Iterable[str],
@@ -210,6 +215,7 @@ class WebNNEmbedder:
         results = vectors if precision == "float32" else quantize_embeddings(vectors, precision, ranges)
         return results[0] if is_single else results
 
+    @by_precision
     def encode_query(
         self,
         texts: str | Iterable[str],
@@ -222,6 +228,7 @@ class WebNNEmbedder:
         chosen = self._prompter.with_role(QUERY_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **chosen)
 
+    @by_precision
     def encode_document(
         self,
         texts: str | Iterable[str],

@@ -115,6 +115,7 @@ class Feed:
         position_offset: first position of a text, None where it follows the padding id.
         rows: how many ids the graph knows, by input; see `table_rows`.
         is_counting: whether the graph only counts the tokens of a row, which have to be its first then.
+        allows_empty: whether a row may be all masked, as in a mean of nothing that is 0.
     """
 
     types: Mapping[str, TensorType]
@@ -123,6 +124,7 @@ class Feed:
     position_offset: int | None = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     is_counting: bool = False
+    allows_empty: bool = False
 
     @classmethod
     def of(
@@ -133,6 +135,7 @@ class Feed:
         model_type: str = "",
         rows: Mapping[str, int] | None = None,
         is_counting: bool = False,
+        allows_empty: bool = False,
     ) -> Feed:
         """Check that a graph takes texts as token ids.
 
@@ -158,7 +161,7 @@ class Feed:
                 raise EmbedError(f"input '{name}' is {kind} and '{_IDS}' is {inputs[_IDS]}; their shapes must be equal")
         batch, length = inputs[_IDS].shape
         offset = position_offset(model_type)
-        return cls(inputs, _range(batch, dims), _range(length, dims), offset, rows or {}, is_counting)
+        return cls(inputs, _range(batch, dims), _range(length, dims), offset, rows or {}, is_counting, allows_empty)
 
     @property
     def limit(self) -> LengthLimit:
@@ -193,9 +196,9 @@ class Feed:
         for row, (text, (start, stop)) in enumerate(zip(rows, spans, strict=True)):
             ids[row, start:stop] = text.ids
             types[row, start:stop] = text.types
-            # A text without tokens attends to one padding token, as no row may be all masked.
+            # A text without tokens attends to one padding token, as attention cannot be all masked.
             mask[row, start:stop] = 1
-            if start == stop:
+            if start == stop and not self.allows_empty:
                 mask[row, min(start, length - 1)] = 1
         offset = blank + 1 if self.position_offset is None else self.position_offset
         positions = np.where(mask == 1, np.cumsum(mask, axis=1) - 1 + offset, blank if offset else 0)

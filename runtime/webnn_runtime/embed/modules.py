@@ -7,7 +7,7 @@ is listed and not known here is refused by name, because leaving a step out give
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     from webnn_runtime.embed.tensors import Floats
 
-__all__ = ["Modules", "excludes_prompt", "read_modules", "transformer_folder"]
+__all__ = ["Modules", "excludes_prompt", "first_module", "read_modules", "read_stages_after", "transformer_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +73,32 @@ def read_modules(root: StrPath) -> Modules | None:
     entries = _entries(root)
     if entries is None:
         return None
-    listing = os.path.join(root, _LISTING)
-    names = [_class_name(listing, entry) for entry in entries]
+    names = _names(root, entries)
     if names[:2] != ["Transformer", "Pooling"]:
+        static = "StaticEmbedding, whose graph has one vector per text when webnn-convert made it of the folder, or "
         raise EmbedError(
-            f"{listing}: the modules are {', '.join(names) or 'none'}; expected Transformer, Pooling, and then any of "
+            f"{os.path.join(root, _LISTING)}: the modules are {', '.join(names) or 'none'}; expected "
+            f"{static if names[:1] == ['StaticEmbedding'] else ''}Transformer, Pooling, and then any of "
             f"{', '.join(_AFTER_POOLING)}"
         )
-    folders = [_folder(root, entry) for entry in entries]
-    stages = tuple(
-        stage
-        for name, folder in zip(names[2:], folders[2:], strict=True)
-        if (stage := _read_stage(listing, name, folder)) is not None
-    )
-    return Modules(_read_pooling(folders[1]), stages)
+    return Modules(_read_pooling(_folder(root, entries[1])), _read_stages(root, names[2:], entries[2:]))
+
+
+def read_stages_after(root: StrPath) -> tuple[Stage, ...]:
+    """What follows the first module of the model in `root`, where that gives a vector per text by itself.
+
+    Raises:
+        EmbedError: a module is unknown, misplaced, or its files are wrong.
+    """
+    entries = (_entries(root) or [])[1:]
+    return _read_stages(root, _names(root, entries), entries)
+
+
+def first_module(root: StrPath) -> tuple[str, StrPath] | None:
+    """Class and folder of the first module; None without a `modules.json`, or where its code is of another package."""
+    entries = _entries(root)
+    name = _own_class(os.path.join(root, _LISTING), entries[0]) if entries else ""
+    return (name, _folder(root, entries[0])) if entries and name else None
 
 
 def transformer_folder(root: StrPath) -> StrPath:
@@ -120,25 +132,43 @@ def _folder(root: StrPath, entry: Mapping[str, Any]) -> StrPath:
     return inside(root, expect(listing, entry, "path", str, ""), what=listing)
 
 
+def _names(root: StrPath, entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    listing = os.path.join(root, _LISTING)
+    return [_class_name(listing, entry) for entry in entries]
+
+
 def _class_name(listing: str, entry: Mapping[str, Any]) -> str:
-    kind = expect(listing, entry, "type", str, "")
-    # The class moved between releases, its name did not. Code of other packages is never run.
-    package, *parts = kind.split(".")
-    name = parts[-1] if parts and package == _PACKAGE and all(map(str.isidentifier, parts)) else ""
-    if name not in ("Transformer", "Pooling", *_AFTER_POOLING):
+    name = _own_class(listing, entry)
+    if name not in (*_BEFORE_STAGES, *_AFTER_POOLING):
+        from webnn_runtime.embed.unsupported import way_out
+
+        way = way_out(name)
         raise EmbedError(
-            f"{listing}: module '{kind}' is not supported; the supported ones are "
-            f"Transformer, Pooling, {', '.join(_AFTER_POOLING)} of sentence-transformers"
+            f"{listing}: module '{entry.get('type') or ''}' is not supported; the supported ones are "
+            f"{', '.join((*_BEFORE_STAGES, *_AFTER_POOLING))} of sentence-transformers{f'; {way}' if way else ''}"
         )
     return name
 
 
-def _read_stage(listing: str, name: str, folder: StrPath) -> Stage | None:
+def _own_class(listing: str, entry: Mapping[str, Any]) -> str:
+    """The class's own name; empty for one of another package, whose code is never run."""
+    # The class moved between releases, its name did not.
+    package, *parts = expect(listing, entry, "type", str, "").split(".")
+    return parts[-1] if parts and package == _PACKAGE and all(map(str.isidentifier, parts)) else ""
+
+
+def _read_stages(root: StrPath, names: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    found = (_read_stage(root, name, entry) for name, entry in zip(names, entries, strict=True))
+    return tuple(stage for stage in found if stage is not None)
+
+
+def _read_stage(root: StrPath, name: str, entry: Mapping[str, Any]) -> Stage | None:
     if name not in _AFTER_POOLING:
         raise EmbedError(
-            f"{listing}: a second module '{name}'; expected one Transformer and one Pooling, in this order"
+            f"{os.path.join(root, _LISTING)}: a second module '{name}'; expected one Transformer and one Pooling, in "
+            "this order, or one StaticEmbedding"
         )
-    return _AFTER_POOLING[name](folder)
+    return _AFTER_POOLING[name](_folder(root, entry))
 
 
 def _read_pooling(folder: StrPath) -> Pooling:
@@ -236,6 +266,7 @@ def _take(folder: StrPath, tensors: Mapping[str, Floats], name: str, shape: tupl
 
 _LISTING: Final = "modules.json"
 _PACKAGE: Final = "sentence_transformers"
+_BEFORE_STAGES: Final = ("Transformer", "Pooling", "StaticEmbedding")
 _AFTER_POOLING: Final[Mapping[str, Callable[[StrPath], Stage | None]]] = MappingProxyType(
     {
         "Dense": _read_dense,

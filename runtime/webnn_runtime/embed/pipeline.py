@@ -21,6 +21,7 @@ from webnn_runtime.embed.settings import (
     read_transformer,
     read_truncate_dim,
 )
+from webnn_runtime.embed.static import find_static, load_static
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.errors import EmbedError
@@ -49,6 +50,7 @@ class Pipeline:
         dimension: size of a vector.
         truncate_dim: how many of its features the model's files keep; None for all.
         runner: runs texts without padding; None where they have to be padded.
+        library: whose rules make the tokens of a static embedding; None for other models.
     """
 
     model: EncoderModel
@@ -61,6 +63,7 @@ class Pipeline:
     dimension: int
     truncate_dim: int | None = None
     runner: TextRunner | None = None
+    library: str | None = None
 
     @classmethod
     def open(
@@ -71,6 +74,7 @@ class Pipeline:
         tokenizer_folder: StrPath | None = None,
         pooling: str | Iterable[str] | None = None,
         output_name: str | None = None,
+        library: str | None = None,
     ) -> Pipeline:
         """Read the files beside a graph.
 
@@ -80,16 +84,24 @@ class Pipeline:
             tokenizer_folder: where the tokenizer is; None for the same folder.
             pooling: pooling modes to use in place of those the files state.
             output_name: output to use in place of the one its name points to.
+            library: whose rules to take of a static embedding that two libraries read; see `find_static`.
 
         Raises:
             EmbedError: the files do not say how to embed, or contradict the graph.
         """
-        transformer = transformer_folder(folder)
+        static = find_static(folder, library)
+        transformer = transformer_folder(folder) if static is None else static.folder
         places = [transformer, folder] if transformer != folder else [folder]
         if tokenizer_folder is not None:
             places.append(tokenizer_folder)
-        settings = read_transformer(places)
-        tokenizer = TextTokenizer.load(find_tokenizer(tokenizer_folder, places), do_lower_case=settings.do_lower_case)
+        want_tokens = pooling is not None or excludes_prompt(folder)
+        output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
+        found = find_tokenizer(tokenizer_folder, places)
+        if static is not None:
+            tokenizer, settings = load_static(static, found)
+        else:
+            settings = read_transformer(places, is_pooled=output.is_pooled)
+            tokenizer = TextTokenizer.load(found, do_lower_case=settings.do_lower_case)
         rows = table_rows(model.graph, model.inputs)
         feed = Feed.of(
             model.inputs,
@@ -97,9 +109,8 @@ class Pipeline:
             model_type=settings.model_type,
             rows=rows,
             is_counting=is_only_counted(model.graph),
+            allows_empty=static is not None,
         )
-        want_tokens = pooling is not None or excludes_prompt(folder)
-        output = choose_output(model.outputs, name=output_name, want_tokens=want_tokens)
         modules = None if output.is_pooled else _modules(folder, pooling)
         if output.is_pooled and pooling is not None:
             raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
@@ -108,7 +119,8 @@ class Pipeline:
         runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
         kept = None if kept is None or kept >= dimension else kept
-        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner)
+        rules = None if static is None else static.library
+        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules)
 
     @property
     def bound(self) -> LengthLimit:
@@ -133,6 +145,7 @@ class Pipeline:
             "pooling": None if modules is None else "+".join(modules.pooling.modes),
             "modules": [] if modules is None else [type(stage).__name__ for stage in modules.stages],
             "dimension": self.truncate_dim or self.dimension,
+            **({} if self.library is None else {"library": self.library}),
         }
 
     def prompt_length(self, prompt: str) -> int:
@@ -201,6 +214,13 @@ class Pipeline:
 
     def _unpadded(self, texts: Sequence[Tokens], prompt_length: int) -> Floats:
         assert self.runner is not None
+        filled = [index for index, text in enumerate(texts) if len(text)]
+        if self.feed.allows_empty and len(filled) < len(texts):
+            # The runner has no text without tokens, and a token in its place would count here.
+            vectors = np.repeat(self._padded([text for text in texts if not len(text)][:1], 0), len(texts), axis=0)
+            if filled:
+                vectors[filled] = self._unpadded([texts[index] for index in filled], prompt_length)
+            return vectors
         feeds, lengths = self.feed.build_texts(texts, self.tokenizer.padding, self.runner.inputs)
         found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
         if self.modules is None:

@@ -168,16 +168,19 @@ def read_similarity(folders: Sequence[StrPath]) -> str:
     return "cosine" if found is None else str(expect(*found, "similarity_fn_name", str, "cosine"))
 
 
-def read_transformer(folders: Sequence[StrPath], *, task: str = "feature-extraction") -> TransformerSettings:
+def read_transformer(
+    folders: Sequence[StrPath], *, task: str = "feature-extraction", is_pooled: bool = False
+) -> TransformerSettings:
     """Settings from the first of `folders` that has each file, of a model that was made for `task`.
 
     The maximum length is that of the Transformer module's own settings; without one, the tokenizer's;
-    without that, the size of the position table.
+    without that, the size of the position table. With `is_pooled` the graph gives one vector per text, whatever the
+    module calls that.
     """
     config = read_optional(folders, "config.json")
     model_type = expect(*config, "model_type", str, "") if config else ""
     table = _position_table(config, model_type)
-    module = _module_settings(folders, task)
+    module = _module_settings(folders, task, is_pooled)
     tokenizer = read_optional(folders, "tokenizer_config.json")
     stated = _stated_limit(module, "max_seq_length")
     if stated.tokens is None:
@@ -193,16 +196,16 @@ def position_offset(model_type: str) -> int | None:
     return None if model_type in _POSITIONS_AFTER_PADDING else 0
 
 
-def _module_settings(folders: Sequence[StrPath], task: str) -> tuple[str, Mapping[str, Any]] | None:
+def _module_settings(folders: Sequence[StrPath], task: str, is_pooled: bool) -> tuple[str, Mapping[str, Any]] | None:
     for name in TRANSFORMER_CONFIG_FILES:
         found = read_optional(folders, name)
         if found is not None:
-            _check_module_settings(*found, task)
+            _check_module_settings(*found, task, is_pooled)
             return found
     return None
 
 
-def _check_module_settings(path: str, settings: Mapping[str, Any], task: str) -> None:
+def _check_module_settings(path: str, settings: Mapping[str, Any], task: str, is_pooled: bool) -> None:
     made_for = settings.get("transformer_task", task)
     if made_for != task:
         raise EmbedError(
@@ -213,7 +216,9 @@ def _check_module_settings(path: str, settings: Mapping[str, Any], task: str) ->
         if key in _HARMLESS or key == "transformer_task" or value is None:
             continue
         if key == "modality_config":
-            _check_modality(path, value)
+            _check_modality(path, value, is_pooled)
+            continue
+        if is_pooled and (key, value) == ("module_output_name", "sentence_embedding"):
             continue
         if isinstance(value, dict):
             value = {name: each for name, each in value.items() if name != "trust_remote_code"}
@@ -223,11 +228,18 @@ def _check_module_settings(path: str, settings: Mapping[str, Any], task: str) ->
             )
 
 
-def _check_modality(path: str, value: Any) -> None:
+def _check_modality(path: str, value: Any, is_pooled: bool) -> None:
     text = value.get("text") if isinstance(value, dict) else None
-    if not isinstance(text, dict) or text.get("method") != "forward":
+    method = text.get("method") if isinstance(text, dict) else None
+    if method == "get_text_features" and not is_pooled:
         raise EmbedError(
-            f"{path}: 'modality_config' does not embed plain text by 'forward'; such models are not supported"
+            f"{path}: 'modality_config' embeds texts by 'get_text_features', which gives one vector per text, and the "
+            "graph gives one per token; convert the model's folder with webnn-convert, without an ONNX file in it"
+        )
+    if method not in ("forward", "get_text_features"):
+        raise EmbedError(
+            f"{path}: 'modality_config' embeds plain text neither by 'forward' nor by 'get_text_features'; such models "
+            "are not supported"
         )
 
 

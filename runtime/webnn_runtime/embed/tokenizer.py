@@ -22,13 +22,14 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer"]
+__all__ = ["Padding", "TextTokenizer", "Tokens", "find_tokenizer", "open_tokenizer", "other_tokenizer"]
 
 # The largest in public use have about 35 MB (256,000 pieces); a hostile file could have any size.
 _MAX_BYTES: Final = 128 << 20
 # Encodings of the library are large; ids alone are kept, so only this many are alive at a time.
 _AT_ONCE: Final = 1024
 _SIDES: Final = ("left", "right")
+_ANOTHER_ID: Final = "pass a tokenizer_id= that has one"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +75,42 @@ def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
         if os.path.isfile(os.path.join(place, "tokenizer.json")):
             return place
     if given is not None:
-        raise EmbedError(f"{given}: has no tokenizer.json; pass a tokenizer_id= that has one")
+        raise EmbedError(f"{given}: has no tokenizer.json; {other_tokenizer(given) or _ANOTHER_ID}")
+    for place in places:
+        if way := other_tokenizer(place):
+            raise EmbedError(f"{place}: has no tokenizer.json; {way}")
     raise EmbedError(
         f"{places[-1]}: has no tokenizer.json; pass tokenizer_id= (--tokenizer-id), the Hub id or folder of the model "
         "it was made from, or convert that again with webnn-convert --tokenizer FOLDER"
     )
+
+
+def other_tokenizer(folder: StrPath) -> str:
+    """What to do with the tokenizer that is in a folder in another form; empty where there is none."""
+    for name in ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model"):
+        if os.path.isfile(os.path.join(folder, name)):
+            from webnn_runtime.embed.wordpiece import HOW_TO_SAVE
+
+            return f"it has {name}, and {HOW_TO_SAVE}"
+    return ""
+
+
+def open_tokenizer(path: StrPath) -> tuple[Any, str]:
+    """The `tokenizers.Tokenizer` that a `tokenizer.json` describes, as it is, and the file's text.
+
+    Raises:
+        EmbedError: the file is missing, too large or malformed.
+    """
+    text = read_text(path, max_bytes=_MAX_BYTES)
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as exc:
+        raise EmbedError("embedding needs the package tokenizers; pip install tokenizers") from exc
+    try:
+        return Tokenizer.from_str(text), text
+    # The library raises bare Exception for whatever it cannot parse.
+    except Exception as exc:
+        raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
 
 
 class TextTokenizer:
@@ -106,17 +138,7 @@ class TextTokenizer:
         Raises:
             EmbedError: a file is missing, too large or malformed.
         """
-        path = os.path.join(folder, "tokenizer.json")
-        text = read_text(path, max_bytes=_MAX_BYTES)
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as exc:
-            raise EmbedError("embedding needs the package tokenizers; pip install tokenizers") from exc
-        try:
-            backend = Tokenizer.from_str(text)
-        # The library raises bare Exception for whatever it cannot parse.
-        except Exception as exc:
-            raise EmbedError(f"{path}: not a tokenizer that this release of tokenizers reads: {exc}") from exc
+        backend, text = open_tokenizer(os.path.join(folder, "tokenizer.json"))
         changes = apply_class(backend, folder)
         padding = _read_padding(folder, backend)
         truncation_side = _read_side(folder, "truncation_side", (backend.truncation or {}).get("direction"))

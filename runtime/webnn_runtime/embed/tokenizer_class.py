@@ -15,7 +15,7 @@ from typing import Any, Final
 from webnn_runtime.embed.configuration import StrPath, expect, read_json, read_optional
 from webnn_runtime.format.errors import EmbedError
 
-__all__ = ["apply_class"]
+__all__ = ["apply_class", "class_of", "named_tokens"]
 
 _CONFIG: Final = "tokenizer_config.json"
 # Names without their ending: BertTokenizer, BertTokenizerFast.
@@ -50,7 +50,7 @@ def apply_class(backend: Any, folder: StrPath) -> dict[str, object]:
     found = read_optional([folder], _CONFIG)
     path, settings = (os.path.join(os.fspath(folder), _CONFIG), {}) if found is None else found
     changes: dict[str, object] = {}
-    family = _family(folder, path, settings)
+    family = _family(folder, found)
     if family == "bert":
         changes |= _set_bert(backend, path, settings)
     elif family == "byte-level":
@@ -62,16 +62,29 @@ def apply_class(backend: Any, folder: StrPath) -> dict[str, object]:
     return changes
 
 
-def _family(folder: StrPath, path: str, settings: Mapping[str, Any]) -> str:
+def class_of(folder: StrPath, settings: tuple[str, Mapping[str, Any]] | None, models: Mapping[str, str]) -> str:
+    """Name of the tokenizer's class without its ending; empty where nothing states it.
+
+    Args:
+        folder: the model's folder.
+        settings: its `tokenizer_config.json`.
+        models: architecture -> class, for a folder that only names its architecture.
+
+    Raises:
+        EmbedError: a setting has the wrong kind.
+    """
     config = read_optional([folder], "config.json")
-    stated = expect(path, settings, "tokenizer_class", str)
-    if stated is None and config is not None:
-        stated = expect(*config, "tokenizer_class", str)
-    if stated is not None:
-        name = stated.removesuffix("Fast").removesuffix("Tokenizer")
-        return "bert" if name in _BERT else "byte-level" if name in _BYTE_LEVEL else ""
-    model = "" if config is None else expect(*config, "model_type", str, "")
-    return "bert" if model in _BERT_MODELS else "byte-level" if model in _BYTE_LEVEL_MODELS else ""
+    for source in (settings, config):
+        stated = None if source is None else expect(*source, "tokenizer_class", str)
+        if stated is not None:
+            return str(stated).removesuffix("Fast").removesuffix("Tokenizer")
+    return "" if config is None else models.get(expect(*config, "model_type", str, ""), "")
+
+
+def _family(folder: StrPath, settings: tuple[str, Mapping[str, Any]] | None) -> str:
+    models = {**dict.fromkeys(_BERT_MODELS, "Bert"), **dict.fromkeys(_BYTE_LEVEL_MODELS, "Roberta")}
+    name = class_of(folder, settings, models)
+    return "bert" if name in _BERT else "byte-level" if name in _BYTE_LEVEL else ""
 
 
 def _set_bert(backend: Any, path: str, settings: Mapping[str, Any]) -> dict[str, object]:
@@ -111,7 +124,7 @@ def _add_tokens(backend: Any, folder: StrPath, path: str, settings: Mapping[str,
         for content, token in _listed_tokens(folder, path, settings)
         if content not in known and content != ""
     }
-    for content, token in _named_tokens(path, settings):
+    for content, token in named_tokens(path, settings).values():
         # One that is no part of the vocabulary either is a mistake of the settings; padding says so.
         if content not in known and backend.token_to_id(content) is not None:
             missing.setdefault(content, token)
@@ -159,11 +172,14 @@ def _special_tokens(path: str, settings: Mapping[str, Any]) -> Iterator[tuple[st
             yield _special(path, token)
 
 
-def _named_tokens(path: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, bool]]]:
-    for key in _NAMED:
-        token = expect(path, settings, key, (str, dict))
-        if token is not None:
-            yield _special(path, token)
+def named_tokens(path: str, settings: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, bool]]]:
+    """Special tokens by what they are for, each with its text and its matching rules.
+
+    Raises:
+        EmbedError: one of them is no token.
+    """
+    stated = {role: expect(path, settings, role, (str, dict)) for role in _NAMED}
+    return {role: _special(path, token) for role, token in stated.items() if token is not None}
 
 
 def _special(path: str, token: object) -> tuple[str, Mapping[str, bool]]:

@@ -82,7 +82,8 @@ def select_companions(names: Collection[str]) -> set[str]:
     for name in files:
         folder, _, last = name.rpartition("/")
         wanted = _IN_MODULE_FOLDERS if re.fullmatch(_MODULE_FOLDER, folder) else _IN_ROOT if not folder else ()
-        if last in wanted:
+        # Weights of the first module are those of the graph.
+        if last in wanted and not (folder.startswith("0_") and last.endswith(".safetensors")):
             found.add(name)
     return found
 

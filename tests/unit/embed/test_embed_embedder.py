@@ -299,3 +299,13 @@ def test_errors_name_the_model(make, folder) -> None:
 def test_a_model_that_does_not_exist_is_an_error_of_the_hub(make, tmp_path) -> None:
     with pytest.raises(HubError, match="no such folder"):
         make(model_id=tmp_path / "nothing")
+
+
+def test_modules_that_are_in_the_graph_need_not_be_known(kit, make, tmp_path) -> None:
+    """The way out for modules that are not supported: a graph that ends with the vectors of texts."""
+    kit.save_tokenizer(tmp_path / "whole")
+    kit.save_modules(tmp_path / "whole", WeightedLayerPooling={}, Pooling=kit.MEAN)
+    outputs = {"sentence_embedding": TensorType(DataType.FLOAT32, (kit.TEXT_SHAPE[0], kit.HIDDEN))}
+    assert make(kit.FakeEncoder(outputs=outputs), model_id=tmp_path / "whole").encode("a").shape == (kit.HIDDEN,)
+    with pytest.raises(EmbedError, match=r"WeightedLayerPooling' is not supported.*onnx/model\.onnx"):
+        make(model_id=tmp_path / "whole")

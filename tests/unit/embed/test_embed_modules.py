@@ -117,6 +117,24 @@ def test_an_unknown_module_is_refused_by_name(kind, kit, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        (
+            "WeightedLayerPooling",
+            "Dropout of sentence-transformers; export the whole model as an ONNX file .*sentence_e",
+        ),
+        ("Router", "Dropout of sentence-transformers; each route is a model of its own"),
+        ("CLIPModel", "Dropout of sentence-transformers; pass the model's folder to webnn-convert"),
+        ("Unheard", "Dropout of sentence-transformers$"),
+    ],
+)
+def test_a_module_that_is_not_supported_is_refused_with_a_way_out_where_there_is_one(name, way, kit, tmp_path) -> None:
+    kit.save_json(tmp_path / "modules.json", [{"path": "", "type": f"sentence_transformers.models.{name}"}])
+    with pytest.raises(EmbedError, match=way):
+        read_modules(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("modules", "complaint"),
     [
         (["Transformer"], "the modules are Transformer; expected Transformer, Pooling"),

@@ -89,6 +89,18 @@ def test_a_setting_that_would_change_the_vector_is_refused_by_name(setting, valu
         read_transformer([tmp_path])
 
 
+def test_features_of_a_text_need_a_graph_that_gives_one_vector_per_text(kit, tmp_path) -> None:
+    clip = {"text": {"method": "get_text_features", "method_output_name": "pooler_output"}}
+    settings = {"modality_config": clip, "module_output_name": "sentence_embedding", "max_seq_length": 9}
+    kit.save_json(tmp_path / "sentence_bert_config.json", settings)
+    assert read_transformer([tmp_path], is_pooled=True).limit.tokens == 9
+    with pytest.raises(EmbedError, match=r"'get_text_features', .* and the graph gives one per token; convert"):
+        read_transformer([tmp_path])
+    kit.save_json(tmp_path / "sentence_bert_config.json", {"module_output_name": "sentence_embedding"})
+    with pytest.raises(EmbedError, match="'module_output_name' = 'sentence_embedding' is not supported"):
+        read_transformer([tmp_path])
+
+
 @pytest.mark.parametrize("value", ["256", True, 0, -5, 2.5, [], {}])
 def test_a_length_that_is_not_a_positive_integer_is_refused(value, kit, tmp_path) -> None:
     kit.save_json(tmp_path / "sentence_bert_config.json", {"max_seq_length": value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -24,6 +25,53 @@ def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any, 
         record = source.record()
         assert (record["repository"], record["revision"], record["file"]) == ("me/encoder", COMMIT, "onnx/model.onnx")
         assert sorted(source.companions) == ["1_Pooling/config.json", "config.json", "modules.json", "tokenizer.json"]
+
+
+@pytest.mark.parametrize(
+    ("present", "fetched"),
+    [
+        ({"model.safetensors": 1, "onnx/model.onnx": 0}, {"model.safetensors", "onnx/model.onnx"}),
+        ({"0_StaticEmbedding/model.safetensors": 1}, {"0_StaticEmbedding/model.safetensors"}),
+        ({"model.safetensors": 1, "2_Dense/model.safetensors": 0}, {"model.safetensors", "2_Dense/model.safetensors"}),
+    ],
+)
+def test_a_static_embedding_is_fetched_with_its_weights(present, fetched, hub: Any, tiny_model: bytes) -> None:
+    place = next(name for name, is_table in present.items() if is_table).rpartition("/")[0]
+    header = b'{"embedding.weight":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    listing = f'[{{"path": "{place}", "type": "sentence_transformers.models.StaticEmbedding"}}]'.encode()
+    files = {
+        name: weights if is_table else tiny_model + bytes(at) for at, (name, is_table) in enumerate(present.items())
+    }
+    hub.repositories["me/static"] = {**files, "modules.json": listing, "README.md": b"text"}
+    with open_source("me/static") as source:
+        assert sorted(hub.downloads) == sorted({*fetched, "modules.json"})
+        assert source.exported is not None
+        assert source.repository == "me/static"
+
+
+def test_what_a_module_in_a_folder_of_its_own_is_exported_from_is_fetched(hub: Any, monkeypatch) -> None:
+    # Without torch the export says so, after everything was fetched.
+    monkeypatch.setitem(sys.modules, "torch", None)
+    needed = ["model.safetensors", "config.json", "vocab.json", "merges.txt", "tokenizer_config.json"]
+    files = {f"0_CLIPModel/{name}": f'{{"model_type": "clip", "x": "{name}"}}'.encode() for name in needed}
+    listing = b'[{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]'
+    hub.repositories["me/clip"] = {**files, "modules.json": listing, "0_CLIPModel/pytorch_model.bin": b"large"}
+    with pytest.raises(HubError, match="exporting needs torch"), open_source("me/clip"):
+        pass
+    assert sorted(hub.downloads) == sorted([*files, "modules.json"])
+
+
+def test_a_vocabulary_is_fetched_where_no_tokenizer_is(hub: Any, tiny_model: bytes) -> None:
+    words = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsun\n"
+    config = b'{"model_type": "bert"}'
+    hub.repositories["me/old"] = {"model.onnx": tiny_model, "vocab.txt": words, "config.json": config}
+    with open_source("me/old") as source:
+        assert sorted(source.companions) == ["config.json", "tokenizer.json"]
+    hub.repositories["me/new"] = {**hub.repositories["me/old"], "tokenizer.json": b"{}"}
+    with open_source("me/new") as source:
+        assert source.notes == ()
+    assert hub.downloads.count("vocab.txt") == 1
 
 
 def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(hub: Any) -> None:

@@ -45,6 +45,45 @@ def test_the_tokenizer_and_the_pipeline_travel_with_a_model(
         assert source.name == ("encoder" if named == "folder" else "model")
 
 
+BERT_WORDS = b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nsun\n"
+OLD_MODULES = b'[{"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}]'
+
+
+@pytest.mark.parametrize("place", ["", "0_Transformer"])
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_vocabulary_of_bert_becomes_the_tokenizer_that_travels(
+    tmp_path: Path, tiny_model: bytes, place: str, named: str
+) -> None:
+    path = put(tmp_path / "onnx" / "model.onnx", tiny_model)
+    put(tmp_path / place / "vocab.txt", BERT_WORDS)
+    put(tmp_path / place / "tokenizer_config.json", b'{"tokenizer_class": "BertTokenizer"}')
+    if place:
+        put(tmp_path / "modules.json", OLD_MODULES)
+    name = f"{place}/tokenizer.json".strip("/")
+    with open_source(str(tmp_path if named == "folder" else path)) as source:
+        assert json.loads(source.companions[name].read_bytes())["model"]["vocab"]["sun"] == 5
+        assert source.notes == (f"vocab.txt: made {name} of it, as BertTokenizer does",)
+        assert not any(file.endswith("vocab.txt") for file in source.companions)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_vocabulary_of_an_unknown_kind_is_said_to_be_left_out(tmp_path: Path, tiny_model: bytes) -> None:
+    put(tmp_path / "model.onnx", tiny_model)
+    put(tmp_path / "vocab.txt", BERT_WORDS)
+    with open_source(str(tmp_path)) as source:
+        assert "tokenizer.json" not in source.companions
+        assert "AutoTokenizer" in source.notes[0]
+        assert source.notes[0].endswith("without it the bundle embeds no texts")
+
+
+def test_a_tokenizer_that_is_there_is_not_made(tmp_path: Path, tiny_model: bytes) -> None:
+    put(tmp_path / "model.onnx", tiny_model)
+    put(tmp_path / "vocab.txt", BERT_WORDS)
+    put(tmp_path / "tokenizer.json")
+    with open_source(str(tmp_path)) as source:
+        assert (source.companions["tokenizer.json"], source.notes) == (tmp_path / "tokenizer.json", ())
+
+
 def test_the_onnx_folder_of_a_repository_wins(tmp_path: Path, tiny_model: bytes) -> None:
     put(tmp_path / "model.onnx", b"not this one")
     put(tmp_path / "onnx" / "model.onnx", tiny_model)
@@ -69,6 +108,30 @@ def test_what_is_not_there_is_said_to_be_not_there(name: str) -> None:
 
 def test_a_folder_without_any_model_says_what_it_looked_for(tmp_path: Path) -> None:
     with pytest.raises(HubError, match=r"onnx/model\.onnx or model\.onnx"), open_source(str(tmp_path)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("module", "way"),
+    [
+        ("Router", r"each route is a model of its own: save it .*sub_modules\['query'\]"),
+        ("Asym", "each route is a model of its own"),
+        ("WordEmbeddings", "a StaticEmbedding with a tokenizer of the tokenizers library .* is supported"),
+        ("BoW", "scikit-learn's CountVectorizer"),
+    ],
+)
+@pytest.mark.parametrize("has_config", [False, True])
+def test_a_first_module_that_cannot_be_exported_is_refused_with_a_way_out(
+    tmp_path: Path, module: str, way: str, has_config: bool
+) -> None:
+    listing = [{"path": "", "type": f"sentence_transformers.models.{module}"}]
+    put(tmp_path / "modules.json", json.dumps(listing).encode())
+    if has_config:
+        put(tmp_path / "config.json", b'{"types": {}, "structure": {}}')
+    with (
+        pytest.raises(HubError, match=f"its first module is {module}, which cannot be exported; .*{way}"),
+        open_source(str(tmp_path)),
+    ):
         pass
 
 

@@ -16,7 +16,8 @@ from webnn_runtime.backends import available_backends, get_backend
 from webnn_runtime.backends.base import CompileOptions, Executable
 from webnn_runtime.embed.feed import Feed
 from webnn_runtime.embed.pipeline import Pipeline
-from webnn_runtime.embed.tokenizer import TextTokenizer
+from webnn_runtime.embed.static import tokenizer_of
+from webnn_runtime.embed.tokenizer import other_tokenizer
 from webnn_runtime.evaluation.texts import read_texts
 from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
@@ -79,11 +80,11 @@ def compiled(graph: Graph, compute: str = "exact") -> Executable:
 
 def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | None:
     """Texts as a graph's token ids; None where it takes none, or has no tokenizer beside it."""
-    if not (folder / "tokenizer.json").is_file():
-        return None
     try:
-        feed, tokenizer = Feed.of(graph.inputs, graph.dims), TextTokenizer.load(folder)
+        feed, tokenizer = Feed.of(graph.inputs, graph.dims), tokenizer_of(folder)
     except EmbedError:
+        return None
+    if tokenizer is None:
         return None
     try:
         pipeline: Pipeline | None = Pipeline.open(_Encoder(graph), folder)
@@ -111,7 +112,8 @@ def require_texts(graph: Graph, folder: Path) -> None:
         QuantizeMisuse: the graph cannot read what it makes.
     """
     if not (folder / "tokenizer.json").is_file():
-        raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; pass the folder of the model")
+        way = f"{way}, or " if (way := other_tokenizer(folder)) else ""
+        raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; {way}pass the folder of the model")
     if text_samples(graph, folder, MEASURING[:1]) is None:
         raise QuantizeMisuse(
             f"--tokenizer {folder}: the graph takes no token ids, or fewer than this tokenizer has; "

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from webnn_runtime.format.errors import HubError
 
-__all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx"]
+__all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx", "export_tokenizer"]
 
 DEFAULT_OPSET: Final = 17
 _LAST_SCRIPT_OPSET: Final = 17
@@ -42,16 +42,20 @@ class Task:
         suffix: how the names of the architectures trained for it end.
         outputs: attributes of the model's result, in order; each becomes an output of the graph.
         per_token: whether the outputs have a sequence axis after the batch.
+        names: what the graph calls them; None for the same.
+        kind: class of transformers, where it is none that finds the architecture's own by the suffix.
     """
 
     suffix: str
     outputs: tuple[str, ...]
     per_token: bool = True
+    names: tuple[str, ...] | None = None
+    kind: str | None = None
 
     @property
     def auto_class(self) -> str:
         """Class of transformers that loads such a model."""
-        return "AutoModel" if self.suffix == "Model" else f"AutoModel{self.suffix}"
+        return self.kind or ("AutoModel" if self.suffix == "Model" else f"AutoModel{self.suffix}")
 
 
 TASKS: Final = {
@@ -62,6 +66,8 @@ TASKS: Final = {
     "question-answering": Task("ForQuestionAnswering", ("start_logits", "end_logits")),
     "text-generation": Task("ForCausalLM", ("logits",)),
 }
+# The half of CLIP that reads texts, with what takes its result to where images are.
+_CLIP_TEXTS: Final = Task("Model", ("text_embeds",), False, ("sentence_embedding",), "CLIPTextModelWithProjection")
 # What the Hub and older scripts call the same things.
 _SYNONYMS: Final = {
     "default": "feature-extraction",
@@ -105,7 +111,13 @@ def task_of(folder: Path) -> str:
 
 
 def export_onnx(
-    folder: Path, out: Path, *, task: str = "auto", opset: int = DEFAULT_OPSET, attention: str = "eager"
+    folder: Path,
+    out: Path,
+    *,
+    task: str = "auto",
+    opset: int = DEFAULT_OPSET,
+    attention: str = "eager",
+    is_clip: bool = False,
 ) -> dict[str, object]:
     """Export the model in `folder` to `out`, with free batch and sequence.
 
@@ -115,6 +127,7 @@ def export_onnx(
         task: one of `TASKS`, or "auto" for the one the model was made for.
         opset: ONNX opset, 14 or newer.
         attention: attention implementation of transformers, "eager" or "sdpa".
+        is_clip: whether the model embeds texts by the half of a CLIP that reads them.
 
     Returns:
         How it was made, for the manifest.
@@ -123,8 +136,13 @@ def export_onnx(
         ExportUnavailable: torch or transformers is missing.
         HubError: the task or the opset is unknown, or the model cannot be loaded or exported.
     """
-    task = task_of(folder) if task == "auto" else _SYNONYMS.get(task, task)
-    chosen = TASKS.get(task)
+    if is_clip:
+        if _SYNONYMS.get(task, task) not in ("auto", "feature-extraction"):
+            raise HubError(f"{folder.name}: task '{task}' is none of a CLIP that embeds texts; leave --task out")
+        task = "feature-extraction"
+    else:
+        task = task_of(folder) if task == "auto" else _SYNONYMS.get(task, task)
+    chosen = _CLIP_TEXTS if is_clip else TASKS.get(task)
     if chosen is None:
         raise HubError(f"task '{task}' is not one that can be exported; one of {', '.join(TASKS)}")
     if opset not in _OPSETS:
@@ -150,6 +168,26 @@ def export_onnx(
         "task": task,
         "opset": opset,
     }
+
+
+def export_tokenizer(folder: Path, out: Path) -> bool:
+    """Write the `tokenizer.json` of the tokenizer that transformers makes of other files; False where it makes none."""
+    _, transformers = _require(folder)
+    try:
+        with _quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
+        # What it raises for files that are missing or not understood is not documented; the model has no texts then.
+        return False
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return False
+    if tokenizer.pad_token is not None:
+        # The class may name the token, and no file.
+        padding = {"pad_id": tokenizer.pad_token_id, "pad_type_id": tokenizer.pad_token_type_id}
+        backend.enable_padding(pad_token=tokenizer.pad_token, direction=tokenizer.padding_side, **padding)
+    backend.save(str(out))
+    return True
 
 
 def _require(folder: Path) -> tuple[Any, Any]:
@@ -219,13 +257,14 @@ def _write(torch: Any, model: Any, task: Task, names: Sequence[str], out: Path, 
             return values if len(values) > 1 else values[0]
 
     arguments = tuple(_example(torch, name, model.config) for name in names)
-    common = {"input_names": list(names), "output_names": list(task.outputs), "opset_version": opset}
+    results = list(task.names or task.outputs)
+    common = {"input_names": list(names), "output_names": results, "opset_version": opset}
     module = Outputs().eval()
     with torch.no_grad():
         if opset <= _LAST_SCRIPT_OPSET:
             inputs = {name: dict(enumerate(_AXES)) for name in names}
             axes = dict(enumerate(_AXES if task.per_token else _AXES[:1]))
-            outputs = dict.fromkeys(task.outputs, axes)
+            outputs = dict.fromkeys(results, axes)
             torch.onnx.export(module, arguments, str(out), dynamic_axes=inputs | outputs, dynamo=False, **common)
         else:
             dims = {axis: torch.export.Dim(name) for axis, name in enumerate(_AXES)}
@@ -258,7 +297,7 @@ def _example(torch: Any, name: str, config: Any) -> Any:
 @contextmanager
 def _quiet(transformers: Any) -> Iterator[None]:
     """Keep the exporters' running commentary out of the user's terminal: the numeric check is the judge."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "transformers")]
     levels = [logger.level for logger in loggers]
     shows_bars = transformers.utils.logging.is_progress_bar_enabled()
     try:

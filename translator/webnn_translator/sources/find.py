@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.embed.modules import first_module
+from webnn_runtime.embed.unsupported import way_out
+from webnn_runtime.format.errors import EmbedError, HubError
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
-from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx
+from webnn_translator.sources.clip import find_clip
+from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx, export_tokenizer
+from webnn_translator.sources.made_tokenizer import vocabularies, with_tokenizer
 from webnn_translator.sources.model import Source
 from webnn_translator.sources.onnx_file import read_onnx
+from webnn_translator.sources.static import WEIGHTS, StaticModel, find_static, write_static
 
 __all__ = ["open_source"]
 
 # Where repositories keep their ONNX file, best first.
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 _EXTERNAL_DATA: Final = (".onnx_data", ".onnx.data")
+_TOKENIZER: Final = "tokenizer.json"
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
+# What the first module of sentence-transformers keeps in a folder of its own.
+_INPUT_MODULE: Final = re.compile(r"0_[A-Za-z]+/[^/]+")
 _IS_A_BUNDLE: Final = "holds a WebNN bundle already, which needs no conversion; webnn embed and the others take it"
 
 
@@ -34,7 +44,7 @@ def open_source(
     opset: int | None = None,
     local_files_only: bool = False,
 ) -> Iterator[Source]:
-    """Find, fetch or export the model; an exported file lives as long as the context.
+    """Find, fetch or export the model; what was made for it lives as long as the context.
 
     Args:
         model: an `.onnx` file, a folder, or an id `owner/name`.
@@ -46,7 +56,20 @@ def open_source(
     Raises:
         HubError: nothing is there, it cannot be fetched, or it cannot be exported.
         FormatError: the file is no ONNX model.
+        EmbedError: the files of a static embedding are malformed.
     """
+    with (
+        _found(model, revision=revision, task=task, opset=opset, local_files_only=local_files_only) as (source, folder),
+        with_tokenizer(source, folder) as whole,
+    ):
+        yield whole
+
+
+@contextmanager
+def _found(
+    model: str, *, revision: str | None, task: str | None, opset: int | None, local_files_only: bool
+) -> Iterator[tuple[Source, Path]]:
+    """The source and the folder that its companions are in."""
     if model.endswith(".onnx") and not Path(model).expanduser().is_file():
         if Path(model).expanduser().is_dir():
             raise HubError(f"{model}: a folder with the name of a file; pass the .onnx file that is in it")
@@ -54,29 +77,73 @@ def open_source(
     found = resolve(model, select=_select, revision=revision, local_files_only=local_files_only)
     if found.file is not None:
         _refuse_export_options(task, opset, found.file.name)
-        yield _from_file(found.file)
+        folder = found.file.parent.parent if found.file.parent.name == "onnx" else found.file.parent
+        yield _from_file(found.file, folder), folder
         return
-    onnx_file = next((name for name in _ONNX_FILES if (found.path / name).is_file()), None)
     name = _name_of(found)
+    static = _static(found.path)
+    onnx_file = next((name for name in _ONNX_FILES if (found.path / name).is_file()), None)
+    is_bundle = any(found.path.glob("*.webnn"))
+    # What others export of one may have other inputs (tokens of all texts in a row), and its weights are all there is.
+    if static is not None and ((Path(static.folder) / WEIGHTS).is_file() or not (is_bundle or onnx_file)):
+        _refuse_export_options(task, opset, WEIGHTS, "a static embedding")
+        with TemporaryDirectory(prefix="webnn-static-") as working:
+            out = Path(working) / "model.onnx"
+            made = write_static(static, found.path, out)
+            whole = _source(found, out, name, file_name="model.onnx", exported=made)
+            # Everything is in the graph; the weights of the modules would only lie beside it.
+            kept = {each: file for each, file in whole.companions.items() if not each.endswith(".safetensors")}
+            yield replace(whole, companions=kept), found.path
+        return
     if onnx_file is not None:
         _refuse_export_options(task, opset, onnx_file)
-        yield _source(found, found.path / onnx_file, name, file_name=onnx_file)
+        yield _source(found, found.path / onnx_file, name, file_name=onnx_file), found.path
         return
-    if any(found.path.glob("*.webnn")):
+    if is_bundle:
         raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
-    if not (found.path / "config.json").is_file():
+    clip = find_clip(found.path)
+    folder = found.path if clip is None else clip
+    if clip is None:
+        _refuse_modules(found)
+    if not (folder / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
         )
     with TemporaryDirectory(prefix="webnn-export-") as working:
         out = Path(working) / "model.onnx"
-        made = export_onnx(found.path, out, task=task or "auto", opset=DEFAULT_OPSET if opset is None else opset)
-        yield _source(found, out, name, file_name="model.onnx", exported=made)
+        chosen = DEFAULT_OPSET if opset is None else opset
+        made = export_onnx(folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None)
+        source = _source(found, out, name, file_name="model.onnx", exported=made)
+        if not any(each.rpartition("/")[2] == _TOKENIZER for each in source.companions):
+            written = Path(working) / _TOKENIZER
+            if export_tokenizer(folder, written):
+                place = (folder.relative_to(found.path) / _TOKENIZER).as_posix()
+                note = f"made {place} by transformers, of what else there is of a tokenizer"
+                source = replace(source, companions={**source.companions, place: written}, notes=(note,))
+        yield source, found.path
 
 
-def _from_file(file: Path) -> Source:
+def _refuse_modules(found: ModelFolder) -> None:
+    """Refuse a model whose first module is none that can be exported."""
+    try:
+        first = first_module(found.path)
+    except EmbedError:
+        # Whoever embeds will say what is wrong with the listing.
+        return
+    if first is not None and (way := way_out(first[0])):
+        raise HubError(f"{found.source}: its first module is {first[0]}, which cannot be exported; {way}")
+
+
+def _static(folder: Path) -> StaticModel | None:
+    try:
+        return find_static(folder)
+    except EmbedError:
+        # A listing of modules that cannot be read is none of a static embedding; who embeds will say what is wrong.
+        return None
+
+
+def _from_file(file: Path, folder: Path) -> Source:
     """A single file; the files of a Hugging Face folder around it travel too."""
-    folder = file.parent.parent if file.parent.name == "onnx" else file.parent
     return Source(
         model=read_onnx(file), file=file, name=file.stem, companions=companions_in(folder), file_name=file.name
     )
@@ -102,10 +169,10 @@ def _name_of(found: ModelFolder) -> str:
     return name or "model"
 
 
-def _refuse_export_options(task: Any, opset: Any, file: str) -> None:
+def _refuse_export_options(task: Any, opset: Any, file: str, kind: str = "an ONNX file already") -> None:
     for flag, value in (("--task", task), ("--opset", opset)):
         if value is not None:
-            raise HubError(f"{file}: is an ONNX file already, {flag} only matters for an export; leave {flag} out")
+            raise HubError(f"{file}: is {kind}, {flag} only matters for an export; leave {flag} out")
 
 
 def _select(names: Collection[str]) -> Sequence[str]:
@@ -115,16 +182,24 @@ def _select(names: Collection[str]) -> Sequence[str]:
         if onnx_file in names:
             stem = onnx_file.removesuffix(".onnx")
             data = [name for name in names if name.startswith(stem) and name.endswith(_EXTERNAL_DATA)]
-            return sorted({onnx_file, *data, *companions})
-    weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)]
+            return sorted({onnx_file, *data, *companions, *_static_weights(names), *vocabularies(names)})
+    inputs = [name for name in names if "/" not in name or _INPUT_MODULE.fullmatch(name)]
+    weights = [name for name in inputs if name.endswith(_TORCH_FILES)]
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
             raise HubError(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
-    return sorted({*weights, *companions, *_needed_to_export(names)})
+    return sorted({*weights, *companions, *_needed_to_export(names), *vocabularies(names)})
+
+
+def _static_weights(names: Collection[str]) -> list[str]:
+    """Weights that a static embedding is made from, as far as names tell: it has modules, and none of them pools."""
+    if "modules.json" not in names or any(name.endswith("_Pooling/config.json") for name in names):
+        return []
+    return [name for name in names if name == WEIGHTS or name.endswith(f"_StaticEmbedding/{WEIGHTS}")]
 
 
 def _needed_to_export(names: Collection[str]) -> set[str]:
     # transformers reads vocabularies and generation settings besides tokenizer.json.
     suffixes = (".json", ".txt", ".model")
-    return {name for name in names if "/" not in name and name.endswith(suffixes)}
+    return {name for name in names if ("/" not in name or _INPUT_MODULE.fullmatch(name)) and name.endswith(suffixes)}

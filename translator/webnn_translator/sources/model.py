@@ -27,6 +27,7 @@ class Source:
         revision: commit of the repository.
         file_name: name of the ONNX file as recorded: a plain name or a path inside its repository.
         exported: how the file was made, when it was exported from a torch model.
+        notes: what the user should know of how its files were read.
     """
 
     model: Any
@@ -37,6 +38,7 @@ class Source:
     repository: str | None = None
     revision: str | None = None
     exported: Mapping[str, object] | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webnn_runtime.backends import available_backends, get_backend
+from webnn_runtime.embed.static import tokenizer_of
 from webnn_runtime.embed.tokenizer import TextTokenizer
 from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.bundle import Bundle, load_bundle
@@ -181,10 +182,8 @@ def by_our_names(
 
 def tokenizer_beside(folder: Path, note: Callable[[str], None] | None) -> TextTokenizer | None:
     """The tokenizer in a bundle's folder, if there is one that can be read."""
-    if not (folder / "tokenizer.json").is_file():
-        return None
     try:
-        return TextTokenizer.load(folder)
+        return tokenizer_of(folder)
     except EmbedError as exc:
         # The numbers can be checked without it, and the certificate says "seeded".
         if note is not None:
