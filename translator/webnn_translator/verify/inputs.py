@@ -68,11 +68,12 @@ class InputPlan:
     def of(cls, graph: Graph, tokenizer: Any = None) -> InputPlan:
         """Read the plan from the graph; `tokenizer` is an `embed.TextTokenizer`."""
         limits, free_limits = _limits(graph)
-        rows = {graph.inputs[name].shape for name in limits}
+        # As long as the ids; the number of rows may have another name where an exporter did not take them for one.
+        lengths = {shape[1] for name in limits if len(shape := graph.inputs[name].shape) == 2}
         masks = {
             name
             for name, kind in graph.inputs.items()
-            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape in rows
+            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape[1] in lengths
         }
         tokens = None
         if tokenizer is not None and _TOKENS in limits:
