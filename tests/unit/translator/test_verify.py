@@ -374,3 +374,13 @@ def test_angles_that_torch_writes_once_are_those_of_every_row(build, tmp_path) -
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     translation = translate(model)
     np.testing.assert_allclose(get_backend("numpy").compile(translation.graph).run(feed)["y"], wanted, atol=1e-6)
+
+
+def test_no_row_of_a_mask_of_other_tokens_hides_all_of_them() -> None:
+    # A decoder reads the mask of its encoder, whose ids it does not have.
+    builder = GraphBuilder("decoder", dims=[DynamicDim("batch"), DynamicDim("encoded")])
+    mask = builder.input("encoder_attention_mask", I64, (BATCH, symbol("encoded")))
+    plan = InputPlan.of(builder.build({"y": builder.op("cast", mask, type="float32")}))
+    drawn = plan.draw(Point({"batch": 9, "encoded": 2}), 1)["encoder_attention_mask"]
+    assert set(np.unique(drawn)) == {0, 1}
+    assert drawn.any(axis=1).all()

@@ -112,7 +112,11 @@ class InputPlan:
         if name in self.limits:
             open_limits.append(self.limits[name])
         limit = min(open_limits, default=2)
-        return np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
+        drawn = np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
+        if not open_limits and kind.rank == 2 and isinstance(kind.shape[1], SymbolicDim):
+            # The mask of an encoder, as its decoder reads it: of a row that is hidden as a whole nothing is defined.
+            drawn[:, :1] = 1
+        return drawn
 
 
 def _limits(graph: Graph) -> tuple[dict[str, int], dict[str, frozenset[SymbolicDim]]]:
