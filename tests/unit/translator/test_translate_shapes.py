@@ -77,6 +77,14 @@ def test_dimensions_can_be_bound_and_bounded(build, agree) -> None:
         translate(model, dims={"length": 2}, min_dims={"length": 3})
 
 
+@pytest.mark.parametrize("unknown", ["?", "*", "-1", "None"])
+def test_what_stands_for_an_unknown_size_is_no_name(unknown, build, agree) -> None:
+    # paddle2onnx writes "?" for the height and the width, which then need not be equal.
+    model = build([N("Relu", ["x"], ["y"])], {"x": (F, ("n", 3, unknown, unknown))})
+    found = agree(model, {"x": x_of(2, 3, 4, 7)})
+    assert str(found.graph.inputs["x"]) == "f32[n, 3, x_dim_2, x_dim_3]"
+
+
 def test_names_of_dimensions_become_identifiers_and_stay_apart(build) -> None:
     inputs = {
         "x": (F, ("batch size", None, "batch_size", 0)),
