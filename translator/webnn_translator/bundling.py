@@ -197,6 +197,7 @@ def convert_model(
             tell(remark)
         graph, passes = simplify(translation.graph)
         tell(f"{len(translation.graph.nodes)} nodes, {len(graph.nodes)} after clean-ups")
+        labels = translation.output_labels
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
             graph,
@@ -208,6 +209,8 @@ def convert_model(
                 **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
                 **({} if cache is None else {"emptyCache": cache.record()}),
                 **({"emptyInputs": empty_record(empty)} if (empty := translation.empty_inputs) else {}),
+                **({"emptyOutputs": list(hollow)} if (hollow := translation.empty_outputs) else {}),
+                **({"outputLabels": {name: list(found) for name, found in labels.items()}} if labels else {}),
             },
             files=dict(companions),
             force=chosen.is_replacing,

@@ -39,6 +39,7 @@ class Context:
         notes: facts about the result that its user should know.
         derived: dimension name -> why its range was narrowed.
         mapped: element types that WebNN lacks and that something was computed or kept in.
+        labels: name of a value that is a dictionary for each row in the model -> labels of its columns here.
     """
 
     def __init__(self, emit: Emitter) -> None:
@@ -46,6 +47,7 @@ class Context:
         self.notes: list[str] = []
         self.derived: dict[str, str] = {}
         self.mapped: set[Elem] = set()
+        self.labels: dict[str, tuple[int | str, ...]] = {}
         self._values: dict[Tensor, Value] = {}
         self._full: dict[Tensor, Value] = {}
 

@@ -37,11 +37,13 @@ class Translator(Protocol):
 
     Attributes:
         ctx: for lowering.
+        claimed: name of an operand -> the ONNX name that it is known by first.
         unknown: values that depend on something refused.
         unrolled: nodes of loop bodies written out so far.
     """
 
     ctx: Context
+    claimed: dict[str, str]
     unknown: set[str]
     unrolled: int
 
@@ -89,7 +91,20 @@ def _if(t: Translator, proto: onnx.NodeProto, attributes: Mapping[str, Any]) -> 
     try:
         return [_selected(t.ctx, condition, a, b) for a, b in zip(yes, no, strict=True)]
     except _Unequal as exc:
-        raise Refused(f"its condition is known at run time only, and its branches give {exc}") from exc
+        advice = _advice(t, condition)
+        raise Refused(f"its condition is known at run time only, and its branches give {exc}{advice}") from exc
+
+
+def _advice(t: Translator, condition: Tensor) -> str:
+    """What makes a constant of a condition that one input decides alone, as the flag of a merged decoder."""
+    names = [t.claimed.get(name, "") for name in t.ctx.emit.sources(t.ctx.full(condition))]
+    if len(names) != 1 or not names[0]:
+        return ""
+    source = t.tensor(names[0])
+    if any(dim != 1 for dim in source.shape):
+        return ""
+    flags = [f"--bind {names[0]}={value}" for value in (("0", "1") if source.elem is Elem.BOOL else ("VALUE",))]
+    return f"; {' or '.join(flags)} decides which branch is taken"
 
 
 def _loop(t: Translator, proto: onnx.NodeProto, attributes: Mapping[str, Any]) -> Results:

@@ -118,8 +118,8 @@ class DimTable:
     def _read(self, dim: onnx.TensorShapeProto.Dimension, value: str, axis: int, plain: set[str]) -> Dim:
         if dim.dim_value > 0:
             return int(dim.dim_value)
-        if not dim.dim_param:
-            # 0 and -1 are how some exporters write "unknown".
+        if not _is_name(dim.dim_param):
+            # 0 and -1 are how some exporters write "unknown", and "?" how others do: two of those need not be equal.
             return symbol(self._new(f"{value}[{axis}]", f"{value}_dim_{axis}"))
         text = dim.dim_param
         if text not in plain:
@@ -147,3 +147,7 @@ class DimTable:
             return name
         known = ", ".join(self.sources) or "none"
         raise DimensionError(f"the model has no dimension '{name}'; it has: {known}")
+
+
+def _is_name(text: str) -> bool:
+    return re.search(r"\w", text) is not None and text not in ("-1", "None")

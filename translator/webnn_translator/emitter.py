@@ -103,6 +103,21 @@ class Emitter:
             self._intervals[current.name] = results[0]
         return self._intervals[value.name]
 
+    def sources(self, value: Value) -> set[str]:
+        """Names of the graph's inputs that a value is computed from."""
+        found: set[str] = set()
+        pending, seen = [value], {value.name}
+        while pending:
+            current = pending.pop()
+            made = self._made_by.get(current.name)
+            if made is None and self.array(current) is None:
+                found.add(current.name)
+            for operand in () if made is None else made[1]:
+                if operand is not None and operand.name not in seen:
+                    seen.add(operand.name)
+                    pending.append(operand)
+        return found
+
     def declare(self, value: Value, low: int, high: int) -> None:
         """State what is known of a value from elsewhere: the range of its ONNX type, or of a remainder."""
         self._intervals[value.name] = Interval(low, high)

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, bounds, ceil_div, names_of, substitute, symbol
+from webnn_runtime.format.dims import Dim, DynamicDim, bounds, ceil_div, names_of, substitute, symbol
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -28,10 +28,17 @@ __all__ = ["combined", "joined_dims", "reshaped_dims", "rounded", "whole"]
 _EXACT: Final = 1 << 24
 # A bound below this would be a mistake of ours more likely than of the model.
 _LEAST: Final = 1 << 12
+_WHY: Final = "the model computes with it in float32, which is exact"
 
 
 def combined(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
-    """Sum, difference or product of scaled dimensions and constants; None where it is none, or is not exact."""
+    """Sum, difference, product or part of scaled dimensions and constants; None where it is none, or is not exact."""
+    if op == "div":
+        parts = _read(ctx, b)
+        if parts is None or not isinstance(a.content, Symbols) or not _are_powers_of_two(parts):
+            return None
+        # Dividing by 2 is halving, in floating point too.
+        op, b = "mul", ctx.known(1 / ctx.constant(b, "the divisor"), b.elem)
     if op not in ("add", "sub", "mul") or not a.elem.is_float:
         return None
     if not (isinstance(a.content, Symbols) or isinstance(b.content, Symbols)):
@@ -111,6 +118,14 @@ def whole(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     return ctx.symbols(items, elem)
 
 
+def _are_powers_of_two(constant: Symbols) -> bool:
+    """Whether all of them are 1, 2, 4, ... or 1/2, 1/4, ...; of dimensions nothing is known."""
+    wholes = [item for item in constant.items.flat if isinstance(item, int) and item > 0]
+    ratios = [Fraction(item, constant.denominator) for item in wholes]
+    sizes = [one.numerator * one.denominator for one in ratios]
+    return len(wholes) == constant.items.size and all(size & (size - 1) == 0 for size in sizes)
+
+
 def _read(ctx: Context, x: Tensor) -> Symbols | None:
     if isinstance(x.content, Symbols):
         return x.content
@@ -134,7 +149,11 @@ def _demand(ctx: Context, need: Dim) -> None:
         slope = need - substitute(need, {names[0]: symbol(names[0]) - 1})
         start = substitute(need, {names[0]: 0})
         if isinstance(slope, int) and isinstance(start, int) and slope > 0 and (_EXACT - start) // slope >= _LEAST:
-            ctx.narrow(names[0], (_EXACT - start) // slope, "the model computes with it in float32, which is exact")
+            ctx.narrow(names[0], (_EXACT - start) // slope, _WHY)
+            return
+        # A quotient of quotients, as a height after several steps of 2.
+        at_least = bounds(need, {names[0]: DynamicDim(names[0], _LEAST, 0)})[1]
+        if low >= -_EXACT and at_least <= _EXACT and ctx.demand(-need, -_EXACT, _WHY):
             return
     raise Refused(f"{need} is computed in float32, which may round it; the value of the dimension is needed", names)
 

@@ -20,7 +20,12 @@ def why_missing(domain: str, op_type: str, version: int) -> str:
         return f"operators of the domain '{domain}' are unknown"
     if (domain, op_type) in operators():
         return f"version {version} of {DOMAINS[domain]} has no such form of it"
-    return REFUSED.get((domain, op_type), "it has no WebNN counterpart")
+    if domain == "com.microsoft" or (domain, op_type) in REFUSED or onnx.defs.has(op_type, domain):
+        return REFUSED.get((domain, op_type), "it has no WebNN counterpart")
+    return (
+        f"{DOMAINS[domain]} has no such operator; exporters copy what they cannot translate, which then does not run"
+        " anywhere: write it with other operators before the export"
+    )
 
 
 def check_signature(

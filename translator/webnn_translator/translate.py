@@ -49,6 +49,8 @@ class Translation:
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         values: ONNX value name -> its type and shape, of every tensor that was met.
         empty_inputs: ONNX input without elements, which the graph lacks -> its shape.
+        empty_outputs: ONNX outputs without elements, which the graph lacks.
+        output_labels: output -> labels of its columns, where the model gives a dictionary for each row.
         notes: facts a user of the graph should know.
     """
 
@@ -61,6 +63,8 @@ class Translation:
     mappings: Mapping[str, str]
     values: Mapping[str, tuple[Elem, tuple[Dim, ...]]]
     empty_inputs: Mapping[str, tuple[Dim, ...]]
+    empty_outputs: tuple[str, ...]
+    output_labels: Mapping[str, tuple[int | str, ...]]
     notes: tuple[str, ...]
 
     @property
@@ -185,6 +189,7 @@ class _Translation:
 
     def _finish(self, outputs: Sequence[str], int64: str) -> Translation:
         names, lowering = Names(), self.lowering
+        outputs, hollow = self._with_elements(outputs)
         input_names = {value.name: names.unique(value.name, exact=True) for value in self.inputs}
         output_names = {output: names.unique(output, exact=True) for output in dict.fromkeys(outputs)}
         operands: dict[str, Value] = {}
@@ -211,6 +216,13 @@ class _Translation:
         notes += [
             f"input '{name}' has no influence on the outputs and is left out" for name in unused if name not in empty
         ]
+        labels = {output_names[name]: found for name, found in self.ctx.labels.items() if name in output_names}
+        notes += [
+            f"output '{name}' has a column for each label, {', '.join(map(repr, found))}; the model has dictionaries"
+            for name, found in labels.items()
+        ]
+        if hollow:
+            notes.append(f"outputs without elements are left out, {len(hollow)} of them: {', '.join(hollow)}")
         if empty:
             notes.append(f"inputs without elements are left out, {len(empty)} of them: {', '.join(empty)}")
         kept_inputs = {onnx_name: final for onnx_name, final in input_names.items() if onnx_name not in unused}
@@ -240,8 +252,19 @@ class _Translation:
             mappings,
             values,
             empty,
+            tuple(hollow),
+            labels,
             tuple(notes),
         )
+
+    def _with_elements(self, outputs: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The outputs that have elements, and those that never have any, as the unused caches of a merged decoder."""
+        found = {output: self.lowering.find(output) for output in outputs}
+        hollow = [name for name, one in found.items() if isinstance(one, Tensor) and 0 in one.shape]
+        # Without any other output there is no graph, which is refused with the first of them.
+        if len(hollow) == len(found):
+            return [*outputs], []
+        return [name for name in outputs if name not in hollow], hollow
 
 
 def _value_names(graph: Graph) -> Iterable[str]:

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from webnn_runtime.cli.bundles import find_bundle
+from webnn_runtime.cli.conversion import conversion_lines, conversion_record
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.format.bundle import load_bundle, read_graph_file
@@ -100,6 +101,7 @@ def _bundle(report: Report, path: Path) -> None:
         source=extension.more.get("source"),
         certificate=extension.more.get("certificate"),
         quantization=extension.more.get("quantization"),
+        conversion=conversion_record(extension.more),
     )
 
 
@@ -129,6 +131,8 @@ def _show_bundle(report: Report) -> None:
     source, certificate, quantization = data["source"], data["certificate"], data["quantization"]
     if isinstance(source, Mapping):
         report.result(f"  {'source':<10} {source.get('repository') or source.get('file')}")
+    for title, text in conversion_lines(data["conversion"]):
+        report.result(f"  {title:<10} {text}")
     if isinstance(quantization, Mapping):
         how = f"{quantization.get('kind')}, computed {quantization.get('compute')}"
         report.result(f"  {'quantised':<10} {how}{_lost(certificate)}")

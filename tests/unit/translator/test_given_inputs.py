@@ -75,3 +75,57 @@ def test_a_malformed_record_is_refused() -> None:
     for entry in ({}, {"values": [1], "shape": [2], **kind}, {"values": "x", "shape": [], **kind}):
         with pytest.raises(ManifestError, match="bound inputs are malformed"):
             read_given({"a": entry})
+
+
+@pytest.fixture
+def merged():
+    """What Optimum writes as `decoder_model_merged.onnx`: a flag decides between no cache and one."""
+    node = helper.make_node
+
+    def branch(nodes, hidden, kept, tensors=()):
+        results = [helper.make_empty_tensor_value_info(name) for name in (hidden, kept)]
+        return helper.make_graph(nodes, "branch", [], results, list(tensors))
+
+    first = branch([node("Identity", ["x"], ["fresh"]), node("Relu", ["x"], ["first"])], "first", "fresh")
+    # With a cache the encoder's keys do not change, so nothing is handed out.
+    later = branch(
+        [node("Concat", ["past", "x"], ["joined"], axis=1), node("Relu", ["joined"], ["later"])],
+        "later",
+        "none",
+        [helper.make_tensor("none", onnx.TensorProto.FLOAT, [0, 2, 4], [])],
+    )
+    floats = {"x": ["batch", "new", 4], "past": ["batch", "past", 4]}
+    inputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in floats.items()]
+    inputs.append(helper.make_tensor_value_info("use_cache_branch", onnx.TensorProto.BOOL, [1]))
+    outputs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("hidden", "present")]
+    choice = node(
+        "If", ["use_cache_branch"], ["hidden", "present"], then_branch=later, else_branch=first, name="choice"
+    )
+    model = helper.make_model(
+        helper.make_graph([choice], "merged", inputs, outputs), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 10
+    return model
+
+
+def test_a_flag_that_only_the_run_knows_is_named_with_the_switch_that_binds_it(merged) -> None:
+    flags = "--bind use_cache_branch=0 or --bind use_cache_branch=1 decides which branch is taken"
+    with pytest.raises(UnsupportedOp, match=rf"node 'choice' \(If\): .*; {flags}"):
+        translate(merged)
+
+
+@pytest.mark.parametrize("flag", [0, 1])
+def test_either_branch_of_a_merged_decoder_converts(flag, merged, optional, tmp_path) -> None:
+    optional("onnxruntime")
+    onnx.save(merged, tmp_path / "merged.onnx")
+    told: list[str] = []
+    options = ConvertOptions(inputs={"use_cache_branch": (flag,)})
+    done = convert_model(str(tmp_path / "merged.onnx"), tmp_path / "out", options, note=told.append)
+    assert done.certificate is not None
+    assert done.certificate.passed
+    assert list(done.graph.inputs) == (["x", "past"] if flag else ["x"])
+    assert list(done.graph.outputs) == (["hidden"] if flag else ["hidden", "present"])
+    stated = json.loads((tmp_path / "out" / "manifest.json").read_text())["x-webnn-runtime"]
+    assert stated.get("emptyOutputs") == (["present"] if flag else None)
+    assert ("outputs without elements are left out, 1 of them: present" in told) == bool(flag)
+    assert check_bundle(tmp_path / "out", tmp_path / "merged.onnx").certificate.passed

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from webnn_runtime.backends import get_backend
+from webnn_runtime.format.errors import ShapeError
 from webnn_translator.translate import translate
 
 N = helper.make_node
@@ -134,3 +136,65 @@ def test_positions_may_be_counted_in_float(build, agree) -> None:
     ]
     constants = {"one": np.asarray(1), "zero": F(0), "step": F(1), "half": F(0.5)}
     agree(build(nodes, DYNAMIC, constants=constants), {"x": x_of(2, 5, 8)}, {"x": x_of(1, 1, 8)})
+
+
+def counted(name, source):
+    """Nodes that make 0, 1, ... up to the first dimension of an input, as torch's arange is exported."""
+    shape, first = f"{name}_shape", f"{name}_size"
+    return [
+        N("Shape", [source], [shape], start=0, end=1),
+        N("Squeeze", [shape], [first]),
+        N("Range", ["zero", first, "one"], [name]),
+    ]
+
+
+def by_gather():
+    return [*counted("p", "x"), N("Gather", ["rows", "p"], ["g"], axis=0)]
+
+
+def by_gather_nd():
+    places = [N("Unsqueeze", ["p", "last"], ["column"]), N("GatherND", ["rows", "column"], ["g"])]
+    return [*counted("p", "x"), *places]
+
+
+def by_a_grid():
+    """How torch writes a mask that it vectorised: every pair of a row and a column."""
+    return [
+        *counted("p", "x"),
+        *counted("c", "turned"),
+        N("Unsqueeze", ["p", "last"], ["column"]),
+        N("Add", ["column", "c"], ["sum"]),
+        N("Shape", ["sum"], ["both"]),
+        N("Expand", ["column", "both"], ["wide_rows"]),
+        N("Expand", ["c", "both"], ["wide_columns"]),
+        N("Unsqueeze", ["wide_rows", "last"], ["r1"]),
+        N("Unsqueeze", ["wide_columns", "last"], ["c1"]),
+        N("Concat", ["r1", "c1"], ["places"], axis=-1),
+        N("GatherND", ["rows", "places"], ["g"]),
+    ]
+
+
+@pytest.mark.parametrize("picked", [by_gather, by_gather_nd, by_a_grid])
+def test_positions_of_one_free_size_in_another_exist_or_the_run_is_refused(picked, build, agree, optional) -> None:
+    # torch names the batch of every input anew where it is told nothing of them.
+    nodes = [N("Transpose", ["x"], ["turned"], perm=[1, 0, 2]), *picked()]
+    nodes += [N("Unsqueeze", ["g", "last"], ["u"]), N("Add", ["x", "u"], ["y"])]
+    inputs = {"x": (F, ("batch", "length", 8)), "rows": (F, ("others", "length"))}
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "last": ints(-1)}
+    feeds = [{"x": x_of(n, 5, 8), "rows": x_of(rows, 5)} for n, rows in ((1, 1), (3, 3), (2, 7))]
+    model = build(nodes, inputs, constants=constants)
+    found = agree(model, *feeds)
+    assert not {"gather", "gatherND"} & set(ops(found))
+    few = {"x": x_of(3, 5, 8), "rows": x_of(2, 5)}
+    for backend in ("numpy", "onnxruntime", "rust"):
+        if backend != "numpy":
+            optional({"rust": "webnn_kernels"}.get(backend, backend))
+        with pytest.raises(ShapeError, match=r"needs others >= batch, but here they are 2 and 3"):
+            get_backend(backend).compile(found.graph).run(few)
+
+
+def test_a_table_with_a_free_size_is_read_at_a_few_positions(build, agree) -> None:
+    nodes = [N("Range", ["zero", "four", "one"], ["p"]), N("Add", ["p", "one"], ["q"]), N("Gather", ["x", "q"], ["y"])]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "four": np.asarray(4)}
+    found = agree(build(nodes, {"x": (F, ("n", 3))}, constants=constants), {"x": x_of(5, 3)}, {"x": x_of(9, 3)})
+    assert found.graph.dims["n"].min_size == 5

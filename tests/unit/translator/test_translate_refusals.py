@@ -37,6 +37,12 @@ def test_all_unsupported_nodes_are_reported_at_once(build) -> None:
     assert "2 x NonZero: the size of its result depends on data at run time;" in str(caught.value)
 
 
+def test_an_operator_that_onnx_does_not_have_is_one_that_the_exporter_copied(build) -> None:
+    # tf2onnx writes TensorFlow's Erfc, of an exact GELU, under its own name.
+    with pytest.raises(UnsupportedOp, match=r"Erfc.*: ai.onnx has no such operator; exporters copy what they cannot"):
+        translate(build([N("Erfc", ["x"], ["y"])], INPUT))
+
+
 def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
     agree(build([N("NonZero", ["x"], ["unused"]), N("Relu", ["x"], ["y"])], INPUT), {"x": -np.ones((2, 3), F)})
 

@@ -77,6 +77,14 @@ def test_dimensions_can_be_bound_and_bounded(build, agree) -> None:
         translate(model, dims={"length": 2}, min_dims={"length": 3})
 
 
+@pytest.mark.parametrize("unknown", ["?", "*", "-1", "None"])
+def test_what_stands_for_an_unknown_size_is_no_name(unknown, build, agree) -> None:
+    # paddle2onnx writes "?" for the height and the width, which then need not be equal.
+    model = build([N("Relu", ["x"], ["y"])], {"x": (F, ("n", 3, unknown, unknown))})
+    found = agree(model, {"x": x_of(2, 3, 4, 7)})
+    assert str(found.graph.inputs["x"]) == "f32[n, 3, x_dim_2, x_dim_3]"
+
+
 def test_names_of_dimensions_become_identifiers_and_stay_apart(build) -> None:
     inputs = {
         "x": (F, ("batch size", None, "batch_size", 0)),
@@ -261,6 +269,8 @@ IN_FLOATS = {
         ([("Mul", "and_a_half")], "f32[1, h + h//2, w + w//2]"),
         ([("Mul", "half"), ("Add", "and_a_half"), ("Floor",)], "f32[1, (h + 1)//2 + 1, (w + 1)//2 + 1]"),
         ([("Add", "three")], "f32[1, h + 3, w + 3]"),
+        ([("Div", "twice"), ("Ceil",), ("Mul", "twice")], "f32[1, 2*((h + 1)//2), 2*((w + 1)//2)]"),
+        ([("Div", "half")], "f32[1, 2*h, 2*w]"),
     ],
 )
 def test_sizes_computed_in_floating_point_are_exact(steps, shape, build, agree) -> None:
@@ -270,6 +280,30 @@ def test_sizes_computed_in_floating_point_are_exact(steps, shape, build, agree) 
     # Beyond 2**24 float32 would round, and the model with it.
     assert all(dim.max_size <= 2**24 for dim in found.graph.dims.values())
     assert "float32" in found.dims[0].why
+
+
+def test_the_size_of_an_image_after_several_strides_is_halved_exactly(build, agree) -> None:
+    """As the patches of MobileViT are counted: `math.ceil(height / 2) * 2` of what convolutions have left."""
+    strides = {"kernel_shape": [1, 1], "strides": [2, 2]}
+    nodes = [
+        N("MaxPool", ["x"], ["a"], **strides),
+        N("MaxPool", ["a"], ["b"], **strides),
+        N("Shape", ["b"], ["s"], start=2, end=3),
+        N("Cast", ["s"], ["f"], to=TensorProto.FLOAT),
+        N("Div", ["f", "twice"], ["part"]),
+        N("Ceil", ["part"], ["up"]),
+        N("Mul", ["up", "twice"], ["even"]),
+        N("Cast", ["even"], ["rows"], to=TensorProto.INT64),
+        N("Expand", ["one", "rows"], ["e"]),
+        N("ReduceSum", ["x"], ["r"], keepdims=0),
+        N("Add", ["e", "r"], ["y"]),
+    ]
+    constants = {"twice": np.asarray(2, F), "one": np.ones(1, F)}
+    model = build(nodes, {"x": (F, (1, 1, "h", "w"))}, constants=constants)
+    found = agree(model, *({"x": x_of(1, 1, h, 3)} for h in (1, 8, 9, 12, 13)), tolerance=1e-4)
+    # A quarter of it, rounded up, is what float32 still has to hold.
+    assert found.graph.dims["h"].max_size == 2**26
+    assert found.dims[0].why.startswith("at most 67108864: the model computes with it in float32")
 
 
 def test_sizes_that_floating_point_may_round_need_the_value(build, agree) -> None:

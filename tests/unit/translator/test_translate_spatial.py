@@ -162,7 +162,7 @@ def test_automatic_padding_of_a_transposed_convolution(build, agree) -> None:
 def test_an_image_is_resized_to_the_size_of_another_one(build, agree, coordinates) -> None:
     """As the way up of a U-Net does it: the ratio is known when it runs, and WebNN takes it from the sizes."""
     nodes = [
-        helper.make_node("MaxPool", ["x"], ["small"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("MaxPool", ["x"], ["small"], kernel_shape=[1, 1], strides=[2, 2]),
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node(
             "Resize", ["small", "", "", "shape"], ["y"], mode="linear", coordinate_transformation_mode=coordinates
@@ -292,3 +292,35 @@ def test_a_free_size_is_split_into_a_number_of_parts(build, agree) -> None:
     rng = np.random.default_rng(11)
     translation = agree(model, *({"x": data(rng, 2, size)} for size in (2, 5, 8)))
     assert translation.graph.dims["h"].min_size == 2
+
+
+@pytest.mark.parametrize(
+    ("op", "settings", "least"),
+    [
+        ("MaxPool", {"kernel_shape": [3, 5], "strides": [2, 2]}, {"h": 3, "w": 5}),
+        ("AveragePool", {"kernel_shape": [3, 5], "pads": [1, 1, 1, 1]}, {"h": 1, "w": 3}),
+        # Rounded up, the last window may hang over by less than a step.
+        ("MaxPool", {"kernel_shape": [3, 5], "strides": [2, 3], "ceil_mode": 1}, {"h": 2, "w": 3}),
+        ("Conv", {"kernel_shape": [3, 5], "dilations": [2, 1]}, {"h": 5, "w": 5}),
+    ],
+)
+def test_sizes_without_a_whole_window_are_left_out_of_the_range(build, agree, op, settings, least) -> None:
+    rng = np.random.default_rng(10)
+    weights = {"k": data(rng, 2, 2, 3, 5)} if op == "Conv" else {}
+    node = helper.make_node(op, ["x", *weights], ["y"], **settings)
+    model = build([node], {"x": (np.float32, [1, 2, "h", "w"])}, constants=weights)
+    sizes = (least["h"], least["w"])
+    found = agree(model, {"x": data(rng, 1, 2, *sizes)}, {"x": data(rng, 1, 2, sizes[0] + 4, sizes[1] + 3)})
+    assert {name: dim.min_size for name, dim in found.graph.dims.items()} == least
+    assert found.graph.checks == ()
+
+
+def test_windows_of_windows_need_what_all_of_them_reach_over(build, agree) -> None:
+    nodes = [
+        helper.make_node("MaxPool", [source], [made], kernel_shape=[3], strides=[2])
+        for source, made in (("x", "x1"), ("x1", "x2"), ("x2", "y"))
+    ]
+    # 2 * (2 * 3 + 1) + 1
+    deep = agree(build(nodes, {"x": (np.float32, [1, 2, "n"])}), {"x": data(np.random.default_rng(11), 1, 2, 15)})
+    assert deep.dims[0].min_size == 15
+    assert deep.dims[0].why == "at least 15: a window reaches over 3 of (n + 1)//4 - 1"

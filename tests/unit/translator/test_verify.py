@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.reference
 import pytest
 from onnx import helper
 
+from webnn_runtime.backends import get_backend
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ExecutionError, ManifestError
 from webnn_runtime.format.graph import Array, Graph
+from webnn_translator.translate import translate
 from webnn_translator.verify import VerificationFailed, check_graph, compare
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs, write_canary
 from webnn_translator.verify.compare import worst
@@ -191,6 +194,21 @@ def test_indices_stay_in_their_table_and_masks_hide_the_end() -> None:
         assert (mask == 0).any() == (point.padded and point.bindings["sequence"] > 1)
 
 
+def test_a_mask_with_rows_of_its_own_hides_the_end_too() -> None:
+    builder = GraphBuilder("encoder", dims=[DynamicDim("batch"), DynamicDim("others"), DynamicDim("sequence")])
+    ids = builder.input("input_ids", I64, (BATCH, LENGTH))
+    mask = builder.input("attention_mask", I64, (symbol("others"), LENGTH))
+    found = builder.op(
+        "gather", builder.constant(np.ones(20, np.float32)), builder.op("cast", ids, type="int32"), axis=0
+    )
+    graph = builder.build({"hidden": found, "mask": builder.op("cast", mask, type="float32")})
+    plan = InputPlan.of(graph)
+    assert plan.masks == {"attention_mask"}
+    drawn = plan.draw(Point({"batch": 2, "others": 3, "sequence": 7}, padded=True), 1)["attention_mask"]
+    assert (drawn[:, 0] == 1).all()
+    assert drawn.min() == 0
+
+
 class Words:
     """As much of a tokenizer as the plan uses."""
 
@@ -340,3 +358,29 @@ def test_sizes_that_the_source_itself_refuses_are_named_with_the_flags(build, tm
     assert source.run({"x": np.ones(6, np.float32)}, ["y"], {"n": 6})["y"].shape == (3, 2)
     with pytest.raises(ExecutionError, match=r"does not run at n = 4: .*--dim NAME=VALUE fixes a size"):
         source.run({"x": np.ones(4, np.float32)}, ["y"], {"n": 4})
+
+
+def test_angles_that_torch_writes_once_are_those_of_every_row(build, tmp_path) -> None:
+    node = helper.make_node("RotaryEmbedding", ["x", "cos", "sin"], ["y"])
+    once = (np.float32, [1, "length", 2])
+    inputs = {"x": (np.float32, ["batch", 2, "length", 4]), "cos": once, "sin": once}
+    model = build([node], inputs, opset=23)
+    onnx.save(model, tmp_path / "model.onnx")
+    rng = np.random.default_rng(0)
+    shapes = {"x": (3, 2, 5, 4), "cos": (1, 5, 2), "sin": (1, 5, 2)}
+    feed = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    wanted = onnx.reference.ReferenceEvaluator(model).run(["y"], feed)[0]
+    found = OnnxReference(tmp_path / "model.onnx").run(feed, ["y"], {})["y"]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    translation = translate(model)
+    np.testing.assert_allclose(get_backend("numpy").compile(translation.graph).run(feed)["y"], wanted, atol=1e-6)
+
+
+def test_no_row_of_a_mask_of_other_tokens_hides_all_of_them() -> None:
+    # A decoder reads the mask of its encoder, whose ids it does not have.
+    builder = GraphBuilder("decoder", dims=[DynamicDim("batch"), DynamicDim("encoded")])
+    mask = builder.input("encoder_attention_mask", I64, (BATCH, symbol("encoded")))
+    plan = InputPlan.of(builder.build({"y": builder.op("cast", mask, type="float32")}))
+    drawn = plan.draw(Point({"batch": 9, "encoded": 2}), 1)["encoder_attention_mask"]
+    assert set(np.unique(drawn)) == {0, 1}
+    assert drawn.any(axis=1).all()

@@ -12,7 +12,7 @@ from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.ops.slicing import padded, slice_of
-from webnn_translator.ops.windows import Span, settled, spans_of
+from webnn_translator.ops.windows import Span, demand_windows, settled, spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -31,6 +31,7 @@ def conv(ctx: Context, node: OnnxNode) -> Tensor:
 def convolution(ctx: Context, node: OnnxNode, x: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
     """Conv with the attributes of a node that may be of another kind."""
     x, spans, _ = settled(ctx, node, x, kernel_of(ctx, node, x, weights))
+    demand_windows(ctx, x.shape[2:], spans)
     return convolved(ctx, x, weights, bias, spans, node.integer("group", 1))
 
 

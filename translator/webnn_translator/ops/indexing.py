@@ -100,8 +100,9 @@ def _as_run(ctx: Context, data: Tensor, axis: int, grid: Affine, indices: Tensor
     if not varying or is_at_least(grid.offset, 0, ctx.ranges) is not True:
         return None
     limit = data.shape[axis]
-    if is_at_least(limit - grid.offset, length, ctx.ranges) is not True:
-        if not (isinstance(limit, int) and isinstance(grid.offset, int) and isinstance(length, SymbolicDim)):
+    # Of a free size, the slice leaves it to the run that all positions exist; a gather would take the last one instead.
+    if isinstance(limit, int) and is_at_least(limit - grid.offset, length, ctx.ranges) is not True:
+        if not (isinstance(grid.offset, int) and isinstance(length, SymbolicDim)):
             return None
         name = min(names_of(length))
         is_table = isinstance(data.content, (Known, Quantised))
@@ -149,18 +150,23 @@ def gather_nd(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
-    if isinstance(indices.content, Columns):
-        moved = _as_grid(ctx, data, indices.content, indices.shape[:-1])
+    places = indices.content
+    if isinstance(places, Affine) and indices.shape[-1] == 1:
+        places = Columns((places,))
+    if isinstance(places, Columns):
+        moved = _as_grid(ctx, data, places, indices.shape[:-1])
         if moved is not None:
             return moved
     return ctx.computed(data.elem, "gatherND", ctx.full(data), ctx.full(indices))
 
 
 def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...]) -> Tensor | None:
-    """Column k counts along one axis of its own, over all of dimension k: the data itself, axes rearranged."""
+    """Column k counts along one axis of its own, from the start of dimension k: the data itself, axes rearranged."""
     axes: list[int] = []
+    cuts: dict[int, tuple[Dim, Dim, int]] = {}
     for k, part in enumerate(columns.parts):
-        varying = [axis for axis, stride in enumerate(part.strides) if stride != 0 and shape[axis] != 1]
+        strides = zip(part.strides[:-1], shape, strict=True)
+        varying = [axis for axis, (stride, dim) in enumerate(strides) if stride != 0 and dim != 1]
         if part.offset != 0 or len(varying) > 1:
             return None
         if not varying:
@@ -169,9 +175,14 @@ def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...
                 return None
             continue
         axis = varying[0]
-        if part.strides[axis] != 1 or axis in axes or not ctx.same(shape[axis], data.shape[k]):
+        if part.strides[axis] != 1 or axis in axes:
             return None
+        if not ctx.same(shape[axis], data.shape[k]):
+            # Sizes with names of their own, as batches that an exporter did not take for one: positions that the
+            # data lacks fail at the run, as in ONNX.
+            cuts[k] = (0, shape[axis], 1)
         axes.append(axis)
+    data = slice_of(ctx, data, cuts) if cuts else data
     taken = [data.shape[k] for k, part in enumerate(columns.parts)]
     kept = [dim for dim in taken if dim != 1]
     if len(kept) != len(axes):

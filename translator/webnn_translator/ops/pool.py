@@ -16,7 +16,7 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.ops.slicing import padded, slice_of
-from webnn_translator.ops.windows import Span, rounded_up, settled, spans_of
+from webnn_translator.ops.windows import Span, demand_windows, rounded_up, settled, spans_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -164,7 +164,9 @@ def _settled(ctx: Context, node: OnnxNode, x: Tensor, value: float = 0) -> tuple
     if is_padded:
         node.ignore("ceil_mode")  # automatic padding leaves nothing to round up
         return image, spans, True
-    return image, _rounded(node, x, spans), False
+    rounded = _rounded(node, x, spans)
+    demand_windows(ctx, x.shape[2:], rounded)
+    return image, rounded, False
 
 
 def _spatial(x: Tensor) -> tuple[Dim, ...]:

@@ -13,8 +13,7 @@ _PAGES: Final = "its rows are packed without padding, which WebNN cannot address
 _ROUTING: Final = "it runs experts that data chooses; WebNN computes every node"
 _MAPS: Final = (
     "it works on maps or categories by name, and WebNN has tensors of numbers only; "
-    "exporters can write the scores as a tensor (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False), and"
-    " onnx.utils.extract_model cuts a file at the tensor before it"
+    "onnx.utils.extract_model cuts a file where it has tensors"
 )
 _LENGTH: Final = "the number of its results depends on data at run time; WebNN needs to know shapes before"
 
@@ -41,7 +40,7 @@ REFUSED: Final[dict[tuple[str, str], str]] = {
     },
     **{("com.microsoft", op_type): _ROUTING for op_type in ("MoE", "QMoE")},
     **{("com.microsoft", op_type): _TEXT for op_type in ("Tokenizer", "WordConvEmbedding")},
-    **{("ai.onnx.ml", op_type): _MAPS for op_type in ("CastMap", "CategoryMapper", "DictVectorizer", "ZipMap")},
+    **{("ai.onnx.ml", op_type): _MAPS for op_type in ("CastMap", "CategoryMapper", "DictVectorizer")},
     ("com.microsoft", "CropAndResize"): "the places it samples are data; crop and resize before the model",
     ("com.microsoft", "DynamicQuantizeLSTM"): "its states are quantised anew at every step; export the LSTM in float32",
     ("com.microsoft", "Inverse"): "WebNN has no solver of linear systems",

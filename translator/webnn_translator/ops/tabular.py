@@ -120,3 +120,16 @@ def array_feature_extractor(ctx: Context, node: OnnxNode) -> Tensor:
     flat = reshape_to(ctx, picks, (count,))
     made = ctx.computed(x.elem, "gather", ctx.full(x), ctx.full(flat), axis=x.rank - 1)
     return reshape_to(ctx, made, (1, count)) if x.rank == 1 else made
+
+
+@onnx_op("ZipMap", domain=_DOMAIN, attributes=("classlabels_int64s", "classlabels_strings"))
+def zip_map(ctx: Context, node: OnnxNode) -> Tensor:
+    """A dictionary of scores by label for each row: the scores, with the labels of their columns kept beside them."""
+    x = node.input(0)
+    labels = (*node.integers("classlabels_int64s", ()), *(node.attributes.get("classlabels_strings") or ()))
+    if x.rank == 1:
+        x = reshape_to(ctx, x, (1, *x.shape))
+    if x.rank != 2 or not ctx.same(x.shape[1], len(labels)) or len(set(labels)) < len(labels):
+        raise Refused(f"{len(labels)} labels, {len(set(labels))} of them different, for {x}; the model is not valid")
+    ctx.labels[node.outputs[0]] = labels
+    return x

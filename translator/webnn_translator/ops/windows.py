@@ -12,7 +12,7 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.ops.slicing import padded
 from webnn_translator.tensor import Tensor
 
-__all__ = ["Span", "rounded_up", "settled", "spans_of"]
+__all__ = ["Span", "demand_windows", "rounded_up", "settled", "spans_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,13 @@ def settled(
     spans, free = _read(node, x.shape[2:], kernel)
     amounts = {2 + axis: pads for axis, pads in free.items()}
     return padded(ctx, x, amounts, value), spans, bool(amounts)
+
+
+def demand_windows(ctx: Context, sizes: Sequence[Dim], spans: Sequence[Span]) -> None:
+    """Leave sizes without a whole window out of the ranges: what would come of them has no elements, or is an error."""
+    for size, span in zip(sizes, spans, strict=True):
+        if isinstance(size, SymbolicDim):
+            ctx.demand(size + span.begin + span.end, span.reach, f"a window reaches over {span.reach} of {size}")
 
 
 def _read(

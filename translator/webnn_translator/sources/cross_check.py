@@ -100,7 +100,8 @@ def _light(model: onnx.ModelProto, values: Mapping[str, Kind]) -> onnx.ModelProt
     graph = light.graph
     del graph.value_info[:]
     for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
     for value in graph.input:
         if value.name in values:
             value.CopyFrom(_declared(value.name, values[value.name]))

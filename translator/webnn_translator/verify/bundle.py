@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from webnn_runtime.backends import available_backends, get_backend
 from webnn_runtime.embed.static import tokenizer_of
@@ -21,9 +23,6 @@ from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, c
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
 from webnn_translator.verify.cuts import Cut, find_cuts
 from webnn_translator.verify.reference import OnnxReference, value_names
-
-if TYPE_CHECKING:
-    import numpy as np
 
 __all__ = [
     "CanaryResult",
@@ -167,6 +166,7 @@ def by_our_names(
     """The reference as a function of the graph's names, which are the model's where those are identifiers."""
     original = {name: bundle.names.get(name, name) for name in (*bundle.graph.inputs, *bundle.graph.outputs)}
     original |= {cut.value: cut.source for cut in cuts}
+    labels = _labels(bundle.manifest.extension.more.get("outputLabels", {}))
     wanted = {
         name: original[name] for name in original if name not in bundle.graph.inputs or name in bundle.graph.outputs
     }
@@ -175,9 +175,32 @@ def by_our_names(
         fed = {original[name]: array for name, array in inputs.items()}
         bindings = bind_inputs(bundle.graph, inputs)
         results = reference.run(fed, list(dict.fromkeys(wanted.values())), bindings)
-        return {name: results[source] for name, source in wanted.items()}
+        return {
+            name: _columns(results[source], labels[name], name) if name in labels else results[source]
+            for name, source in wanted.items()
+        }
 
     return run
+
+
+def _labels(stated: object) -> dict[str, list[Any]]:
+    """Output -> labels of its columns, of the manifest's entry.
+
+    Raises:
+        ManifestError: it is malformed.
+    """
+    entries = stated.items() if isinstance(stated, Mapping) else [("", None)]
+    for _, found in entries:
+        if not isinstance(found, list) or any(type(label) not in (int, str) for label in found):
+            raise ManifestError("outputLabels is malformed; convert the model again")
+    return dict(entries)
+
+
+def _columns(rows: Any, labels: Sequence[Any], name: str) -> Array:
+    """The dictionaries that a model gives for an output, as the columns that the bundle has for their labels."""
+    if any(row.keys() != set(labels) for row in rows):
+        raise ManifestError(f"outputLabels of '{name}' are not those of the source; convert the model again")
+    return np.array([[row[label] for label in labels] for row in rows], np.float32)
 
 
 def tokenizer_beside(folder: Path, note: Callable[[str], None] | None) -> TextTokenizer | None:

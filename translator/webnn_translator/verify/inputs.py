@@ -68,11 +68,12 @@ class InputPlan:
     def of(cls, graph: Graph, tokenizer: Any = None) -> InputPlan:
         """Read the plan from the graph; `tokenizer` is an `embed.TextTokenizer`."""
         limits, free_limits = _limits(graph)
-        rows = {graph.inputs[name].shape for name in limits}
+        # As long as the ids; the number of rows may have another name where an exporter did not take them for one.
+        lengths = {shape[1] for name in limits if len(shape := graph.inputs[name].shape) == 2}
         masks = {
             name
             for name, kind in graph.inputs.items()
-            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape in rows
+            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape[1] in lengths
         }
         tokens = None
         if tokenizer is not None and _TOKENS in limits:
@@ -111,7 +112,11 @@ class InputPlan:
         if name in self.limits:
             open_limits.append(self.limits[name])
         limit = min(open_limits, default=2)
-        return np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
+        drawn = np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
+        if not open_limits and kind.rank == 2 and isinstance(kind.shape[1], SymbolicDim):
+            # The mask of an encoder, as its decoder reads it: of a row that is hidden as a whole nothing is defined.
+            drawn[:, :1] = 1
+        return drawn
 
 
 def _limits(graph: Graph) -> tuple[dict[str, int], dict[str, frozenset[SymbolicDim]]]:

@@ -11,6 +11,7 @@ import numpy as np
 from webnn_runtime.format.dims import Dim, evaluate, names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
 from webnn_runtime.format.graph import Array
+from webnn_translator.verify.as_meant import as_meant
 
 __all__ = ["OnnxReference", "value_names"]
 
@@ -70,7 +71,7 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = _as_meant(file, watched or {})
+            source = as_meant(file, watched or {})
             if isinstance(source, bytes):
                 folder = "session.model_external_initializers_file_folder_path"
                 options.add_session_config_entry(folder, str(file.parent.resolve()))
@@ -125,66 +126,6 @@ def value_names(file: Path) -> list[str]:
 
     model = onnx.load(file, load_external_data=False)
     return [name for node in model.graph.node for name in node.output if name]
-
-
-def _as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | bytes:
-    """The file, or a copy that gives out more, and in which operators compute what they mean.
-
-    QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
-    `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(file, load_external_data=False)
-    except (OSError, ValueError, DecodeError):
-        return str(file)  # whose errors are the session's to tell
-    permissions = [
-        (node, attribute)
-        for node in model.graph.node
-        if node.op_type == "MatMulNBits"
-        for attribute in node.attribute
-        if attribute.name == "accuracy_level" and attribute.i != 0
-    ]
-    for node, attribute in permissions:
-        node.attribute.remove(attribute)
-    written_out = _softmax_written_out(model)
-    given = {output.name for output in model.graph.output}
-    more = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(kind), None)
-        for name, kind in watched.items()
-        if name not in given
-    ]
-    model.graph.output.extend(more)
-    return model.SerializeToString() if permissions or more or written_out else str(file)
-
-
-def _softmax_written_out(model: Any) -> bool:
-    """Put dequantising, Softmax and quantising for every QLinearSoftmax; returns whether there was one."""
-    import onnx
-
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
-    nodes: list[Any] = []
-    for node in model.graph.node:
-        settings = {one.name: one.i for one in node.attribute}
-        # Before opset 13, Softmax is one of whole rows.
-        is_same = (settings.get("opset", 0) < 13) == (opset < 13)
-        if node.op_type != "QLinearSoftmax" or node.domain != "com.microsoft" or len(node.input) < 4 or not is_same:
-            nodes.append(node)
-            continue
-        (made,), (x, scale, zero, *out) = node.output, node.input
-        axis = settings.get("axis", 1 if opset < 13 else -1)
-        nodes += [
-            onnx.helper.make_node("DequantizeLinear", [x, scale, zero], [f"{made}//x"]),
-            onnx.helper.make_node("Softmax", [f"{made}//x"], [f"{made}//y"], axis=axis),
-            onnx.helper.make_node("QuantizeLinear", [f"{made}//y", *out], [made]),
-        ]
-    changed = len(nodes) != len(model.graph.node)
-    if changed:
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
-    return changed
 
 
 def _as_declared(array: Array, declared: str) -> Array:

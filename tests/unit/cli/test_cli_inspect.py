@@ -1,0 +1,74 @@
+"""`webnn inspect` on a bundle: what was decided when it was converted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from webnn_runtime.cli.conversion import conversion_lines
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    """A decoder with a cache that only makes vectors, and a rate that it is told."""
+    node, value = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Gather", ["table", "input_ids"], ["x"]),
+        node("Unsqueeze", ["x", "one"], ["keys"]),
+        node("Concat", ["past_key_values.0.key", "keys"], ["present.0.key"], axis=2),
+        node("Cast", ["rate"], ["factor"], to=TensorProto.FLOAT),
+        node("Mul", ["x", "factor"], ["last_hidden_state"]),
+    ]
+    inputs = [
+        value("input_ids", TensorProto.INT64, ["batch", "length"]),
+        value("past_key_values.0.key", TensorProto.FLOAT, ["batch", 1, "past", 4]),
+        value("rate", TensorProto.DOUBLE, []),
+    ]
+    outputs = [
+        value("last_hidden_state", TensorProto.FLOAT, ["batch", "length", 4]),
+        value("present.0.key", TensorProto.FLOAT, ["batch", 1, "total", 4]),
+    ]
+    constants = {"table": np.arange(20, dtype=np.float32).reshape(5, 4), "one": np.asarray([1])}
+    tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "decoder", inputs, outputs, tensors), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 10
+    onnx.save(model, tmp_path / "decoder.onnx")
+    return tmp_path / "decoder.onnx"
+
+
+def test_inspect_tells_what_was_decided_at_conversion(run: Callable[..., Any], decoder: Path, tmp_path: Path) -> None:
+    flags = ("--dim", "batch=2", "--bind", "rate=0.5", "-o", tmp_path / "out")
+    assert run("webnn-convert", decoder, *flags).code == 0
+    shown = [" ".join(line.split()) for line in run("webnn", "inspect", tmp_path / "out").out.splitlines()]
+    assert "bound batch = 2, from --dim" in shown
+    assert "bound rate = 0.5" in shown
+    why = "an embedder: its output is last_hidden_state"
+    assert f"cache empty, past = 0: {why}; left out: present.0.key" in shown
+    assert "left out inputs without elements: past_key_values.0.key" in shown
+    record = run("webnn", "inspect", tmp_path / "out", "--json").json["data"]["conversion"]
+    assert record["emptyCache"] == {"dimension": "past", "why": why, "leftOut": ["present.0.key"]}
+    assert record["boundInputs"]["rate"]["values"] == [0.5]
+
+
+def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
+    record = {
+        "outputLabels": {"scores": list(range(20)), "others": 3},
+        "emptyOutputs": ["present"],
+        "typeMappings": {"double": "carried by float32"},
+        "sourceTypes": "none",
+        "boundInputs": {"rate": [1]},
+        "emptyCache": [],
+    }
+    assert list(conversion_lines(record)) == [
+        ("left out", "outputs without elements: present"),
+        ("labels", "of the columns of scores: 0, 1, 2, 3, 4, 5, 6, 7, and 12 more"),
+        ("type", "double: carried by float32"),
+    ]

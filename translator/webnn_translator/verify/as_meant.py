@@ -1,0 +1,104 @@
+"""The source as what it means, where ONNX Runtime's own kernels do not say it: the reference of the check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["as_meant"]
+
+
+def as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | bytes:
+    """The file, or a copy that gives out more, and in which operators compute what they mean.
+
+    QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
+    `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
+    RotaryEmbedding gets its angles for every row of the batch: torch writes them once for all, which ONNX's definition
+    of the operator broadcasts and ONNX Runtime's kernel refuses.
+
+    Args:
+        file: the model.
+        watched: values inside of it that are given out as well, by name, with their types.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except (OSError, ValueError, DecodeError):
+        return str(file)  # whose errors are the session's to tell
+    permissions = [
+        (node, attribute)
+        for node in model.graph.node
+        if node.op_type == "MatMulNBits"
+        for attribute in node.attribute
+        if attribute.name == "accuracy_level" and attribute.i != 0
+    ]
+    for node, attribute in permissions:
+        node.attribute.remove(attribute)
+    written_out = _softmax_written_out(model) | _angles_repeated(model)
+    given = {output.name for output in model.graph.output}
+    more = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(kind), None)
+        for name, kind in watched.items()
+        if name not in given
+    ]
+    model.graph.output.extend(more)
+    return model.SerializeToString() if permissions or more or written_out else str(file)
+
+
+def _softmax_written_out(model: Any) -> bool:
+    """Put dequantising, Softmax and quantising for every QLinearSoftmax; returns whether there was one."""
+    import onnx
+
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        settings = {one.name: one.i for one in node.attribute}
+        # Before opset 13, Softmax is one of whole rows.
+        is_same = (settings.get("opset", 0) < 13) == (opset < 13)
+        if node.op_type != "QLinearSoftmax" or node.domain != "com.microsoft" or len(node.input) < 4 or not is_same:
+            nodes.append(node)
+            continue
+        (made,), (x, scale, zero, *out) = node.output, node.input
+        axis = settings.get("axis", 1 if opset < 13 else -1)
+        nodes += [
+            onnx.helper.make_node("DequantizeLinear", [x, scale, zero], [f"{made}//x"]),
+            onnx.helper.make_node("Softmax", [f"{made}//x"], [f"{made}//y"], axis=axis),
+            onnx.helper.make_node("QuantizeLinear", [f"{made}//y", *out], [made]),
+        ]
+    changed = len(nodes) != len(model.graph.node)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return changed
+
+
+def _angles_repeated(model: Any) -> bool:
+    """Repeat the angles of a RotaryEmbedding without position ids along the batch; returns whether there was one."""
+    from onnx import helper
+
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type == "RotaryEmbedding" and node.domain in ("", "ai.onnx") and not any(node.input[3:]):
+            x, *angles = node.input[:3]
+            stem = f"{node.output[0]}//"
+            # Expand broadcasts both ways: the other two sizes stay those of the angles.
+            nodes += [
+                helper.make_node("Shape", [x], [f"{stem}rows"], start=0, end=1),
+                helper.make_node("Constant", [], [f"{stem}ones"], value_ints=[1, 1]),
+                helper.make_node("Concat", [f"{stem}rows", f"{stem}ones"], [f"{stem}shape"], axis=0),
+            ]
+            for place, one in enumerate(angles, start=1):
+                nodes.append(helper.make_node("Expand", [one, f"{stem}shape"], [f"{stem}{place}"]))
+                node.input[place] = f"{stem}{place}"
+        nodes.append(node)
+    changed = len(nodes) != len(model.graph.node)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return changed
