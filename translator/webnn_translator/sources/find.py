@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import HubError, HubMisuse
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
@@ -63,7 +63,7 @@ def open_source(
         yield _source(found, found.path / onnx_file, name, file_name=onnx_file)
         return
     if any(found.path.glob("*.webnn")):
-        raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
+        raise HubMisuse(f"{found.source}: {_IS_A_BUNDLE}")
     if not (found.path / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
@@ -105,7 +105,7 @@ def _name_of(found: ModelFolder) -> str:
 def _refuse_export_options(task: Any, opset: Any, file: str) -> None:
     for flag, value in (("--task", task), ("--opset", opset)):
         if value is not None:
-            raise HubError(f"{file}: is an ONNX file already, {flag} only matters for an export; leave {flag} out")
+            raise HubMisuse(f"{file}: is an ONNX file already, {flag} only matters for an export; leave {flag} out")
 
 
 def _select(names: Collection[str]) -> Sequence[str]:
@@ -119,7 +119,7 @@ def _select(names: Collection[str]) -> Sequence[str]:
     weights = [name for name in names if "/" not in name and name.endswith(_TORCH_FILES)]
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
-            raise HubError(f"it {_IS_A_BUNDLE}")
+            raise HubMisuse(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
     return sorted({*weights, *companions, *_needed_to_export(names)})
 
