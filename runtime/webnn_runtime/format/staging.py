@@ -38,6 +38,9 @@ def refuse_target(target: Path, *, sign: str, force: bool) -> None:
     if target.name in ("", ".", ".."):
         raise WriteError(f"'{target}' is no name for a new folder; choose another one", path=str(target))
     if not os.path.lexists(target):
+        above = next(folder for folder in (*target.parents, Path()) if os.path.lexists(folder))
+        if not above.is_dir():
+            raise WriteError(f"cannot create the folder: '{above}' is a file; choose another place", path=str(target))
         return
     if target.is_symlink() or not target.is_dir():
         raise WriteError("exists already and is no folder; choose another name", path=str(target))
