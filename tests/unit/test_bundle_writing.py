@@ -37,6 +37,25 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_files_that_travel_along_are_verified(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(b"[]")
+    files: dict[str, Path | bytes] = {"tokenizer.json": b"{}", "1_Pooling/config.json": tmp_path / "config.json"}
+    with staged_bundle(make_graph(), tmp_path / "demo", files=files) as staged:
+        staged.annotate({"certificate": {}})
+        folder = staged.commit()
+    load_bundle(folder, verify=True)
+    (folder / "later.json").write_bytes(b"{}")
+    load_bundle(folder, verify=True)
+    (folder / "tokenizer.json").write_bytes(b"{ }")
+    load_bundle(folder)
+    with pytest.raises(FormatError, match=r"tokenizer\.json: the file does not have the SHA-256"):
+        load_bundle(folder, verify=True)
+    (folder / "tokenizer.json").write_bytes(b"{}")
+    (folder / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(FormatError, match=r"1_Pooling.config\.json: came with the bundle, and is not there"):
+        load_bundle(folder, verify=True)
+
+
 def test_the_same_graph_is_the_same_bytes(tmp_path: Path) -> None:
     extra = {"source": {"repository": "me/model", "revision": None}}
     files: dict[str, Path | bytes] = {"tokenizer.json": b"{}", "1_Pooling/config.json": b"[]"}

@@ -77,6 +77,9 @@ def test_offsets_may_start_at_zero_where_no_header_is() -> None:
         ({EXTENSION_KEY: {"names": {"x": 1}}}, "'names' holds 1"),
         ({EXTENSION_KEY: {"sha256": {"graph": "00"}}}, "is not a SHA-256"),
         ({EXTENSION_KEY: {"sha256": {"tensors": {"z": "0" * 64}}}}, "names 'z'"),
+        ({EXTENSION_KEY: {"sha256": {"files": {"a.json": "00"}}}}, "is not a SHA-256"),
+        ({EXTENSION_KEY: {"sha256": {"files": {"../a.json": "0" * 64}}}}, "'../a.json', which is no place inside"),
+        ({EXTENSION_KEY: {"sha256": {"files": {"/etc/passwd": "0" * 64}}}}, "'/etc/passwd', which is no place inside"),
         ({EXTENSION_KEY: {"int4": {"a": "byte"}}}, "its entry says otherwise"),
     ],
 )

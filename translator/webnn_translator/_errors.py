@@ -24,6 +24,7 @@ __all__ = [
     "TranslateError",
     "UnsupportedOp",
     "UnsupportedOpset",
+    "UnsupportedType",
 ]
 
 
@@ -57,6 +58,10 @@ class TranslateError(WebnnError):
 
 class InvalidModel(TranslateError):
     """A file that is no valid ONNX model: missing values, cycles, wrong attributes, broken tensors."""
+
+
+class UnsupportedType(TranslateError):
+    """Elements of a type that ONNX has and that no type of WebNN can carry: text, complex numbers."""
 
 
 class DimensionError(TranslateError):

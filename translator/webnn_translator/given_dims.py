@@ -58,7 +58,7 @@ def gather_dims(
         found |= _of_file(sidecar, sidecar.name)
     if file is not None:
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: there is no such file; --dims-file is a JSON file like {{'batch': 1}}")
+            raise FileNotFoundError(f'{file}: there is no such file; --dims-file is a JSON file like {{"batch": 1}}')
         found |= _of_file(file, file.name)
     return found | {name: GivenDim(size, "--dim") for name, size in options.items()}
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from webnn_runtime.format.graph import Array
-from webnn_translator._errors import InvalidModel
+from webnn_translator._errors import InvalidModel, UnsupportedType
 from webnn_translator.elements import Elem
 from webnn_translator.external import ExternalFiles
 from webnn_translator.minifloats import decode_bfloat16, decode_minifloats
@@ -31,14 +31,19 @@ def elem_of(data_type: int, what: str) -> Elem:
     """The element type of a declaration.
 
     Raises:
-        InvalidModel: a type that is not handled; `what` names the place.
+        UnsupportedType: text or complex numbers; `what` names the place.
+        InvalidModel: ONNX has no such type.
     """
     try:
         return Elem(data_type)
     except ValueError:
         known = onnx.TensorProto.DataType.items()
-        name = next((text.lower() for text, number in known if number == data_type), str(data_type))
-        raise InvalidModel(f"{what} has element type {name}, which has no WebNN counterpart") from None
+        name = next((text.lower() for text, number in known if number == data_type != 0), None)
+        if name is None:
+            raise InvalidModel(f"{what} has element type {data_type}, which ONNX does not have") from None
+        raise UnsupportedType(
+            f"{what} has element type {name}, which has no WebNN counterpart; leave it to what runs before the model"
+        ) from None
 
 
 def read_tensor(tensor: onnx.TensorProto, files: ExternalFiles | None) -> tuple[Elem, Array]:

@@ -11,7 +11,7 @@ import onnx
 
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.errors import GraphError
-from webnn_translator._errors import InvalidModel, Refusal, Refused, TranslateError
+from webnn_translator._errors import InvalidModel, Refusal, Refused, TranslateError, UnsupportedType
 from webnn_translator.carried import within_type
 from webnn_translator.context import Context
 from webnn_translator.control import CONTROL
@@ -155,8 +155,8 @@ class Lowering:
             self._refuse(proto, op_type, exc.reason, exc.dims)
         except GraphError as exc:
             self._refuse(proto, op_type, f"WebNN does not allow it: {exc.reason}")
-        except InvalidModel as exc:
-            raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
+        except (InvalidModel, UnsupportedType) as exc:
+            raise type(exc)(exc.reason, node=label_of(proto), op_type=op_type) from exc
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as exc:
             # Rules rely on what ONNX promises of ranks and attributes; a model that breaks it can break them anywhere.
             what = str(exc) or type(exc).__name__

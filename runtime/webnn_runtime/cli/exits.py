@@ -15,6 +15,7 @@ from webnn_runtime.format.errors import (
     FormatError,
     GraphError,
     HubError,
+    HubMisuse,
     MissingFile,
     UnsupportedByBackend,
     WebnnError,
@@ -22,7 +23,7 @@ from webnn_runtime.format.errors import (
 )
 from webnn_translator._errors import DimensionError, DynamicShape, InputError, InvalidModel, TranslateError
 from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
-from webnn_translator.verify import VerificationFailed
+from webnn_translator.verify import SourceFailed, VerificationFailed
 
 __all__ = ["ExitCode", "Misuse", "exit_code_of"]
 
@@ -60,6 +61,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (WrongAnswer, ExitCode.CHECK_FAILED),
     (GateMisuse, ExitCode.USAGE),
     (VerificationFailed, ExitCode.CHECK_FAILED),
+    (SourceFailed, ExitCode.CHECK_FAILED),
     (CasesFailed, ExitCode.QUALITY_GATE),
     (QualityGateFailed, ExitCode.QUALITY_GATE),
     (GateFailed, ExitCode.QUALITY_GATE),
@@ -74,6 +76,7 @@ _TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (GraphError, ExitCode.MALFORMED),
     (EmbedMisuse, ExitCode.USAGE),
     (EmbedError, ExitCode.MALFORMED),
+    (HubMisuse, ExitCode.USAGE),
     (HubError, ExitCode.NOT_FOUND),
     (BackendUnavailable, ExitCode.USAGE),
     (UnsupportedByBackend, ExitCode.USAGE),

@@ -42,15 +42,12 @@ def opened_reference(model: str, note: Callable[[str], None], beside: Path | Non
 
 
 def _lend_files(folder: Path, target: Path) -> None:
-    from webnn_runtime.hub.files import select_companions
+    from webnn_translator.companions import companions_in
 
-    # What makes an embedder lies in the folder or in those of its modules, and never deeper.
-    found = (path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in found]
-    for name in select_companions(names):
+    for name, path in companions_in(folder).items():
         if not (target / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / name, target / name)
+            shutil.copyfile(path, target / name)
 
 
 def _is_bundle(model: str) -> bool:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from webnn_runtime.cli.exits import Misuse
+from webnn_runtime.format.errors import FormatError, WebnnError
 
 __all__ = ["given_file", "given_texts"]
 
@@ -22,7 +23,8 @@ def given_texts(arguments: list[str] | None) -> list[str]:
     """The arguments, or the lines of stdin where there are none, or `-` alone.
 
     Raises:
-        Misuse: stdin is a terminal, or something is not UTF-8: a vector of what is left of it would be wrong.
+        Misuse: stdin is a terminal, or an argument is not UTF-8: a vector of what is left of it would be wrong.
+        FormatError: stdin is not UTF-8.
     """
     if arguments and arguments != [_STDIN]:
         return [_argument(index, text) for index, text in enumerate(arguments)]
@@ -32,7 +34,7 @@ def given_texts(arguments: list[str] | None) -> list[str]:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         return [line.rstrip("\r\n") for line in sys.stdin]
-    texts = [_decoded(line, f"stdin:{number}") for number, line in enumerate(stream, 1)]
+    texts = [_decoded(line, f"stdin:{number}", FormatError) for number, line in enumerate(stream, 1)]
     # A byte order mark is how some editors begin a file.
     return [text.removeprefix("\ufeff") if place == 0 else text for place, text in enumerate(texts)]
 
@@ -42,12 +44,12 @@ def _argument(index: int, text: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         # Python keeps bytes that the locale does not know as halves of surrogate pairs.
-        return _decoded(os.fsencode(text), f"text {index}")
+        return _decoded(os.fsencode(text), f"text {index}", Misuse)
     return text
 
 
-def _decoded(line: bytes, where: str) -> str:
+def _decoded(line: bytes, where: str, error: type[WebnnError]) -> str:
     try:
         return line.decode().rstrip("\r\n")
     except UnicodeDecodeError as exc:
-        raise Misuse(f"{where}: not UTF-8 at byte {exc.start}; convert it, for example with iconv") from exc
+        raise error(f"{where}: not UTF-8 at byte {exc.start}; convert it, for example with iconv") from exc

@@ -44,11 +44,15 @@ def verify(
 def _alone(report: Report, folder: Path) -> None:
     from webnn_runtime.backends.rust.packed_writing import verify_packed
     from webnn_runtime.format.bundle import load_bundle
+    from webnn_translator.companions import companions_in
     from webnn_translator.verify import VerificationFailed, recheck_bundle
 
     report.note(f"{folder}: without --source, checking its hashes and its canaries")
     found = recheck_bundle(folder)
-    packed = verify_packed(load_bundle(folder))
+    bundle = load_bundle(folder)
+    packed = verify_packed(bundle)
+    # What was added later has none, and manifests of other tools state none.
+    unstated = sorted(companions_in(bundle.folder).keys() - bundle.manifest.extension.file_sha256.keys())
     stated = "none" if found.certificate is None else str(found.certificate.get("verdict"))
     report.data.update(
         method="hashes and canaries" if found.results else "hashes",
@@ -59,7 +63,8 @@ def _alone(report: Report, folder: Path) -> None:
         ],
         verdict="passed" if found.passed else "failed",
     )
-    report.detail("✓ every file has the SHA-256 of the manifest")
+    others = f"; it states none for {', '.join(unstated)}" if unstated else ""
+    report.detail(f"✓ every file has the SHA-256 of the manifest{others}")
     for name in packed:
         report.detail(f"✓ {name} has its own")
     for result in found.results:

@@ -23,11 +23,11 @@ def strings_of(texts: Iterable[Any]) -> list[str]:
     """Texts in a list.
 
     Raises:
-        TypeError: they are not strings.
+        TypeError: they are not strings, or in no order.
     """
     try:
-        # The keys of a mapping are hardly what was meant.
-        given = None if isinstance(texts, Mapping) else list(texts)
+        # The keys of a mapping are hardly what was meant, and in the order of a set nobody knows whose result is whose.
+        given = None if isinstance(texts, (Mapping, set, frozenset)) else list(texts)
     except TypeError as exc:
         raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
     if given is None:
@@ -59,4 +59,4 @@ def check_batch_size(batch_size: object) -> None:
     if not is_count(batch_size, 1):
         # Where sentence-transformers has the name of a prompt.
         named = f"; a prompt is chosen by prompt_name={batch_size!r}" if isinstance(batch_size, str) else ""
-        raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected at least 1{named}")
+        raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected a whole number, at least 1{named}")

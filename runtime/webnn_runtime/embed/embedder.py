@@ -297,9 +297,10 @@ class WebNNEmbedder:
 
         return similarity(a, b, self.similarity_fn_name)
 
-    def tokenize(self, texts: Iterable[str]) -> list[list[int]]:
-        """Token ids of each text as the graph gets them, without padding; truncation is not reported."""
-        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(strings_of(texts), self.max_seq_length)]
+    def tokenize(self, texts: str | Iterable[str]) -> list[list[int]]:
+        """Token ids of each text, or of the only one, as the graph gets them: cut silently, and without padding."""
+        given = [texts] if isinstance(texts, str) else strings_of(texts)
+        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(given, self.max_seq_length)]
 
     def get_sentence_embedding_dimension(self) -> int:
         """Size of a vector."""

@@ -119,7 +119,7 @@ def excludes_prompt(root: StrPath) -> bool:
 
 def _entries(root: StrPath) -> list[Mapping[str, Any]] | None:
     listing = os.path.join(root, _LISTING)
-    if not os.path.isfile(listing):
+    if not os.path.lexists(listing):
         return None
     entries = read_json(listing)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -220,7 +220,7 @@ def _read_layer_norm(folder: StrPath) -> Stage:
 
 def _read_normalize(folder: StrPath) -> Stage:
     path = os.path.join(folder, "config.json")
-    if os.path.isfile(path):
+    if os.path.lexists(path):
         _only_on_sentences(path, read_object(path), "Normalize")
     return Normalize()
 

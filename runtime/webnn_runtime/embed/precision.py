@@ -112,7 +112,11 @@ def dequantize_embeddings(
 
 
 def _bounds(ranges: Ranges | npt.ArrayLike | None, features: int, precision: str) -> npt.NDArray[np.float32]:
-    """[2, features]: the lowest and the highest value of each feature."""
+    """[2, features]: the lowest and the highest value of each feature.
+
+    Raises:
+        EmbedError: there are none, or of another shape, or they are no bounds.
+    """
     if ranges is None:
         raise EmbedMisuse(
             f"precision='{precision}' needs the bounds of each feature; learn them from a few hundred typical texts by "
@@ -121,6 +125,9 @@ def _bounds(ranges: Ranges | npt.ArrayLike | None, features: int, precision: str
     bounds = ranges.array if isinstance(ranges, Ranges) else np.asarray(ranges, np.float32)
     if bounds.shape != (2, features):
         raise EmbedError(f"ranges of shape {list(bounds.shape)}; expected [2, {features}], lowest and highest values")
+    if not isinstance(ranges, Ranges):
+        # An array brings none of the checks along: swapped bounds would turn every vector round.
+        Ranges(bounds[0], bounds[1], is_unit=False)
     return bounds
 
 

@@ -38,7 +38,10 @@ class Prompter:
 
         Raises:
             EmbedError: the model has no prompt of this name.
+            TypeError: the prompt is no text.
         """
+        if not isinstance(prompt, str | None):
+            raise TypeError(f"encode: prompt is {type(prompt).__name__}; expected str")
         if prompt is not None and prompt_name is not None:
             import logging
 

@@ -123,7 +123,7 @@ def _by_product(
     for some in _slices(len(wide), _QUERIES_AT_ONCE):
         scores = np.empty((len(wide[some]), len(documents)))
         for part in _slices(len(documents), _DOCUMENTS_AT_ONCE):
-            scores[:, part] = wide[some] @ _floats(documents[part], precision, ranges, queries.shape[1]).T
+            scores[:, part] = _products(wide[some], _floats(documents[part], precision, ranges, queries.shape[1]))
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
         results += _entries(best, np.take_along_axis(scores, best, axis=1))
     return results
@@ -165,11 +165,25 @@ def _rescored(
         rows = _floats(documents[candidates], precision, ranges, len(query))
         if rows.shape[1] != len(query):
             raise EmbedError(f"semantic_search: queries of {len(query)} features, rescore_corpus of {rows.shape[1]}")
-        scores = rows @ query
+        (scores,) = _products(query[None], rows)
         # By score, then by index: candidates come by distance.
         best = np.lexsort((candidates, -scores))[:top_k]
         results += _entries(candidates[None, best], scores[None, best])
     return results
+
+
+def _products(queries: Doubles, documents: Doubles) -> Doubles:
+    """Products of all rows with all rows.
+
+    Raises:
+        EmbedError: one holds NaN or an infinity, and would be found first, or never, whatever it is compared with.
+    """
+    with np.errstate(invalid="ignore"):
+        scores: Doubles = queries @ documents.T
+    if not np.isfinite(scores).all():
+        what = "documents" if np.isfinite(queries).all() else "queries"
+        raise EmbedError(f"semantic_search: {what} hold values that are not finite; embed their texts again")
+    return scores
 
 
 def _floats(documents: Vectors, precision: str, ranges: Bounds, dimension: int) -> Doubles:

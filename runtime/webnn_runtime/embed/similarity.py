@@ -55,7 +55,7 @@ def compute_similarity(a: Vectors, b: Vectors) -> float | npt.NDArray[np.float32
     [rows of a, rows of b]. A vector of zeros has similarity 0 with everything.
 
     Raises:
-        EmbedError: the vectors differ in size, or an argument has more than two dimensions.
+        EmbedError: the vectors differ in size, or an argument has more than two dimensions or holds something else.
     """
     left, right = _matrix(a, "a"), _matrix(b, "b")
     if left.shape[-1] != right.shape[-1]:
@@ -81,7 +81,8 @@ def similarity(a: Vectors, b: Vectors, function: str = "cosine") -> npt.NDArray[
         [rows of a, rows of b]; a vector alone is one row, as in sentence-transformers.
 
     Raises:
-        EmbedError: there is no such function, the vectors differ in size, or an argument has more than two dimensions.
+        EmbedError: there is no such function, the vectors differ in size, or an argument has more than two dimensions
+            or holds something else.
     """
     if function not in FUNCTIONS:
         raise EmbedMisuse(f"similarity: no function {function!r}; expected one of {', '.join(FUNCTIONS)}")
@@ -126,7 +127,10 @@ def _matrix(values: Vectors, name: str) -> Doubles:
             f"argument '{name}' holds {np.asarray(values).dtype}, steps or bits and not numbers to multiply; "
             "search them by semantic_search, or make floats of them by dequantize_embeddings"
         )
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise EmbedError(f"argument '{name}' holds no vectors of numbers ({exc}); encode makes some of texts") from exc
     if array.ndim not in (1, 2):
         raise EmbedError(f"argument '{name}' has {array.ndim} dimensions; expected a vector or a matrix of rows")
     return array

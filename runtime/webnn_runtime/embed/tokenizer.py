@@ -72,7 +72,7 @@ def find_tokenizer(given: StrPath | None, places: Sequence[StrPath]) -> StrPath:
         EmbedError: there is none, or the given folder has none.
     """
     for place in places if given is None else [given]:
-        if os.path.isfile(os.path.join(place, "tokenizer.json")):
+        if os.path.lexists(os.path.join(place, "tokenizer.json")):
             return place
     if given is not None:
         raise EmbedError(f"{given}: has no tokenizer.json; {other_tokenizer(given) or _ANOTHER_ID}")

@@ -154,7 +154,7 @@ def _listed_tokens(folder: StrPath, path: str, settings: Mapping[str, Any]) -> I
         sources = [(path, settings)] if special is None else [(path, settings), special]
     listed = [token for source in sources for token in _special_tokens(*source)]
     older = os.path.join(os.fspath(folder), "added_tokens.json")
-    if decoder is None and os.path.isfile(older):
+    if decoder is None and os.path.lexists(older):
         numbers = read_json(older)
         if not isinstance(numbers, dict) or not all(isinstance(number, int) for number in numbers.values()):
             raise EmbedError(f"{older}: expected an object of tokens and their numbers")

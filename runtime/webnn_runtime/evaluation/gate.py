@@ -71,8 +71,8 @@ class Gate:
 
 
 def _below(what: str, value: float, limit: float | None) -> list[str]:
-    return [f"{what} {value:.6f}, at least {limit:g} is asked for"] if limit is not None and value < limit else []
+    return [f"{what} {value:.12g}, at least {limit} is asked for"] if limit is not None and value < limit else []
 
 
 def _above(what: str, value: float, limit: float | None) -> list[str]:
-    return [f"{what} {value:.6f}, at most {limit:g} is allowed"] if limit is not None and value > limit else []
+    return [f"{what} {value:.12g}, at most {limit} is allowed"] if limit is not None and value > limit else []

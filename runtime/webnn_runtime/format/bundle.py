@@ -6,7 +6,7 @@ Saving is atomic and byte for byte reproducible; loading maps the weights and tr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -99,7 +99,7 @@ class Bundle:
         return self.manifest.extension.names
 
     def verify(self) -> None:
-        """Compare every byte of graph and weights with the hashes in the manifest.
+        """Compare every byte of graph and weights, and of the files that came with them, with the manifest's hashes.
 
         Raises:
             FormatError: a file that differs, or a manifest without hashes.
@@ -118,6 +118,10 @@ class Bundle:
             )
         if self._weights is not None:
             self._weights.verify()
+        if extension.file_sha256:
+            from webnn_runtime.format.file_hashes import check_files
+
+            check_files(self.folder, extension.file_sha256)
 
 
 class StagedBundle:
@@ -164,6 +168,7 @@ def staged_bundle(
     pack_int4: bool = True,
     remarks: Sequence[str] = (),
     is_quantized: bool = False,
+    free: Collection[str] = (),
 ) -> Iterator[StagedBundle]:
     """Write a bundle beside its target; it appears on `commit`, and vanishes if the block ends without.
 
@@ -178,6 +183,7 @@ def staged_bundle(
         pack_int4: store two 4-bit values per byte.
         remarks: what a reader of the text should know first; each becomes a comment line.
         is_quantized: whether the text's header says so.
+        free: names of `files` that may change or go: no hash is stated of them.
 
     Raises:
         FormatError: the target exists, or something cannot be written.
@@ -201,6 +207,7 @@ def staged_bundle(
             written = write_weights(staged.path_of(WEIGHTS_FILE), tensors, pack_int4=pack_int4)
         except OSError as exc:
             raise WriteError(f"cannot be written: {exc.strerror}", path=str(folder)) from exc
+        hashes = write_files(staged, files or {}, _OWN_FILES)
         used = {name for kind in safe.inputs.values() for name in kind.names}
         extension = Extension(
             tool=tool or f"webnn-runtime {VERSION}",
@@ -211,11 +218,11 @@ def staged_bundle(
             graph_sha256=hashlib.sha256(text).hexdigest(),
             weights_sha256=written.sha256,
             tensor_sha256=written.tensor_sha256,
+            file_sha256={name: digest for name, digest in hashes.items() if name not in free},
             more=dict(manifest_extra or {}),
         )
         manifest = Manifest(written.tensors, extension)
         staged.write(MANIFEST_FILE, manifest.to_bytes())
-        write_files(staged, files or {}, _OWN_FILES)
         yield StagedBundle(staged, manifest)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "FormatError",
     "GraphError",
     "HubError",
+    "HubMisuse",
     "ManifestError",
     "MissingFile",
     "OperandError",
@@ -156,6 +157,10 @@ class ExecutionError(BackendError):
 
 class HubError(WebnnError):
     """A model that cannot be found or fetched."""
+
+
+class HubMisuse(HubError):
+    """A model that is there and is not to be used like this: options that mean nothing to it, a bundle to convert."""
 
 
 class EmbedError(WebnnError):

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ManifestError
+from webnn_runtime.format.file_hashes import is_inside
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.format.records import dataclass, field
 from webnn_runtime.format.strict_json import read_json, write_json
@@ -75,6 +76,7 @@ class Extension:
         graph_sha256: hash of the graph file.
         weights_sha256: hash of the weights file.
         tensor_sha256: hash of each tensor's bytes by key.
+        file_sha256: hash of each file that travels along, by its place in the folder.
         more: what the format does not interpret: source, certificate, canaries, embedding pipeline.
     """
 
@@ -86,6 +88,7 @@ class Extension:
     graph_sha256: str | None = None
     weights_sha256: str | None = None
     tensor_sha256: Mapping[str, str] = field(default_factory=dict)
+    file_sha256: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +100,12 @@ class Extension:
         clash = _OWN_KEYS & self.more.keys()
         if clash:
             raise ManifestError(f"key '{min(clash)}' belongs to the format; call it otherwise")
-        hashes = {"graph": self.graph_sha256, "weights": self.weights_sha256, "tensors": dict(self.tensor_sha256)}
+        hashes = {
+            "files": dict(self.file_sha256),
+            "graph": self.graph_sha256,
+            "tensors": dict(self.tensor_sha256),
+            "weights": self.weights_sha256,
+        }
         own = {
             "dimensions": {"unbounded": sorted(self.unbounded)},
             "inputs": list(self.inputs),
@@ -253,6 +261,10 @@ def _extension(raw: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> Ex
     lost = of_tensors.keys() - tensors.keys()
     if lost:
         raise ManifestError(f"'sha256.tensors' names '{min(lost)[:80]}', which is not among the tensors")
+    of_files = {name: _hash(value) for name, value in _mapping(hashes.get("files", {}), "'sha256.files'").items()}
+    outside = [name for name in of_files if not is_inside(name)]
+    if outside:
+        raise ManifestError(f"'sha256.files' names '{min(outside)[:80]}', which is no place inside the folder")
     packing = _mapping(raw.get("int4", {}), "'int4'")
     for key, value in packing.items():
         entry = tensors.get(key)
@@ -270,6 +282,7 @@ def _extension(raw: Mapping[str, Any], tensors: Mapping[str, TensorEntry]) -> Ex
         graph_sha256=_hash(hashes["graph"]) if "graph" in hashes else None,
         weights_sha256=_hash(hashes["weights"]) if "weights" in hashes else None,
         tensor_sha256=MappingProxyType(of_tensors),
+        file_sha256=MappingProxyType(of_files),
         more=MappingProxyType({key: value for key, value in raw.items() if key not in _OWN_KEYS}),
     )
 

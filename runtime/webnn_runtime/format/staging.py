@@ -14,11 +14,12 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
 from webnn_runtime.format.errors import FormatError, WriteError
+from webnn_runtime.format.file_hashes import file_sha256, is_inside
 
 __all__ = ["StagedFolder", "write_files"]
 
@@ -37,6 +38,9 @@ def refuse_target(target: Path, *, sign: str, force: bool) -> None:
     if target.name in ("", ".", ".."):
         raise WriteError(f"'{target}' is no name for a new folder; choose another one", path=str(target))
     if not os.path.lexists(target):
+        above = next(folder for folder in (*target.parents, Path()) if os.path.lexists(folder))
+        if not above.is_dir():
+            raise WriteError(f"cannot create the folder: '{above}' is a file; choose another place", path=str(target))
         return
     if target.is_symlink() or not target.is_dir():
         raise WriteError("exists already and is no folder; choose another name", path=str(target))
@@ -128,10 +132,9 @@ class StagedFolder:
         Raises:
             FormatError: a name that does not stay inside the folder.
         """
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or any(char in name for char in "\\:\0"):
+        if not is_inside(name):
             raise FormatError(f"file name {name!r} does not stay inside the folder; give a relative path with '/'")
-        return self.folder.joinpath(*parts)
+        return self.folder.joinpath(*name.split("/"))
 
     def publish(self) -> Path:
         """Make the folder appear under its target name, in place of an older one if `force` was given.
@@ -243,16 +246,16 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def write_files(staged: StagedFolder, files: Mapping[str, Path | bytes], taken: frozenset[str]) -> None:
-    """Write further files beside those of the format.
+def write_files(staged: StagedFolder, files: Mapping[str, Path | bytes], taken: frozenset[str]) -> dict[str, str]:
+    """Write further files beside those of the format; returns the SHA-256 of each.
 
     Raises:
         FormatError: a name is taken, leaves the folder, or a source cannot be read.
     """
+    hashes = {}
     for name, source in sorted(files.items()):
         if name in taken:
             raise FormatError(f"file name '{name}' is one of the bundle's own; call it otherwise")
-        if isinstance(source, bytes):
-            staged.write(name, source)
-        else:
-            staged.copy(name, source)
+        written = staged.write(name, source) if isinstance(source, bytes) else staged.copy(name, source)
+        hashes[name] = file_sha256(written)
+    return hashes

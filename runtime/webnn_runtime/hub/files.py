@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Final
 
 from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.file_hashes import is_inside
 
 __all__ = [
     "PIPELINE_FILES",
@@ -42,13 +43,12 @@ _IN_ROOT: Final = frozenset((*TOKENIZER_FILES, *PIPELINE_FILES))
 _IN_MODULE_FOLDERS: Final = frozenset(("config.json", "model.safetensors", *TOKENIZER_FILES, *TRANSFORMER_CONFIG_FILES))
 # sentence-transformers numbers the folders of its modules: 1_Pooling, 2_Dense ...
 _MODULE_FOLDER: Final = r"[0-9]+_[A-Za-z][A-Za-z0-9_]*"
-_UNSAFE_CHARACTERS: Final = r"[\x00-\x1f\\:]"
+_CONTROL_CHARACTERS: Final = r"[\x00-\x1f]"
 
 
 def is_safe_name(name: str) -> bool:
     """Whether a repository's file name stays inside the folder it is written to."""
-    parts = name.split("/")
-    return not re.search(_UNSAFE_CHARACTERS, name) and all(part not in ("", ".", "..") for part in parts)
+    return is_inside(name) and not re.search(_CONTROL_CHARACTERS, name)
 
 
 def select_bundle(names: Collection[str]) -> list[str]:

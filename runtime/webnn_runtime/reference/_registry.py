@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from webnn_runtime.format.binding import concrete_options
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Array, Node, TensorType
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.ops.spec import keywords
@@ -64,13 +65,19 @@ def evaluate(
         operands: aligned with `node.inputs`.
         bindings: value of every named dimension.
         kinds: types of the results. Only 4-bit ones matter, whose range the arrays that hold them do not show.
+
+    Raises:
+        ShapeError: the node reads or reduces elements, and there are none.
     """
     kernel_of = load_kernels([node.op])[node.op]
     options = keywords(concrete_options(node.options, bindings))
     arguments: Sequence[object] = [list(operands)] if OPS[node.op].is_variadic else operands
     # Overflow to infinity, 0/0 and the like are defined results here, not accidents to warn of.
-    with np.errstate(all="ignore"):
-        results = kernel_of(*arguments, **options)
+    try:
+        with np.errstate(all="ignore"):
+            results = kernel_of(*arguments, **options)
+    except ShapeError as exc:
+        raise ShapeError(f"{node.op}: {exc.reason}", node=node.label or node.name, op=node.op) from exc
     found = results if isinstance(results, tuple) else (results,)
     if any(kind.dtype.bits < 8 for kind in kinds):
         # All that makes such values limits them to a range, and a second limit within the first is the same.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.reference._precision import Float64, widen
 from webnn_runtime.reference._registry import kernel
@@ -163,4 +164,8 @@ def resample2d(x: Array, *, mode: str, scales: tuple[float, ...], sizes: Pair | 
 
 
 def _places(size: int, goal: int) -> Float64:
+    if goal == 0:
+        return np.empty(0)
+    if size == 0:
+        raise ShapeError("resamples an axis of no elements; give it at least one")
     return np.clip((np.arange(goal) + 0.5) / (goal / size) - 0.5, 0.0, size - 1.0)

@@ -178,7 +178,10 @@ impl PyPlanBuilder {
     fn attribute(&self, tag: &str, value: &Bound<'_, PyAny>) -> PyResult<Attribute> {
         Ok(match tag {
             "bool" => Attribute::Bool(value.cast::<PyBool>()?.is_true()),
-            "int" => Attribute::Int(value.extract()?),
+            "int" => match value.extract() {
+                Ok(value) => Attribute::Int(value),
+                Err(_) => Attribute::Unsigned(value.extract()?),
+            },
             "ints" => Attribute::Ints(value.extract()?),
             "float" => Attribute::Float(value.extract()?),
             "floats" => Attribute::Floats(value.extract()?),

@@ -41,6 +41,20 @@ CASES = [
     ),
     (
         "clamp",
+        "uint64 bounds that int64 cannot hold",
+        [np.uint64([0, 2**63, 2**64 - 1])],
+        {"min_value": 2**63 + 1, "max_value": 2**64 - 2},
+        np.uint64([2**63 + 1, 2**63 + 1, 2**64 - 2]),
+    ),
+    (
+        "clamp",
+        "bounds beyond 64 bits",
+        [np.uint64([0, 2**64 - 1])],
+        {"min_value": -(2**70), "max_value": 2**70},
+        np.uint64([0, 2**64 - 1]),
+    ),
+    (
+        "clamp",
         "uint8 bounds beyond the type",
         [np.uint8([0, 255])],
         {"min_value": -5, "max_value": 300},

@@ -133,6 +133,16 @@ CASES = [
         {"beginning_padding": [1, 0], "ending_padding": [0, 1], "mode": "reflection"},
         np.float32([[3, 4, 3], [1, 2, 1], [3, 4, 3]]),
     ),
+    *(
+        (
+            "pad",
+            f"uint64 with {value}",
+            [np.uint64([7])],
+            {"beginning_padding": [1], "ending_padding": [0], "value": value},
+            np.uint64([min(value, 2**64 - 1), 7]),
+        )
+        for value in (2**63 + 5, 2**64 - 1, 2**70)
+    ),
     ("pad", "by nothing", [np.float32(X)], {"beginning_padding": [0, 0], "ending_padding": [0, 0]}, np.float32(X)),
     *(("reshape", t.__name__, [t(X)], {"new_shape": [3, 1, 2]}, t([[[1, 2]], [[3, 4]], [[5, 6]]])) for t in TYPES),
     ("reshape", "to a scalar", [np.float32([[7]])], {"new_shape": []}, np.float32(7)),

@@ -37,6 +37,8 @@ def test_where_every_backend_refuses_the_best_one_says_why(optional):
     optional("webnn_kernels")
     with pytest.raises(UnsupportedByBackend, match="max_memory=0; must be at least 1 byte"):
         compile_graph(graph(), "auto", CompileOptions(max_memory=0))
+    with pytest.raises(UnsupportedByBackend, match="'none' is not available on this CPU; available: scalar"):
+        compile_graph(graph(), "auto", CompileOptions(session_options={"isa": "none"}))
 
 
 @pytest.mark.native

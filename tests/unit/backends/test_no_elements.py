@@ -9,9 +9,10 @@ import pytest
 
 from webnn_runtime.backends import Backend, get_backend
 from webnn_runtime.format.builder import GraphBuilder, Value
-from webnn_runtime.format.dims import DynamicDim, symbol
+from webnn_runtime.format.dims import Dim, DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ShapeError, WebnnError
+from webnn_runtime.format.ops import OPS
 
 N, M = symbol("n"), symbol("m")
 
@@ -42,14 +43,100 @@ def test_a_product_of_nothing(backend: Backend, rows: int, inner: int, columns: 
 
 
 @pytest.mark.parametrize("op", ["reduceLogSumExp", "reduceMax", "reduceMin"])
-@pytest.mark.parametrize("name", ["numpy", "rust"])
-def test_an_extreme_of_no_elements_is_refused(op: str, name: str, optional) -> None:
-    optional({"numpy": "numpy", "rust": "webnn_kernels"}[name])
+def test_an_extreme_of_no_elements_is_refused(backend: Backend, op: str) -> None:
     b = builder()
-    model = get_backend(name).compile(b.build({"y": b.op(op, b.input("x", DataType.FLOAT32, (M, N)), axes=[1])}))
-    with pytest.raises(WebnnError, match="reduces no elements"):
+    model = backend.compile(b.build({"y": b.op(op, b.input("x", DataType.FLOAT32, (M, N)), axes=[1])}))
+    with pytest.raises(WebnnError, match=f"{op}: reduces no elements"):
         model.run({"x": np.empty((2, 0), np.float32)})
     assert model.run({"x": np.empty((0, 0), np.float32)})["y"].shape == (0,)
+    assert model.run({"x": np.full((2, 3), 4, np.float32)})["y"].shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", [DataType.INT8, DataType.UINT32, DataType.INT64, DataType.UINT64])
+def test_an_extreme_of_no_integers_is_refused(backend: Backend, dtype: DataType) -> None:
+    b = builder()
+    with pytest.raises(WebnnError, match="reduceMax: reduces no elements"):
+        run(backend, b.op("reduceMax", b.input("x", dtype, (M, N)), axes=[0]), x=np.empty((0, 2), dtype.numpy))
+
+
+@pytest.mark.parametrize("dtype", [DataType.FLOAT32, DataType.FLOAT16])
+def test_the_mean_of_no_elements_is_no_number(backend: Backend, dtype: DataType) -> None:
+    b = builder()
+    model = backend.compile(b.build({"y": b.op("reduceMean", b.input("x", dtype, (M, N)), axes=[0])}))
+    assert np.isnan(model.run({"x": np.empty((0, 2), dtype.numpy)})["y"]).tolist() == [True, True]
+    assert model.run({"x": np.full((3, 2), 7, dtype.numpy)})["y"].tolist() == [7, 7]
+
+
+# onnxruntime's own operators end the process on such a batch.
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("op", ["gru", "gruCell", "lstm", "lstmCell"])
+@pytest.mark.parametrize("has_state", [False, True])
+def test_a_recurrent_network_takes_a_batch_of_any_size(backend: Backend, op: str, rows: int, has_state: bool) -> None:
+    def values(*shape: int) -> np.ndarray:
+        return np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+
+    gates, states = (3, 1) if op.startswith("gru") else (4, 2)
+    b = builder()
+    options: dict[str, object] = {"hiddenSize": 2}
+    if op.endswith("Cell"):
+        x, state = b.input("x", DataType.FLOAT32, (N, 5)), b.input("h", DataType.FLOAT32, (N, 2))
+        weights, given = (values(gates * 2, 5), values(gates * 2, 2)), [state] * states
+        inputs = {"x": values(rows, 5), "h": values(rows, 2)}
+        operands = [x, *map(b.constant, weights), *given]
+    else:
+        x = b.input("x", DataType.FLOAT32, (3, N, 5))
+        weights = values(2, gates * 2, 5), values(2, gates * 2, 2)
+        inputs = {"x": values(3, rows, 5)}
+        given = [b.input("h", DataType.FLOAT32, (2, N, 2))] * states if has_state else []
+        inputs |= {"h": values(2, rows, 2)} if has_state else {}
+        absent = [None] * (len(OPS[op].operands) - 3 - states)
+        operands = [x, *map(b.constant, weights), *absent, *given]
+        options |= {"steps": 3, "direction": "both", "returnSequence": True}
+    graph = b.build({f"y{place}": value for place, value in enumerate(b.op_many(op, *operands, **options))})
+    found, wanted = (each.compile(graph).run(inputs) for each in (backend, get_backend("numpy")))
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("op", ["gru", "lstm"])
+@pytest.mark.parametrize("shape", [(N, 1, 3), (2, 1, N)])
+def test_a_recurrent_network_needs_steps_and_features(backend: Backend, op: str, shape: tuple[Dim, ...]) -> None:
+    rows = 6 if op == "gru" else 8
+    b = builder()
+    x, weight = b.input("x", DataType.FLOAT32, shape), b.input("w", DataType.FLOAT32, (1, rows, shape[2]))
+    recurrent = b.constant(np.ones((1, rows, 2), np.float32))
+    result = b.op_many(op, x, weight, recurrent, steps=shape[0], hiddenSize=2)[0]
+    feeds = {
+        name: np.empty([0 if dim is N else dim for dim in kind.shape], np.float32)
+        for name, kind in (("x", x.type), ("w", weight.type))
+    }
+    with pytest.raises(ShapeError, match=r"needs n >= 1, but here they are 0 and 1"):
+        run(backend, result, **feeds)
+
+
+@pytest.mark.parametrize("mode", ["nearest-neighbor", "linear"])
+def test_an_image_without_rows_has_none_at_another_scale(backend: Backend, mode: str) -> None:
+    b = builder()
+    x = b.input("x", DataType.FLOAT32, (1, 2, N, 3))
+    result = run(backend, b.op("resample2d", x, mode=mode, scales=[2, 2]), x=np.empty((1, 2, 0, 3), np.float32))
+    assert result.shape == (1, 2, 0, 6)
+
+
+@pytest.mark.parametrize("mode", ["nearest-neighbor", "linear"])
+def test_an_image_without_rows_does_not_become_one(backend: Backend, mode: str) -> None:
+    b = builder()
+    x = b.input("x", DataType.FLOAT32, (1, 2, N, 3))
+    with pytest.raises(WebnnError):
+        run(backend, b.op("resample2d", x, mode=mode, sizes=[4, 4]), x=np.empty((1, 2, 0, 3), np.float32))
+
+
+@pytest.mark.parametrize("op", ["quantizeLinear", "dequantizeLinear"])
+def test_no_elements_have_no_scales(backend: Backend, op: str) -> None:
+    b = builder()
+    scale, zero = b.input("scale", DataType.FLOAT32, (N, 3)), b.input("zero", DataType.INT8, (N, 3))
+    x = scale if op == "quantizeLinear" else zero
+    empty = {"scale": np.empty((0, 3), np.float32), "zero": np.empty((0, 3), np.int8)}
+    assert run(backend, b.op(op, x, scale, zero), **empty).shape == (0, 3)
 
 
 @pytest.mark.parametrize("op", ["gather", "gatherElements"])

@@ -72,7 +72,8 @@ def test_values_that_do_not_fit_are_refused(
 
 
 def test_a_file_that_is_not_there_is_not_found(run: Callable[..., Any], tmp_path: Path) -> None:
-    assert run("webnn-convert", saved(tmp_path / "m.onnx"), "--dims-file", "absent.json").code == 3
+    ran = run("webnn-convert", saved(tmp_path / "m.onnx"), "--dims-file", "absent.json")
+    assert (ran.code, ran.err.count('a JSON file like {"batch": 1}')) == (3, 1)
 
 
 def test_dimensions_without_a_name_are_called_after_their_place(run: Callable[..., Any], tmp_path: Path) -> None:

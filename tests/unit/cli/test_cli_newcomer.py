@@ -89,7 +89,7 @@ def test_an_answer_that_finds_no_room_is_an_error_of_the_place(bundle) -> None:
 def test_a_line_that_is_not_utf8_is_refused_with_its_number(content, run, encoder, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content), "latin-1"))
     ran = run("webnn", "embed", encoder)
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out) == (4, "")
     assert "stdin:2: not UTF-8 at byte" in ran.err
 
 
@@ -136,7 +136,13 @@ def test_a_model_in_place_of_a_bundle_is_answered_with_the_converter(command, ru
 
 
 @pytest.mark.parametrize(
-    ("out", "message"), [("a-file", "is no folder"), ("foreign", "holds no model.webnn"), (".", "no name for a new")]
+    ("out", "message"),
+    [
+        ("a-file", "is no folder"),
+        ("a-file/below/out", "cannot create the folder: 'a-file' is a file; choose another place"),
+        ("foreign", "holds no model.webnn"),
+        (".", "no name for a new"),
+    ],
 )
 def test_a_place_that_takes_no_bundle_is_refused_before_the_work(out, message, run, dense) -> None:
     (dense.parent / "a-file").write_text("mine")

@@ -95,10 +95,13 @@ def test_what_travels_along_is_copied_but_not_what_was_learnt_of_the_float_vecto
     folder = wide.parent / "wide-webnn"
     (folder / "embedding_ranges.json").write_text("{}")
     (folder / "README.md").write_text("a model")
+    (folder / "config.json").write_text("{}")
     assert run("webnn", "quantize", folder, "--quantize", "float16", "-o", "small").code == 0
     assert {path.name for path in (wide.parent / "small").iterdir()} == {
-        *("model.webnn", "model.weights", "manifest.json", "README.md"),
+        *("model.webnn", "model.weights", "manifest.json", "README.md", "config.json"),
     }
+    hashes = json.loads((wide.parent / "small" / "manifest.json").read_text())["x-webnn-runtime"]["sha256"]
+    assert set(hashes["files"]) == {"config.json"}, "notes may change"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 90261512\n"
 HEADER = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
@@ -35,8 +36,26 @@ def test_a_file_of_another_kind_is_called_what_it_is(tool, name, run, tmp_path) 
     assert remedy in ran.err
 
 
+@pytest.mark.parametrize(
+    ("elem_type", "size", "code", "message"),
+    [
+        (TensorProto.STRING, 2, 5, "has element type string"),
+        (TensorProto.FLOAT, 0, 7, "the source model itself does not run at x_dim_0"),
+    ],
+)
+def test_what_is_no_fault_of_a_file_is_not_called_malformed(elem_type, size, code, message, run, tmp_path) -> None:
+    x, y = (helper.make_tensor_value_info(name, elem_type, [size]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
+    assert (ran.code, ran.out) == (code, "")
+    assert message in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_text_graph_is_no_model_to_convert(run, bundle) -> None:
-    for path, code in ((bundle, 3), (bundle / "model.webnn", 4)):
+    for path, code in ((bundle, 2), (bundle / "model.webnn", 4)):
         ran = run("webnn-convert", path)
         assert ran.code == code
         assert "already" in ran.err

@@ -71,6 +71,13 @@ def test_verify_notices_a_changed_file(run: Callable[..., Any], bundle: Path, na
     assert name in ran.err
 
 
+def test_verify_names_what_it_has_no_hash_of(run: Callable[..., Any], bundle: Path) -> None:
+    """A tokenizer that was cut short was called right as well."""
+    assert "✓ every file has the SHA-256 of the manifest\n" in run("webnn", "verify", bundle).out
+    (bundle / "tokenizer.json").write_text("{")
+    assert "of the manifest; it states none for tokenizer.json\n" in run("webnn", "verify", bundle).out
+
+
 def test_verify_notices_numbers_that_changed(run: Callable[..., Any], bundle: Path) -> None:
     def damage(extension: dict[str, Any]) -> None:
         extension["canaries"][0]["outputs"]["y"]["values"][0] += 0.5

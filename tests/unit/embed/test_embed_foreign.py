@@ -74,6 +74,8 @@ def test_every_argument_that_sentence_transformers_has_is_understood(optional) -
         (3, "texts are int"),
         (np.array("a"), "texts are ndarray"),
         ({"text": "a"}, "texts are dict"),
+        ({"a"}, "texts are set"),
+        (frozenset(["a"]), "texts are frozenset"),
         (b"ab", "is bytes"),
     ],
     ids=repr,
@@ -81,6 +83,16 @@ def test_every_argument_that_sentence_transformers_has_is_understood(optional) -
 def test_texts_of_another_kind_are_named(texts, message, make) -> None:
     with pytest.raises(TypeError, match=f"encode: .*{message}"):
         make().encode(texts)
+
+
+def test_a_prompt_that_is_no_text_is_named(make) -> None:
+    with pytest.raises(TypeError, match="encode: prompt is int; expected str"):
+        make().encode("a", prompt=3)
+
+
+def test_a_string_alone_is_one_text_to_tokenize(make) -> None:
+    embedder = make()
+    assert embedder.tokenize("a b") == embedder.tokenize(["a b"])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,15 @@ from webnn_runtime.embed.settings import read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer
 from webnn_runtime.format.errors import WebnnError
 
+OPTIONAL = [
+    "added_tokens.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+]
 KEYS = [
     "activation_function",
     "bias",
@@ -109,3 +118,14 @@ def test_any_json_is_settings_or_an_error_of_ours(name, value, whole) -> None:
 def test_any_bytes_are_settings_or_an_error_of_ours(name, data, whole) -> None:
     (whole / name).write_bytes(data)
     read_everything(whole)
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_link_to_nothing_is_not_a_file_that_is_absent(name, make, folder) -> None:
+    """A copied cache may hold links without their files, and without these settings texts have other vectors."""
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    make().encode("a")
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(folder / "nowhere")
+    with pytest.raises(WebnnError, match=f"{name}: a link to a file that is not there; copy or download"):
+        make().encode("a")

@@ -69,6 +69,8 @@ def test_bits_come_back_as_zero_and_one(precision) -> None:
         ([1.0], "int4", None, "precision='int4': expected one of float32, float16, int8"),
         ([1.0], "int8", None, r"needs the bounds of each feature; learn them .* calibrate\(texts\)"),
         ([1.0], "uint8", [[0.0, 1.0]], r"ranges of shape \[1, 2\]; expected \[2, 1\]"),
+        ([1.0], "int8", [[1.0], [0.0]], "a lower bound is above its upper one"),
+        ([1.0], "int8", [[0.0], [np.nan]], "or not finite"),
         ([1], "binary", None, "embeddings are int64; expected floats"),
         ([np.nan], "ubinary", None, "not finite"),
         ([[[1.0]]], "binary", None, "of 3 dimensions"),

@@ -154,6 +154,12 @@ def test_few_documents_and_one_query_are_fine(precision) -> None:
     assert semantic_search(QUERIES[:2], stored[:0], corpus_precision=precision) == [[], []]
 
 
+def spoilt(rows: np.ndarray, value: float) -> np.ndarray:
+    rows = rows.copy()
+    rows[3, 5] = value
+    return rows
+
+
 BYTES = quantize_embeddings(DOCUMENTS, "int8", RANGES)
 BITS = quantize_embeddings(DOCUMENTS, "ubinary")
 
@@ -180,6 +186,15 @@ BITS = quantize_embeddings(DOCUMENTS, "ubinary")
         ),
         (QUERIES, DOCUMENTS, {"rescore_corpus": DOCUMENTS}, "for float queries on bits"),
         (QUERIES, DOCUMENTS, {"top_k": 0}, "top_k=0"),
+        (QUERIES, spoilt(DOCUMENTS, np.nan), {}, "documents hold values that are not finite"),
+        (QUERIES, spoilt(DOCUMENTS, -np.inf), {}, "documents hold values that are not finite"),
+        (spoilt(QUERIES, np.nan), DOCUMENTS, {}, "queries hold values that are not finite"),
+        (
+            QUERIES,
+            BITS,
+            {"corpus_precision": "ubinary", "rescore_corpus": spoilt(DOCUMENTS, np.inf), "top_k": 500},
+            "documents hold values that are not finite",
+        ),
         (QUERIES, DOCUMENTS[0], {}, "documents of 1 dimensions"),
     ],
 )

@@ -39,6 +39,8 @@ def test_every_vector_of_one_side_meets_every_vector_of_the_other(a, b, expected
 @pytest.mark.parametrize(
     ("a", "b", "complaint"),
     [
+        ("a text", X, "'a' holds no vectors of numbers"),
+        (X, [[1, 2], [3]], "'b' holds no vectors of numbers"),
         (X, [1, 2, 3], "vectors of 2 and 3 features"),
         ([[X]], X, "argument 'a' has 3 dimensions"),
         (X, 1.0, "argument 'b' has 0"),

@@ -144,7 +144,7 @@ def test_classifiers_are_compared_by_label_and_score() -> None:
     with pytest.raises(EmbedError, match="labels bad, good and the candidate yes, no"):
         compare_classifiers(Scores({}, ("yes", "no")), right, ["a"])
     assert Gate(max_loss=0.5).misses(found) == []
-    assert Gate(max_loss=0.4).misses(found) == ["part of texts with another label 0.500000, at most 0.4 is allowed"]
+    assert Gate(max_loss=0.4).misses(found) == ["part of texts with another label 0.5, at most 0.4 is allowed"]
     with pytest.raises(GateMisuse, match="for embedders"):
         Gate(min_cosine=0.9).misses(found)
 
@@ -164,3 +164,12 @@ def test_limits_on_embedders() -> None:
         Gate(min_cosine=0.9).misses(alone)
     with pytest.raises(GateMisuse, match="pass --pairs and --reference"):
         Gate(max_loss=0.1).misses(compare_embedders(judged, right, TEXTS))
+
+
+def test_a_miss_shows_how_near_the_value_is() -> None:
+    """Six digits of 0.99999995 are 1.000000, which is no less than 1."""
+    found = compare_embedders(Table(noise=1e-4), Table(), TEXTS)
+    assert found.cosine is not None
+    assert f"{found.cosine.minimum:.6f}" == "1.000000"
+    (missed,) = Gate(min_cosine=1.0).misses(found)
+    assert missed == f"smallest cosine {found.cosine.minimum:.12g}, at least 1.0 is asked for"

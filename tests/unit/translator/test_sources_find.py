@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import HubError, MissingFile
 from webnn_translator.sources import open_source
 from webnn_translator.sources.export import export_onnx, task_of
 
@@ -19,6 +19,16 @@ def put(path: Path, content: bytes = b"{}") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "1_Pooling/config.json"])
+def test_a_link_to_nothing_is_not_left_behind(tmp_path: Path, tiny_model: bytes, name: str) -> None:
+    put(tmp_path / "model.onnx", tiny_model)
+    link = put(tmp_path / name)
+    link.unlink()
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(MissingFile, match=f"{name}: a link to a file that is not there"), open_source(str(tmp_path)):
+        pass
 
 
 def test_a_file_alone_brings_nothing_with_it(tmp_path: Path, tiny_model: bytes) -> None:

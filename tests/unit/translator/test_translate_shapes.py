@@ -188,6 +188,27 @@ def test_a_dimension_may_be_allowed_to_be_empty(build, agree) -> None:
         agree(model, feed)
 
 
+@pytest.mark.parametrize("op", ["ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"])
+def test_a_reduction_that_needs_elements_keeps_its_axis_from_being_empty(build, agree, op) -> None:
+    """The check would otherwise compare what WebNN refuses with an infinity."""
+    model = build([N(op, ["x"], ["y"], axes=[1], keepdims=0)], {"x": (F, (2, "n"))}, opset=17)
+    found = agree(model, {"x": x_of(2, 3)}, {"x": x_of(2, 1)}, min_dims={"n": 0})
+    (dim,) = found.dims
+    assert (dim.min_size, f"at least 1: {op} of no elements" in dim.why) == (1, True)
+    # Where no result has to be chosen either, nothing is to be said against it.
+    model = build([N(op, ["x"], ["y"], axes=[1], keepdims=0)], {"x": (F, ("m", "n"))}, opset=17)
+    assert {dim.min_size for dim in translate(model, min_dims={"m": 0, "n": 0}).dims} == {0}
+
+
+@pytest.mark.parametrize(("op", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_a_recurrent_network_keeps_steps_and_batch_from_being_empty(build, agree, op, gates) -> None:
+    """ONNX Runtime, which the result is compared with, ends the process on such a batch."""
+    weights = {"w": np.full((1, 2 * gates, 3), 0.1, F), "r": np.full((1, 2 * gates, 2), 0.2, F)}
+    model = build([N(op, ["x", "w", "r"], ["y"], hidden_size=2)], {"x": (F, ("s", "b", 3))}, constants=weights)
+    found = agree(model, {"x": x_of(4, 2, 3)}, {"x": x_of(1, 1, 3)}, max_dims={"s": 8}, min_dims={"s": 0, "b": 0})
+    assert {dim.name: dim.min_size for dim in found.dims} == {"s": 1, "b": 1}
+
+
 def test_integers_beside_dimensions_lose_their_high_bits_in_a_cast(build, agree) -> None:
     nodes = [
         N("Shape", ["x"], ["s"]),

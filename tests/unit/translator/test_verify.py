@@ -16,7 +16,7 @@ from webnn_runtime.backends import get_backend
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import ExecutionError, ManifestError
+from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_translator.translate import translate
 from webnn_translator.verify import VerificationFailed, check_graph, compare
@@ -24,7 +24,7 @@ from webnn_translator.verify.canaries import compare_canary, read_canary_inputs,
 from webnn_translator.verify.compare import worst
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan, uniform
-from webnn_translator.verify.reference import OnnxReference
+from webnn_translator.verify.reference import OnnxReference, SourceFailed
 
 F32, I32, I64 = DataType.FLOAT32, DataType.INT32, DataType.INT64
 BATCH, LENGTH = symbol("batch"), symbol("sequence")
@@ -356,7 +356,7 @@ def test_sizes_that_the_source_itself_refuses_are_named_with_the_flags(build, tm
     onnx.save(model, tmp_path / "model.onnx")
     source = OnnxReference(tmp_path / "model.onnx")
     assert source.run({"x": np.ones(6, np.float32)}, ["y"], {"n": 6})["y"].shape == (3, 2)
-    with pytest.raises(ExecutionError, match=r"does not run at n = 4: .*--dim NAME=VALUE fixes a size"):
+    with pytest.raises(SourceFailed, match=r"does not run at n = 4: .*--dim NAME=VALUE fixes a size"):
         source.run({"x": np.ones(4, np.float32)}, ["y"], {"n": 4})
 
 

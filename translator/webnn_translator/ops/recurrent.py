@@ -93,6 +93,9 @@ class _Layer:
 def recurrent(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Every step's hidden state, and the last states; `layout` 1 has the batch first."""
     layer = _layer(ctx, node)
+    ctx.demand(layer.steps, 1, f"WebNN has no {node.op_type} without steps")
+    # There is nothing to compare with either.
+    ctx.demand(layer.x.shape[1], 1, f"ONNX Runtime ends the process on a {node.op_type} of a batch without rows")
     wants_sequence, wants_cell = node.wants(0), node.wants(2)
     if _is_direct(ctx, layer, wants_cell=wants_cell):
         sequence, *states = _direct(ctx, layer, wants_sequence=wants_sequence)

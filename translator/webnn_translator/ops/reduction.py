@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, dim_max, dim_min
+from webnn_runtime.format.dims import Dim, dim_max, dim_min, is_at_least
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -28,6 +28,13 @@ _OPS: Final = {
     "ReduceProd": "reduceProduct",
     "ReduceSum": "reduceSum",
     "ReduceSumSquare": "reduceSumSquare",
+}
+# What ONNX has where WebNN has no result, or the mean's NaN.
+_OF_SOMETHING: Final = {
+    "ReduceLogSumExp": "an infinity, and WebNN has none",
+    "ReduceMax": "the least value of the type, and WebNN has none",
+    "ReduceMean": "not defined",
+    "ReduceMin": "the greatest value of the type, and WebNN has none",
 }
 # Where a reduction over nothing is the value itself by any reading of noop_with_empty_axes.
 _IDENTITIES: Final = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceLogSumExp")
@@ -65,6 +72,10 @@ def _reduce(ctx: Context, node: OnnxNode, axes: Sequence[int] | None) -> Tensor:
         return x
     if items is not None and node.op_type in _EXACT and items.size:
         return ctx.symbols(_reduced(ctx, items, over, keep, _EXACT[node.op_type]), x.elem)
+    kept = [dim for axis, dim in enumerate(x.shape) if axis not in over]
+    if node.op_type in _OF_SOMETHING and all(is_at_least(dim, 1, ctx.ranges) for dim in kept):
+        for axis in over:
+            ctx.demand(x.shape[axis], 1, f"{node.op_type} of no elements is {_OF_SOMETHING[node.op_type]}")
     return ctx.computed(x.elem, _OPS[node.op_type], ctx.full(x), axes=over, keepDimensions=keep)
 
 

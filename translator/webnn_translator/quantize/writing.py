@@ -12,7 +12,7 @@ from webnn_runtime.backends import available_backends
 from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE, is_packed
 from webnn_runtime.format.graph import Graph
-from webnn_runtime.hub.files import RANGES_FILE
+from webnn_runtime.hub.files import RANGES_FILE, select_companions
 from webnn_translator.companions import companions_in
 from webnn_translator.quantize.moments import watched
 from webnn_translator.quantize.options import QuantizeMisuse, QuantizeOptions
@@ -102,6 +102,8 @@ def write_quantized(
         names=loaded.names,
         remarks=[str(done)],
         is_quantized=True,
+        # Notes, pages and whatever else lies in the folder is not what makes vectors of texts.
+        free=files.keys() - select_companions(files),
     ) as staged:
         record = None
         if is_verified:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from webnn_runtime.embed.modules import first_module
 from webnn_runtime.embed.unsupported import way_out
-from webnn_runtime.format.errors import EmbedError, HubError
+from webnn_runtime.format.errors import EmbedError, HubError, HubMisuse
 from webnn_runtime.hub import ModelFolder, resolve
 from webnn_runtime.hub.files import select_companions
 from webnn_translator.companions import companions_in
@@ -100,7 +100,7 @@ def _found(
         yield _source(found, found.path / onnx_file, name, file_name=onnx_file), found.path
         return
     if is_bundle:
-        raise HubError(f"{found.source}: {_IS_A_BUNDLE}")
+        raise HubMisuse(f"{found.source}: {_IS_A_BUNDLE}")
     clip = find_clip(found.path)
     folder = found.path if clip is None else clip
     if clip is None:
@@ -172,7 +172,7 @@ def _name_of(found: ModelFolder) -> str:
 def _refuse_export_options(task: Any, opset: Any, file: str, kind: str = "an ONNX file already") -> None:
     for flag, value in (("--task", task), ("--opset", opset)):
         if value is not None:
-            raise HubError(f"{file}: is {kind}, {flag} only matters for an export; leave {flag} out")
+            raise HubMisuse(f"{file}: is {kind}, {flag} only matters for an export; leave {flag} out")
 
 
 def _select(names: Collection[str]) -> Sequence[str]:
@@ -187,7 +187,7 @@ def _select(names: Collection[str]) -> Sequence[str]:
     weights = [name for name in inputs if name.endswith(_TORCH_FILES)]
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
-            raise HubError(f"it {_IS_A_BUNDLE}")
+            raise HubMisuse(f"it {_IS_A_BUNDLE}")
         raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
     return sorted({*weights, *companions, *_needed_to_export(names), *vocabularies(names)})
 

@@ -4,7 +4,7 @@ from webnn_translator.verify.bundle import CanaryResult, Recheck, check_bundle, 
 from webnn_translator.verify.certificate import Certificate, Verdict, VerificationFailed
 from webnn_translator.verify.check import Checked, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, HALF_TOLERANCE, Difference, compare
-from webnn_translator.verify.reference import OnnxReference
+from webnn_translator.verify.reference import OnnxReference, SourceFailed
 
 __all__ = [
     "DEFAULT_TOLERANCE",
@@ -15,6 +15,7 @@ __all__ = [
     "Difference",
     "OnnxReference",
     "Recheck",
+    "SourceFailed",
     "Verdict",
     "VerificationFailed",
     "check_bundle",

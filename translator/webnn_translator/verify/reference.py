@@ -13,7 +13,7 @@ from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, Form
 from webnn_runtime.format.graph import Array
 from webnn_translator.verify.as_meant import as_meant
 
-__all__ = ["OnnxReference", "value_names"]
+__all__ = ["OnnxReference", "SourceFailed", "value_names"]
 
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
@@ -29,6 +29,10 @@ _NUMPY_TYPES: Final = {
     "tensor(uint64)": "uint64",
     "tensor(bool)": "bool",
 }
+
+
+class SourceFailed(ExecutionError):
+    """The model itself does not run, so that there is nothing to compare a graph with."""
 
 
 class OnnxReference:
@@ -92,7 +96,7 @@ class OnnxReference:
             bindings: named dimensions, for the shapes of inputs that are left out.
 
         Raises:
-            ExecutionError: ONNX Runtime refuses the inputs.
+            SourceFailed: ONNX Runtime refuses the inputs.
         """
         fed = {
             name: _as_declared(inputs[name] if name in inputs else self._without_effect(name, bindings), kind)
@@ -103,7 +107,7 @@ class OnnxReference:
         except self._errors as exc:
             sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
             advice = "; --dim NAME=VALUE fixes a size, --min-dim and --max-dim the range of one" if sizes else ""
-            raise ExecutionError(
+            raise SourceFailed(
                 f"the source model itself does not run{f' at {sizes}' if sizes else ''}: {_first_line(exc)}{advice}",
                 backend="onnxruntime",
             ) from exc

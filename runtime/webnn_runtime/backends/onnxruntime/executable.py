@@ -10,7 +10,8 @@ import numpy as np
 from webnn_runtime.backends.base import CompileOptions, Executable
 from webnn_runtime.backends.onnxruntime.model import OnnxModel
 from webnn_runtime.backends.onnxruntime.session import NAME, library, library_errors, open_session, threads_of
-from webnn_runtime.format.errors import ExecutionError
+from webnn_runtime.format.dims import evaluate
+from webnn_runtime.format.errors import ExecutionError, ShapeError
 from webnn_runtime.format.graph import Array, Graph
 
 __all__ = ["OnnxRuntimeExecutable"]
@@ -31,6 +32,10 @@ class OnnxRuntimeExecutable(Executable):
 
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         model = self._model
+        for extreme in model.extremes:
+            if evaluate(extreme.reduced, bindings) == 0 and evaluate(extreme.results, bindings) > 0:
+                reason = f"{extreme.op}: reduces no elements; give it at least one"
+                raise ShapeError(reason, node=extreme.label, op=extreme.op)
         feeds = {onnx_name: inputs[name] for name, onnx_name in model.inputs.items()}
         for onnx_name, dim in model.dims.items():
             feeds[onnx_name] = np.array([bindings[dim]], np.int64)

@@ -9,14 +9,32 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.types import ELEM_TYPES, INT64
+from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.records import dataclass
 
-__all__ = ["INLINE_BYTES", "Call", "OnnxModel", "serialize"]
+__all__ = ["INLINE_BYTES", "Call", "Extreme", "OnnxModel", "serialize"]
 
 # Larger constants stay where they are (a memory map) and are handed to the session as arrays.
 INLINE_BYTES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Extreme:
+    """A reduction that has no result without elements, where ONNX gives an infinity or the end of a type's range.
+
+    Attributes:
+        label: names the WebNN node.
+        op: its operator.
+        reduced: number of elements that each result is chosen from.
+        results: number of results.
+    """
+
+    label: str
+    op: str
+    reduced: Dim
+    results: Dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +48,7 @@ class OnnxModel:
         outputs: ONNX names in the order of the graph's outputs.
         weights: initializers that the session is given as arrays.
         tables: those of them that are only gathered from.
+        extremes: reductions that may have nothing to choose from.
         nodes: number of ONNX nodes.
     """
 
@@ -39,6 +58,7 @@ class OnnxModel:
     outputs: tuple[str, ...]
     weights: Mapping[str, Array]
     tables: frozenset[str]
+    extremes: tuple[Extreme, ...]
     nodes: int
 
 
@@ -62,6 +82,7 @@ def serialize(
     dims: Mapping[str, str],
     outputs: Mapping[str, TensorType],
     described: Mapping[str, TensorType],
+    extremes: Sequence[Extreme],
 ) -> OnnxModel:
     """The model of the calls that the outputs depend on.
 
@@ -73,6 +94,7 @@ def serialize(
         dims: ONNX name of a further input -> dimension name.
         outputs: ONNX name -> type.
         described: types of values in between.
+        extremes: reductions that may have nothing to choose from.
     """
     kept, live = _needed(calls, outputs)
     used = {key: item for key, item in arrays.items() if key in live}
@@ -107,6 +129,7 @@ def serialize(
         tuple(outputs),
         weights,
         frozenset(key for key in weights if _is_table(key, kept)),
+        tuple(extremes),
         len(kept),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.backends.onnxruntime.model import OnnxModel
 from webnn_runtime.backends.onnxruntime.threads import usable_cpus
-from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, OptionError
+from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, OptionError, UnsupportedByBackend
 
 __all__ = ["NAME", "library", "library_errors", "open_session", "threads_of"]
 
@@ -88,7 +88,8 @@ def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[
 
     Raises:
         BackendUnavailable: the device has no provider here, or its provider does not start.
-        OptionError: an entry of `session_options` that onnxruntime does not have.
+        UnsupportedByBackend: an entry of `session_options` that onnxruntime does not have.
+        OptionError: an entry with a value that it does not take.
         ExecutionError: onnxruntime refuses the model.
     """
     ort = library()
@@ -176,7 +177,9 @@ def _apply(ort: Any, settings: Any, requested: Mapping[str, Any]) -> None:
             except TypeError as exc:
                 raise OptionError(f"session option '{key}': {value!r} is not of its type") from exc
         else:
-            raise OptionError(f"onnxruntime has no session option '{key}'; see onnxruntime.SessionOptions")
+            raise UnsupportedByBackend(
+                f"there is no session option '{key}'; see onnxruntime.SessionOptions", backend=NAME
+            )
 
 
 def _entry(value: Any) -> str:

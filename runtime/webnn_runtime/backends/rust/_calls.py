@@ -9,7 +9,7 @@ from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Node, OptionValue
 from webnn_runtime.format.ops import OPS
-from webnn_runtime.format.ops.kinds import Dims, Kind, Size, Splits
+from webnn_runtime.format.ops.kinds import Dims, Kind, Number, Size, Splits
 from webnn_runtime.format.records import dataclass, field
 
 __all__ = ["Attribute", "Call", "attributes_of", "call_of", "needed_calls"]
@@ -87,6 +87,9 @@ def _attribute(kind: Kind, value: OptionValue) -> Attribute:
         return "text", value.value
     if isinstance(kind, Size):
         return "dims", (value,)
+    if isinstance(kind, Number) and isinstance(value, int):
+        # No type of integers reaches further, and what is beyond its range becomes its end.
+        return "int", min(max(value, -(2**63)), 2**64 - 1)
     if isinstance(value, tuple):
         if isinstance(kind, (Dims, Splits)):
             dims: tuple[Dim | object, ...] = value

@@ -42,6 +42,8 @@ def _gru(
     rows = _GRU_GATES * hidden_size
     sequence, batch, width = x.shape
     context.equal(sequence, steps, "first dimension of the input and option 'steps'")
+    context.at_least(steps, 1, "option 'steps'")
+    context.at_least(width, 1, "last dimension of the input")
     state = (directions, batch, hidden_size)
     _demand(
         context,
@@ -69,6 +71,7 @@ def _gru_cell(
 ) -> TensorType:
     rows = _GRU_GATES * hidden_size
     batch, width = x.shape
+    context.at_least(width, 1, "last dimension of the input")
     _demand(
         context,
         weight=(weight, (rows, width)),
@@ -101,6 +104,8 @@ def _lstm(
     rows = _LSTM_GATES * hidden_size
     sequence, batch, width = x.shape
     context.equal(sequence, steps, "first dimension of the input and option 'steps'")
+    context.at_least(steps, 1, "option 'steps'")
+    context.at_least(width, 1, "last dimension of the input")
     state = (directions, batch, hidden_size)
     _demand(
         context,
@@ -132,6 +137,7 @@ def _lstm_cell(
 ) -> tuple[TensorType, ...]:
     rows = _LSTM_GATES * hidden_size
     batch, width = x.shape
+    context.at_least(width, 1, "last dimension of the input")
     state = (batch, hidden_size)
     _demand(
         context,

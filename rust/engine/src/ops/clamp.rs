@@ -103,6 +103,10 @@ mod tests {
         let attributes = bounds(Attribute::Int(-5), Attribute::Float(f64::INFINITY));
         let found = run("clamp", &[Given::new(Uint64, &[2], &[7_u64, 0])], &attributes, &[(Uint64, &[2])], 1).unwrap();
         assert_eq!(found[0].elements::<u64>(), [7, 0]);
+        let attributes = bounds(Attribute::Int(9), Attribute::Unsigned((1 << 63) + 1));
+        let found =
+            run("clamp", &[Given::new(Uint64, &[2], &[7, u64::MAX])], &attributes, &[(Uint64, &[2])], 1).unwrap();
+        assert_eq!(found[0].elements::<u64>(), [9, (1 << 63) + 1]);
         let attributes = bounds(Attribute::Float(f64::NAN), Attribute::Int(6));
         let x = [f32::NEG_INFINITY, 7.0, f32::NAN];
         let found = run("clamp", &[Given::new(Float32, &[3], &x)], &attributes, &[(Float32, &[3])], 1).unwrap();

@@ -138,8 +138,8 @@ fn by_blocks<T: Element, U: Element>(
 ) -> Result<(), RunError> {
     let (x, scale) = (&operands[0], &operands[1]);
     let (shape, blocks) = (x.shape, scale.shape);
-    let fits = shape.len() == blocks.len()
-        && shape.iter().zip(blocks).all(|(size, blocks)| *blocks == 1 || *blocks > 0 && size.is_multiple_of(*blocks));
+    let fits =
+        shape.len() == blocks.len() && shape.iter().zip(blocks).all(|(size, blocks)| size.is_multiple_of(*blocks));
     if !fits || operands[2].shape != blocks || result.shape != shape {
         return Err(RunError::Operand(format!("scales of {blocks:?} for {shape:?}")));
     }

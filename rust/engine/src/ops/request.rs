@@ -12,6 +12,8 @@ use crate::plan::{BuildError, DimId, Dims, ValueType};
 pub enum Attribute {
     Bool(bool),
     Int(i64),
+    /// An integer that `Int` cannot hold.
+    Unsigned(u64),
     Ints(Vec<i64>),
     Float(f64),
     Floats(Vec<f64>),
@@ -24,8 +26,8 @@ pub enum Attribute {
 /// An option that may be written with or without a fraction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Number {
-    /// Exactly this.
-    Int(i64),
+    /// Exactly this, of any type of integers.
+    Int(i128),
     /// As near as a float64 is.
     Float(f64),
 }
@@ -117,7 +119,8 @@ impl Attributes {
     /// It is of another type.
     pub fn optional_exact_number(&self, name: &str) -> Result<Option<Number>, BuildError> {
         match self.0.get(name) {
-            Some(Attribute::Int(value)) => Ok(Some(Number::Int(*value))),
+            Some(Attribute::Int(value)) => Ok(Some(Number::Int((*value).into()))),
+            Some(Attribute::Unsigned(value)) => Ok(Some(Number::Int((*value).into()))),
             _ => Ok(self.optional_float(name)?.map(|value| Number::Float(*value))),
         }
     }

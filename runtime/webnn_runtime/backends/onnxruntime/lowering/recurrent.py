@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.format.dims import Dim
@@ -51,6 +52,40 @@ def _as_sequence(g: Emitter, value: Tensor | None) -> Tensor | None:
     return Tensor(g.node("Unsqueeze", value, g.ints([0])), TensorType(value.dtype, shape))
 
 
+def _recurrent(
+    g: Emitter,
+    op_type: str,
+    x: Tensor,
+    weights: Sequence[Tensor | str | None],
+    states: Sequence[Tensor | None],
+    **attributes: proto.Attribute,
+) -> tuple[str, ...]:
+    """All hidden states [steps, directions, batch, hidden], and the last of each state [directions, batch, hidden]."""
+    batch, results = x.shape[1], 1 + len(states)
+    if g.is_positive(batch):
+        return g.nodes(op_type, x, *weights, None, *states, results=results, **attributes)
+    # onnxruntime 1.32 ends the process where the batch has no rows: one row of zeros goes along, and is cut off.
+    found = g.nodes(
+        op_type,
+        _with_a_row(g, x),
+        *weights,
+        None,
+        *(None if state is None else _with_a_row(g, state) for state in states),
+        results=results,
+        **attributes,
+    )
+    return tuple(
+        g.node("Slice", value, g.ints([0]), g.ints([-1]), g.ints([axis]))
+        for value, axis in zip(found, (2, *(1 for _ in states)), strict=True)
+    )
+
+
+def _with_a_row(g: Emitter, value: Tensor) -> str:
+    """Dimension 1 is the batch."""
+    first, _, last = value.shape
+    return g.node("Concat", value, g.filled((first, 1, last), 0, value.dtype), axis=1)
+
+
 def _names(activations: Sequence[str], direction: str) -> list[str]:
     return [_ACTIVATIONS[name] for name in activations] * (2 if direction == "both" else 1)
 
@@ -77,15 +112,12 @@ def _gru(
     weight, recurrent_weight, bias, recurrent_bias = (  # type: ignore[assignment]  # None stays None
         _ordered(g, value, layout, _GRU_GATES) for value in (weight, recurrent_weight, bias, recurrent_bias)
     )
-    sequence, last = g.nodes(
+    sequence, last = _recurrent(
+        g,
         "GRU",
         x,
-        weight,
-        recurrent_weight,
-        _both_biases(g, bias, recurrent_bias),
-        None,
-        initial_hidden_state,
-        results=2,
+        (weight, recurrent_weight, _both_biases(g, bias, recurrent_bias)),
+        (initial_hidden_state,),
         activations=_names(activations, direction),
         direction=_DIRECTIONS[direction],
         hidden_size=hidden_size,
@@ -153,16 +185,12 @@ def _lstm(
         unrolled = _Unrolled(g, x, (weight, recurrent_weight, peephole_weight), biases, hidden_size, activations)
         hidden, cell, sequence = unrolled.run(start, count, direction)
     else:
-        sequence, hidden, cell = g.nodes(
+        sequence, hidden, cell = _recurrent(
+            g,
             "LSTM",
             x,
-            weight,
-            recurrent_weight,
-            biases,
-            None,
-            initial_hidden_state,
-            initial_cell_state,
-            results=3,
+            (weight, recurrent_weight, biases),
+            (initial_hidden_state, initial_cell_state),
             activations=_names(activations, direction),
             direction=_DIRECTIONS[direction],
             hidden_size=hidden_size,

@@ -23,6 +23,12 @@ _EACH: Final = {
 }
 
 
+def _demand_elements(g: Emitter, op: str, x: Tensor, axes: _Axes) -> None:
+    along = range(x.rank) if axes is None else axes
+    kept = [dim for axis, dim in enumerate(x.shape) if axis not in along]
+    g.demand_elements(op, [x.shape[axis] for axis in along], kept)
+
+
 def _reduce(g: Emitter, onnx_op: str, x: str, rank: int, axes: _Axes, keep: bool) -> str:
     if axes is None:
         axes = tuple(range(rank))
@@ -64,8 +70,26 @@ def _wrapping(onnx_op: str) -> Callable[..., str]:
     return lower
 
 
-def _extreme(onnx_op: str) -> Callable[..., str]:
+def _log_sum_exp(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+    _demand_elements(g, "reduceLogSumExp", x, axes)
+    return _reduce(g, "ReduceLogSumExp", x.name, x.rank, axes, keep_dimensions)
+
+
+def _mean(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+    found = _reduce(g, "ReduceMean", x.name, x.rank, axes, keep_dimensions)
+    reduced = [x.shape[axis] for axis in (range(x.rank) if axes is None else axes)]
+    if all(map(g.is_positive, reduced)):
+        return found
+    # onnxruntime takes the mean of no elements for 0. It is 0 / 0, and 0 / n is nothing to add.
+    count = g.cast(g.node("ReduceProd", g.dims(reduced), keepdims=False), DataType.FLOAT32)
+    return g.node("Add", found, g.cast(g.node("Div", g.scalar(0, DataType.FLOAT32), count), x.dtype))
+
+
+def _extreme(name: str) -> Callable[..., str]:
+    onnx_op = f"Reduce{name}"
+
     def lower(g: Emitter, x: Tensor, *, axes: _Axes, keep_dimensions: bool) -> str:
+        _demand_elements(g, f"reduce{name}", x, axes)
         along = tuple(range(x.rank)) if axes is None else axes
         if along and x.dtype is DataType.UINT32:
             found = _reduce(g, onnx_op, g.cast(x, DOUBLE), x.rank, axes, keep_dimensions)
@@ -80,12 +104,14 @@ def _extreme(onnx_op: str) -> Callable[..., str]:
     return lower
 
 
-for _name in ("L2", "LogSum", "LogSumExp", "Mean"):
+lowering("reduceLogSumExp")(_log_sum_exp)
+lowering("reduceMean")(_mean)
+for _name in ("L2", "LogSum"):
     lowering(f"reduce{_name}")(_float(f"Reduce{_name}"))
 for _name, _onnx in {"L1": "L1", "Sum": "Sum", "SumSquare": "SumSquare", "Product": "Prod"}.items():
     lowering(f"reduce{_name}")(_wrapping(f"Reduce{_onnx}"))
 for _name in ("Max", "Min"):
-    lowering(f"reduce{_name}")(_extreme(f"Reduce{_name}"))
+    lowering(f"reduce{_name}")(_extreme(_name))
 
 
 def _arg(onnx_op: str) -> Callable[..., str]:
