@@ -70,11 +70,10 @@ pub(super) fn matmul(
         }
     }
     let rests = Rests { lines: rests, tiles: count };
-    // Two of everything: what follows the sums of one pair of tiles is computed while the next one is multiplied.
-    let each = segments.max(1) * SUMS;
+    // For each segment two lines of columns' sums, and then the tiles' sums.
     let (columns, store) =
-        lines(&mut scratch.tile, 2 * segments * VECTORS + 2 * each).split_at_mut(2 * segments * VECTORS);
-    let biases = lines(&mut scratch.bias, 2 * VECTORS);
+        lines(&mut scratch.tile, segments * VECTORS + segments.max(1) * SUMS).split_at_mut(segments * VECTORS);
+    let biases = floats_mut(lines(&mut scratch.bias, VECTORS));
     // As the rows' scales lie: the zeros as floats, and the scales.
     let steps = floats_mut(lines(&mut scratch.mask, (2 * segments * rows).div_ceil(LANES)));
     let (zeros, scales) = steps.split_at_mut(segments * rows);
@@ -87,23 +86,15 @@ pub(super) fn matmul(
     let ends = lines(&mut scratch.right, ROWS * VECTORS);
     let after = Matmul { bias: None, ..task.after };
     let is_plain = after.activation == Activation::Identity && after.factor.is_none();
-    let finisher = Finisher { task, after, is_plain, is_exact, steps, height };
     let shape = tiles.of_rows(height);
-    let k = task.b.groups.k();
-    let blocks = (0..segments).map(|segment| task.b.groups_of(segment).len().div_ceil(DEPTH)).sum::<usize>().max(1);
-    let mut before: Option<Sums> = None;
-    let mut side = 0;
     for panel in 0..panels {
         let first_col = panel * VECTORS * LANES;
-        let parity = panel % 2;
-        let own_biases = &mut biases[parity * VECTORS..][..VECTORS];
-        own_biases.fill(Line::default());
+        biases.fill(0.0);
         if let Some(bias) = task.after.bias {
             let own = &bias[first_col..bias.len().min(first_col + VECTORS * LANES)];
-            floats_mut(own_biases)[..own.len()].copy_from_slice(own);
+            biases[..own.len()].copy_from_slice(own);
         }
-        let own_columns = &mut columns[parity * segments * VECTORS..][..segments * VECTORS];
-        for (segment, columns) in own_columns.chunks_exact_mut(VECTORS).enumerate() {
+        for (segment, columns) in columns.chunks_exact_mut(VECTORS).enumerate() {
             for (j, to) in columns.iter_mut().enumerate() {
                 let sums = task.b.sums(segment, first_col + j * LANES).first_chunk().expect("sums of a panel");
                 d.floats(s, d.integers(sums)).store(&mut to.0);
@@ -113,19 +104,6 @@ pub(super) fn matmul(
         let share = (ROWS * VECTORS).div_ceil(count.div_ceil(2));
         for pair in (0..count).step_by(2) {
             let has_two = pair + 1 < count;
-            let (mut now, mut others) = store.split_at_mut(each);
-            if side == 1 {
-                std::mem::swap(&mut now, &mut others);
-            }
-            let mut done = 0;
-            let mut go_on = |out: &mut RowsMut<'_>| {
-                done += 1;
-                if let Some(sums) = &mut before {
-                    let parity = sums.panel % 2;
-                    let columns = &columns[parity * segments * VECTORS..][..segments * VECTORS];
-                    finisher.go_on(s, d, sums, [done, blocks], [columns, &biases[parity * VECTORS..]], others, out);
-                }
-            };
             for segment in 0..segments {
                 let groups = task.b.groups_of(segment);
                 shape.begin(&[], VECTORS, true);
@@ -133,7 +111,7 @@ pub(super) fn matmul(
                 for block in 0..whole {
                     let at = groups.start + block * DEPTH;
                     // Of the next panel, as much as is read here, by all pairs together.
-                    let next = b.get((k + at) * VECTORS..).unwrap_or_default();
+                    let next = b.get((task.b.groups.k() + at) * VECTORS..).unwrap_or_default();
                     let next = &next[..next.len().min(ROWS * VECTORS)];
                     for line in next.iter().take((pair / 2 + 1) * share).skip(pair / 2 * share) {
                         s.prefetch(line);
@@ -141,7 +119,6 @@ pub(super) fn matmul(
                     let left = |tile| (a.from(start(tile), at), a.stride());
                     let right = &b[at * VECTORS..];
                     add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
-                    go_on(&mut out);
                 }
                 if groups.len() > whole * DEPTH {
                     let at = groups.start + whole * DEPTH;
@@ -152,23 +129,29 @@ pub(super) fn matmul(
                         right = ends;
                     }
                     add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
-                    go_on(&mut out);
                 }
-                shape.end(&mut now[segment * SUMS..][..SUMS], VECTORS);
+                shape.end(&mut store[segment * SUMS..][..SUMS], VECTORS);
             }
-            if k == 0 {
-                go_on(&mut out);
+            for tile in pair..count.min(pair + 2) {
+                let first = start(tile);
+                let sums = &mut store[(tile - pair) * ROWS * VECTORS..];
+                let panel = Panel { task, first_col, columns, biases, steps, rows: [first, height] };
+                let goes_straight = is_plain && first_col + VECTORS * LANES <= out.cols();
+                let to = goes_straight.then_some(&mut out);
+                match segments {
+                    1 if is_exact => panel.finish::<1>(s, d, sums, to),
+                    2 if is_exact => panel.finish::<2>(s, d, sums, to),
+                    3 if is_exact => panel.finish::<3>(s, d, sums, to),
+                    _ => {
+                        panel.add_up(s, d, sums, is_exact);
+                        panel.finish::<0>(s, d, sums, to);
+                    }
+                }
+                if !goes_straight {
+                    finish(s, &after, [first, height], first_col, sums, &mut out);
+                }
             }
-            let first = [start(pair), start((pair + 1).min(count - 1))];
-            before = Some(Sums { panel, first, rows: if has_two { 2 * height } else { height }, done: 0 });
-            side = 1 - side;
         }
-    }
-    if let Some(sums) = &mut before {
-        let parity = sums.panel % 2;
-        let columns = &columns[parity * segments * VECTORS..][..segments * VECTORS];
-        let store = &mut store[(1 - side) * each..][..each];
-        finisher.go_on(s, d, sums, [1, 1], [columns, &biases[parity * VECTORS..]], store, &mut out);
     }
 }
 
@@ -187,94 +170,7 @@ fn add(tiles: &Shape, a0: (&[f32], usize), a1: Option<(&[f32], usize)>, b: &[Lin
     }
 }
 
-/// Rows of which fewer are not worth an interruption of the tiles.
-const FEWEST: usize = 4;
-
-/// The sums of a pair of tiles by a panel, whose meaning is still to be computed.
-struct Sums {
-    panel: usize,
-    /// The first rows of both tiles, how many rows they have together, and how many of them are done.
-    first: [usize; 2],
-    rows: usize,
-    done: usize,
-}
-
-/// What follows sums: some rows at a time, between two products by tiles, which the vector units have no part in.
-///
-/// One after the other both take 1.2 times as long with texts of 128 tokens (all-MiniLM-L6-v2, one thread of an Intel Xeon): what
-/// follows the sums of a pair fills all that the CPU holds in flight, and the next tiles wait behind it.
-struct Finisher<'a> {
-    task: &'a IntegerMatmul<'a>,
-    after: Matmul<'a>,
-    is_plain: bool,
-    is_exact: bool,
-    /// Zeros and scales of all rows, `[segments, m]`.
-    steps: [&'a [f32]; 2],
-    /// Rows of a tile.
-    height: usize,
-}
-
-impl Finisher<'_> {
-    /// Does the next rows, so that all are done when `now` of `all` parts of the time until then have gone by.
-    #[inline(always)]
-    fn go_on(
-        &self,
-        s: Avx512,
-        d: Vnni,
-        sums: &mut Sums,
-        [now, all]: [usize; 2],
-        about: [&[Line]; 2],
-        store: &mut [Line],
-        out: &mut RowsMut<'_>,
-    ) {
-        let wanted = if now >= all { sums.rows } else { sums.rows * now / all };
-        if wanted < sums.done + FEWEST && wanted < sums.rows {
-            return;
-        }
-        while sums.done < wanted {
-            let (tile, row) = (sums.done / self.height, sums.done % self.height);
-            let count = (wanted - sums.done).min(self.height - row);
-            let place = [sums.first[tile] + row, count];
-            let own = &mut store[(tile * ROWS + row) * VECTORS..];
-            // SAFETY: the arguments are evidence of both features, and of those that they come with.
-            unsafe { self.finish_rows(s, d, sums.panel, place, about, own, out) };
-            sums.done += count;
-        }
-    }
-
-    /// Some rows of a tile.
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    fn finish_rows(
-        &self,
-        s: Avx512,
-        d: Vnni,
-        panel: usize,
-        rows: [usize; 2],
-        [columns, biases]: [&[Line]; 2],
-        sums: &mut [Line],
-        out: &mut RowsMut<'_>,
-    ) {
-        let first_col = panel * VECTORS * LANES;
-        let panel = Panel { task: self.task, first_col, columns, biases: floats(biases), steps: self.steps, rows };
-        let goes_straight = self.is_plain && first_col + VECTORS * LANES <= out.cols();
-        let to = goes_straight.then_some(&mut *out);
-        match self.task.b.segments() {
-            1 if self.is_exact => panel.finish::<1>(s, d, sums, to),
-            2 if self.is_exact => panel.finish::<2>(s, d, sums, to),
-            3 if self.is_exact => panel.finish::<3>(s, d, sums, to),
-            _ => {
-                panel.add_up(s, d, sums, self.is_exact);
-                panel.finish::<0>(s, d, sums, to);
-            }
-        }
-        if !goes_straight {
-            finish(s, &self.after, rows, first_col, sums, out);
-        }
-    }
-}
-
-/// What the sums of some rows of a tile by a panel stand for.
+/// What the sums of a tile by a panel stand for.
 struct Panel<'a> {
     task: &'a IntegerMatmul<'a>,
     first_col: usize,
@@ -283,7 +179,7 @@ struct Panel<'a> {
     biases: &'a [f32],
     /// Zeros and scales of all rows, `[segments, m]`.
     steps: [&'a [f32]; 2],
-    /// The first row, and how many there are.
+    /// The tile's first row, and how many there are.
     rows: [usize; 2],
 }
 
