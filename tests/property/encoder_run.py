@@ -50,7 +50,7 @@ def on_engine(graph: Graph, random: Random, fused: Counter[str] | None = None) -
     options = CompileOptions(
         threads=random.choice([1, 3]),
         max_memory=random.choice([None, None, 1 << 14]),
-        session_options={"isa": random.choice(["scalar", "avx2", "avx512"])} if random.random() < 0.3 else {},
+        session_options={"isa": random.choice(["scalar", "avx2", "avx512", "amx"])} if random.random() < 0.3 else {},
     )
     told: list[str] = []
     for form, given in forms.items():

@@ -99,7 +99,7 @@ pub(super) fn attention(
             }
         }
         for first in (0..seen.div_ceil(ROWS)).step_by(2) {
-            shape.begin(&[], VECTORS, true);
+            shape.clear();
             for block in 0..deep {
                 let a = |tile: usize| {
                     (first + tile < key_tiles).then(|| &left[((first + tile) * deep + block) * ROWS..][..ROWS])
@@ -123,7 +123,7 @@ pub(super) fn attention(
             sums[vector] = weigh(s, pairs, vector, seen, scores, largest);
         }
         for first in (0..value_tiles).step_by(2) {
-            shape.begin(&[], VECTORS, true);
+            shape.clear();
             for block in 0..seen.div_ceil(DEPTH) {
                 let a = |tile: usize| {
                     (first + tile < value_tiles).then(|| &values[((first + tile) * long + block) * ROWS..][..ROWS])

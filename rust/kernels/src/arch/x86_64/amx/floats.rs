@@ -197,8 +197,10 @@ fn multiply<'a, const SHARE: usize, const BY_BLOCKS: bool>(
                 };
                 let sums = &mut sums[place * 2 * TILE * VECTORS..][..2 * TILE * VECTORS];
                 // Between two rounds there may be nobody else who uses the tiles.
-                if pairs > 1 || round == 0 {
-                    shape.begin(sums, VECTORS, first + round == 0);
+                if first + round == 0 {
+                    shape.clear();
+                } else if pairs > 1 || round == 0 {
+                    shape.begin(sums, VECTORS);
                 }
                 for block in range.clone() {
                     let b = &now[if BY_BLOCKS { 0 } else { block * RIGHT }..][..RIGHT];

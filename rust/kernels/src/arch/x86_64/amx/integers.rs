@@ -106,7 +106,7 @@ pub(super) fn matmul(
             let has_two = pair + 1 < count;
             for segment in 0..segments {
                 let groups = task.b.groups_of(segment);
-                shape.begin(&[], VECTORS, true);
+                shape.clear();
                 let whole = groups.len() / DEPTH;
                 for block in 0..whole {
                     let at = groups.start + block * DEPTH;

@@ -73,7 +73,15 @@ impl Drop for Shape {
 }
 
 impl Shape {
-    /// Sets the sums `R` to zero.
+    /// Sets all sums to zero.
+    #[inline(always)]
+    pub(super) fn clear(&self) {
+        self.zero::<0>();
+        self.zero::<1>();
+        self.zero::<2>();
+        self.zero::<3>();
+    }
+
     #[inline(always)]
     fn zero<const R: usize>(&self) {
         const { assert!(R < 4) };
@@ -81,21 +89,14 @@ impl Shape {
         unsafe { asm!("tilezero tmm{r}", r = const R, options(nostack, nomem, preserves_flags)) };
     }
 
-    /// Sets all sums to zero, or to what a line for each row has, and `stride` lines from one to the next: in lines and beside
+    /// Sets all sums to what a line for each row has, and `stride` lines from one to the next: in lines and beside
     /// them those of the first left-hand side, and [`ROWS`] rows behind them those of the second.
     #[inline(always)]
-    pub(super) fn begin(&self, from: &[Line], stride: usize, is_zero: bool) {
-        if is_zero {
-            self.zero::<0>();
-            self.zero::<1>();
-            self.zero::<2>();
-            self.zero::<3>();
-        } else {
-            self.load_sums::<0>(from, stride);
-            self.load_sums::<1>(&from[1..], stride);
-            self.load_sums::<2>(&from[ROWS * stride..], stride);
-            self.load_sums::<3>(&from[ROWS * stride + 1..], stride);
-        }
+    pub(super) fn begin(&self, from: &[Line], stride: usize) {
+        self.load_sums::<0>(from, stride);
+        self.load_sums::<1>(&from[1..], stride);
+        self.load_sums::<2>(&from[ROWS * stride..], stride);
+        self.load_sums::<3>(&from[ROWS * stride + 1..], stride);
     }
 
     /// Writes all sums to where [`Shape::begin`] reads them.
