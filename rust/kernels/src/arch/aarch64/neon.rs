@@ -227,7 +227,7 @@ impl Vector for V {
     #[inline(always)]
     fn round_to_eight_digits(self) -> V {
         // SAFETY: a V is evidence of the instruction set.
-        let [one, half, digits] = unsafe { [1, 0x7FFF, !0xFFFF].map(|x| [vdupq_n_u32(x); 4]) };
+        let (one, half, digits) = unsafe { ([vdupq_n_u32(1); 4], [vdupq_n_u32(0x7FFF); 4], [vdupq_n_u32(!0xFFFF); 4]) };
         let bits = quarters!(vreinterpretq_u32_f32, self.0);
         let odd = quarters!(vshrq_n_u32::<16>, bits);
         let odd = quarters!(vandq_u32, odd, one);

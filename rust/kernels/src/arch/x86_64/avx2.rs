@@ -231,7 +231,8 @@ impl Vector for V {
     #[inline(always)]
     fn round_to_eight_digits(self) -> V {
         // SAFETY: a V is evidence of the instruction set.
-        let [one, half, digits] = unsafe { [1, 0x7FFF, !0xFFFF].map(|x| _mm256_set1_epi32(x)) };
+        let (one, half, digits) =
+            unsafe { (_mm256_set1_epi32(1), _mm256_set1_epi32(0x7FFF), _mm256_set1_epi32(!0xFFFF)) };
         let bits = halves!(_mm256_castps_si256, self.0);
         let odd = halves!(_mm256_srli_epi32::<{ 16 }>, bits);
         let odd = halves!(_mm256_and_si256, odd, [one, one]);
