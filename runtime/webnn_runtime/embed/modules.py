@@ -118,8 +118,12 @@ def static_libraries(root: StrPath) -> dict[str, StrPath]:
     """Libraries that read a static embedding in `root`, its own first, and where each has the files; else none."""
     found: dict[str, StrPath] = {}
     config = os.path.join(root, "config.json")
-    if os.path.isfile(config) and expect(config, read_object(config), "model_type", str, "") == MODEL2VEC:
-        found[MODEL2VEC] = root
+    if os.path.isfile(config):
+        settings = read_object(config)
+        # Of a model put together by hand model2vec states the table's type alone, which is a key of its own.
+        default = MODEL2VEC if "embedding_dtype" in settings else ""
+        if (expect(config, settings, "model_type", str) or default) == MODEL2VEC:
+            found[MODEL2VEC] = root
     first = first_module(root)
     if first is not None and first[0] == "StaticEmbedding":
         found[SENTENCE_TRANSFORMERS] = first[1]
