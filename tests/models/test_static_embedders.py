@@ -167,6 +167,9 @@ MODEL2VEC: dict[str, tuple[Callable[[], Tokenizer], dict[str, Any]]] = {
     "mapping": (pieces, {"mapping": np.int32, "weights": np.float32, "normalize": True}),
     "mapping of int64": (pieces, {"mapping": np.int64}),
     "int8": (pieces, {"kind": np.int8, "normalize": True}),
+    # What `StaticModel(vectors, tokenizer)` saves has no model_type.
+    "by hand": (pieces, {"config": None}),
+    "by hand, normalized": (pieces, {"config": None, "normalize": True}),
 }
 
 
@@ -184,7 +187,8 @@ def test_a_model_of_model2vec(variant, optional, backend, tmp_path: Path) -> Non
     if "mapping" in settings:
         rest["token_mapping"] = rng.integers(0, 9, count).astype(settings["mapping"])
     library = optional("model2vec").StaticModel
-    library(vectors, tokenizer, config={"model_type": "model2vec"}, **rest).save_pretrained(tmp_path / "saved")
+    config = settings.get("config", {"model_type": "model2vec"})
+    library(vectors, tokenizer, config=config, **rest).save_pretrained(tmp_path / "saved")
     theirs = library.from_pretrained(tmp_path / "saved")
     convert_model(str(tmp_path / "saved"), tmp_path / "bundle")
     ours = WebNNEmbedder(tmp_path / "bundle", backend=backend.name, on_truncation="ignore")

@@ -61,9 +61,8 @@ class Context:
     def known(self, array: Array | np.generic, elem: Elem | None = None, shape: Sequence[Dim] | None = None) -> Tensor:
         """A constant; with `shape`, one that is broadcast to it."""
         values = np.asarray(array)
-        return Tensor(
-            elem or Elem.from_numpy(values.dtype), tuple(values.shape if shape is None else shape), Known(values)
-        )
+        dims = tuple(values.shape if shape is None else shape)
+        return Tensor(elem or Elem.from_numpy(values.dtype), dims, Known(values))
 
     def nothing(self, elem: Elem, shape: Sequence[Dim]) -> Tensor:
         """A tensor without elements: a dimension of `shape` is 0."""

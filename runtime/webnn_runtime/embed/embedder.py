@@ -52,8 +52,7 @@ class WebNNEmbedder:
         max_seq_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
         compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
-        library: "model2vec" or "sentence-transformers": whose rules make the tokens of a static embedding that both
-            can read; None for those of the one that saved it.
+        library: whose rules make a static embedding's tokens, "model2vec" or "sentence-transformers"; None for its own.
         revision: branch, tag or commit on the Hub.
         token: Hub access token.
         cache_dir: Hub cache.

@@ -22,7 +22,20 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     from webnn_runtime.embed.tensors import Floats
 
-__all__ = ["Modules", "excludes_prompt", "first_module", "read_modules", "read_stages_after", "transformer_folder"]
+__all__ = [
+    "MODEL2VEC",
+    "SENTENCE_TRANSFORMERS",
+    "Modules",
+    "excludes_prompt",
+    "first_module",
+    "read_modules",
+    "read_stages_after",
+    "static_libraries",
+    "transformer_folder",
+]
+
+MODEL2VEC: Final = "model2vec"
+SENTENCE_TRANSFORMERS: Final = "sentence-transformers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,22 @@ def first_module(root: StrPath) -> tuple[str, StrPath] | None:
     entries = _entries(root)
     name = _own_class(os.path.join(root, _LISTING), entries[0]) if entries else ""
     return (name, _folder(root, entries[0])) if entries and name else None
+
+
+def static_libraries(root: StrPath) -> dict[str, StrPath]:
+    """Libraries that read a static embedding in `root`, its own first, and where each has the files; else none."""
+    found: dict[str, StrPath] = {}
+    config = os.path.join(root, "config.json")
+    if os.path.isfile(config):
+        settings = read_object(config)
+        # Of a model put together by hand model2vec states the table's type alone, which is a key of its own.
+        default = MODEL2VEC if "embedding_dtype" in settings else ""
+        if (expect(config, settings, "model_type", str) or default) == MODEL2VEC:
+            found[MODEL2VEC] = root
+    first = first_module(root)
+    if first is not None and first[0] == "StaticEmbedding":
+        found[SENTENCE_TRANSFORMERS] = first[1]
+    return found
 
 
 def transformer_folder(root: StrPath) -> StrPath:

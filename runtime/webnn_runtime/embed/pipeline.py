@@ -11,7 +11,13 @@ from webnn_runtime.embed.batches import plan, plan_unpadded
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
-from webnn_runtime.embed.modules import Modules, excludes_prompt, read_modules, transformer_folder
+from webnn_runtime.embed.modules import (
+    Modules,
+    excludes_prompt,
+    read_modules,
+    static_libraries,
+    transformer_folder,
+)
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.settings import (
     LengthLimit,
@@ -21,7 +27,6 @@ from webnn_runtime.embed.settings import (
     read_transformer,
     read_truncate_dim,
 )
-from webnn_runtime.embed.static import find_static, load_static
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.errors import EmbedError
@@ -89,7 +94,11 @@ class Pipeline:
         Raises:
             EmbedError: the files do not say how to embed, or contradict the graph.
         """
-        static = find_static(folder, library)
+        static = None
+        if library is not None or static_libraries(folder):
+            from webnn_runtime.embed.static import find_static, load_static  # other models start without it
+
+            static = find_static(folder, library)
         transformer = transformer_folder(folder) if static is None else static.folder
         places = [transformer, folder] if transformer != folder else [folder]
         if tokenizer_folder is not None:

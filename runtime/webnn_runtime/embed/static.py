@@ -18,16 +18,14 @@ from typing import Final
 import numpy as np
 
 from webnn_runtime.embed.configuration import StrPath, expect, read_object
-from webnn_runtime.embed.modules import first_module
+from webnn_runtime.embed.modules import MODEL2VEC, SENTENCE_TRANSFORMERS, static_libraries
 from webnn_runtime.embed.settings import LengthLimit, TransformerSettings
 from webnn_runtime.embed.tokenizer import Padding, TextTokenizer, Tokens, open_tokenizer
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 
-__all__ = ["MODEL2VEC", "SENTENCE_TRANSFORMERS", "StaticModel", "find_static", "load_static", "tokenizer_of"]
+__all__ = ["StaticModel", "find_static", "load_static", "tokenizer_of"]
 
-MODEL2VEC: Final = "model2vec"
-SENTENCE_TRANSFORMERS: Final = "sentence-transformers"
 _LIBRARIES: Final = (SENTENCE_TRANSFORMERS, MODEL2VEC)
 # What model2vec takes where its config.json names no length; null there means no limit.
 _MODEL2VEC_LENGTH: Final = 512
@@ -60,19 +58,15 @@ def find_static(root: StrPath, library: str | None = None) -> StaticModel | None
     """
     if library is not None and library not in _LIBRARIES:
         raise EmbedMisuse(f"library={library!r}: expected one of {', '.join(_LIBRARIES)}")
-    found: dict[str, StaticModel] = {}
-    config = os.path.join(root, "config.json")
-    if os.path.isfile(config) and expect(config, read_object(config), "model_type", str, "") == MODEL2VEC:
-        found[MODEL2VEC] = StaticModel(root, MODEL2VEC, config)
-    first = first_module(root)
-    if first is not None and first[0] == "StaticEmbedding":
-        found[SENTENCE_TRANSFORMERS] = StaticModel(first[1], SENTENCE_TRANSFORMERS, config if found else "")
+    found = static_libraries(root)
     if library is not None and library not in found:
         raise EmbedMisuse(
             f"library={library!r}: the model's files are no static embedding of {library}; "
             f"{f'they are one of {next(iter(found))}' if found else 'the argument is for static embeddings alone'}"
         )
-    return found[library] if library is not None else next(iter(found.values()), None)
+    chosen = next(iter(found), None) if library is None else library
+    config = os.path.join(root, "config.json") if MODEL2VEC in found else ""
+    return None if chosen is None else StaticModel(found[chosen], chosen, config)
 
 
 def load_static(static: StaticModel, folder: StrPath) -> tuple[TextTokenizer, TransformerSettings]:

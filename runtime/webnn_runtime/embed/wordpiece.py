@@ -50,7 +50,7 @@ def make_tokenizer(folder: StrPath) -> str:
     if expect(where, settings, "do_basic_tokenize", bool, True) is False or settings.get("never_split"):
         raise _uncertain(path, "do_basic_tokenize or never_split in tokenizer_config.json is set")
     vocabulary = _vocabulary(path)
-    roles = _roles(folder, found)
+    roles = _roles(path, folder, found)
     missing = [content for content, _ in roles.values() if content not in vocabulary]
     if missing:
         raise _uncertain(path, f"it has no '{missing[0]}'")
@@ -79,14 +79,28 @@ def _vocabulary(path: str) -> dict[str, int]:
 
 
 def _roles(
-    folder: StrPath, settings: tuple[str, Mapping[str, Any]] | None
+    path: str, folder: StrPath, settings: tuple[str, Mapping[str, Any]] | None
 ) -> dict[str, tuple[str, Mapping[str, bool]]]:
-    """The special tokens by what they are for: as the settings have them, then as the special map does, else BERT's."""
+    """The special tokens by what they are for, as the settings or the special map have them, else BERT's.
+
+    Raises:
+        EmbedError: the two differ. Which of them counts depends on the release of transformers that saved them.
+    """
     roles: dict[str, tuple[str, Mapping[str, bool]]] = {role: (content, {}) for role, content in _ROLES.items()}
+    known: dict[str, tuple[str, Mapping[str, bool]]] = {}
     for source in (read_optional([folder], "special_tokens_map.json"), settings):
         stated = {} if source is None else named_tokens(*source)
-        roles |= {role: token for role, token in stated.items() if role in roles}
-    return roles
+        for role in roles.keys() & stated.keys():
+            if role in known and _meaning(known[role]) != _meaning(stated[role]):
+                raise _uncertain(path, f"special_tokens_map.json and tokenizer_config.json have another '{role}' each")
+            known[role] = stated[role]
+    return roles | known
+
+
+def _meaning(token: tuple[str, Mapping[str, bool]]) -> tuple[str, set[str]]:
+    content, flags = token
+    # All of them are special, whether the file says so or not.
+    return content, {flag for flag, is_set in flags.items() if is_set and flag != "special"}
 
 
 def _build(

@@ -21,6 +21,7 @@ __all__ = [
     "Companions",
     "find_companions",
     "find_graph",
+    "is_inside",
     "is_packed",
     "packed_path",
 ]
@@ -104,6 +105,11 @@ def packed_path(weights: str, isa: str) -> str:
 def is_packed(name: str) -> bool:
     """Whether a file is called as packed weights are, which belong to the weights beside them and stay with these."""
     return _PACKED in name
+
+
+def is_inside(name: str) -> bool:
+    """Whether a relative name, with `/` between folders, stays inside the folder it is joined to, on any system."""
+    return not any(char in name for char in "\\:\0") and not {"", ".", ".."}.intersection(name.split("/"))
 
 
 def _exists(path: str) -> bool:

@@ -10,7 +10,7 @@ from webnn_runtime.format.errors import FormatError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_files", "file_sha256", "is_inside"]
+__all__ = ["check_files", "file_sha256"]
 
 
 def file_sha256(path: Path) -> str:
@@ -46,8 +46,3 @@ def check_files(folder: Path, hashes: Mapping[str, str]) -> None:
             raise FormatError(
                 "the file does not have the SHA-256 of the manifest; copy or convert the bundle again", path=str(path)
             )
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative name, with `/` between folders, stays inside the folder it is joined to, on any system."""
-    return not any(char in name for char in "\\:\0") and not {"", ".", ".."}.intersection(name.split("/"))

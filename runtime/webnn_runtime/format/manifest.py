@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from webnn_runtime.format.companions import is_inside
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import ManifestError
-from webnn_runtime.format.file_hashes import is_inside
 from webnn_runtime.format.graph import TensorType
 from webnn_runtime.format.records import dataclass, field
 from webnn_runtime.format.strict_json import read_json, write_json

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final
 
+from webnn_runtime.format.companions import is_inside
 from webnn_runtime.format.errors import FormatError, WriteError
-from webnn_runtime.format.file_hashes import file_sha256, is_inside
+from webnn_runtime.format.file_hashes import file_sha256
 
 __all__ = ["StagedFolder", "write_files"]
 

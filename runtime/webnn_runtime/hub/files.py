@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from webnn_runtime.format.companions import is_inside
 from webnn_runtime.format.errors import HubError
-from webnn_runtime.format.file_hashes import is_inside
 
 __all__ = [
     "PIPELINE_FILES",

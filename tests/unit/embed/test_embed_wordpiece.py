@@ -66,6 +66,11 @@ FOLDERS: dict[str, dict[str, Any]] = {
         "special_tokens_map.json": OTHER_NAMES,
         "vocab.txt": lines(*OTHER_NAMES.values(), *WORDS),
     },
+    "the same names twice, once with their rules": {
+        "tokenizer_config.json": BERT | OTHER_NAMES,
+        "special_tokens_map.json": {role: {"content": name, "normalized": False} for role, name in OTHER_NAMES.items()},
+        "vocab.txt": lines(*OTHER_NAMES.values(), *WORDS),
+    },
     "another order, other ends of lines": {
         "tokenizer_config.json": BERT,
         "vocab.txt": lines(*WORDS, *SPECIAL, end="\r\n"),
@@ -103,6 +108,20 @@ def test_a_vocabulary_gives_the_tokens_of_transformers(name: str, tmp_path: Path
         ({"tokenizer_config.json": BERT | {"do_basic_tokenize": False}}, "do_basic_tokenize or never_split"),
         ({"tokenizer_config.json": BERT | {"never_split": ["a"]}}, "do_basic_tokenize or never_split"),
         ({"tokenizer_config.json": BERT | {"cls_token": "<s>"}}, "it has no '<s>'"),
+        (
+            {
+                "tokenizer_config.json": BERT | {"cls_token": "sun"},
+                "special_tokens_map.json": {"cls_token": "[CLS]"},
+            },
+            "special_tokens_map.json and tokenizer_config.json have another 'cls_token' each",
+        ),
+        (
+            {
+                "tokenizer_config.json": BERT | {"mask_token": "[MASK]"},
+                "special_tokens_map.json": {"mask_token": {"content": "[MASK]", "single_word": True}},
+            },
+            "special_tokens_map.json and tokenizer_config.json have another 'mask_token' each",
+        ),
         ({"tokenizer_config.json": BERT, "vocab.txt": lines(*SPECIAL, "a", "b", "a")}, "it has 'a' twice"),
         ({"tokenizer_config.json": BERT, "vocab.txt": lines(*SPECIAL, "a ")}, "line 6 is empty or ends in a blank"),
         ({"tokenizer_config.json": BERT, "vocab.txt": lines(*SPECIAL, "", "a")}, "line 6 is empty or ends in a blank"),

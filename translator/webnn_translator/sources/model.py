@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from webnn_runtime.format.file_hashes import file_sha256
 from webnn_translator.containment import contained_file
 
-__all__ = ["Source", "file_sha256"]
+__all__ = ["Source"]
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,3 @@ class Source:
         if self.exported is not None:
             entry["exported"] = dict(self.exported)
         return entry
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
-
-
-def _digest(stream: Any) -> str:
-    # hashlib.file_digest is there from Python 3.11 on.
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()

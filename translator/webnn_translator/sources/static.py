@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.embed.configuration import expect, read_object
-from webnn_runtime.embed.modules import first_module, read_stages_after
+from webnn_runtime.embed.modules import SENTENCE_TRANSFORMERS, first_module, read_stages_after
 from webnn_runtime.embed.stages import Dense, LayerNorm, Normalize, Stage
-from webnn_runtime.embed.static import SENTENCE_TRANSFORMERS, StaticModel, find_static
+from webnn_runtime.embed.static import StaticModel, find_static
 from webnn_runtime.format.errors import EmbedError, HubError
+from webnn_runtime.format.file_hashes import file_sha256
 from webnn_runtime.format.safetensors import Safetensors, open_safetensors
-from webnn_translator.sources.model import file_sha256
 
 __all__ = ["WEIGHTS", "StaticModel", "find_static", "write_static"]
 

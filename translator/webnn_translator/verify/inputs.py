@@ -70,17 +70,23 @@ class InputPlan:
         limits, free_limits = _limits(graph)
         # As long as the ids; the number of rows may have another name where an exporter did not take them for one.
         lengths = {shape[1] for name in limits if len(shape := graph.inputs[name].shape) == 2}
+        choices = _choices(graph)
         masks = {
             name
             for name, kind in graph.inputs.items()
-            if name not in limits and not kind.dtype.is_float and kind.rank == 2 and kind.shape[1] in lengths
+            if name not in limits
+            and not kind.dtype.is_float
+            and kind.rank == 2
+            and kind.shape[1] in lengths
+            # What is compared with other numbers is to have them.
+            and {0, 1}.issuperset(choices.get(name, np.zeros(0, np.int64)).tolist())
         }
         tokens = None
         if tokenizer is not None and _TOKENS in limits:
             ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
             # A tokenizer of another model would index past the table.
             tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
-        return cls(graph.inputs, limits, free_limits, frozenset(masks), _choices(graph), tokens)
+        return cls(graph.inputs, limits, free_limits, frozenset(masks), choices, tokens)
 
     @property
     def kind(self) -> str:
@@ -115,7 +121,7 @@ class InputPlan:
         drawn = np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
         if not open_limits and kind.rank == 2 and isinstance(kind.shape[1], SymbolicDim):
             # The mask of an encoder, as its decoder reads it: of a row that is hidden as a whole nothing is defined.
-            drawn[:, :1] = 1
+            drawn[~drawn.any(axis=1), :1] = 1
         return drawn
 
 
