@@ -268,3 +268,42 @@ def test_contexts_and_graphs_say_what_they_are(context, builder):
     graph = builder.build({"y": builder.relu(builder.input("x", [2, 3], "float32"))})
     assert repr(context) == "MLContext(backend='numpy', device='cpu')"
     assert repr(graph) == "MLGraph(x: f32[2, 3] -> y: f32[2, 3])"
+
+
+@pytest.mark.parametrize(
+    ("values", "data_type"),
+    [
+        ([1.7, 2], "int32"),
+        ([9], "int4"),
+        ([16], "uint4"),
+        ([1e6], "float16"),
+        ([float("nan")], "int32"),
+        (np.int8([8]), "int4"),
+    ],
+)
+def test_values_that_the_type_does_not_hold_are_refused_and_not_cut(builder, values, data_type):
+    with pytest.raises(MLTypeError, match="constant"):
+        builder.constant(values, None, data_type)
+
+
+@pytest.mark.parametrize(("data_type", "values"), [("int4", [-8, 7]), ("uint4", [0, 15])])
+def test_a_constant_of_four_bits_stays_one(context, builder, data_type, values):
+    descriptor = {"dataType": data_type, "shape": [2]}
+    array = np.array(values, {"int4": np.int8, "uint4": np.uint8}[data_type])
+    made = [
+        builder.constant(descriptor, array),
+        builder.constant(values, None, data_type),
+        builder.constant(array, None, data_type),
+        builder.constant(array.tobytes(), [2], data_type),
+        builder.constant(context.create_constant_tensor(descriptor, array)),
+        builder.constant(values[0], [2], data_type),
+    ]
+    assert {operand.data_type for operand in made} == {data_type}
+    scale, zero = builder.constant(np.float32([1, 1])), builder.constant([0, 0], None, data_type)
+    graph = builder.build({"y": builder.dequantize_linear(made[0], scale, zero)})
+    assert context.compute(graph, {})["y"].tolist() == values
+
+
+def test_an_output_name_is_a_string(builder):
+    with pytest.raises(MLTypeError, match="output name 3"):
+        builder.build({3: builder.relu(builder.input("x", [1], "float32"))})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from array import array
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +17,14 @@ from webnn_runtime.api import (
     MLContext,
     MLGraph,
     MLGraphBuilder,
+    MLTensor,
     MLTypeError,
     NotSupportedError,
 )
 from webnn_runtime.api.limits import op_support_limits
+from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.ops import OPS
 
@@ -262,3 +268,101 @@ def test_a_context_says_what_it_was_asked_for(context):
     assert (info["backend"], info["device"]) == ("numpy", "cpu")
     assert "numpy" in info["available"]
     assert context.create_host_tensor([1], "int8").readable
+
+
+def holding(context: MLContext, values: np.ndarray) -> MLTensor:
+    tensor = context.create_host_tensor(values.shape, "float32")
+    context.write_tensor(tensor, values)
+    return tensor
+
+
+SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "values"),
+    [
+        (np.zeros((2, 3), np.float32).T, lambda gap: gap.reshape(-1)),
+        (np.zeros(12, np.float32)[::2], lambda gap: gap),
+        (np.zeros(48, np.uint8)[::2], lambda gap: np.ascontiguousarray(gap).view(np.float32)),
+        (memoryview(bytearray(48))[::2], lambda gap: np.frombuffer(gap.tobytes(), np.float32)),
+        (array("f", [0] * 6), np.array),
+        (bytearray(24), lambda raw: np.frombuffer(raw, np.float32)),
+    ],
+    ids=["transposed", "steps", "bytes-with-steps", "view-with-steps", "array.array", "bytearray"],
+)
+def test_a_tensor_is_read_into_the_buffer_that_is_given_and_not_into_a_copy(context, buffer, values):
+    context.read_tensor(holding(context, SIX), buffer)
+    np.testing.assert_array_equal(values(buffer), SIX.reshape(-1))
+
+
+@pytest.mark.parametrize("buffer", [memoryview(SIX.repeat(2))[::2], array("f", SIX.reshape(-1)), memoryview(SIX)])
+def test_a_tensor_is_written_from_whatever_is_a_buffer(context, buffer):
+    tensor = context.create_host_tensor([2, 3], "float32")
+    context.write_tensor(tensor, buffer)
+    np.testing.assert_array_equal(context.read_tensor(tensor), SIX)
+
+
+def test_numbers_of_another_type_are_not_taken_for_bytes(context):
+    tensor = context.create_host_tensor([2, 3], "float32")
+    for buffer in (memoryview(np.arange(6, dtype=np.int32)), array("i", range(6))):
+        with pytest.raises(MLTypeError, match="is int32"):
+            context.write_tensor(tensor, buffer)
+
+
+def test_four_bits_hold_what_four_bits_hold(context):
+    tensor = context.create_host_tensor([2], "int4")
+    context.write_tensor(tensor, np.int8([-8, 7]))
+    with pytest.raises(MLTypeError, match="outside -8 to 7"):
+        context.write_tensor(tensor, np.int8([0, 8]))
+    assert context.read_tensor(tensor).tolist() == [-8, 7]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.zeros((4, 2, 3), np.float32), r"shape \[4, 2, 3\]"),
+        (np.zeros((3, 2), np.float32), r"shape \[3, 2\]"),
+        (np.zeros((2, 3)), "not float64"),
+        (np.frombuffer(bytes(24), np.float32).reshape(2, 3), "read-only"),
+        ([0.0], "not list"),
+    ],
+)
+def test_a_result_is_copied_only_into_an_array_of_its_own_shape_and_type(context, target, message):
+    with pytest.raises(MLTypeError, match=message):
+        context.compute(doubled(context), {"x": ONES}, {"y": target})
+
+
+@pytest.mark.parametrize(("into", "refused"), [([2, 3], None), ([4, 3], "shape is"), ([3], "shape is")])
+def test_a_result_of_a_free_size_fills_a_tensor_of_its_own_shape_only(context, tmp_path, into, refused):
+    builder = GraphBuilder("free", dims=[DynamicDim("rows", 8)])
+    x = builder.input("x", DataType.FLOAT32, (symbol("rows"), 3))
+    graph = MLGraph.load(context, save_bundle(builder.build({"y": builder.op("relu", x)}), tmp_path / "free"))
+    x, y = holding(context, ONES[:1] if refused else ONES), context.create_host_tensor(into, "float32")
+    if refused is None:
+        context.dispatch(graph, {"x": x}, {"y": y})
+        np.testing.assert_array_equal(context.read_tensor(y), ONES)
+        return
+    with pytest.raises(MLTypeError, match=refused):
+        context.dispatch(graph, {"x": x}, {"y": y})
+    with pytest.raises(MLTypeError, match="rows"):
+        context.dispatch(graph, {"x": context.create_tensor([9, 3], "float32")}, {"y": y})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda it: it.context.compute(None, {}), "NoneType is no MLGraph"),
+        (lambda it: it.context.dispatch(None, {}, {}), "NoneType is no MLGraph"),
+        (lambda it: it.context.dispatch(it.graph, {"x": ONES}, {"y": it.x}), "call compute with arrays"),
+        (lambda it: it.context.dispatch(it.graph, [it.x], {"y": it.x}), "inputs are a list"),
+        (lambda it: it.context.dispatch(it.graph, {"x": it.x}, None), "outputs are a NoneType"),
+        (lambda it: it.context.dispatch(it.graph, {1: it.x}, {"y": it.x}), "dispatch"),
+        (lambda it: it.context.read_tensor(ONES), "ndarray is no MLTensor"),
+        (lambda it: it.context.write_tensor(None, ONES), "NoneType is no MLTensor"),
+        (lambda it: it.context.compute(it.graph, {"x": ONES}, [ONES]), "outputs are a list"),
+    ],
+)
+def test_what_is_no_graph_and_no_tensor_is_a_type_error(context, call, message):
+    with pytest.raises(MLTypeError, match=message):
+        call(SimpleNamespace(context=context, graph=doubled(context), x=holding(context, ONES)))

@@ -252,3 +252,9 @@ def test_a_model_refuses_an_input_given_twice(folder: Path) -> None:
     one = np.ones((2, 3), np.float32)
     with pytest.raises(OperandError, match="'z_0' is given twice"):
         load(folder, backend="numpy").run({"z:0": one, "z_0": one, "a": one})
+
+
+@pytest.mark.parametrize("path", [None, b"demo", 3, ["demo"]])
+def test_what_is_no_path_is_refused_with_what_would_be(path: object) -> None:
+    with pytest.raises(FormatError, match="is no path; give a bundle's folder"):
+        load(path)

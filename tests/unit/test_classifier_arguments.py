@@ -31,6 +31,12 @@ def test_what_is_no_text_is_told_what_would_be_one(classify) -> None:
             call(None)
 
 
+@pytest.mark.parametrize("batch_size", [0, 1.5, "8"])
+def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
+    with pytest.raises(EmbedError, match=f"batch_size={batch_size!r}: expected a whole number"):
+        classify(["sun"], batch_size=batch_size)
+
+
 def test_an_embedder_is_no_classifier(make_encoder) -> None:
     with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
         WebNNClassifier(make_encoder("vectors"), backend="numpy")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from webnn_translator.empty_cache import empty_cache
 from webnn_translator.given_dims import GivenDim, gather_dims
 from webnn_translator.given_inputs import bind_inputs, empty_record
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
-from webnn_translator.quantize.samples import require_texts
+from webnn_translator.quantize.samples import require_texts, require_tokenizer
 from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.sources.model import Source
@@ -162,10 +162,13 @@ def convert_model(
     """
     chosen = options or ConvertOptions()
     _check_target(folder, chosen.is_replacing)
+    if chosen.tokenizer is not None:
+        # Here, and not only where it is read, which is after minutes for a large model.
+        require_tokenizer(chosen.tokenizer)
     tell = note or _ignore
     tell(f"reading {model}")
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
-        for remark in source.notes:
+        for remark in (*source.notes, *_unused_tokenizer(source.companions, chosen.tokenizer)):
             tell(remark)
         given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
         for dim, value in given.items():
@@ -244,6 +247,12 @@ def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:
     # A folder that is not there is refused with the tokenizer that it lacks.
     folder = chosen.tokenizer
     return {*source.companions, *(companions_in(folder) if folder is not None and folder.is_dir() else ())}
+
+
+def _unused_tokenizer(beside: Mapping[str, Path], tokenizer: Path | None) -> Iterator[str]:
+    own = beside.get("tokenizer.json")
+    if own is not None and tokenizer is not None and not own.samefile(tokenizer / own.name):
+        yield f"--tokenizer {tokenizer} is not used: the model has its own, {own.name} beside it"
 
 
 def _companions(beside: Mapping[str, Path], graph: Graph, tokenizer: Path | None) -> Mapping[str, Path]:

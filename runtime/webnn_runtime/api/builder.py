@@ -12,7 +12,7 @@ from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.operators import Operators
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor, tensor_type
 from webnn_runtime.format.builder import GraphBuilder, Value
-from webnn_runtime.format.dtypes import cast_number
+from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.format.ops import OpSpec
@@ -111,15 +111,16 @@ class MLGraphBuilder(Operators):
             if value.context is not self._context or value.destroyed or not value.constant:
                 raise MLTypeError("constant: give a live tensor made by create_constant_tensor of this context")
             self._constant_tensors.append(value)
-            return self._source(builder.constant(value.storage()))
+            return self._source(builder.constant(value.storage(), value._type.dtype))
         if isinstance(value, Mapping):
             kind, _ = read_descriptor(value, data_type)
-            return self._source(builder.constant(array_from_buffer(cast("Buffer", shape), kind, "constant").copy()))
+            values = array_from_buffer(cast("Buffer", shape), kind, "constant").copy()
+            return self._source(builder.constant(values, kind.dtype))
         if isinstance(value, str):
             if not isinstance(shape, (int, float)):
                 raise MLTypeError(f"constant: {shape!r} is not a number")
-            return self._source(builder.constant(_scalar(shape, value)))
-        return self._source(builder.constant(_constant_array(value, shape, data_type)))
+            return self._source(builder.constant(*_scalar(shape, value)))
+        return self._source(builder.constant(*_constant_array(value, shape, data_type)))
 
     def build(self, outputs: Mapping[str, MLOperand]) -> MLGraph:
         """The graph of everything the outputs depend on; the builder is spent afterwards.
@@ -136,6 +137,8 @@ class MLGraphBuilder(Operators):
             raise MLTypeError(f"build: outputs are a {type(outputs).__name__}; give a dict from name to operand")
         values: dict[str, Value] = {}
         for name, operand in outputs.items():
+            if not isinstance(name, str):
+                raise MLTypeError(f"build: output name {name!r} is not a string")
             if not name:
                 raise MLTypeError("build: an output needs a name that is not empty")
             value = self._value(operand, "build")
@@ -192,36 +195,47 @@ class MLGraphBuilder(Operators):
         return [MLOperand(self, value) for value in results]
 
 
-def _constant_array(value: object, shape: object, data_type: str | None) -> Array:
-    """An array from a value that brings its own shape or type, or has them named."""
+def _constant_array(value: object, shape: object, data_type: str | None) -> tuple[Array, DataType]:
+    """An array, and its type, from a value that brings its own shape or type, or has them named."""
     if isinstance(value, np.ndarray):
         data_type = data_type if data_type is not None else value.dtype.name
         kind = tensor_type(data_type, shape if shape is not None else value.shape)
-        return _copied(array_from_buffer(value, kind, "constant"))
+        return array_from_buffer(value, kind, "constant").copy(), kind.dtype
     if data_type is None:
         raise MLTypeError("constant: only an array says its data type; name it")
     if isinstance(value, (int, float)):
-        number = _scalar(value, data_type)
+        number, dtype = _scalar(value, data_type)
         filled: Array = np.full(tensor_type(data_type, shape if shape is not None else ()).static_shape, number)
-        return filled
+        return filled, dtype
     if isinstance(value, (list, tuple)):
-        kind = tensor_type(data_type, ())
-        try:
-            array = np.array(value, kind.dtype.numpy)
-        except (ValueError, TypeError, OverflowError) as exc:
-            raise MLTypeError(f"constant: the list is no {data_type} array: {exc}") from exc
-        return array if shape is None else array_from_buffer(array, tensor_type(data_type, shape), "constant")
+        array = _listed(value, data_type)
+        kind = tensor_type(data_type, shape if shape is not None else array.shape)
+        return array_from_buffer(array, kind, "constant"), kind.dtype
     if shape is None:
         raise MLTypeError("constant: bytes need a shape")
-    return _copied(array_from_buffer(cast("Buffer", value), tensor_type(data_type, shape), "constant"))
+    kind = tensor_type(data_type, shape)
+    return array_from_buffer(cast("Buffer", value), kind, "constant").copy(), kind.dtype
 
 
-def _copied(array: Array) -> Array:
-    copied: Array = array.copy()
-    return copied
+def _listed(values: Sequence[Any], data_type: str) -> Array:
+    """The numbers of a list, each as it is, or the nearest one of a float type.
+
+    Raises:
+        MLTypeError: one that the type does not hold; nothing is cut or limited.
+    """
+    dtype = tensor_type(data_type, ()).dtype
+    try:
+        with np.errstate(over="raise"):
+            array = np.array(values, dtype.numpy)
+        exact = array if dtype.is_float else np.array(values)
+    except (ValueError, TypeError, OverflowError, FloatingPointError) as exc:
+        raise MLTypeError(f"constant: the list is no {data_type} array: {exc}") from exc
+    if (exact != array).any() and not dtype.is_float:
+        raise MLTypeError(f"constant: the list is no {data_type} array: {exact[exact != array][0]} is no whole number")
+    return array
 
 
-def _scalar(value: float, data_type: str) -> Array:
+def _scalar(value: float, data_type: str) -> tuple[Array, DataType]:
     dtype = tensor_type(data_type, ()).dtype
     array: Array = np.asarray(cast_number(value, dtype), dtype.numpy)
-    return array
+    return array, dtype

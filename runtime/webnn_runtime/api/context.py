@@ -11,11 +11,12 @@ from weakref import WeakSet
 
 import numpy as np
 
+from webnn_runtime.api.checks import check_dispatch, check_graph, check_shapes, check_targets
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupportedError, OperationError, UnknownError
 from webnn_runtime.api.graph import MLGraph
-from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor
+from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, fill_buffer, read_descriptor
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
-from webnn_runtime.format.graph import Array, TensorType
+from webnn_runtime.format.graph import Array
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.format.records import dataclass
 
@@ -168,7 +169,7 @@ class MLContext:
         return self._own(MLTensor(self, kind, array, readable=False, writable=False, constant=True))
 
     def read_tensor(self, tensor: MLTensor, output: Array | bytearray | memoryview | None = None) -> Array:
-        """The contents as an array of the tensor's type, or copied into `output`.
+        """The contents as an array of the tensor's type; copied into `output` as well where one is given.
 
         Raises:
             MLTypeError: another context's tensor, not readable, or a buffer that does not fit.
@@ -176,20 +177,16 @@ class MLContext:
             OperationError: the dispatch that was to fill the tensor failed.
         """
         self._check_access(tensor, readable=True)
-        target = array_from_buffer(output, tensor._type, "read_tensor") if output is not None else None
         with self._timeline:
             array = tensor.storage()
             if tensor._failure is not None:
                 raise OperationError(f"the dispatch that was to fill the tensor failed: {tensor._failure}") from (
                     tensor._failure
                 )
-            if target is None:
-                copied: Array = array.copy()
-                return copied
-            if not target.flags.writeable:
-                raise MLTypeError("read_tensor: the buffer is read-only; give a writable one")
-            np.copyto(target, array)
-            return target
+            copied: Array = array.copy()
+        if output is not None:
+            fill_buffer(output, copied, tensor._type, "read_tensor")
+        return copied
 
     def write_tensor(self, tensor: MLTensor, data: Buffer) -> None:
         """Copy `data` into the tensor.
@@ -213,7 +210,7 @@ class MLContext:
             MLTypeError: foreign or repeated tensors, unknown names, or types and shapes that differ.
             InvalidStateError: the graph is destroyed.
         """
-        self._check_dispatch(graph, inputs, outputs)
+        check_dispatch(self, graph, inputs, outputs)
         with self._timeline:
             self._run(graph, inputs, outputs)
 
@@ -232,12 +229,12 @@ class MLContext:
             InvalidStateError: the graph is destroyed.
             OperationError: the backend failed.
         """
-        if graph.context is not self:
-            raise MLTypeError("compute: the graph belongs to another context")
+        check_graph(self, graph, "compute")
+        targets = {} if outputs is None else outputs
+        check_targets(targets, graph.outputs)
         results = graph.run(inputs)
-        for name, target in (outputs or {}).items():
-            if name not in results:
-                raise MLTypeError(f"compute: the graph has no output '{name}'; it has {', '.join(results)}")
+        check_shapes(targets, results)
+        for name, target in targets.items():
             np.copyto(target, results[name], casting="no")
         return results
 
@@ -274,7 +271,7 @@ class MLContext:
         self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]
     ) -> None:
         """`dispatch`, queued; checks at once, completes when the graph has run."""
-        self._check_dispatch(graph, inputs, outputs)
+        check_dispatch(self, graph, inputs, outputs)
         await self._enqueue(self._run_locked, graph, dict(inputs), dict(outputs))
 
     async def compute_async(self, graph: MLGraph, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -314,38 +311,13 @@ class MLContext:
 
     def _check_access(self, tensor: MLTensor, *, readable: bool) -> None:
         method, verb = ("read_tensor", "readable") if readable else ("write_tensor", "writable")
+        if not isinstance(tensor, MLTensor):
+            raise MLTypeError(f"{method}: a {type(tensor).__name__} is no MLTensor; create_tensor makes one")
         if tensor.context is not self:
             raise MLTypeError(f"{method}: the tensor belongs to another context")
         tensor.storage()
         if not (tensor.readable if readable else tensor.writable):
             raise MLTypeError(f"{method}: the tensor is not {verb}; create it with {verb}=True")
-
-    def _check_dispatch(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
-        if graph.context is not self:
-            raise MLTypeError("dispatch: the graph belongs to another context")
-        graph.require_alive()
-        tensors = [*inputs.values(), *outputs.values()]
-        if len({id(tensor) for tensor in tensors}) != len(tensors):
-            raise MLTypeError("dispatch: a tensor occurs twice among inputs and outputs")
-        for tensor in tensors:
-            if tensor.context is not self:
-                raise MLTypeError("dispatch: a tensor belongs to another context")
-            if tensor.destroyed:
-                raise MLTypeError("dispatch: a tensor is destroyed")
-        for what, given, declared in (("input", inputs, graph.inputs), ("output", outputs, graph.outputs)):
-            if given.keys() != declared.keys():
-                raise MLTypeError(
-                    f"dispatch: {what}s given: {', '.join(given) or 'none'}; "
-                    f"the graph has: {', '.join(declared) or 'none'}"
-                )
-            for name, tensor in given.items():
-                self._check_tensor(what, name, tensor, declared[name])
-
-    def _check_tensor(self, what: str, name: str, tensor: MLTensor, kind: TensorType) -> None:
-        if tensor.constant:
-            raise MLTypeError(f"dispatch: {what} '{name}' is a constant tensor")
-        if (kind.is_static and tensor._type != kind) or tensor._type.dtype != kind.dtype:
-            raise MLTypeError(f"dispatch: {what} '{name}' is {tensor._type}; the graph needs {kind}")
 
     def _run_locked(self, graph: MLGraph, inputs: Mapping[str, MLTensor], outputs: Mapping[str, MLTensor]) -> None:
         with self._timeline:

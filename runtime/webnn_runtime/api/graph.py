@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, OperationError
+from webnn_runtime.format.binding import bind_shapes, concrete_shape
 from webnn_runtime.format.errors import ExecutionError, GraphError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
@@ -77,6 +78,18 @@ class MLGraph:
         if executable is None:
             raise InvalidStateError("the graph is destroyed; build it again")
         return executable
+
+    def output_shapes(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """The outputs' shapes for inputs of these shapes.
+
+        Raises:
+            MLTypeError: inputs that the graph does not take, or not together.
+        """
+        try:
+            bindings = bind_shapes(self._graph, shapes)
+        except GraphError as exc:
+            raise MLTypeError(str(exc)) from exc
+        return {name: concrete_shape(kind, bindings) for name, kind in self.outputs.items()}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run on arrays; see `MLContext.compute`."""

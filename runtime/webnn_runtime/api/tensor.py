@@ -16,7 +16,15 @@ from webnn_runtime.format.graph import Array, TensorType
 if TYPE_CHECKING:
     from webnn_runtime.api.context import MLContext
 
-__all__ = ["Buffer", "Descriptor", "MLTensor", "array_from_buffer", "read_descriptor", "tensor_type"]
+__all__ = [
+    "Buffer",
+    "Descriptor",
+    "MLTensor",
+    "array_from_buffer",
+    "fill_buffer",
+    "read_descriptor",
+    "tensor_type",
+]
 
 Descriptor: TypeAlias = "Mapping[str, object] | Sequence[int]"
 Buffer: TypeAlias = "Array | bytes | bytearray | memoryview"
@@ -44,6 +52,11 @@ class MLTensor:
     def context(self) -> MLContext:
         """The context the tensor belongs to."""
         return self._context
+
+    @property
+    def kind(self) -> TensorType:
+        """Type and shape in one; an extension."""
+        return self._type
 
     @property
     def data_type(self) -> str:
@@ -103,33 +116,62 @@ class MLTensor:
 
 
 def array_from_buffer(buffer: Buffer, kind: TensorType, what: str) -> Array:
-    """A view of `buffer` as an array of `kind`.
+    """The numbers of `buffer` as an array of `kind`: a view of them, or a copy where they do not lie in one piece.
 
     Raw bytes, and uint8 arrays, serve for any type; an array of numbers must have exactly the declared type.
 
     Raises:
+        MLTypeError: another type, another number of bytes, or numbers that four bits do not hold.
+    """
+    given = _checked_buffer(buffer, kind, what)
+    raw = given if given.dtype == kind.dtype.numpy else np.ascontiguousarray(given).reshape(-1).view(kind.dtype.numpy)
+    array = raw.reshape(kind.static_shape)
+    if kind.dtype.bits == 4 and array.size:
+        low, high = kind.dtype.bounds
+        if array.min() < low or array.max() > high:
+            raise MLTypeError(f"{what}: values outside {low} to {high} for {kind}; each byte is one value")
+    return array
+
+
+def fill_buffer(output: Buffer, values: Array, kind: TensorType, what: str) -> None:
+    """Copy the values of a tensor into a caller's buffer, wherever its bytes lie.
+
+    Raises:
+        MLTypeError: another type, another number of bytes, or a buffer that cannot be written.
+    """
+    target = _checked_buffer(output, kind, what)
+    if not target.flags.writeable:
+        raise MLTypeError(f"{what}: the buffer is read-only; give a writable one")
+    # The values take the target's shape: a target with gaps, reshaped itself, would be a copy that nobody sees.
+    np.copyto(target, np.ascontiguousarray(values).reshape(-1).view(target.dtype).reshape(target.shape))
+
+
+def _checked_buffer(buffer: Buffer, kind: TensorType, what: str) -> Array:
+    """The buffer itself, not copied, as an array of the type that is wanted, or of bytes; as large as `kind`.
+
+    Raises:
         MLTypeError: another type, or another number of bytes.
     """
-    shape = kind.static_shape
-    wanted = kind.dtype.numpy
     if isinstance(buffer, np.ndarray):
         try:
             array = plain_array(f"{what}: the array", buffer)
         except OperandError as exc:
             raise MLTypeError(str(exc)) from exc
-        if array.dtype != wanted and array.dtype != np.uint8:
-            raise MLTypeError(f"{what}: the array is {array.dtype}; {kind} needs {wanted} (convert it with astype)")
-        if array.dtype == wanted and array.size == np.prod(shape, dtype=np.int64):
-            return array.reshape(shape)
-        raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    elif isinstance(buffer, (bytes, bytearray, memoryview)):
-        raw = np.frombuffer(buffer, np.uint8)
     else:
-        raise MLTypeError(f"{what}: a {type(buffer).__name__} is no buffer; give bytes or a NumPy array")
-    expected = int(np.prod(shape, dtype=np.int64)) * wanted.itemsize
-    if raw.nbytes != expected:
-        raise MLTypeError(f"{what}: the buffer has {raw.nbytes} bytes; {kind} needs {expected}")
-    return raw.view(wanted).reshape(shape)
+        try:
+            view = memoryview(buffer)
+        except TypeError as exc:
+            raise MLTypeError(f"{what}: a {type(buffer).__name__} is no buffer; give bytes or a NumPy array") from exc
+        array = np.asarray(view)
+        if array.dtype.itemsize == 1:
+            array = array.view(np.uint8)
+    wanted = kind.dtype.numpy
+    if array.dtype != wanted and array.dtype != np.uint8:
+        raise MLTypeError(f"{what}: the array is {array.dtype}; {kind} needs {wanted} (convert it with astype)")
+    expected = int(np.prod(kind.static_shape, dtype=np.int64)) * wanted.itemsize
+    if array.nbytes != expected:
+        raise MLTypeError(f"{what}: the buffer has {array.nbytes} bytes; {kind} needs {expected}")
+    return array
 
 
 def read_descriptor(shape: Descriptor, data_type: str | None) -> tuple[TensorType, Mapping[str, object]]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
+from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
@@ -239,8 +240,8 @@ class WebNNClassifier:
         return {"label": self._labels.names[index], "score": float(row[index])}
 
     def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int) -> Floats:
-        if batch_size < 1:
-            raise EmbedMisuse(f"batch_size={batch_size}: expected at least 1")
+        if not is_count(batch_size, 1):
+            raise EmbedMisuse(f"batch_size={batch_size!r}: expected a whole number, at least 1")
         if activation is not None and activation not in ACTIVATIONS:
             raise EmbedMisuse(f"function_to_apply={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
         texts = self._tokenize(inputs)

@@ -69,7 +69,7 @@ def evaluate(
             "--max-loss",
             metavar="X",
             help="Fail if the correlation falls by more (0.01 is one point); of a classifier, "
-            "if more of the texts (0.01 is 1 %) get another label.",
+            "if more of the texts (0.01 is 1 %) get another label, or with one label, if the scores' order does.",
         ),
     ] = None,
     rounds: Annotated[
@@ -265,9 +265,14 @@ def _lines(found: EmbedderQuality | ClassifierQuality, texts: list[str]) -> list
     from webnn_runtime.evaluation import ClassifierQuality
 
     if isinstance(found, ClassifierQuality):
+        if found.agreement is not None:
+            kept = f"{found.agreement:.4%} of {found.texts} texts get the same label"
+        elif found.rank_correlation is not None:
+            kept = f"one label: Spearman {found.rank_correlation:.4f} between the scores of {found.texts} texts"
+        else:
+            kept = f"one label: the reference scores all {found.texts} texts alike"
         return [
-            f"{found.agreement:.4%} of {found.texts} texts get the same label; scores differ by at most "
-            f"{found.max_difference:.6f}, by {found.mean_difference:.6f} on average",
+            f"{kept}; scores differ by at most {found.max_difference:.6f}, by {found.mean_difference:.6f} on average",
             *(
                 f"{right} -> {got}: {count} texts"
                 for right, of in sorted(found.changed.items())
@@ -293,10 +298,9 @@ def _record(path: Path, data: Mapping[str, Any], bundles: list[Bundle]) -> Path:
 
     certificate = bundles[0].manifest.extension.more.get("certificate")
     before = dict(certificate) if isinstance(certificate, Mapping) else {"verdict": "not checked"}
-    kept = ("backend", "compute", "texts", "textsSha256", "cosine", "overlapAt10", "pairs", "agreement")
-    entry = {
-        key: _rounded(data[key]) for key in (*kept, "maxDifference", "meanDifference") if data.get(key) is not None
-    }
+    kept = ("backend", "compute", "texts", "textsSha256", "cosine", "overlapAt10", "pairs")
+    scores = ("agreement", "rankCorrelation", "maxDifference", "meanDifference")
+    entry = {key: _rounded(data[key]) for key in (*kept, *scores) if data.get(key) is not None}
     if len(bundles) > 1:
         extension = bundles[1].manifest.extension
         hashes = {"graphSha256": extension.graph_sha256, "weightsSha256": extension.weights_sha256}

@@ -265,7 +265,7 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
     if stated is None:
         raise EmbedError(
             f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
-            "pass pooling=, one of "
-            f"{', '.join(POOLING_MODES)}, as the model was trained, or add its sentence-transformers files"
+            "add its sentence-transformers files (modules.json and what it names), or in Python pass pooling=, one of "
+            f"{', '.join(POOLING_MODES)}, as the model was trained"
         )
     return stated

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.ranges import Ranges
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
@@ -69,7 +70,8 @@ def quantize_embeddings(
     with np.errstate(over="ignore"):
         rounded = vectors.astype(precision)
     if not np.isfinite(rounded).all():
-        raise EmbedError("quantize_embeddings: a value is beyond what float16 holds, 65504; use float32 or normalise")
+        most, way = np.finfo(precision).max, "use float32 or normalise" if precision == "float16" else "normalise"
+        raise EmbedError(f"quantize_embeddings: a value is beyond what {precision} holds, {most:g}; {way}")
     return rounded
 
 
@@ -86,21 +88,30 @@ def dequantize_embeddings(
         embeddings: what `quantize_embeddings` gave.
         precision: the one it was given.
         ranges: the bounds it was given.
-        dimension: number of features, for bits that do not fill their last byte.
+        dimension: number of features, for bits that do not fill their last byte; None for all that there are.
 
     Returns:
         float64 for bytes, else float32; [..., features].
 
     Raises:
-        EmbedError: the type is not that of the precision, or bounds are missing or do not fit.
+        EmbedError: the type is not that of the precision, bounds are missing or do not fit, or so many features are
+            not what is stored.
     """
     if precision not in PRECISIONS:
         raise EmbedMisuse(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     stored = np.asarray(embeddings)
     wanted = {"binary": "int8", "ubinary": "uint8"}.get(precision, precision)
+    if not stored.ndim:
+        raise EmbedError("dequantize_embeddings: one number is no vector; expected [features] or [rows, features]")
     if stored.dtype != wanted:
         raise EmbedError(f"embeddings are {stored.dtype}, which '{precision}' is not; expected {wanted}")
     if precision in BITS:
+        most = 8 * stored.shape[-1]
+        if dimension is not None and not is_count(dimension, max(most - 7, 0), most):
+            raise EmbedMisuse(
+                f"dequantize_embeddings: dimension={dimension!r}; {stored.shape[-1]} bytes hold "
+                f"{max(most - 7, 0)} to {most} features"
+            )
         bits = np.unpackbits(stored.view(np.uint8) ^ np.uint8(_SIGNED_OFFSET if precision == "binary" else 0), axis=-1)
         return bits[..., :dimension].astype(np.float32)
     if precision in BYTES:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.precision import BITS, PRECISIONS, dequantize_embeddings, quantize_embeddings
 from webnn_runtime.embed.ranges import Ranges
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -106,8 +107,9 @@ def _check(queries: Vectors, documents: Vectors, precision: str, top_k: int, mul
         raise EmbedError(
             f"semantic_search: queries of {queries.ndim} and documents of {documents.ndim} dimensions; expected rows"
         )
-    if top_k < 1 or multiplier < 1:
-        raise EmbedError(f"semantic_search: top_k={top_k}, rescore_multiplier={multiplier}; expected at least 1")
+    for name, count in (("top_k", top_k), ("rescore_multiplier", multiplier)):
+        if not is_count(count, 1):
+            raise EmbedMisuse(f"semantic_search: {name}={count!r}; expected a whole number, at least 1")
     wanted = {"binary": "int8", "ubinary": "uint8"}.get(precision, precision)
     if documents.dtype != wanted:
         raise EmbedError(f"semantic_search: documents are {documents.dtype}; '{precision}' is {wanted}")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from webnn_runtime.evaluation.statistics import spearman
 from webnn_runtime.evaluation.texts import digest_of, listed_texts
 from webnn_runtime.evaluation.timing import Speed, interleaved
 from webnn_runtime.format.errors import EmbedError
@@ -36,7 +37,10 @@ class ClassifierQuality:
     Attributes:
         texts: number of texts.
         texts_sha256: which texts, see `digest_of`.
-        agreement: part of the texts whose best label is the same.
+        agreement: part of the texts whose best label is the same; None where there is one label, which is always
+            the best.
+        rank_correlation: Spearman's of the scores of one label; None where there are more, or where the reference
+            scores all texts alike.
         max_difference: largest difference of a score.
         mean_difference: average difference over all scores.
         worst: index of the text with the largest difference.
@@ -46,7 +50,8 @@ class ClassifierQuality:
 
     texts: int
     texts_sha256: str
-    agreement: float
+    agreement: float | None
+    rank_correlation: float | None
     max_difference: float
     mean_difference: float
     worst: int
@@ -59,6 +64,7 @@ class ClassifierQuality:
             "texts": self.texts,
             "textsSha256": self.texts_sha256,
             "agreement": self.agreement,
+            "rankCorrelation": self.rank_correlation,
             "maxDifference": self.max_difference,
             "meanDifference": self.mean_difference,
             "worst": self.worst,
@@ -80,7 +86,7 @@ def compare_classifiers(
         options: arguments of `scores`.
 
     Raises:
-        EmbedError: the labels differ, or there are no texts.
+        EmbedError: the labels differ, there are no texts, or scores are not finite.
     """
     given = listed_texts("compare_classifiers", texts)
     if list(candidate.labels) != list(reference.labels):
@@ -90,7 +96,12 @@ def compare_classifiers(
         )
     expected = np.asarray(reference.scores(given, **options), np.float64)
     found = np.asarray(candidate.scores(given, **options), np.float64)
+    for whose, scores in (("reference", expected), ("candidate", found)):
+        if not np.isfinite(scores).all():
+            raise EmbedError(f"compare_classifiers: scores of the {whose} are not finite")
     gaps = np.abs(found - expected)
+    # What scores one thing, as rerankers do, is asked for an order; its best label never changes.
+    is_ranking = len(reference.labels) == 1
     best = expected.argmax(axis=1), found.argmax(axis=1)
     changed: dict[str, dict[str, int]] = {}
     for right, got in zip(*(rows.tolist() for rows in best), strict=True):
@@ -109,10 +120,18 @@ def compare_classifiers(
     return ClassifierQuality(
         len(given),
         digest_of(given),
-        float((best[0] == best[1]).mean()),
+        None if is_ranking else float((best[0] == best[1]).mean()),
+        _rank_correlation(expected[:, 0], found[:, 0]) if is_ranking else None,
         float(gaps.max()),
         float(gaps.mean()),
         int(gaps.max(axis=1).argmax()),
         changed,
         speed,
     )
+
+
+def _rank_correlation(expected: npt.NDArray[np.float64], found: npt.NDArray[np.float64]) -> float | None:
+    if np.ptp(expected) == 0:
+        return None
+    # One score for everything keeps nothing of an order.
+    return spearman(expected, found) if np.ptp(found) > 0 else 0.0

@@ -26,8 +26,8 @@ class Gate:
     Attributes:
         min_cosine: smallest cosine of any text's vector to the reference's.
         min_mean_cosine: smallest mean of these.
-        max_loss: largest loss against the reference: of the correlation with people's scores, or the part of texts
-            that get another label.
+        max_loss: largest loss against the reference: of the correlation with people's scores; the part of texts
+            that get another label; or, with one label, what the rank correlation of the scores is below 1.
     """
 
     min_cosine: float | None = None
@@ -56,7 +56,11 @@ class Gate:
         if isinstance(found, ClassifierQuality):
             if self.min_cosine is not None or self.min_mean_cosine is not None:
                 raise GateMisuse("--min-cosine is for embedders and this is a classifier; use --max-loss")
-            return _above("part of texts with another label", 1.0 - found.agreement, self.max_loss)
+            if found.agreement is not None:
+                return _above("part of texts with another label", 1.0 - found.agreement, self.max_loss)
+            if self.max_loss is not None and found.rank_correlation is None:
+                raise GateMisuse("--max-loss of one label is of the order of texts; pass --texts that it scores apart")
+            return _above("loss of rank correlation", 1.0 - (found.rank_correlation or 0.0), self.max_loss)
         missed: list[str] = []
         if self.min_cosine is not None or self.min_mean_cosine is not None:
             if found.cosine is None:

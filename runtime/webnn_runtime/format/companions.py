@@ -54,8 +54,10 @@ def find_graph(path: str | os.PathLike[str]) -> str:
 
     Raises:
         MissingFile: nothing has this name.
-        FormatError: there is none, or more than one that could be meant.
+        FormatError: there is none, or more than one that could be meant; or this is no path.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise FormatError(f"{path!r} is no path; give a bundle's folder or its .webnn file as a str or a Path")
     given = os.fspath(path) or os.curdir
     if not os.path.isdir(given):
         if not _exists(given):

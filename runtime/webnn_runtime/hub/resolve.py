@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import HubError, HubMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import select_bundle
 
@@ -88,6 +88,10 @@ def resolve(
     Raises:
         HubError: the model is not there, or cannot be fetched; the message says what to do.
     """
+    if not isinstance(model_id, (str, os.PathLike)):
+        raise HubMisuse(
+            f"the model {model_id!r} is no name; pass an existing folder or 'owner/name' as a str or a Path"
+        )
     text = os.fspath(model_id)
     if not text:
         raise HubError("the model's name is empty; pass an existing folder or 'owner/name'")

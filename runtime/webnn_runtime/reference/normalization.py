@@ -74,6 +74,8 @@ def layer_normalization(
 def _by_own_statistics(
     x: Array, axes: tuple[int, ...], scale: Float64 | None, bias: Float64 | None, epsilon: float
 ) -> Array:
+    if not x.size:
+        return np.empty_like(x)  # NumPy warns of the mean of nothing
     values = widen(x)
     mean = np.asarray(np.mean(values, axis=axes, keepdims=True))
     variance = np.asarray(np.mean(np.square(values - mean), axis=axes, keepdims=True))

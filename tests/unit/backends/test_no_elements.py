@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.backends import Backend, get_backend
+from webnn_runtime.backends.base import Executable
 from webnn_runtime.format.builder import GraphBuilder, Value
 from webnn_runtime.format.dims import Dim, DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
@@ -126,7 +127,7 @@ def test_an_image_without_rows_has_none_at_another_scale(backend: Backend, mode:
 def test_an_image_without_rows_does_not_become_one(backend: Backend, mode: str) -> None:
     b = builder()
     x = b.input("x", DataType.FLOAT32, (1, 2, N, 3))
-    with pytest.raises(WebnnError):
+    with pytest.raises(WebnnError, match="resample2d: "):
         run(backend, b.op("resample2d", x, mode=mode, sizes=[4, 4]), x=np.empty((1, 2, 0, 3), np.float32))
 
 
@@ -139,12 +140,42 @@ def test_no_elements_have_no_scales(backend: Backend, op: str) -> None:
     assert run(backend, b.op(op, x, scale, zero), **empty).shape == (0, 3)
 
 
-@pytest.mark.parametrize("op", ["gather", "gatherElements"])
-def test_an_index_into_nothing_is_refused(backend: Backend, op: str) -> None:
+@pytest.mark.parametrize("op", ["gather", "gatherElements", "gatherND", "scatterElements", "scatterND"])
+def test_an_index_into_nothing_is_refused(backend: Backend, op: str, capfd: pytest.CaptureFixture[str]) -> None:
     b = builder()
-    x, indices = b.input("x", DataType.FLOAT32, (N, 2)), b.constant(np.zeros((1, 2), np.int32))
-    with pytest.raises(WebnnError):
-        run(backend, b.op(op, x, indices, axis=0), x=np.empty((0, 2), np.float32))
+    x, options = b.input("x", DataType.FLOAT32, (N, 2)), {} if op.endswith("ND") else {"axis": 0}
+    indices = b.input("i", DataType.INT32, (1, 1) if op.endswith("ND") else (1, 2))
+    updates = [b.constant(np.ones((1, 2), np.float32))] if op.startswith("scatter") else []
+    model = backend.compile(b.build({"y": b.op(op, x, indices, *updates, **options)}))
+    feeds = {"i": np.zeros(indices.shape, np.int32)}
+    with pytest.raises(WebnnError, match=f"{op}: reads from an axis of no elements"):
+        model.run({"x": np.empty((0, 2), np.float32), **feeds})
+    assert capfd.readouterr() == ("", "")
+    assert np.isfinite(model.run({"x": np.ones((1, 2), np.float32), **feeds})["y"]).all()
+
+
+@pytest.mark.parametrize("axes", [[0], [1], [1, 0]])
+@pytest.mark.parametrize("rows", [0, 3])
+def test_normalising_over_what_may_be_nothing(
+    backend: Backend, axes: list[int], rows: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def graph(dim: Dim, runner: str) -> Executable:
+        b = GraphBuilder("g", [DynamicDim("n", 64, 0)])
+        x = b.input("x", DataType.FLOAT32, (2, dim))
+        scale, bias = (b.input(name, DataType.FLOAT32, [x.shape[axis] for axis in axes]) for name in ("scale", "bias"))
+        normal = b.op("layerNormalization", x, scale, bias, axes=axes, epsilon=0.01)
+        return get_backend(runner).compile(b.build({"y": normal}))
+
+    shape = [(2, rows)[axis] for axis in axes]
+    feeds = {
+        "x": np.float32([[1, 2, 4], [8, 16, 33]])[:, :rows],
+        "scale": np.linspace(1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape),
+        "bias": np.linspace(3, 4, int(np.prod(shape)), dtype=np.float32).reshape(shape),
+    }
+    found = graph(N, backend.name).run(feeds)["y"]
+    assert capfd.readouterr() == ("", "")
+    wanted = graph(rows, "numpy").run(feeds)["y"] if rows else np.empty((2, 0), np.float32)
+    np.testing.assert_allclose(found, wanted, rtol=2e-6, strict=True)
 
 
 def test_rows_of_no_elements_are_gathered_by_any_index(backend: Backend) -> None:

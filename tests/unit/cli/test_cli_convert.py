@@ -277,3 +277,31 @@ def test_an_interrupted_conversion_says_so_and_leaves_nothing(dense: Path) -> No
     assert done.returncode == 130
     assert b"Traceback" not in err
     assert [path.name for path in dense.parent.iterdir()] == ["dense.onnx"]
+
+
+def test_an_empty_name_is_not_taken_for_none(run: Callable[..., Any], dense: Path) -> None:
+    ran = run("webnn-convert", dense, "--name", "")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--name ''" in ran.err
+    assert [path.name for path in dense.parent.iterdir()] == ["dense.onnx"]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_tokenizer_that_is_not_there_is_told_before_the_work(run: Callable[..., Any], dense: Path, own: bool) -> None:
+    if own:
+        (dense.parent / "tokenizer.json").write_text("{}")
+    ran = run("webnn-convert", dense, "--tokenizer", dense.parent / "elsewhere")
+    assert ran.code == 3
+    assert "elsewhere: has no tokenizer.json" in ran.err
+    assert "translating" not in ran.err
+
+
+def test_a_tokenizer_that_is_not_used_is_told(run: Callable[..., Any], dense: Path) -> None:
+    (dense.parent / "other").mkdir()
+    for folder in (dense.parent, dense.parent / "other"):
+        (folder / "tokenizer.json").write_text("{}")
+    beside = run("webnn-convert", dense, "--no-verify", "-o", "a", "--tokenizer", dense.parent)
+    other = run("webnn-convert", dense, "--no-verify", "-o", "b", "--tokenizer", dense.parent / "other")
+    assert [each.code for each in (beside, other)] == [0, 0]
+    assert "is not used" not in beside.err
+    assert "is not used: the model has its own" in other.err

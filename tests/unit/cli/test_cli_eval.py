@@ -145,6 +145,19 @@ def test_classifiers_are_compared_by_their_labels(run, make_encoder, texts) -> N
     assert recorded["agreement"] == round(same, 6)
 
 
+def test_scorers_of_one_label_are_compared_by_their_order(run, make_encoder, texts, optional) -> None:
+    right, judged = make_encoder("right", labels=("fit",)), make_encoder("judged", labels=("fit",), noise=0.3)
+    arguments = ("webnn", "eval", judged, "--reference", right, "--texts", texts, "--rounds", "0")
+    data = run(*arguments, "--json").json["data"]
+    a, b = (WebNNClassifier(path).scores(TEXTS)[:, 0] for path in (right, judged))
+    expected = optional("scipy.stats").spearmanr(a, b).statistic
+    assert data["agreement"] is None
+    assert data["rankCorrelation"] == pytest.approx(expected, abs=1e-9)
+    assert expected < 0.9999
+    assert run(*arguments, "--max-loss", "0.00001").code == 8
+    assert run(*arguments, "--max-loss", "2").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -74,12 +74,20 @@ def test_bits_come_back_as_zero_and_one(precision) -> None:
         ([1], "binary", None, "embeddings are int64; expected floats"),
         ([np.nan], "ubinary", None, "not finite"),
         ([[[1.0]]], "binary", None, "of 3 dimensions"),
-        ([7e4], "float16", None, "beyond what float16 holds"),
+        ([7e4], "float16", None, "beyond what float16 holds, 65504"),
+        ([1e300], "float32", None, "beyond what float32 holds, 3.4"),
     ],
 )
 def test_what_cannot_be_quantised_is_refused(given, precision, ranges, message) -> None:
     with pytest.raises(EmbedError, match=message):
         quantize_embeddings(given, precision, ranges)
+
+
+@pytest.mark.parametrize("dimension", [-3, 0, 8, 17, 9.0])
+def test_bits_come_back_as_many_as_their_bytes_can_hold(dimension) -> None:
+    bits = quantize_embeddings(vectors(2, 13), "binary")
+    with pytest.raises(EmbedError, match="2 bytes hold 9 to 16 features"):
+        dequantize_embeddings(bits, "binary", dimension=dimension)
 
 
 def test_bytes_are_not_taken_for_numbers() -> None:

@@ -186,6 +186,8 @@ BITS = quantize_embeddings(DOCUMENTS, "ubinary")
         ),
         (QUERIES, DOCUMENTS, {"rescore_corpus": DOCUMENTS}, "for float queries on bits"),
         (QUERIES, DOCUMENTS, {"top_k": 0}, "top_k=0"),
+        (QUERIES, DOCUMENTS, {"top_k": 1.5}, "top_k=1.5; expected a whole number"),
+        (QUERIES, BITS, {"corpus_precision": "ubinary", "rescore_multiplier": "2"}, "rescore_multiplier='2'; expected"),
         (QUERIES, spoilt(DOCUMENTS, np.nan), {}, "documents hold values that are not finite"),
         (QUERIES, spoilt(DOCUMENTS, -np.inf), {}, "documents hold values that are not finite"),
         (spoilt(QUERIES, np.nan), DOCUMENTS, {}, "queries hold values that are not finite"),

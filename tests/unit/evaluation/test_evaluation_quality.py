@@ -149,6 +149,28 @@ def test_classifiers_are_compared_by_label_and_score() -> None:
         Gate(min_cosine=0.9).misses(found)
 
 
+def test_one_label_is_judged_by_the_order_of_the_scores() -> None:
+    """The best of one label is always the same: a gate on it would let everything pass."""
+    texts = ["a", "b", "c", "d"]
+
+    def scorer(*scores: float) -> Scores:
+        return Scores({text: [score] for text, score in zip(texts, scores, strict=True)}, ("relevant",))
+
+    right = scorer(0.1, 0.2, 0.4, 0.9)
+    found = compare_classifiers(scorer(0.1, 0.4, 0.2, 0.9), right, texts)
+    assert (found.agreement, found.rank_correlation) == (None, pytest.approx(0.8))
+    assert Gate(max_loss=0.25).misses(found) == []
+    (missed,) = Gate(max_loss=0.1).misses(found)
+    assert missed.startswith("loss of rank correlation 0.2")
+    assert compare_classifiers(scorer(*[0.5] * 4), right, texts).rank_correlation == 0
+    alike = compare_classifiers(right, scorer(*[0.5] * 4), texts)
+    assert (alike.rank_correlation, Gate().misses(alike)) == (None, [])
+    with pytest.raises(GateMisuse, match="scores apart"):
+        Gate(max_loss=0.1).misses(alike)
+    with pytest.raises(EmbedError, match="candidate are not finite"):
+        compare_classifiers(scorer(0, 1, np.nan, 2), right, texts)
+
+
 def test_limits_on_embedders() -> None:
     right, judged = Table(), Table(noise=0.3)
     found = compare_embedders(judged, right, TEXTS, pairs=PAIRS)

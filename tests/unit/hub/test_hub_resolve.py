@@ -236,3 +236,9 @@ def test_the_environment_of_huggingface_hub_is_honoured_and_no_code_of_a_reposit
     path = Path(done.stdout.strip())
     assert path.is_relative_to(tmp_path / "home")
     assert set(NEEDED) < set(files_in(path))
+
+
+@pytest.mark.parametrize("model", [None, b"me/static", 3, ["me/static"]])
+def test_what_is_no_name_of_a_model_is_refused(model: object) -> None:
+    with pytest.raises(HubError, match="is no name; pass an existing folder"):
+        resolve(model)

@@ -171,6 +171,8 @@ def convert(
             _misuse("pass one model: an .onnx file, a folder or a Hub id; --model_id is the same as the argument")
         if out is not None and output_parent_dir is not None:
             _misuse("-o and --output_parent_dir both say where to write; pass one of them")
+        if name == "":
+            _misuse("--name '': a graph's name is not empty; leave --name out for the model's")
         if device != "cpu":
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
         if tolerance is not None and not 0 < tolerance < 1:

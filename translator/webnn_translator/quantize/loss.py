@@ -97,12 +97,28 @@ def measure(reference: Vectors, actual: Vectors, samples: Samples, backend: str)
 def _compared(name: str, reference: Vectors, actual: Vectors) -> CosineStatistics | None:
     """Statistics of the rows that are finite in the float graph; None where there are none."""
     left, right = (_stacked([run[name] for run in runs]) for runs in (reference, actual))
+    if left.shape[1] == 1:
+        left, right = _around_their_mean(left, right)
     usable = np.isfinite(left).all(axis=1)
     if not usable.any():
         return None
     if not np.isfinite(right[usable]).all():
         raise QualityGateFailed(f"output '{name}' of the quantised graph holds values that are not finite")
     return cosine_statistics(left[usable], right[usable])
+
+
+def _around_their_mean(left: Array, right: Array) -> tuple[Array, Array]:
+    """Single numbers, as a reranker scores texts, as one vector of all of them, moved by the float graph's mean.
+
+    The cosine of one number to another is that of their signs, which hardly ever change. The mean is taken away since
+    scores that are all about -10 are alike by their cosine, whatever becomes of their order.
+    """
+    known = np.isfinite(left[:, 0])
+    scores, others = (rows[known].astype(np.float64).reshape(1, -1) for rows in (left, right))
+    if not scores.size or np.ptp(scores) == 0:
+        return left, right
+    mean = scores.mean()
+    return scores - mean, others - mean
 
 
 def _stacked(runs: Sequence[Array]) -> Array:

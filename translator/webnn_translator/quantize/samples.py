@@ -34,6 +34,7 @@ __all__ = [
     "measuring_samples",
     "read_samples",
     "require_texts",
+    "require_tokenizer",
     "text_samples",
 ]
 
@@ -104,6 +105,17 @@ def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | 
     return Samples([batch.feeds for batch in batches], view, "texts")
 
 
+def require_tokenizer(folder: Path) -> None:
+    """Make sure that a tokenizer that was asked for is there.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        way = f"{way}, or " if (way := other_tokenizer(folder)) else ""
+        raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; {way}pass the folder of the model")
+
+
 def require_texts(graph: Graph, folder: Path) -> None:
     """Make sure that a tokenizer that was asked for can be used.
 
@@ -111,9 +123,7 @@ def require_texts(graph: Graph, folder: Path) -> None:
         FileNotFoundError: there is none.
         QuantizeMisuse: the graph cannot read what it makes.
     """
-    if not (folder / "tokenizer.json").is_file():
-        way = f"{way}, or " if (way := other_tokenizer(folder)) else ""
-        raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; {way}pass the folder of the model")
+    require_tokenizer(folder)
     if text_samples(graph, folder, MEASURING[:1]) is None:
         raise QuantizeMisuse(
             f"--tokenizer {folder}: the graph takes no token ids, or fewer than this tokenizer has; "

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from webnn_runtime.backends.onnxruntime import proto
-from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, Extreme, OnnxModel, serialize
+from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, Needed, OnnxModel, serialize
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER, passed_as
 from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, product, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
@@ -71,7 +71,7 @@ class Emitter:
         self._dims: dict[Dim, str] = {}
         self._dim_inputs: dict[str, str] = {}
         self._described: dict[str, TensorType] = {}
-        self._extremes: list[Extreme] = []
+        self._needed: list[Needed] = []
         self._inputs = {name: f"input_{index}" for index, name in enumerate(graph.inputs)}
 
     # Values and nodes
@@ -255,10 +255,10 @@ class Emitter:
         """Whether no value of the names makes `dim` 0."""
         return bounds(dim, self._graph.dims)[0] > 0
 
-    def demand_elements(self, op: str, reduced: Sequence[Dim], kept: Sequence[Dim]) -> None:
-        """Have runs refused in which `reduced` dimensions hold no elements to choose from, for any result."""
-        if not all(map(self.is_positive, reduced)):
-            self._extremes.append(Extreme(self.label, op, product(list(reduced)), product(list(kept))))
+    def demand_elements(self, op: str, sizes: Sequence[Dim], results: Sequence[Dim], reason: str) -> None:
+        """Have runs refused in which dimensions of these sizes hold no elements to choose from, for any result."""
+        if not all(map(self.is_positive, sizes)):
+            self._needed.append(Needed(self.label, op, product(list(sizes)), product(list(results)), reason))
 
     def _dim(self, dim: SymbolicDim) -> str:
         known = self._dims.get(dim)
@@ -312,7 +312,7 @@ class Emitter:
             dims=self._dim_inputs,
             outputs={name: passed_as(value.type) for name, value in zip(names, outputs, strict=True)},
             described=self._described,
-            extremes=self._extremes,
+            needed=self._needed,
         )
 
     def _fresh(self, stem: str) -> str:

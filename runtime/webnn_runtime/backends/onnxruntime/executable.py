@@ -32,10 +32,9 @@ class OnnxRuntimeExecutable(Executable):
 
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         model = self._model
-        for extreme in model.extremes:
-            if evaluate(extreme.reduced, bindings) == 0 and evaluate(extreme.results, bindings) > 0:
-                reason = f"{extreme.op}: reduces no elements; give it at least one"
-                raise ShapeError(reason, node=extreme.label, op=extreme.op)
+        for need in model.needed:
+            if evaluate(need.elements, bindings) == 0 and evaluate(need.results, bindings) > 0:
+                raise ShapeError(f"{need.op}: {need.reason}", node=need.label, op=need.op)
         feeds = {onnx_name: inputs[name] for name, onnx_name in model.inputs.items()}
         for onnx_name, dim in model.dims.items():
             feeds[onnx_name] = np.array([bindings[dim]], np.int64)

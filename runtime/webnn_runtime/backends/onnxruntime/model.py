@@ -14,27 +14,29 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.records import dataclass
 
-__all__ = ["INLINE_BYTES", "Call", "Extreme", "OnnxModel", "serialize"]
+__all__ = ["INLINE_BYTES", "Call", "Needed", "OnnxModel", "serialize"]
 
 # Larger constants stay where they are (a memory map) and are handed to the session as arrays.
 INLINE_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Extreme:
-    """A reduction that has no result without elements, where ONNX gives an infinity or the end of a type's range.
+class Needed:
+    """Elements without which an operator has no result, where ONNX gives an infinity, or fails in words of its own.
 
     Attributes:
         label: names the WebNN node.
         op: its operator.
-        reduced: number of elements that each result is chosen from.
-        results: number of results.
+        elements: how many there are to choose from.
+        results: how many are chosen; where there are none, nothing is needed.
+        reason: what is wrong without elements, and what would be right.
     """
 
     label: str
     op: str
-    reduced: Dim
+    elements: Dim
     results: Dim
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class OnnxModel:
         outputs: ONNX names in the order of the graph's outputs.
         weights: initializers that the session is given as arrays.
         tables: those of them that are only gathered from.
-        extremes: reductions that may have nothing to choose from.
+        needed: what operators may find to be missing.
         nodes: number of ONNX nodes.
     """
 
@@ -58,7 +60,7 @@ class OnnxModel:
     outputs: tuple[str, ...]
     weights: Mapping[str, Array]
     tables: frozenset[str]
-    extremes: tuple[Extreme, ...]
+    needed: tuple[Needed, ...]
     nodes: int
 
 
@@ -82,7 +84,7 @@ def serialize(
     dims: Mapping[str, str],
     outputs: Mapping[str, TensorType],
     described: Mapping[str, TensorType],
-    extremes: Sequence[Extreme],
+    needed: Sequence[Needed],
 ) -> OnnxModel:
     """The model of the calls that the outputs depend on.
 
@@ -94,7 +96,7 @@ def serialize(
         dims: ONNX name of a further input -> dimension name.
         outputs: ONNX name -> type.
         described: types of values in between.
-        extremes: reductions that may have nothing to choose from.
+        needed: what operators may find to be missing.
     """
     kept, live = _needed(calls, outputs)
     used = {key: item for key, item in arrays.items() if key in live}
@@ -129,7 +131,7 @@ def serialize(
         tuple(outputs),
         weights,
         frozenset(key for key in weights if _is_table(key, kept)),
-        tuple(extremes),
+        tuple(needed),
         len(kept),
     )
 

@@ -21,6 +21,8 @@ def _layer_normalization(
 ) -> str:
     if not axes:
         return _over_nothing(g, x, bias)
+    if not all(g.is_positive(x.shape[axis]) for axis in axes):
+        return _maybe_empty(g, x, scale, bias, axes, epsilon)
     # ONNX normalises the last dimensions, with scale and bias in their order: bring the axes there as given.
     permutation = [axis for axis in range(x.rank) if axis not in axes] + list(axes)
     weights = scale.name if scale is not None else g.filled([x.shape[axis] for axis in axes], 1, x.dtype)
@@ -33,6 +35,23 @@ def _layer_normalization(
         epsilon=as_attribute(epsilon, x.dtype),
     )
     return g.transpose(normal, _inverse(permutation))
+
+
+def _maybe_empty(
+    g: Emitter, x: Tensor, scale: Tensor | None, bias: Tensor | None, axes: tuple[int, ...], epsilon: float
+) -> str:
+    """In single steps, where the axes may hold nothing: onnxruntime's own operator fails on them."""
+    over = g.ints(axes)
+    centred = g.node("Sub", x, g.node("ReduceMean", x, over))
+    variance = g.node("ReduceMean", g.node("Mul", centred, centred), over)
+    result = g.node("Div", centred, g.node("Sqrt", g.node("Add", variance, g.scalar(epsilon, x.dtype))))
+    # Scale and bias have the axes in the order given.
+    order = sorted(range(len(axes)), key=lambda position: axes[position])
+    shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
+    for value, op_type in ((scale, "Mul"), (bias, "Add")):
+        if value is not None:
+            result = g.node(op_type, result, g.reshape(g.transpose(value, order), shape))
+    return result
 
 
 def _over_nothing(g: Emitter, x: Tensor, bias: Tensor | None) -> str:

@@ -151,6 +151,9 @@ def _resample2d(
     sizes: tuple[Dim, ...] | None,
 ) -> str:
     del scales, sizes  # the type of the result says both
+    for axis in axes:
+        reason = "resamples an axis of no elements; give it at least one"
+        g.demand_elements("resample2d", [x.shape[axis]], g.results[0].shape, reason)
     # onnxruntime resizes the last two axes only.
     order = [*(axis for axis in range(4) if axis not in axes), *sorted(axes)]
     is_linear = mode == "linear"

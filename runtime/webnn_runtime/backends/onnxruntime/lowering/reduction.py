@@ -26,7 +26,7 @@ _EACH: Final = {
 def _demand_elements(g: Emitter, op: str, x: Tensor, axes: _Axes) -> None:
     along = range(x.rank) if axes is None else axes
     kept = [dim for axis, dim in enumerate(x.shape) if axis not in along]
-    g.demand_elements(op, [x.shape[axis] for axis in along], kept)
+    g.demand_elements(op, [x.shape[axis] for axis in along], kept, "reduces no elements; give it at least one")
 
 
 def _reduce(g: Emitter, onnx_op: str, x: str, rank: int, axes: _Axes, keep: bool) -> str:
