@@ -19,12 +19,14 @@ def by_precision(method: Callable[..., Any]) -> EncodeMethod:
     return cast("EncodeMethod", method)
 
 
-def strings_of(texts: Iterable[Any]) -> list[str]:
-    """Texts in a list.
+def strings_of(texts: str | Iterable[Any]) -> list[str]:
+    """Texts in a list, or one alone.
 
     Raises:
         TypeError: they are not strings, or in no order.
     """
+    if isinstance(texts, str):
+        return [texts]
     try:
         # The keys of a mapping are hardly what was meant, and in the order of a set nobody knows whose result is whose.
         given = None if isinstance(texts, (Mapping, set, frozenset)) else list(texts)

@@ -200,7 +200,7 @@ class WebNNEmbedder:
             dimension = truncate_dim or self._pipeline.dimension
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         is_single = isinstance(texts, str)
-        given = [texts] if isinstance(texts, str) else strings_of(texts)
+        given = strings_of(texts)
         chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
@@ -252,8 +252,7 @@ class WebNNEmbedder:
         """
         if "precision" in options or "ranges" in options:
             raise EmbedMisuse("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
-        given = [texts] if isinstance(texts, str) else strings_of(texts)
-        vectors = self.encode(given, **options)
+        vectors = self.encode(strings_of(texts), **options)
         asked = options.get("normalize_embeddings")
         normalize = options.get("normalize", True) if asked is None else asked
         asked = options.get("truncate_dim")
@@ -298,8 +297,7 @@ class WebNNEmbedder:
 
     def tokenize(self, texts: str | Iterable[str]) -> list[list[int]]:
         """Token ids of each text, or of the only one, as the graph gets them: cut silently, and without padding."""
-        given = [texts] if isinstance(texts, str) else strings_of(texts)
-        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(given, self.max_seq_length)]
+        return [each.ids.tolist() for each in self._pipeline.tokenizer.encode(strings_of(texts), self.max_seq_length)]
 
     def get_sentence_embedding_dimension(self) -> int:
         """Size of a vector."""

@@ -135,8 +135,7 @@ pub(super) fn matmul<'a>(
     match rows.div_ceil(2 * height) {
         // By blocks 33 rows take 0.82 of the time, 64 rows 0.75, 80 rows 0.91, and 128 rows would take 1.05.
         1 => multiply::<16, true>(s, tiles, height, task, panel_of, scratch, out),
-        2 => multiply::<8, true>(s, tiles, height, task, panel_of, scratch, out),
-        3 => multiply::<8, true>(s, tiles, height, task, panel_of, scratch, out),
+        2 | 3 => multiply::<8, true>(s, tiles, height, task, panel_of, scratch, out),
         4..8 => multiply::<4, false>(s, tiles, height, task, panel_of, scratch, out),
         _ => multiply::<2, false>(s, tiles, height, task, panel_of, scratch, out),
     }
@@ -196,7 +195,7 @@ fn multiply<'a, const SHARE: usize, const BY_BLOCKS: bool>(
                     (false, _) => (panel - group) * pairs + pair,
                 };
                 let sums = &mut sums[place * 2 * TILE * VECTORS..][..2 * TILE * VECTORS];
-                // Between two rounds there may be nobody else who uses the tiles.
+                // One pair's sums stay in the tiles between two rounds.
                 if first + round == 0 {
                     shape.clear();
                 } else if pairs > 1 || round == 0 {
