@@ -16,6 +16,14 @@ def rust(optional):
 
 
 @pytest.fixture
+def write(rust):
+    """Writes a bundle's file of packed weights."""
+    from webnn_runtime.backends.rust.packed_writing import write_packed
+
+    return write_packed
+
+
+@pytest.fixture
 def on_isa(isa):
     """Options that force one instruction set."""
     return CompileOptions(threads=2, session_options={"isa": isa})
