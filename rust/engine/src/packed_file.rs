@@ -13,7 +13,7 @@ use kernels::{Bytes, Kernels, Line, PackedMatrix};
 use crate::packing::{Columns, Packing};
 
 /// Raised with every change of what packed matrices are, so that no file of another one is read.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// Some columns of a matrix, by where they lie among the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

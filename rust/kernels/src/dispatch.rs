@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::arch;
+use crate::digits::DigitKernels;
 use crate::knobs;
 use crate::task::{Attention, LayerNorm, Matmul, MeanPool, Reduction, RmsNorm, Scratch, WeightedSum};
 use crate::windows::{Pixel, WindowProduct, WindowRow};
@@ -68,6 +69,8 @@ pub struct Kernels {
     /// From as many rows for each thread on, products are better shared out by rows than by panels: what a kernel does with
     /// left-hand rows before it multiplies by them is much of the work.
     pub rows_first: usize,
+    /// How right-hand sides are written in digits, where this table multiplies by them.
+    pub(crate) digits: Option<DigitKernels>,
     pub(crate) matmul: fn(&Matmul<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),
     pub(crate) attention_of_bfloat16: fn(&Attention<'_>, &mut Scratch, RowsMut<'_>),

@@ -13,6 +13,8 @@ mod activation;
 #[allow(unsafe_code)]
 pub mod arch;
 #[deny(unsafe_code)]
+mod digits;
+#[deny(unsafe_code)]
 mod dispatch;
 #[deny(unsafe_code)]
 pub mod float16;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::Rows;
 use crate::arch::pages::{Bytes, Lines};
+use crate::digits;
 use crate::dispatch::Kernels;
 
 /// Sixteen elements on one cache line: a vector load from it never crosses two.
@@ -20,6 +21,8 @@ pub(crate) const LANES: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Panels<'a> {
     lines: &'a [Line],
+    /// Of the rows of a matrix in [digits]; none of one of floats.
+    factors: &'a [Line],
     k: usize,
     n: usize,
     width: usize,
@@ -52,14 +55,24 @@ impl<'a> Panels<'a> {
             }
             write_panels(lines, 0, &Piece { data, start: 0, n, strides: [row_stride, col_stride] }, k, width);
         }
-        Self { lines, k, n, width }
+        Self { lines, factors: &[], k, n, width }
     }
 
     /// A matrix that is in panels already: [`Panels::lines_for`] lines, for each panel its rows one after the other.
     pub fn packed(lines: &'a [Line], [k, n]: [usize; 2], width: usize) -> Self {
         assert!(width > 0 && width.is_multiple_of(LANES), "panels of {width} columns");
         assert_eq!(lines.len(), Self::lines_for(k, n, width), "lines for a packed [{k}, {n}]");
-        Self { lines, k, n, width }
+        Self { lines, factors: &[], k, n, width }
+    }
+
+    /// What the rows of a matrix in [digits] are multiplied by; none of one of floats.
+    pub(crate) fn factors(&self) -> &'a [Line] {
+        self.factors
+    }
+
+    /// Lines of a panel.
+    fn size(&self) -> usize {
+        if self.factors.is_empty() { self.k * (self.width / LANES) } else { digits::panel_lines(self.k, self.width) }
     }
 
     /// Rows of the matrix, the dimension that is summed over.
@@ -84,19 +97,19 @@ impl<'a> Panels<'a> {
 
     /// The lines of one panel.
     pub fn panel(&self, index: usize) -> &'a [Line] {
-        let size = self.k * (self.width / LANES);
+        let size = self.size();
         &self.lines[index * size..(index + 1) * size]
     }
 
     /// The lines of one panel and of all that follow it.
     pub(crate) fn onward(&self, index: usize) -> &'a [Line] {
-        &self.lines[index * self.k * (self.width / LANES)..]
+        &self.lines[index * self.size()..]
     }
 
     /// Panels `start..end`, as a matrix of their columns.
     pub fn range(&self, start: usize, end: usize) -> Self {
         assert!(start <= end && end <= self.count(), "panels {start}..{end} of {}", self.count());
-        let size = self.k * (self.width / LANES);
+        let size = self.size();
         let n = self.n.min(end * self.width) - self.n.min(start * self.width);
         Self { lines: &self.lines[start * size..end * size], n, ..*self }
     }
@@ -115,8 +128,19 @@ pub struct Piece<'a> {
     pub strides: [usize; 2],
 }
 
+impl Piece<'_> {
+    /// Panics unless it is columns of a matrix of this shape.
+    fn check(&self, [k, n]: [usize; 2]) {
+        if k > 0 && self.n > 0 {
+            assert!(self.start + self.n <= n, "columns {} and {} more of {n}", self.start, self.n);
+            let last = (k - 1) * self.strides[0] + (self.n - 1) * self.strides[1];
+            assert!(last < self.data.len(), "element {last} of {}", self.data.len());
+        }
+    }
+}
+
 /// Writes what `piece` has of the panels from number `first` on that `lines` has room for.
-fn write_panels(lines: &mut [Line], first: usize, piece: &Piece<'_>, k: usize, width: usize) {
+pub(crate) fn write_panels(lines: &mut [Line], first: usize, piece: &Piece<'_>, k: usize, width: usize) {
     let vectors = width / LANES;
     let [row_stride, col_stride] = piece.strides;
     // Of each panel that has some of the piece: the first line, the first column in it and in the piece, and how many.
@@ -179,9 +203,7 @@ impl PackedPart<'_> {
     pub fn fill(self, pieces: &[Piece<'_>]) {
         let [k, n] = self.shape;
         for piece in pieces.iter().filter(|piece| piece.n > 0) {
-            assert!(piece.start + piece.n <= n, "columns {} and {} more of {n}", piece.start, piece.n);
-            let last = (k - 1) * piece.strides[0] + (piece.n - 1) * piece.strides[1];
-            assert!(last < piece.data.len(), "element {last} of {}", piece.data.len());
+            piece.check([k, n]);
             write_panels(self.lines, self.first, piece, k, self.width);
         }
     }
@@ -191,6 +213,8 @@ impl PackedPart<'_> {
 #[derive(Clone, Debug)]
 pub struct PackedMatrix {
     lines: Lines,
+    /// Lines of the factors of one in [digits].
+    factors: usize,
     k: usize,
     n: usize,
     width: usize,
@@ -202,13 +226,43 @@ impl PackedMatrix {
         let width = kernels.panel_width;
         let mut lines = Lines::zeroed(Panels::lines_for(shape[0], shape[1], width));
         Panels::pack(&mut lines, data, shape, strides, width);
-        Self { lines, k: shape[0], n: shape[1], width }
+        Self { lines, factors: 0, k: shape[0], n: shape[1], width }
     }
 
     /// A matrix of zeros, to be filled part by part.
     pub fn zeroed(kernels: &Kernels, [k, n]: [usize; 2]) -> Self {
         let width = kernels.panel_width;
-        Self { lines: Lines::zeroed(Panels::lines_for(k, n, width)), k, n, width }
+        Self { lines: Lines::zeroed(Panels::lines_for(k, n, width)), factors: 0, k, n, width }
+    }
+
+    /// Memory for [`PackedMatrix::filled`].
+    pub fn blank(kernels: &Kernels, shape @ [k, n]: [usize; 2]) -> Self {
+        let width = kernels.panel_width;
+        match digits::lines_for(shape, width).filter(|_| kernels.digits.is_some()) {
+            Some(count) => Self { lines: Lines::zeroed(count), factors: digits::factor_lines(k), k, n, width },
+            None => Self::zeroed(kernels, shape),
+        }
+    }
+
+    /// The matrix that `pieces` are, side by side, in this [blank](PackedMatrix::blank) one: in [digits] where the table
+    /// multiplies by them and they are near enough.
+    pub fn filled(mut self, kernels: &Kernels, pieces: &[Piece<'_>]) -> Self {
+        let shape @ [k, n] = [self.k, self.n];
+        pieces.iter().for_each(|piece| piece.check(shape));
+        if self.factors > 0 {
+            let own = kernels.digits.as_ref().expect("the table that the memory is for");
+            if digits::fill(own, &mut self.lines, pieces, shape, self.width) {
+                return self;
+            }
+            self = Self::zeroed(kernels, [k, n]);
+        }
+        self.parts(1).into_iter().for_each(|part| part.fill(pieces));
+        self
+    }
+
+    /// Whether kernels multiply by [digits] of it.
+    pub fn is_in_digits(&self) -> bool {
+        self.factors > 0
     }
 
     /// A matrix whose rows are made one after the other.
@@ -229,7 +283,14 @@ impl PackedMatrix {
     pub fn kept(kernels: &Kernels, [k, n]: [usize; 2], bytes: Bytes, range: Range<usize>) -> Option<Self> {
         let width = kernels.panel_width;
         let lines = Lines::kept(bytes, range)?;
-        (lines.len() == Panels::lines_for(k, n, width)).then_some(Self { lines, k, n, width })
+        let factors = if lines.len() == Panels::lines_for(k, n, width) {
+            0
+        } else if kernels.digits.is_some() && Some(lines.len()) == digits::lines_for([k, n], width) {
+            digits::factor_lines(k)
+        } else {
+            return None;
+        };
+        Some(Self { lines, factors, k, n, width })
     }
 
     /// What [`PackedMatrix::kept`] takes.
@@ -257,7 +318,10 @@ impl PackedMatrix {
 
     /// The view that kernels take.
     pub fn panels(&self) -> Panels<'_> {
-        Panels { lines: &self.lines, k: self.k, n: self.n, width: self.width }
+        let size =
+            if self.factors > 0 { digits::panel_lines(self.k, self.width) } else { self.k * (self.width / LANES) };
+        let (lines, factors) = self.lines.split_at(self.n.div_ceil(self.width) * size);
+        Panels { lines, factors: &factors[..self.factors], k: self.k, n: self.n, width: self.width }
     }
 }
 

@@ -176,6 +176,7 @@ impl Plan {
         outputs: &mut [&mut [u8]],
     ) -> Result<(), RunError> {
         self.check(layout, inputs, outputs)?;
+        self.engine.packers.help();
         if let Some(allowed) = self.budget.filter(|allowed| layout.bytes > *allowed) {
             return Err(RunError::Memory { needed: layout.bytes, allowed });
         }

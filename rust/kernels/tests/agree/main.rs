@@ -3,6 +3,7 @@
 
 mod activations;
 mod attention;
+mod digits;
 #[path = "../numbers/mod.rs"]
 mod numbers;
 mod products;

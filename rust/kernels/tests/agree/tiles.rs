@@ -6,7 +6,7 @@ use kernels::{Activation, Isa, Kernels, Matmul, PackedMatrix, Rows, RowsMut, Scr
 use crate::bits;
 use crate::numbers::numbers;
 
-fn tiles() -> Option<Kernels> {
+pub(crate) fn tiles() -> Option<Kernels> {
     let found = Kernels::for_isa(Isa::Amx);
     if found.is_none() {
         println!("NOT TESTED: this CPU has no amx");
@@ -14,8 +14,11 @@ fn tiles() -> Option<Kernels> {
     found
 }
 
-fn product(kernels: &Kernels, a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<f32> {
-    let packed = PackedMatrix::new(kernels, b, [k, n], [n, 1]);
+fn product(kernels: &Kernels, a: &[f32], b: &[f32], shape @ [_, k, n]: [usize; 3]) -> Vec<f32> {
+    product_by(kernels, a, &PackedMatrix::new(kernels, b, [k, n], [n, 1]), shape)
+}
+
+pub(crate) fn product_by(kernels: &Kernels, a: &[f32], packed: &PackedMatrix, [m, k, n]: [usize; 3]) -> Vec<f32> {
     let mut out = vec![f32::MAX; m * n];
     let task = Matmul::new(Rows::new(a, m, k, k).unwrap(), packed.panels());
     kernels.matmul(&task, &mut Scratch::default(), RowsMut::new(&mut out, m, n, n).unwrap());
@@ -23,7 +26,7 @@ fn product(kernels: &Kernels, a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Ve
 }
 
 /// Sums in float64, and those of the magnitudes.
-fn exact(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<[f64; 2]> {
+pub(crate) fn exact(a: &[f32], b: &[f32], [m, k, n]: [usize; 3]) -> Vec<[f64; 2]> {
     let mut sums = vec![[0.0; 2]; m * n];
     for row in 0..m {
         for i in 0..k {

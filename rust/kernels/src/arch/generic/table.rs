@@ -93,6 +93,7 @@ macro_rules! table {
             panel_width: $simd::TILE_VECTORS * LANES,
             tile_rows: $simd::TILE_ROWS,
             rows_first: usize::MAX,
+            digits: None,
             $($name: entries::$name,)*
         };
     };

@@ -20,6 +20,7 @@ pub fn kernels() -> Kernels {
         panel_width: 16,
         tile_rows: 1,
         rows_first: usize::MAX,
+        digits: None,
         matmul: matmul::matmul,
         attention: attention::attention,
         attention_of_bfloat16: attention::attention_of_bfloat16,

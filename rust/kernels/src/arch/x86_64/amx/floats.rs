@@ -93,7 +93,7 @@ fn add<'a, const TWO: bool, const SHARE: usize>(
 #[cold]
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-fn again(row: &[f32], b: &[Line], sums: &mut [Line; VECTORS]) {
+pub(super) fn again(row: &[f32], b: &[Line], sums: &mut [Line; VECTORS]) {
     let mut exact = [Line::default(); VECTORS];
     Avx512(()).tile(1, VECTORS, row, b, Place::Lines(&mut exact), Start::Zero);
     for (sum, exact) in sums.iter_mut().zip(exact) {
@@ -245,7 +245,7 @@ fn multiply<'a, const SHARE: usize, const BY_BLOCKS: bool>(
 /// What follows the sums of some rows by a panel, after those that are no numbers were done `again`.
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-fn finish_rows(
+pub(super) fn finish_rows(
     task: &Matmul<'_>,
     [first, panel]: [usize; 2],
     again: impl Fn(&[f32], &mut [Line; VECTORS]),

@@ -1,6 +1,7 @@
 //! AMX: products by tiles of sixteen rows, and AVX-512 for everything else.
 
 mod attention;
+mod digits;
 mod floats;
 mod integers;
 mod split;
@@ -12,8 +13,10 @@ use super::bfloat16::{self, Pairs};
 use super::integers::Vnni;
 use super::stored::Vectors512;
 use crate::RowsMut;
+use crate::digits::DigitKernels;
 use crate::dispatch::{Isa, Kernels};
 use crate::integers::{IntegerKernels, IntegerMatmul};
+use crate::packed::Line;
 use crate::stored::StoredMatmul;
 use crate::task::{Attention, Matmul, Scratch};
 use tiles::Tiles;
@@ -24,7 +27,8 @@ pub fn kernels() -> Option<Kernels> {
     Tiles::detect()?;
     // Whoever multiplies bfloat16 by tiles does so by vectors.
     bfloat16::attention()?;
-    Some(Kernels { isa: Isa::Amx, tile_rows: 32, rows_first: 16, matmul, attention_of_bfloat16, ..table })
+    let digits = Some(DigitKernels { raise, largest, write });
+    Some(Kernels { isa: Isa::Amx, tile_rows: 32, rows_first: 16, digits, matmul, attention_of_bfloat16, ..table })
 }
 
 /// The shortest inner dimension that is worth tiles; whoever has a shorter one is multiplied as by AVX-512.
@@ -34,6 +38,9 @@ fn matmul(task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn inner(tiles: Tiles, task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
         let b = task.b;
+        if !b.factors().is_empty() {
+            return digits::matmul(Avx512(()), tiles, task, scratch, out);
+        }
         floats::matmul(Avx512(()), tiles, task, |panel| b.onward(panel), scratch, out);
     }
     if task.b.k() < SHORTEST {
@@ -41,6 +48,33 @@ fn matmul(task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
     }
     // SAFETY: reached only through the table, which was handed out after detecting the tiles and with them the features.
     unsafe { inner(Tiles::detected(), task, scratch, out) }
+}
+
+fn raise(x: &[f32], most: &mut [f32]) {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn inner(x: &[f32], most: &mut [f32]) {
+        digits::raise(Avx512(()), x, most);
+    }
+    // SAFETY: as in `matmul`.
+    unsafe { inner(x, most) }
+}
+
+fn largest(x: &[f32]) -> f32 {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn inner(x: &[f32]) -> f32 {
+        digits::largest(Avx512(()), x)
+    }
+    // SAFETY: as in `matmul`.
+    unsafe { inner(x) }
+}
+
+fn write(panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn inner(panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
+        digits::write(Avx512(()), panel, inverse, to)
+    }
+    // SAFETY: as in `matmul`.
+    unsafe { inner(panel, inverse, to) }
 }
 
 fn attention_of_bfloat16(task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {

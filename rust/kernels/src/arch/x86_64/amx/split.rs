@@ -224,10 +224,10 @@ impl<'a, P: Fn(usize) -> &'a [Line], I: Iterator<Item = Part>> Splitter<'a, P, I
     }
 }
 
-/// Brings the line that lies [`AHEAD`] of one into the second-level cache, whatever it belongs to.
+/// Brings the line that lies so many ahead of one into the second-level cache, whatever it belongs to.
 #[inline(always)]
-fn prefetch_ahead(_: Avx512, line: &Line) {
-    let ahead = std::ptr::from_ref(line).wrapping_add(AHEAD);
+pub(super) fn prefetch(_: Avx512, line: &Line, ahead: usize) {
+    let ahead = std::ptr::from_ref(line).wrapping_add(ahead);
     // SAFETY: the first argument is evidence of more than SSE; a prefetch reads nothing that the program can see, and an address
     // that is not there is ignored.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(ahead.cast()) }
@@ -250,8 +250,8 @@ impl<const COUNT: usize> Share<'_, COUNT> {
         for row in rows {
             for vector in 0..VECTORS {
                 let [low, high] = [row * VECTORS + vector, (row + ROWS) * VECTORS + vector];
-                prefetch_ahead(s, &from[low]);
-                prefetch_ahead(s, &from[high]);
+                prefetch(s, &from[low], AHEAD);
+                prefetch(s, &from[high], AHEAD);
                 let parts = split(s, s.load(&from[low].0), s.load(&from[high].0));
                 for part in 0..PARTS {
                     parts[part].store(&mut to[(part * VECTORS + vector) * TILE + row].0);

@@ -108,6 +108,15 @@ impl Shape {
         self.store::<3>(&mut to[ROWS * stride + 1..], stride);
     }
 
+    /// Writes each of the sums to [`ROWS`] lines of its own, those of one after those of the other.
+    #[inline(always)]
+    pub(super) fn end_places(&self, to: &mut [Line]) {
+        self.store::<0>(to, 1);
+        self.store::<1>(&mut to[ROWS..], 1);
+        self.store::<2>(&mut to[2 * ROWS..], 1);
+        self.store::<3>(&mut to[3 * ROWS..], 1);
+    }
+
     #[inline(always)]
     fn load_sums<const R: usize>(&self, from: &[Line], stride: usize) {
         const { assert!(R < 4) };
@@ -165,6 +174,17 @@ impl Shape {
         // SAFETY: as above.
         unsafe {
             asm!("tdpbusd tmm{c}, tmm{a}, tmm{b}", c = const C, a = const A, b = const B,
+                options(nostack, nomem, preserves_flags));
+        }
+    }
+
+    /// The same of signed bytes on both sides.
+    #[inline(always)]
+    pub(super) fn add_digits<const C: usize, const A: usize, const B: usize>(&self) {
+        const { assert!(C < 4 && (A == 4 || A == 5) && (B == 6 || B == 7)) };
+        // SAFETY: as above.
+        unsafe {
+            asm!("tdpbssd tmm{c}, tmm{a}, tmm{b}", c = const C, a = const A, b = const B,
                 options(nostack, nomem, preserves_flags));
         }
     }
