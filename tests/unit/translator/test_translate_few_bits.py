@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
@@ -85,3 +85,12 @@ def test_weights_in_other_forms_are_refused(node, build) -> None:
     )
     with pytest.raises(TranslateError, match="not supported"):
         translate(model)
+
+
+@pytest.mark.parametrize("scales", [(), (6,), (3, 6)])
+def test_scales_that_come_at_run_without_zero_points(scales, build, agree) -> None:
+    options = {(): {}, (6,): {"axis": 1}, (3, 6): {"axis": 0, "block_size": 4}}[scales]
+    nodes = [N("DequantizeLinear", ["w", "s"], ["d"], **options), N("Add", ["d", "x"], ["y"])]
+    model = build(nodes, {"s": (F, scales), "x": (F, ("n", 1, 1))}, opset=21)
+    model.graph.initializer.append(helper.make_tensor("w", TensorProto.INT4, (12, 6), RNG.integers(-8, 8, 72)))
+    agree(model, {"s": np.asarray(normal(*scales)), "x": normal(2, 1, 1)})
