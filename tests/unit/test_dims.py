@@ -127,6 +127,10 @@ def test_ranges_decide_where_they_can(left, right, equal, at_least):
         ("2*a*a - a", 1, 120),
         ("min(b, 20) - max(b - 80, 0)", 0, 20),
         ("min(a, 3) - max(a - 5, 0)", 0, 3),
+        # What is taken off turns a minimum into a maximum.
+        ("a - min(3, a)", 0, 5),
+        ("b - min(20, b)", 0, 80),
+        ("a - max(3, a)", -2, 0),
         ("(6*a*b - 6*a)//(2*a*b - 2*a)", 3, 3),
     ],
 )

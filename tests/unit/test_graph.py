@@ -65,6 +65,8 @@ def test_a_node_is_held_with_all_its_operand_slots():
         ({"inputs": {"x": f32("batch - 2")}}, ShapeError, "every dimension must be at least 1"),
         ({"inputs": {"x": f32(2**31)}}, ShapeError, "a dimension is at most 2147483647"),
         ({"inputs": {"x": f32(2**16, 2**16)}}, ShapeError, "more than 2147483647 elements"),
+        ({"inputs": {"x": f32(*[1] * 33)}}, ShapeError, "declared with 33 dimensions; at most 32"),
+        ({"nodes": [Node("expand", ("x",), {"newShape": [1] * 32 + [3]}, ("y",))]}, ShapeError, "has 33 dimensions"),
         (
             {
                 "inputs": {},

@@ -35,6 +35,7 @@ FAMILIES: Final = (
     "padding",
     "resize",
     "sampling",
+    "affine_grid",
     "sorting",
     "running",
     "scatter",

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from webnn_runtime.backends.base import Unsupported
+from webnn_runtime.format.dims import MAX_RANK
 from webnn_runtime.format.dtypes import WEBNN_TYPES, DataType
 from webnn_runtime.format.ops import OPS, OpSpec, Ranks
 
 __all__ = ["op_support_limits"]
 
-# NumPy 1 stops at 32 dimensions, and the reference is what any backend may fall to.
-_MAX_RANK: Final = 32
 _MAX_BYTES: Final = 2**31 - 1
 
 
@@ -54,5 +53,5 @@ def _operator(spec: OpSpec, missing: set[DataType]) -> dict[str, Any]:
 def _limits(types: frozenset[DataType] | set[DataType], ranks: Ranks) -> dict[str, Any]:
     return {
         "dataTypes": [dtype.value for dtype in DataType if dtype in types],
-        "rankRange": {"min": ranks.low, "max": _MAX_RANK if ranks.high is None else min(ranks.high, _MAX_RANK)},
+        "rankRange": {"min": ranks.low, "max": MAX_RANK if ranks.high is None else min(ranks.high, MAX_RANK)},
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, product
+from webnn_runtime.format.dims import MAX_RANK, Dim, DynamicDim, SymbolicDim, bounds, names_of, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError, OperandError, ShapeError, WeightsError
 from webnn_runtime.format.records import dataclass
@@ -333,6 +333,8 @@ def _check_declaration(value: str, kind: TensorType, dims: Mapping[str, DynamicD
     unknown = kind.names - dims.keys()
     if unknown:
         raise ShapeError(f"'{value}' is declared {kind}, but dimension '{min(unknown)}' is not known to the graph")
+    if kind.rank > MAX_RANK:
+        raise ShapeError(f"'{value}' is declared with {kind.rank} dimensions; at most {MAX_RANK} are valid")
     for dim in kind.shape:
         low, high = bounds(dim, dims)
         # A symbolic dimension may reach 0 (an empty cache): only its name's stated minimum decides.

@@ -12,7 +12,13 @@ from webnn_runtime.backends import CompileOptions, get_backend
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import BackendUnavailable, OperandError, ShapeError, UnsupportedByBackend
+from webnn_runtime.format.errors import (
+    BackendUnavailable,
+    ExecutionError,
+    OperandError,
+    ShapeError,
+    UnsupportedByBackend,
+)
 from webnn_runtime.format.graph import Graph
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -112,3 +118,16 @@ def test_another_device_is_refused() -> None:
 def test_session_options_are_refused() -> None:
     with pytest.raises(UnsupportedByBackend, match="takes no session options, but got providers; leave them out"):
         get_backend("numpy").compile(views(), CompileOptions(session_options={"providers": []}))
+
+
+def test_memory_that_there_is_not_is_an_error_of_the_backend(monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError("Unable to allocate 7.45 GiB")
+
+    runner = get_backend("numpy").compile(views())
+    for part in ("evaluate", "own_results"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"webnn_runtime.backends.numpy._backend.{part}", refuse)
+            with pytest.raises(ExecutionError, match="backend 'numpy': Unable to allocate"):
+                runner.run({"x": X})
+    assert runner.run({"x": X})["total"].tolist() == (X + X).tolist()

@@ -194,3 +194,19 @@ def test_a_gelu_that_is_written_out_becomes_one_node() -> None:
         return b.op("mul", b.op("mul", x, b.op("add", inner, b.constant(1, F32))), b.constant(0.5, F32))
 
     assert _nodes(gelu) == ["Gelu", "Identity"]
+
+
+@pytest.mark.parametrize("dtype", [DataType.INT32, I64, DataType.UINT32, DataType.UINT64], ids=str)
+@pytest.mark.parametrize("axes", [None, (0,), (1,), (2, 0)], ids=str)
+def test_products_of_however_many_integers_wrap_as_their_definition_does(axes, dtype) -> None:
+    builder = _builder(low=0)
+    x = builder.input("x", dtype, (B, S, 3))
+    kept = builder.op("reduceProduct", x, axes=axes, keep_dimensions=True)
+    graph = builder.build({"kept": kept, "gone": builder.op("reduceProduct", x, axes=axes)})
+    ours, reference = BACKEND.compile(graph), compile_graph(graph, "numpy")
+    for batch, length in (*BINDINGS, (0, 2), (3, 0)):
+        values = np.random.default_rng(length).integers(-9, 9, (batch, length, 3)) * 3_000_017
+        feed = {"x": values.astype(dtype.numpy)}
+        found, wanted = ours.run(feed), reference.run(feed)
+        for name in graph.outputs:
+            np.testing.assert_array_equal(found[name], wanted[name], strict=True)

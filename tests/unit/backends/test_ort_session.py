@@ -136,9 +136,9 @@ def test_what_must_be_an_integer_names_the_node() -> None:
     from webnn_runtime.format.dims import DynamicDim, symbol
 
     builder = GraphBuilder("symbolic", dims=[DynamicDim("n", 4)])
-    x = builder.input("x", DataType.INT32, (symbol("n"), 3))
-    graph = builder.build({"y": builder.op("reduceProduct", x)})
-    with pytest.raises(UnsupportedByBackend, match=r"node 'y': shape of an integer product \[n, 3\]"):
+    x = builder.input("x", F32, (1, 1, symbol("n"), 3))
+    graph = builder.build({"y": builder.op("averagePool2d", x, window_dimensions=(symbol("n"), 2))})
+    with pytest.raises(UnsupportedByBackend, match=r"node 'y': windowDimensions \[n, 2\]"):
         BACKEND.compile(graph)
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
@@ -85,3 +85,33 @@ def test_weights_in_other_forms_are_refused(node, build) -> None:
     )
     with pytest.raises(TranslateError, match="not supported"):
         translate(model)
+
+
+@pytest.mark.parametrize("scales", [(), (6,), (3, 6)])
+def test_scales_that_come_at_run_without_zero_points(scales, build, agree) -> None:
+    options = {(): {}, (6,): {"axis": 1}, (3, 6): {"axis": 0, "block_size": 4}}[scales]
+    nodes = [N("DequantizeLinear", ["w", "s"], ["d"], **options), N("Add", ["d", "x"], ["y"])]
+    model = build(nodes, {"s": (F, scales), "x": (F, ("n", 1, 1))}, opset=21)
+    model.graph.initializer.append(helper.make_tensor("w", TensorProto.INT4, (12, 6), RNG.integers(-8, 8, 72)))
+    agree(model, {"s": np.asarray(normal(*scales)), "x": normal(2, 1, 1)})
+
+
+# Scales: of the whole table, per row, per column, per block of a row, and per block of rows.
+@pytest.mark.parametrize("scales", [(), (12,), (6,), (12, 2), (3, 6)], ids=str)
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_and_columns_of_a_dequantised_table(axis, kind, scales, build, agree) -> None:
+    options = {(12,): {"axis": 0}, (6,): {"axis": 1}, (12, 2): {"axis": 1, "block_size": 3}}
+    options[3, 6] = {"axis": 0, "block_size": 4}
+    nodes = [N("DequantizeLinear", ["t", "s", "z"], ["d"], **options.get(scales, {})), N("Gather", ["d", "i"], ["y"])]
+    nodes[1].attribute.append(helper.make_attribute("axis", axis))
+    constants = {"s": RNG.uniform(0.01, 0.1, scales).astype(F)}
+    model = build(nodes, {"i": (np.int64, ("n", 3))}, opset=21, constants=constants)
+    low = -8 if kind == TensorProto.INT4 else 0
+    for name, shape in (("t", (12, 6)), ("z", scales)):
+        count = int(np.prod(shape, dtype=int))
+        model.graph.initializer.append(helper.make_tensor(name, kind, shape, RNG.integers(low, low + 16, count)))
+    found = agree(model, {"i": np.asarray([[0, 5, -1], [-6, 2, 2]])}, {"i": np.asarray([[4, 3, 1]])})
+    tables = {str(one.type) for one in found.graph.constants.values()} & {"u8[12, 3]", "i8[12, 6]", "u8[12, 6]"}
+    # Rows stay packed, two values in a byte; of blocks of rows the whole table is dequantised, from 4 bits.
+    assert tables == (set() if axis == 0 and scales == (3, 6) else {"u8[12, 3]"}) or axis == 1

@@ -107,6 +107,13 @@ def test_padding_below_zero_cuts(build, agree) -> None:
     agree(build([N("Pad", ["x", "p"], ["y"])], SHAPE, opset=13, constants=constants), {"x": X})
 
 
+@pytest.mark.parametrize("value", [False, True])
+def test_truth_values_are_padded_with_truth_values(value, build, agree) -> None:
+    constants = {"p": ints(1, 0, 2, 1), "v": np.asarray(value)}
+    model = build([N("Pad", ["x", "p", "v"], ["y"])], {"x": (np.bool_, ("n", 2))}, opset=13, constants=constants)
+    agree(model, {"x": np.array([[True, False], [False, True]])})
+
+
 @pytest.mark.parametrize(("upper", "k"), list(itertools.product([0, 1], [-1, 0, 2])))
 def test_triangle(upper, k, build, agree) -> None:
     constants = {"k": np.asarray(k, I64)}

@@ -172,6 +172,28 @@ def test_clip_with_bounds_as_attributes_inputs_and_integers(build, agree) -> Non
     agree(build([N("Clip", ["x", "lo", "hi"], ["y"])], {"x": (I64, (3,))}, constants=constants), {"x": big})
 
 
+@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("bounds", ["", "min", "max"])
+def test_clip_bounds_that_are_not_given_are_the_largest_finite_numbers(opset, bounds, build, agree) -> None:
+    x = np.asarray([np.inf, -np.inf, 3e38, -2, 0.5, np.nan], F)
+    if opset == 9:
+        node, constants = N("Clip", ["x"], ["y"], **{bounds: -1.0} if bounds else {}), {}
+    else:
+        names = {"": ["x"], "min": ["x", "b"], "max": ["x", "", "b"]}[bounds]
+        node, constants = N("Clip", names, ["y"]), {"b": np.asarray(-1, F)} if bounds else {}
+    agree(build([node], {"x": (F, ("n",))}, opset=opset, constants=constants), {"x": x})
+
+
+def test_clip_between_bounds_of_which_one_comes_at_run(build, agree) -> None:
+    model = build([N("Clip", ["x", "lo"], ["y"])], {"x": (F, ("n",)), "lo": (F, ())})
+    agree(model, {"x": np.asarray([np.inf, -np.inf, 2], F), "lo": np.asarray(-1, F)})
+
+
+@pytest.mark.parametrize("alpha", [2.0, 0.5, -1.0])
+def test_celu_of_either_sign(alpha, build, agree) -> None:
+    agree(build([N("Celu", ["x"], ["y"], alpha=alpha)], SHAPE), {"x": X})
+
+
 @pytest.mark.parametrize("to", [np.float16, np.int32, np.int64, np.uint8, np.bool_, np.float32])
 def test_cast_truncates_and_tests_for_zero(to, build, agree) -> None:
     x = np.asarray([[-0.0, 0.4, 1.9], [2.5, 100.7, 3.0]], F)

@@ -198,3 +198,20 @@ def test_a_table_with_a_free_size_is_read_at_a_few_positions(build, agree) -> No
     constants = {"zero": np.asarray(0), "one": np.asarray(1), "four": np.asarray(4)}
     found = agree(build(nodes, {"x": (F, ("n", 3))}, constants=constants), {"x": x_of(5, 3)}, {"x": x_of(9, 3)})
     assert found.graph.dims["n"].min_size == 5
+
+
+def window(*steps):
+    """x[-k:], k being a size computed by `steps`."""
+    return [
+        N("Shape", ["x"], ["s"]), N("Slice", ["s", "zero", "one"], ["n"]), *steps, N("Neg", ["k"], ["from"]),
+        N("Slice", ["x", "from", "end"], ["y"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ["Min", "Mul"])
+def test_the_last_few_of_however_many_there_are(op, build, agree) -> None:
+    """A window of at most 3, and one that is longer than what there is: neither narrows the size."""
+    constants = {"zero": ints(0), "one": ints(1), "three": ints(3), "end": ints(2**62)}
+    model = build(window(N(op, ["n", "three"], ["k"])), {"x": (F, ("n", 2))}, constants=constants)
+    found = agree(model, *({"x": x_of(n, 2)} for n in (1, 2, 3, 7)))
+    assert found.graph.dims["n"].min_size == 1

@@ -69,10 +69,13 @@ def selu(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Celu", since=12)
 def celu(ctx: Context, node: OnnxNode) -> Tensor:
-    """`alpha * elu(x / alpha)`."""
-    x = node.input(0)
-    alpha = ctx.scalar(node.number("alpha", 1.0), x.elem)
-    return ctx.elementwise("mul", ctx.elementwise("elu", ctx.elementwise("div", x, alpha), alpha=1.0), alpha)
+    """`alpha * elu(x / alpha)`; below an alpha of 0 by the formula, whose two halves then overlap."""
+    x, alpha = node.input(0), node.number("alpha", 1.0)
+    f = Formula(ctx, x.elem)
+    ratio = f("div", x, alpha)
+    if alpha > 0:
+        return f("mul", ctx.elementwise("elu", ratio, alpha=1.0), alpha)
+    return f("add", f("max", x, 0.0), f("min", f("mul", f("sub", f("exp", ratio), 1.0), alpha), 0.0))
 
 
 @onnx_op("ThresholdedRelu", since=10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import reduce
 from typing import Any, Final
@@ -13,6 +12,7 @@ from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
+from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import combined, rounded
@@ -20,6 +20,9 @@ from webnn_translator.symbolic import Affine, Undecided, map_items, truncated_di
 from webnn_translator.tensor import Known, Quantised, Tensor
 
 __all__ = ["arithmetic"]
+
+# Infinities are above these: Clip's bounds are never absent. Those of double are infinite in float32, which carries it.
+_LARGEST: Final = {Elem.FLOAT: 3.4028234663852886e38, Elem.FLOAT16: 65504.0, Elem.BFLOAT16: 3.3895313892515355e38}
 
 _Exact = Callable[[Context, Dim, Dim], Dim]
 _EXACT: Final[dict[str, _Exact]] = {
@@ -223,17 +226,20 @@ def unary(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("Clip", since=6)
 def clip_before_11(ctx: Context, node: OnnxNode) -> Tensor:
-    """Bounds are attributes; float types only."""
-    low = node.number("min", -math.inf) if node.has("min") else None
-    high = node.number("max", math.inf) if node.has("max") else None
-    return _clip(ctx, node.input(0), low, high)
+    """Bounds are attributes; float types only. The largest finite numbers are bounds where none is given."""
+    x = node.input(0)
+    low, high = (node.number(name) if node.has(name) else _widest(x.elem, name) for name in ("min", "max"))
+    return _clip(ctx, x, low, high)
 
 
 @onnx_op("Clip", since=11)
 def clip(ctx: Context, node: OnnxNode) -> Tensor:
-    """Bounds are optional scalar inputs; an upper bound below the lower one wins."""
+    """Bounds are optional scalars, the largest finite numbers by default; an upper one below the lower one wins."""
     x = node.input(0)
-    bounds = [node.optional(1), node.optional(2)]
+    bounds: list[Tensor | None] = []
+    for index, name in ((1, "min"), (2, "max")):
+        bound, widest = node.optional(index), _widest(x.elem, name)
+        bounds.append(ctx.scalar(widest, x.elem) if bound is None and widest is not None else bound)
     numbers = [None if bound is None else ctx.uniform(bound) for bound in bounds]
     if all(bound is None or number is not None for bound, number in zip(bounds, numbers, strict=True)):
         low, high = (None if number is None else number.item() for number in numbers)
@@ -243,6 +249,13 @@ def clip(ctx: Context, node: OnnxNode) -> Tensor:
         if bound is not None:
             x = ctx.elementwise(op, x, bound)
     return x
+
+
+def _widest(elem: Elem, name: str) -> float | None:
+    """What Clip takes for the bound of this name where the model gives none; None where that limits nothing."""
+    if elem not in _LARGEST:
+        return None
+    return -_LARGEST[elem] if name == "min" else _LARGEST[elem]
 
 
 def _clip(ctx: Context, x: Tensor, low: float | None, high: float | None) -> Tensor:

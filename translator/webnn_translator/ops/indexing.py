@@ -13,6 +13,7 @@ from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula, positions
 from webnn_translator.ops.layout import expand_to, reshape_to, transposed
+from webnn_translator.ops.quantized_blocks import gathered_few_bits
 from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
@@ -65,7 +66,12 @@ def _gather_quantised(ctx: Context, data: Tensor, whole: Quantised, indices: Ten
     size = data.shape[axis]
     if whole.scale.shape[axis] not in (1, size):
         return None
-    rows = ctx.emit.constant(whole.values, ctx.carrier(whole.kind), whole.name)
+    if whole.kind.is_packed and axis == 0:
+        few = gathered_few_bits(ctx, whole, indices)
+        if few is not None:
+            return few
+    # WebNN gathers nothing of 4 bits: where they could not stay packed, each takes a byte.
+    rows = ctx.emit.constant(whole.values, ctx.wire(whole.kind), whole.name)
     picked = _gather(ctx, rows, indices, axis)
     parts: list[Value] = []
     for array, elem, suffix in (
@@ -75,13 +81,13 @@ def _gather_quantised(ctx: Context, data: Tensor, whole: Quantised, indices: Ten
         uniform = array.size > 0 and (array == array.reshape(-1)[0]).all()
         if whole.scale.shape[axis] == 1:
             shape = (*array.shape[:axis], *([1] * indices.rank), *array.shape[axis + 1 :])
-            parts.append(ctx.emit.constant(array.reshape(shape), ctx.carrier(elem), f"{whole.name}_{suffix}"))
+            parts.append(ctx.emit.constant(array.reshape(shape), ctx.wire(elem), f"{whole.name}_{suffix}"))
         elif uniform:
             dims = (*array.shape[:axis], *indices.shape, *array.shape[axis + 1 :])
-            scalar = ctx.emit.constant(array.reshape(-1)[0], ctx.carrier(elem))
+            scalar = ctx.emit.constant(array.reshape(-1)[0], ctx.wire(elem))
             parts.append(ctx.emit.expand(scalar, dims))
         else:
-            table = ctx.emit.constant(array, ctx.carrier(elem), f"{whole.name}_{suffix}")
+            table = ctx.emit.constant(array, ctx.wire(elem), f"{whole.name}_{suffix}")
             parts.append(_gather(ctx, table, indices, axis))
     return ctx.tensor(ctx.emit.op("dequantizeLinear", picked, *parts), data.elem)
 

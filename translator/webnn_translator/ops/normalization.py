@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from webnn_runtime.format.dims import Dim, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
+from webnn_translator.elements import Elem
+from webnn_translator.initializers import elem_of
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import expand_to, reshape_to
@@ -23,12 +27,16 @@ __all__ = ["group_norm", "layer_norm", "rms_norm"]
 def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Over all axes from `axis` to the last; ONNX Runtime's optimiser writes it into older operator sets too."""
     x = node.input(0)
-    node.ignore("stash_type")  # the precision inside; WebNN leaves it to the implementation
+    # The precision inside, which WebNN leaves to the implementation; mean and deviation are given out in it.
+    stash = elem_of(node.integer("stash_type", 1), "stash_type")
+    if not stash.is_float:
+        raise Refused(f"stash_type is {stash.text}, which is no float type; the model is not valid")
     axis = ctx.axis(node.integer("axis", -1), x.rank)
     epsilon = node.number("epsilon", 1e-5)
     results: list[Tensor | None] = [layer_norm(ctx, x, node.input(1), node.optional(2), axis, epsilon)]
     if node.wants(1) or node.wants(2):
         axes = tuple(range(axis, x.rank))
+        x = convert(ctx, x, stash)
         mean = ctx.computed(x.elem, "reduceMean", ctx.full(x), axes=axes, keepDimensions=True)
         centred = ctx.elementwise("sub", x, mean)
         square = ctx.elementwise("mul", centred, centred)
@@ -40,21 +48,29 @@ def layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 
 def layer_norm(ctx: Context, x: Tensor, scale: Tensor | None, bias: Tensor | None, axis: int, epsilon: float) -> Tensor:
     """WebNN's layerNormalization over axis..rank-1; scale and bias are stretched to those dimensions."""
-    axes = tuple(range(axis, x.rank))
-    operands = [None if part is None else ctx.full(expand_to(ctx, part, x.shape[axis:])) for part in (scale, bias)]
+    axes, wide = tuple(range(axis, x.rank)), _wide_enough(ctx, x, epsilon)
+    parts = [None if part is None else convert(ctx, part, wide.elem) for part in (scale, bias)]
+    operands = [None if part is None else ctx.full(expand_to(ctx, part, x.shape[axis:])) for part in parts]
     if any(operand is not None and operand.rank != len(axes) for operand in operands):
         raise Refused("scale or bias has more dimensions than are normalised")
-    made = ctx.emit.op("layerNormalization", ctx.full(x), *operands, axes=axes, epsilon=epsilon)
-    return ctx.tensor(made, x.elem)
+    made = ctx.computed(wide.elem, "layerNormalization", ctx.full(wide), *operands, axes=axes, epsilon=epsilon)
+    return convert(ctx, made, x.elem)
+
+
+def _wide_enough(ctx: Context, x: Tensor, epsilon: float) -> Tensor:
+    """X itself, or in float32 where epsilon is 0 in float16, as the 1e-12 of BERT: equal elements would become NaN."""
+    is_lost = x.elem is Elem.FLOAT16 and epsilon > 0 and np.float16(epsilon) == 0
+    return convert(ctx, x, Elem.FLOAT) if is_lost else x
 
 
 def rms_norm(ctx: Context, x: Tensor, scale: Tensor, axis: int, epsilon: float) -> Tensor:
-    """`x / sqrt(mean(x^2) + epsilon) * scale`."""
-    square = ctx.elementwise("mul", x, x)
+    """`x / sqrt(mean(x^2) + epsilon) * scale`, float16 by way of float32: the square of 256 is infinite there."""
+    wide = convert(ctx, x, Elem.FLOAT) if x.elem is Elem.FLOAT16 else x
+    square = ctx.elementwise("mul", wide, wide)
     axes = tuple(range(axis, x.rank))
-    mean = ctx.computed(x.elem, "reduceMean", ctx.full(square), axes=axes, keepDimensions=True)
-    root = ctx.elementwise("sqrt", ctx.elementwise("add", mean, ctx.scalar(epsilon, x.elem)))
-    return ctx.elementwise("mul", ctx.elementwise("div", x, root), scale)
+    mean = ctx.computed(wide.elem, "reduceMean", ctx.full(square), axes=axes, keepDimensions=True)
+    root = ctx.elementwise("sqrt", ctx.elementwise("add", mean, ctx.scalar(epsilon, wide.elem)))
+    return ctx.elementwise("mul", convert(ctx, ctx.elementwise("div", wide, root), x.elem), scale)
 
 
 @onnx_op("RMSNormalization", since=23)
@@ -134,9 +150,11 @@ def batch_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 def _batch_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     node.ignore("momentum")  # of training
     x, scale, bias, mean, variance = (node.input(index) for index in range(5))
-    operands = [ctx.full(tensor) for tensor in (x, mean, variance, scale, bias)]
+    epsilon = node.number("epsilon", 1e-5)
+    wide = _wide_enough(ctx, x, epsilon)
+    operands = [ctx.full(convert(ctx, tensor, wide.elem)) for tensor in (wide, mean, variance, scale, bias)]
     axis = 1 if x.rank > 1 else 0
-    return ctx.computed(x.elem, "batchNormalization", *operands, axis=axis, epsilon=node.number("epsilon", 1e-5))
+    return convert(ctx, ctx.computed(wide.elem, "batchNormalization", *operands, axis=axis, epsilon=epsilon), x.elem)
 
 
 @onnx_op("InstanceNormalization", since=6)
@@ -147,8 +165,10 @@ def instance_normalization(ctx: Context, node: OnnxNode) -> Tensor:
         raise Refused(f"the input is {x}; it has no spatial axes")
     epsilon = node.number("epsilon", 1e-5)
     if x.rank == 4:
-        operands = [ctx.full(tensor) for tensor in (x, scale, bias)]
-        return ctx.computed(x.elem, "instanceNormalization", *operands, epsilon=epsilon, layout="nchw")
+        wide = _wide_enough(ctx, x, epsilon)
+        operands = [ctx.full(convert(ctx, tensor, wide.elem)) for tensor in (wide, scale, bias)]
+        made = ctx.computed(wide.elem, "instanceNormalization", *operands, epsilon=epsilon, layout="nchw")
+        return convert(ctx, made, x.elem)
     return _per_channel(ctx, layer_norm(ctx, x, None, None, 2, epsilon), scale, bias)
 
 
@@ -209,9 +229,11 @@ def lrn(ctx: Context, node: OnnxNode) -> Tensor:
     alpha, beta, bias = node.number("alpha", 1e-4), node.number("beta", 0.75), node.number("bias", 1.0)
     if x.rank < 2 or size < 1:
         raise Refused(f"the input is {x} and the size {size}; the model is not valid")
+    # Squares leave the range of float16 at 256.
+    elem, x = x.elem, convert(ctx, x, Elem.FLOAT) if x.elem is Elem.FLOAT16 else x
     f = Formula(ctx, x.elem)
     square = reshape_to(ctx, f("mul", x, x), (x.shape[0], 1, x.shape[1], product(list(x.shape[2:]))))
     # Channels beyond the first and the last count as 0, so the mean is over `size` everywhere.
     square = padded(ctx, square, {2: ((size - 1) // 2, size // 2)})
     mean = reshape_to(ctx, pooled(ctx, "averagePool2d", square, (Span(size), Span(1))), x.shape)
-    return f("div", x, f("pow", f("add", f("mul", mean, alpha), bias), beta))
+    return convert(ctx, f("div", x, f("pow", f("add", f("mul", mean, alpha), bias), beta)), elem)

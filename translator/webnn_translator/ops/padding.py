@@ -104,7 +104,9 @@ def _pad(
 def _constant(ctx: Context, x: Tensor, amounts: Mapping[int, tuple[Dim, Dim]], value: Tensor) -> Tensor:
     number = ctx.uniform(value)
     if number is not None:
-        return padded(ctx, x, dict(amounts), number.item())
+        item = number.item()
+        # WebNN has no truth values: they are carried as 0 and 1.
+        return padded(ctx, x, dict(amounts), int(item) if isinstance(item, bool) else item)
     # The value is known at run time only: it is chosen wherever a padded mask is 0.
     mask = padded(ctx, ctx.known(np.asarray(True), Elem.BOOL, x.shape), dict(amounts))
     return ctx.elementwise("where", mask, padded(ctx, x, dict(amounts)), value, elem=x.elem)

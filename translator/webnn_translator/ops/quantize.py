@@ -107,6 +107,9 @@ def _dequantize_floats(ctx: Context, x: Tensor, factor: Tensor, shift: Tensor | 
 def _zero_point(ctx: Context, shift: Tensor | None, factor: Tensor, elem: Elem) -> Value:
     if shift is not None:
         return ctx.full(shift)
+    if elem.is_packed and factor.is_static:
+        # WebNN has no expand of 4 bits.
+        return ctx.full(ctx.known(np.zeros([int(str(dim)) for dim in factor.shape], elem.numpy), elem))
     return ctx.emit.expand(ctx.emit.constant(0, ctx.carrier(elem)), factor.shape)
 
 

@@ -17,7 +17,7 @@ from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Known, Quantised, Tensor
 
-__all__: list[str] = []
+__all__ = ["gathered_few_bits"]
 
 _BITS = (2, 4, 8)
 
@@ -119,15 +119,35 @@ def gather_block_quantized(ctx: Context, node: OnnxNode) -> Tensor:
     if factor.ndim != 2 or factor.shape[0] != rows or factor.shape[1] != -(-width // block) or width % block:
         raise Refused(f"scales {scales} do not fit {rows} x {width} values in blocks of {block}")
     middle = _table_zeros(ctx, data, zeros, bits, factor.shape) + shift
+    made = _dequantised_rows(ctx, packed, bits, scales, middle, indices)
+    return _zero_outside(ctx, made, indices, rows)
+
+
+def gathered_few_bits(ctx: Context, table: Quantised, indices: Tensor) -> Tensor | None:
+    """Rows of a table of 4 bits, which WebNN cannot gather as it is; None where its rows do not fill whole bytes."""
+    values, scale = table.values, table.scale
+    if values.ndim != 2 or values.shape[1] % 2 or scale.shape[0] not in (1, len(values)):
+        return None
+    shift = 0 if table.kind.integer_range[0] == 0 else 8
+    middle = table.zero_point.astype(np.int16) + shift
+    return _dequantised_rows(ctx, _in_bytes(values, shift), 4, ctx.known(scale), middle, indices)
+
+
+def _dequantised_rows(ctx: Context, packed: Array, bits: int, scales: Tensor, middle: Array, indices: Tensor) -> Tensor:
+    """[..., width] of packed rows, with [rows, blocks] scales and zero points, or [1, blocks] for all rows."""
     values = _unpacked_rows(ctx, _rows(ctx, ctx.known(packed, Elem.UINT8), indices), bits, scales.elem)
-    lead = values.shape[:-1]
-    blocks = factor.shape[1]
-    apart = reshape_to(ctx, values, (*lead, blocks, block))
-    per_block: tuple[Dim, ...] = (*lead, blocks, 1)
-    points = _rows(ctx, ctx.known(middle.astype(np.uint8)), indices)
-    centred = ctx.elementwise("sub", apart, reshape_to(ctx, convert(ctx, points, scales.elem), per_block))
-    made = ctx.elementwise("mul", centred, reshape_to(ctx, _rows(ctx, scales, indices), per_block))
-    return _zero_outside(ctx, reshape_to(ctx, made, (*lead, width)), indices, rows)
+    *lead, width = values.shape
+    blocks = middle.shape[1]
+    apart = reshape_to(ctx, values, (*lead, blocks, width // blocks))
+
+    def per_block(part: Tensor) -> Tensor:
+        if part.shape[0] == 1:
+            return reshape_to(ctx, part, (*[1] * len(lead), blocks, 1))
+        return reshape_to(ctx, _rows(ctx, part, indices), (*lead, blocks, 1))
+
+    points = convert(ctx, per_block(ctx.known(middle.astype(np.uint8))), scales.elem)
+    made = ctx.elementwise("mul", ctx.elementwise("sub", apart, points), per_block(scales))
+    return reshape_to(ctx, made, (*lead, width))
 
 
 def _table(ctx: Context, data: Tensor, bits: int) -> tuple[Array, int, int]:
@@ -138,8 +158,14 @@ def _table(ctx: Context, data: Tensor, bits: int) -> tuple[Array, int, int]:
     if data.elem not in (Elem.INT4, Elem.UINT4) or array.shape[1] % 2:
         raise Refused(f"the table is {data}; int4, uint4 or bytes and an even number of columns are needed")
     shift = 8 if data.elem is Elem.INT4 else 0
-    values = (array.astype(np.int16) + shift).astype(np.uint8)
-    return values[:, ::2] | values[:, 1::2] << 4, array.shape[1], shift
+    return _in_bytes(array, shift), array.shape[1], shift
+
+
+def _in_bytes(rows: Array, shift: int) -> Array:
+    """Two values of 4 bits in a byte, the first in the low half, after `shift` has made them unsigned."""
+    values = (rows.astype(np.int16) + shift).astype(np.uint8)
+    packed: Array = values[:, ::2] | values[:, 1::2] << 4
+    return packed
 
 
 def _table_zeros(ctx: Context, data: Tensor, zeros: Tensor | None, bits: int, shape: tuple[int, ...]) -> Array:

@@ -199,12 +199,15 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
                 return 0
             position = dim_max(dim + position, 0, ctx.ranges)
     elif is_at_least(position, 0, ctx.ranges) is not True:
-        if is_at_least(-position, 1, ctx.ranges) is True:
+        is_from_end = is_at_least(-position, 1, ctx.ranges) is True
+        if is_from_end:
             position = dim + position
         if not (
             is_at_least(position, 0, ctx.ranges)
             or ctx.demand(position, 0, f"a Slice reaches to {position}, which counts from the end where it is negative")
         ):
+            if is_from_end:
+                return dim_max(position, 0, ctx.ranges)
             names = sorted(names_of(position))
             raise Refused(f"whether {position} is negative depends on {', '.join(names)}", names)
     if is_at_least(dim, position, ctx.ranges):

@@ -16,7 +16,7 @@ from webnn_runtime.backends.base import (
     refuse_impossible,
     refuse_max_memory,
 )
-from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
+from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, Node
 from webnn_runtime.reference import evaluate
 
@@ -35,6 +35,12 @@ class NumpyExecutable(Executable):
         self._plan = _last_uses(graph)
 
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
+        try:
+            return self._execute(inputs, bindings)
+        except MemoryError as exc:
+            raise ExecutionError(str(exc) or "not enough memory", backend=BACKEND.name) from exc
+
+    def _execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         values: dict[str, Array] = {**self._constants, **inputs}
         for node, dead in self._plan:
             operands = [None if name is None else values[name] for name in node.inputs]

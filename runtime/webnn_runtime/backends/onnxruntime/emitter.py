@@ -255,6 +255,10 @@ class Emitter:
         """Whether no value of the names makes `dim` 0."""
         return bounds(dim, self._graph.dims)[0] > 0
 
+    def largest(self, dim: Dim) -> int:
+        """The largest value that `dim` may have."""
+        return bounds(dim, self._graph.dims)[1]
+
     def demand_elements(self, op: str, sizes: Sequence[Dim], results: Sequence[Dim], reason: str) -> None:
         """Have runs refused in which dimensions of these sizes hold no elements to choose from, for any result."""
         if not all(map(self.is_positive, sizes)):

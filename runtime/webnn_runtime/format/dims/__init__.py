@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from webnn_runtime.format.dims._expression import (
     MAX_DIM,
+    MAX_RANK,
     Dim,
     SymbolicDim,
     ceil_div,
@@ -35,6 +36,7 @@ from webnn_runtime.format.dims._text import parse_dim
 
 __all__ = [
     "MAX_DIM",
+    "MAX_RANK",
     "Dim",
     "DynamicDim",
     "SymbolicDim",

@@ -26,6 +26,8 @@ __all__ = [
 
 # The largest valid WebNN dimension (a positive 32-bit signed integer).
 MAX_DIM: Final = 2**31 - 1
+# NumPy 1 stops here, and the reference is what any backend may fall to.
+MAX_RANK: Final = 32
 # Expressions come from hostile files too: what real exporters produce stays far below this.
 _MAX_TERMS: Final = 256
 # Powers double with every product of a size with itself, and the numbers in their ranges with them.

@@ -100,11 +100,15 @@ def _without_quotient(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort
 
 
 def _without_extremum(dim: SymbolicDim, ranges: Mapping[str, DynamicDim], effort: int) -> tuple[int, int] | None:
-    """With either side in place of a minimum or maximum; None where none stands beside another term."""
+    """With either side in place of a minimum or maximum; None where none stands beside another term.
+
+    What is taken off a sum turns a minimum into a maximum: n - min(3, n) is the larger one of n - 3 and 0.
+    """
     for atom, coefficient, rest in _lone_atoms(dim):
         if isinstance(atom, Extremum):
-            ends = [_bounds(rest + side * coefficient, ranges, effort) for side in (atom.left, atom.right)]
-            return min(low for low, _ in ends), max(high for _, high in ends)
+            left, right = (_bounds(rest + side * coefficient, ranges, effort) for side in (atom.left, atom.right))
+            choose: Callable[[int, int], int] = max if atom.largest == (coefficient > 0) else min
+            return choose(left[0], right[0]), choose(left[1], right[1])
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from webnn_runtime.format.dims import MAX_DIM, Dim, DynamicDim, bounds, is_at_least, is_equal, product
+from webnn_runtime.format.dims import MAX_DIM, MAX_RANK, Dim, DynamicDim, bounds, is_at_least, is_equal, product
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import DimCheck
 from webnn_runtime.format.records import dataclass
@@ -131,8 +131,10 @@ class Inference:
         """Demand that every dimension is one WebNN allows (a v2 name may allow 0).
 
         Raises:
-            ShapeError: a dimension is always below its minimum, or above the maximum.
+            ShapeError: a dimension is always below its minimum, or above the maximum, or there are too many.
         """
+        if len(shape) > MAX_RANK:
+            raise self.error(f"the result has {len(shape)} dimensions; at most {MAX_RANK} are valid")
         for dim in shape:
             if isinstance(dim, int):
                 if not 1 <= dim <= MAX_DIM:

@@ -14,6 +14,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.types import DOUBLE
+from webnn_runtime.format.dims import Dim, ceil_div, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 
@@ -67,24 +68,28 @@ def reduce_extreme(g: Emitter, onnx_op: str, x: str, axes: Sequence[int], *, kee
     return g.node("Add", g.node("Mul", found[0], g.scalar(2**32, _I64)), found[1])
 
 
-def reduce_product(g: Emitter, x: str, shape: Sequence[int], axes: Sequence[int], *, keep: bool) -> str:
+def reduce_product(g: Emitter, x: str, shape: Sequence[Dim], axes: Sequence[int], *, keep: bool) -> str:
     """Wrapping product of int64: multiply one half with the other until one is left."""
     kept = [axis for axis in range(len(shape)) if axis not in axes]
-    count = int(np.prod([shape[axis] for axis in axes], dtype=np.int64))
-    x = g.transpose(x, [*kept, *sorted(axes)])
-    x = g.node("Reshape", x, g.ints([*(shape[axis] for axis in kept), count]))
-    last = g.ints([len(kept)])
-    while count > 1:
-        half = count // 2
-        parts = [
-            g.node("Slice", x, g.ints([start]), g.ints([end]), last)
-            for start, end in ((0, half), (half, 2 * half), (2 * half, count))
-        ]
-        product = g.node("Mul", parts[0], parts[1])
-        x = g.node("Concat", product, parts[2], axis=len(kept)) if count % 2 else product
-        count = half + count % 2
-    result = [1 if axis in axes else shape[axis] for axis in range(len(shape)) if keep or axis not in axes]
-    return g.node("Reshape", x, g.ints(result))
+    count, lead, last = product([shape[axis] for axis in axes]), [shape[axis] for axis in kept], g.ints([len(kept)])
+    x = g.reshape(g.transpose(x, [*kept, *sorted(axes)]), [*lead, count])
+
+    def part(start: Dim, end: Dim) -> str:
+        return g.node("Slice", x, g.dims([start]), g.dims([end]), last)
+
+    def with_ones(value: str, number: Dim) -> str:
+        return g.node("Concat", value, g.filled([*lead, number], 1, _I64), axis=len(kept))
+
+    if not isinstance(count, int):
+        # The product of none is 1.
+        x, count = with_ones(x, 1), count + 1
+    most = g.largest(count)
+    for step in range((most - 1).bit_length()):
+        whole, half = ceil_div(count, 1 << step), ceil_div(count, 2 << step)
+        rest = 2 * half - whole
+        second = part(half, whole)
+        x = g.node("Mul", part(0, half), second if rest == 0 else with_ones(second, rest))
+    return g.reshape(x, [1 if axis in axes else shape[axis] for axis in range(len(shape)) if keep or axis not in axes])
 
 
 def divide(g: Emitter, a: str, b: str, dtype: DataType, known: Array | None) -> str:

@@ -58,9 +58,7 @@ def _wrapping(onnx_op: str) -> Callable[..., str]:
             name = g.node("Mul", name, name)
         along = range(x.rank) if axes is None else axes
         if along and onnx_op == "ReduceProd":
-            name = reduce_product(
-                g, name, g.integers(x.shape, "shape of an integer product"), along, keep=keep_dimensions
-            )
+            name = reduce_product(g, name, x.shape, along, keep=keep_dimensions)
         elif along and x.dtype.bits == 32 and onnx_op != "ReduceSumSquare":
             name = g.node("ReduceSum", name, g.ints(sorted(along)), keepdims=keep_dimensions)
         elif along:
