@@ -211,6 +211,31 @@ def test_an_unknown_task_or_opset_lists_the_known_ones(
     assert not (tmp_path / "out.onnx").exists()
 
 
+def test_an_adapter_that_an_export_would_leave_out_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    put(tmp_path / "adapter_config.json", b'{"peft_type": "LORA"}')
+    with pytest.raises(HubError, match=r"adapter_config\.json says .*merge_and_unload\(\)"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize("key", ["config_args", "config_kwargs", "model_args", "model_kwargs"])
+def test_arguments_that_change_the_model_are_refused_by_name(tmp_path: Path, key: str) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    settings = {key: {"trust_remote_code": True, "num_hidden_layers": 1}}
+    put(tmp_path / "sentence_bert_config.json", json.dumps(settings).encode())
+    with pytest.raises(HubError, match=f"sets 'num_hidden_layers' by '{key}', which an export does not follow"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
+def test_arguments_that_change_nothing_are_no_reason_to_refuse(tmp_path: Path, monkeypatch) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    settings = {"model_args": {"attn_implementation": "sdpa", "torch_dtype": "float16"}, "config_args": None}
+    put(tmp_path / "sentence_bert_config.json", json.dumps(settings).encode())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(HubError, match="exporting needs torch"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
 @pytest.fixture(scope="module")
 def t5(optional, tmp_path_factory) -> tuple[Path, Any]:
     """What a sentence encoder made of T5 stores: the first half of the model."""
