@@ -113,7 +113,7 @@ class Prompts:
         name = self.default if prompt_name is None else prompt_name
         if name is None:
             return ""
-        if name not in self.texts:
+        if name not in list(self.texts):  # a list compares what has no hash, too
             known = ", ".join(repr(each) for each in self.texts) or "none"
             raise EmbedMisuse(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
         return self.texts[name]

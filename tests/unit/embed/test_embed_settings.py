@@ -128,6 +128,8 @@ def test_prompts_are_chosen_by_name_by_default_and_by_text() -> None:
 def test_an_unknown_prompt_name_lists_the_known_ones() -> None:
     with pytest.raises(EmbedError, match="prompt_name='passage': the model has no such prompt; it has 'query', 'doc'"):
         Prompts({"query": "query: ", "doc": ""}).choose(None, "passage")
+    with pytest.raises(EmbedError, match=r"prompt_name=\['query'\]: the model has no such prompt"):
+        Prompts({"query": "query: "}).choose(None, ["query"])
 
 
 def test_prompts_are_read_from_the_configuration(kit, tmp_path) -> None:
