@@ -260,12 +260,14 @@ def test_the_encoder_of_a_model_with_two_halves_is_exported_alone(t5, optional, 
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize(("opset", "other"), [(17, 18), (14, 18), (18, 17)])
 def test_an_exporter_that_fails_by_looking_something_up_is_answered_with_what_to_try(
-    t5, optional, tmp_path, monkeypatch
+    opset, other, t5, optional, tmp_path, monkeypatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("unordered_map::at")
 
     monkeypatch.setattr(optional("torch").onnx, "export", fail)
-    with pytest.raises(HubError, match=r"at opset 17 \(IndexError: unordered_map::at\); try another --opset"):
-        export_onnx(t5[0], tmp_path / "t5.onnx")
+    message = rf"at opset {opset} \(IndexError: unordered_map::at\); try --opset {other}, which goes"
+    with pytest.raises(HubError, match=message):
+        export_onnx(t5[0], tmp_path / "t5.onnx", opset=opset)

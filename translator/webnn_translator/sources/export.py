@@ -198,9 +198,10 @@ def export_onnx(
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError) as exc:
         # What torch raises for a model that it cannot trace is not documented; these are what it is made of.
         first = str(exc).strip().partition("\n")[0]
+        other = f"--opset {_LAST_SCRIPT_OPSET + 1}" if opset <= _LAST_SCRIPT_OPSET else f"--opset {DEFAULT_OPSET}"
         raise HubError(
             f"{folder.name}: torch cannot export this model at opset {opset} ({type(exc).__name__}: {first}); "
-            "try another --opset, or pass an ONNX file"
+            f"try {other}, which goes through another exporter of torch, or pass an ONNX file"
         ) from exc
     os.replace(staging, out)
     return {
