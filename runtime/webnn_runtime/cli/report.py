@@ -7,7 +7,9 @@ import errno
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,7 +165,8 @@ def run_app(app: typer.Typer, name: str) -> int:
     _open_what_is_closed()
     command = typer.main.get_command(app)
     try:
-        return int(command.main(prog_name=name, standalone_mode=False) or 0)
+        with _ended_in_order():
+            return int(command.main(prog_name=name, standalone_mode=False) or 0)
     except _USAGE_ERROR as exc:
         message = exc.format_message().removesuffix(".")
         context = getattr(exc, "ctx", None)
@@ -185,6 +188,26 @@ def run_app(app: typer.Typer, name: str) -> int:
         error = WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path="stdout")
         Report(name).fail(error, ExitCode.USAGE)
         return ExitCode.USAGE
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let whoever ends the process (`timeout`, a container's stop, a closed terminal) leave no temporary files."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    # What is ignored, as by nohup, or taken by somebody else stays so.
+    taken = [number for number in numbers if is_main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_what_is_closed() -> None:

@@ -24,6 +24,8 @@ Select = Callable[[Collection[str]], Sequence[str]]
 
 # owner/name, and a branch, tag or commit after an @.
 _HUB_ID: Final = r"([A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+)(?:@([A-Za-z0-9][A-Za-z0-9_./+-]*))?"
+# The page of a model, of its files or of one of them.
+_ADDRESS: Final = r"https?://[^/@]+/([A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+)(?:/.*)?"
 # Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
 _NO_FILE: Final = "\x00"
 
@@ -103,8 +105,14 @@ def resolve(
         if os.path.isdir(path):
             return ModelFolder(path)
         return ModelFolder(os.path.dirname(path) or os.curdir, graph=path)
+    if os.path.islink(path):
+        raise HubError(f"{text}: a link to something that is not there; check where it points to")
     named = re.fullmatch(_HUB_ID, text) if isinstance(model_id, str) else None
     if named is None:
+        if address := re.fullmatch(_ADDRESS, text):
+            raise HubError(
+                f"{text}: the address of a page; pass the id '{address[1]}', with HF_ENDPOINT where it is another Hub's"
+            )
         raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
     if named[2] is not None and revision is not None:
         raise HubError(f"{text}: says a revision, and '{revision}' is given as well; leave one of them out")

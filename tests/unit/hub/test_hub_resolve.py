@@ -77,6 +77,23 @@ def test_what_is_neither_a_path_nor_an_id_is_refused(model_id, tmp_path, monkeyp
         resolve(model_id)
 
 
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+def test_a_link_to_nothing_is_no_id_of_a_hub(target, tmp_path, monkeypatch, hub) -> None:
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me" / "link").symlink_to(target)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HubError, match="me/link: a link to something that is not there"):
+        resolve("me/link")
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/tree/main", "/blob/main/model.webnn"])
+def test_the_address_of_a_page_is_answered_with_the_id(rest, hub) -> None:
+    with pytest.raises(HubError, match="the address of a page; pass the id 'me/bundle'"):
+        resolve(f"https://huggingface.co/me/bundle{rest}")
+    assert hub.requests == []
+
+
 def test_only_what_is_needed_is_fetched(hub) -> None:
     found = resolve("me/bundle")
     assert files_in(found.path) == NEEDED

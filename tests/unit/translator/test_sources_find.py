@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webnn_runtime.format.errors import HubError, MissingFile
+from webnn_runtime.format.errors import FormatError, HubError, MissingFile
 from webnn_translator.sources import open_source
 from webnn_translator.sources.export import export_onnx, task_of
 
@@ -209,6 +210,13 @@ def test_an_unknown_task_or_opset_lists_the_known_ones(
     with pytest.raises(HubError, match=complaint):
         export_onnx(tmp_path, tmp_path / "out.onnx", **arguments)
     assert not (tmp_path / "out.onnx").exists()
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model")
+    with pytest.raises(FormatError, match="not a regular file"), open_source(str(tmp_path / "model")):
+        pass
 
 
 def test_an_adapter_that_an_export_would_leave_out_is_refused(tmp_path: Path) -> None:
