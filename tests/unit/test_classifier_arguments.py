@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,14 @@ def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
 def test_an_embedder_is_no_classifier(make_encoder) -> None:
     with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
         WebNNClassifier(make_encoder("vectors"), backend="numpy")
+
+
+def test_a_default_prompt_that_would_be_left_out_is_refused(make_encoder) -> None:
+    folder = make_encoder("prompted", labels=("no", "yes"))
+    place = folder / "config_sentence_transformers.json"
+    settings = {"model_type": "CrossEncoder", "prompts": {"query": "", "rank": "rank: "}, "default_prompt_name": "rank"}
+    place.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(EmbedError, match="the default prompt 'rank' goes before texts in sentence-transformers"):
+        WebNNClassifier(folder, backend="numpy")
+    place.write_text(json.dumps(settings | {"default_prompt_name": "query"}), encoding="utf-8")
+    assert WebNNClassifier(folder, backend="numpy").labels == ("no", "yes")

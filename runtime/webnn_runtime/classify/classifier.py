@@ -12,9 +12,10 @@ import numpy.typing as npt
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
 from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.batches import plan
+from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
-from webnn_runtime.embed.settings import LengthLimit, read_transformer
+from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
 from webnn_runtime.embed.vocabulary import table_rows
@@ -101,6 +102,7 @@ class WebNNClassifier:
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
         settings = read_transformer(folders, task=_TASK)
+        _refuse_default_prompt(folders)
         self._tokenizer: Final = TextTokenizer.load(
             find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
         )
@@ -330,6 +332,15 @@ def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
             "expected 'logits' of rank 2; name it by output_name="
         )
     return floats[0]
+
+
+def _refuse_default_prompt(folders: Sequence[StrPath]) -> None:
+    prompts = read_prompts(folders)
+    if text := prompts.choose(None, None):
+        raise EmbedError(
+            f"config_sentence_transformers.json: the default prompt {prompts.default!r} goes before texts in "
+            f"sentence-transformers, and none does here; put {text!r} before them and take default_prompt_name out"
+        )
 
 
 def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None) -> LengthLimit:

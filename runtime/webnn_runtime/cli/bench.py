@@ -51,7 +51,7 @@ def bench(
         int, typer.Option("--rounds", min=1, metavar="N", help="Interleaved rounds; all of them count.")
     ] = 9,
     pause: Annotated[
-        float, typer.Option("--pause", min=0.0, metavar="SECONDS", help="Seconds between contenders.")
+        float, typer.Option("--pause", min=0.0, max=3600.0, metavar="SECONDS", help="Seconds between contenders.")
     ] = 0.25,
     cold: Annotated[
         int, typer.Option("--cold", min=0, metavar="N", help="Fresh processes for start-up time and memory.")

@@ -7,7 +7,9 @@ import errno
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -160,9 +162,11 @@ def _forget_stdout() -> None:
 
 def run_app(app: typer.Typer, name: str) -> int:
     """Run a typer application; wrong usage is reported as the commands report, in JSON too."""
+    _open_what_is_closed()
     command = typer.main.get_command(app)
     try:
-        return int(command.main(prog_name=name, standalone_mode=False) or 0)
+        with _ended_in_order():
+            return int(command.main(prog_name=name, standalone_mode=False) or 0)
     except _USAGE_ERROR as exc:
         message = exc.format_message().removesuffix(".")
         context = getattr(exc, "ctx", None)
@@ -172,6 +176,55 @@ def run_app(app: typer.Typer, name: str) -> int:
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    except SystemExit:
+        # How typer ends a help that nobody reads to its end.
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            _forget_stdout()
+            return ExitCode.CLOSED_PIPE
+        raise
+    except OSError as exc:
+        # Commands say what they cannot do; what is left is a help or a version that nobody can store.
+        _forget_stdout()
+        error = WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path="stdout")
+        Report(name).fail(error, ExitCode.USAGE)
+        return ExitCode.USAGE
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let whoever ends the process (`timeout`, a container's stop, a closed terminal) leave no temporary files."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    is_main = threading.current_thread() is threading.main_thread()
+    # What is ignored, as by nohup, or taken by somebody else stays so.
+    taken = [number for number in numbers if is_main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _open_what_is_closed() -> None:
+    """Let a stream that the process was started without lead to nowhere, and no file that is opened get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        # Who is to read texts where there are none has to say so.
+        if name != "stdin":
+            setattr(sys, name, open(number, "w", encoding="utf-8", errors="replace", closefd=False))  # noqa: SIM115
 
 
 # Which library this class comes from differs between releases of typer; its name does not.

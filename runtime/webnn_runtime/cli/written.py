@@ -15,11 +15,13 @@ def check_place(path: Path) -> None:
     """Refuse a place that takes no file, before the work whose result it would hold.
 
     Raises:
-        WriteError: a folder has the name, or the folder for it is not there or not to be written.
+        WriteError: a folder has the name, or something else that is no file, or the folder for it is not there or not
+            to be written.
     """
     folder = path.parent
-    if path.is_dir():
-        raise WriteError("is a folder; pass the name of a file", path=str(path))
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        raise WriteError(f"is {what}; pass the name of a file", path=str(path))
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
         raise WriteError(f"the folder '{folder}' {what}; choose another place, or make it first", path=str(path))

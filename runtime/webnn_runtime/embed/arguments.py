@@ -44,7 +44,9 @@ def strings_of(texts: str | Iterable[Any]) -> list[str]:
 
 def is_count(value: object, least: int, most: int | None = None) -> bool:
     """Whether something is a whole number within bounds."""
-    # NumPy's integers are as good as Python's; a float is not, even a whole one.
+    # NumPy's integers are as good as Python's; a float is not, even a whole one, and yes is no number.
+    if isinstance(value, bool):
+        return False
     try:
         count = index(value)  # type: ignore[arg-type]
     except TypeError:

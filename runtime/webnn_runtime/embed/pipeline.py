@@ -26,6 +26,7 @@ from webnn_runtime.embed.settings import (
     read_prompts,
     read_transformer,
     read_truncate_dim,
+    require_embedder,
 )
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.vocabulary import table_rows
@@ -126,6 +127,7 @@ class Pipeline:
         dimension = output.features if modules is None else modules.dimension(output.features)
         # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
         runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
+        require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library

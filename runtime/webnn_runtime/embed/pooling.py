@@ -129,8 +129,9 @@ def parse_modes(modes: str | Iterable[str], *, where: str) -> tuple[str, ...]:
     Raises:
         EmbedError: there is no such mode, or none at all.
     """
-    names = tuple(modes.split("+")) if isinstance(modes, str) else tuple(modes)
-    unknown = [name for name in names if name not in _POOLERS]
+    given: object = modes.split("+") if isinstance(modes, str) else modes
+    names = tuple(given) if isinstance(given, Iterable) else (given,)
+    unknown = [name for name in names if name not in POOLING_MODES]
     if unknown or not names:
         raise EmbedError(
             f"{where}: {f'no pooling mode {unknown[0]!r}' if unknown else 'no pooling mode is named'}; "

@@ -27,6 +27,7 @@ class Prompter:
         self._prompts: Final = prompts
         self._source: Final = source
         self._may_warn = prompts.is_asymmetric
+        self._may_tell_role = True
 
     def choose(self, prompt: str | None, prompt_name: str | None, *, stacklevel: int) -> str:
         """The prompt to use; empty for none.
@@ -60,4 +61,14 @@ class Prompter:
         """Options of a call with the first of these prompts that the model has, unless they choose one."""
         if options.get("prompt") is not None or options.get("prompt_name") is not None:
             return options
-        return {**options, "prompt": self._prompts.of_role(names)}
+        name = self._prompts.of_role(names)
+        text = "" if name is None else self._prompts.texts[name]
+        if text and name != names[0] and self._may_tell_role:
+            self._may_tell_role = False
+            warnings.warn(
+                f"{self._source} has no prompt '{names[0]}', and '{name}' is used for it, where sentence-transformers "
+                f"uses none from release 5 on; pass prompt='' for vectors like those, or prompt_name='{name}'",
+                PromptWarning,
+                stacklevel=3,
+            )
+        return {**options, "prompt": text}

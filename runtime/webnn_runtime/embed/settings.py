@@ -23,11 +23,13 @@ __all__ = [
     "read_similarity",
     "read_transformer",
     "read_truncate_dim",
+    "require_embedder",
 ]
 
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
 QUERY_PROMPTS: Final = ("query",)
 DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
+_ROLES: Final = (QUERY_PROMPTS[0], DOCUMENT_PROMPTS[0])
 # transformers writes int(1e30) for "no limit"; nothing real comes near a billion tokens.
 _NO_LIMIT: Final = 1_000_000_000
 # These number positions from the padding id on, so their position table is longer than their texts.
@@ -111,19 +113,34 @@ class Prompts:
         name = self.default if prompt_name is None else prompt_name
         if name is None:
             return ""
-        if name not in self.texts:
+        if name not in list(self.texts):  # a list compares what has no hash, too
             known = ", ".join(repr(each) for each in self.texts) or "none"
             raise EmbedMisuse(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
         return self.texts[name]
 
-    def of_role(self, names: Sequence[str]) -> str:
-        """The first of these prompts that the model has, else none: the default one is for texts without a role."""
-        return next((self.texts[name] for name in names if name in self.texts), "")
+    def of_role(self, names: Sequence[str]) -> str | None:
+        """Name of the first of these prompts that the model has; the default one is for texts without a role."""
+        return next((name for name in names if name in self.texts), None)
 
     @property
     def is_asymmetric(self) -> bool:
         """Whether the model was trained with prompts and none is used unless a call asks for it."""
         return self.default is None and any(self.texts.values())
+
+
+def require_embedder(folders: Sequence[StrPath]) -> None:
+    """Refuse modules that `config_sentence_transformers.json` says were saved by another class than embeds.
+
+    Raises:
+        EmbedError: they were.
+    """
+    found = read_optional(folders, "config_sentence_transformers.json")
+    made_by = None if found is None else expect(*found, "model_type", str)
+    if found is not None and made_by not in (None, "SentenceTransformer"):
+        raise EmbedError(
+            f"{found[0]}: 'model_type' is '{made_by}', whose modules make no sentence embeddings; SentenceTransformer "
+            "would leave them out and take the mean of the tokens"
+        )
 
 
 def read_prompts(folders: Sequence[StrPath]) -> Prompts:
@@ -139,6 +156,9 @@ def read_prompts(folders: Sequence[StrPath]) -> Prompts:
     stated = expect(path, settings, "prompts", dict, {})
     texts = {name: expect(path, stated, name, str, "") for name in stated}
     default = expect(path, settings, "default_prompt_name", str)
+    if default in _ROLES:
+        # sentence-transformers has these two in any case, with no text unless the model states one.
+        texts.setdefault(default, "")
     if default is not None and default not in texts:
         known = ", ".join(repr(each) for each in texts) or "none"
         raise EmbedError(f"{path}: default prompt '{default}' is not among the prompts; they are {known}")
@@ -229,6 +249,12 @@ def _check_module_settings(path: str, settings: Mapping[str, Any], task: str, is
 
 
 def _check_modality(path: str, value: Any, is_pooled: bool) -> None:
+    if isinstance(value, dict) and "message" in value:
+        # sentence-transformers prefers it to plain text wherever it is stated.
+        raise EmbedError(
+            f"{path}: 'modality_config' has 'message', so every text is put into the chat template of the tokenizer, "
+            "which is not supported; if the model was trained on plain texts, take 'message' out of it"
+        )
     text = value.get("text") if isinstance(value, dict) else None
     method = text.get("method") if isinstance(text, dict) else None
     if method == "get_text_features" and not is_pooled:

@@ -24,6 +24,8 @@ Select = Callable[[Collection[str]], Sequence[str]]
 
 # owner/name, and a branch, tag or commit after an @.
 _HUB_ID: Final = r"([A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+)(?:@([A-Za-z0-9][A-Za-z0-9_./+-]*))?"
+# The page of a model, of its files or of one of them.
+_ADDRESS: Final = r"https?://[^/@]+/([A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+)(?:/.*)?"
 # Matches no file: asks the cache only where a snapshot lies, not whether all of it is there.
 _NO_FILE: Final = "\x00"
 
@@ -103,8 +105,14 @@ def resolve(
         if os.path.isdir(path):
             return ModelFolder(path)
         return ModelFolder(os.path.dirname(path) or os.curdir, graph=path)
+    if os.path.islink(path):
+        raise HubError(f"{text}: a link to something that is not there; check where it points to")
     named = re.fullmatch(_HUB_ID, text) if isinstance(model_id, str) else None
     if named is None:
+        if address := re.fullmatch(_ADDRESS, text):
+            raise HubError(
+                f"{text}: the address of a page; pass the id '{address[1]}', with HF_ENDPOINT where it is another Hub's"
+            )
         raise HubError(f"{text}: no such folder, and not a Hub id; pass an existing folder or 'owner/name'")
     if named[2] is not None and revision is not None:
         raise HubError(f"{text}: says a revision, and '{revision}' is given as well; leave one of them out")
@@ -142,48 +150,36 @@ class _Repository:
         return self._from_network(select)
 
     def _from_network(self, select: Select) -> ModelFolder:
-        from huggingface_hub import HfApi, constants, errors
+        from huggingface_hub import HfApi, errors
+
+        from webnn_runtime.hub.refusals import refusal
 
         try:
             info = HfApi(token=self.token).model_info(self.repo_id, revision=self.revision)
-        except errors.GatedRepoError as exc:
-            raise HubError(
-                f"{self.name}: access to this repository is restricted; accept its terms at "
-                f"{constants.ENDPOINT}/{self.repo_id} and pass token=, set HF_TOKEN, or run: hf auth login"
-            ) from exc
-        except errors.RepositoryNotFoundError as exc:
-            raise HubError(
-                f"{self.name}: no such folder here, and no such repository at {constants.ENDPOINT}; "
-                "check the spelling, and pass token= or set HF_TOKEN if it is private"
-            ) from exc
-        except errors.RevisionNotFoundError as exc:
-            raise HubError(
-                f"{self.name}: the repository has no revision '{self.revision}'; pass a branch, a tag or a commit"
-            ) from exc
-        except errors.HFValidationError as exc:
-            raise HubError(f"{self.name}: not a valid Hub id; it looks like 'owner/name'") from exc
-        # HTTPError is that of the client this release is built on: requests, httpx ...
-        except (OSError, errors.HTTPError) as exc:  # type: ignore[attr-defined]
+            names = [sibling.rfilename for sibling in info.siblings or ()]
+        # HTTPError is that of the client this release is built on: requests, httpx ...; the last four come of an
+        # answer that is none of a Hub's, as the page of a proxy.
+        except (OSError, errors.HTTPError, ValueError, LookupError, TypeError, AttributeError) as exc:  # type: ignore[attr-defined]
+            if refused := refusal(self.name, self.repo_id, self.revision, exc):
+                raise refused from exc
             return self._without_network(select, exc)
-        wanted = self._choose(select, [sibling.rfilename for sibling in info.siblings or ()])
+        wanted = self._choose(select, names)
         path = self._snapshot(wanted)
         _require(self.name, path, wanted)
-        return ModelFolder(str(path), repo_id=self.repo_id, revision=info.sha)
+        # The folder is called after the commit that was fetched, which may be newer than the one that was asked about.
+        return ModelFolder(str(path), repo_id=self.repo_id, revision=path.name)
 
     def _without_network(self, select: Select, reason: Exception) -> ModelFolder:
-        from huggingface_hub import constants
+        from webnn_runtime.hub.refusals import endpoint, what_happened
 
-        text = _first_line(reason)
+        happened, way = what_happened(reason)
         folder = self._from_cache(
             select,
-            f"no such folder here, {constants.ENDPOINT} cannot be reached ({text}), and it is not in the cache; "
-            "check the network or HF_ENDPOINT, or pass a local folder",
+            f"no such folder here, {endpoint()} {happened}, and it is not in the cache; {way}, or pass a local folder",
         )
         import logging
 
-        logging.getLogger(__name__).warning(
-            "%s: %s cannot be reached (%s); using the cached copy", self.name, constants.ENDPOINT, text
-        )
+        logging.getLogger(__name__).warning("%s: %s %s; using the cached copy", self.name, endpoint(), happened)
         return folder
 
     def _from_cache(self, select: Select, missing: str) -> ModelFolder:
@@ -204,14 +200,37 @@ class _Repository:
         except errors.LocalEntryNotFoundError as exc:
             raise HubError(f"{self.name}: {missing}") from exc
         names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-        self._choose(select, names)
+        known = self._names_of(path.name)
+        wanted = self._choose(select, names if known is None else known)
+        # Of an interrupted download a file of settings may be all that is missing, and its absence says something else.
+        if absent := sorted(set(wanted) - set(names)):
+            raise HubError(
+                f"{self.name}: the copy in the cache lacks {', '.join(absent)}; run it once with network, finished "
+                "files are kept"
+            )
         return ModelFolder(str(path), repo_id=self.repo_id, revision=path.name)
+
+    def _names_of(self, commit: str) -> list[str] | None:
+        """Files of the repository, as the last download noted them; None where it noted nothing."""
+        try:
+            from huggingface_hub import get_cached_repo_tree
+        except ImportError:
+            return None  # releases before 1.0
+        from huggingface_hub import errors
+
+        try:
+            tree = get_cached_repo_tree(self.repo_id, revision=commit, cache_dir=self.cache_dir)
+        except errors.CachedRepoTreeNotFoundError:
+            return None
+        return [file.path for file in tree]
 
     def _snapshot(self, wanted: Sequence[str]) -> Path:
         import glob
         from pathlib import Path
 
         from huggingface_hub import errors, snapshot_download
+
+        from webnn_runtime.hub.refusals import endpoint, first_line, refusal, what_happened
 
         arguments: dict[str, Any] = {"revision": self.revision, "cache_dir": self.cache_dir, "token": self.token}
         try:
@@ -225,8 +244,16 @@ class _Repository:
                     f"{self.name}: the cache cannot be written ({exc.strerror or exc}: {exc.filename}); set HF_HOME or "
                     "pass cache_dir= to choose another place"
                 ) from exc
+            # A file that is neither there nor in the cache hides what the Hub answered.
+            answer: BaseException = exc.__cause__ or exc if isinstance(exc, errors.LocalEntryNotFoundError) else exc
+            if refused := refusal(self.name, self.repo_id, self.revision, answer):
+                raise refused from exc
+            happened, way = what_happened(answer)
+            if happened.startswith("denies"):
+                raise HubError(f"{self.name}: {endpoint()} {happened}; {way}") from exc
+            reason = first_line(answer)
             raise HubError(
-                f"{self.name}: the download did not finish ({_first_line(exc)}); run it again, finished files are kept"
+                f"{self.name}: the download did not finish ({reason}); run it again, finished files are kept"
             ) from exc
 
     def _choose(self, select: Select, names: Collection[str]) -> Sequence[str]:
@@ -240,8 +267,3 @@ def _require(name: str, path: Path, wanted: Sequence[str]) -> None:
     missing = [file for file in wanted if not (path / file).is_file()]
     if missing:
         raise HubError(f"{name}: the download lacks {', '.join(missing)}; run it again, finished files are kept")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -15,6 +15,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.format.staged_file import staged_file
+
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])}
 LIMIT = 64 << 10
@@ -77,3 +79,59 @@ def test_a_place_that_takes_no_files_is_named(large: Path, run: Callable[..., An
         assert f"error: {place}" in done.err
         assert "cannot " in done.err or "the folder 'a-file' is a file; choose another place" in done.err
     assert sorted(path.name for path in large.iterdir()) == ["a-file", "good", "m.onnx"]
+
+
+def in_a_shell(folder: Path, module: str, *arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
+    """With streams as the shell leaves them."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {shell}', "sh", sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_streams_that_are_closed_are_no_reason_to_fail(large: Path, closed: str) -> None:
+    done = in_a_shell(large, "webnn_translator.cli", "m.onnx", "-o", "out", "--no-verify", shell=closed)
+    assert done.returncode == 0, done.stderr
+    # Without them the first files that are opened would get their numbers, and what is printed.
+    assert in_a_shell(large, "webnn_runtime.cli", "verify", "out", shell=closed).returncode == 0
+    assert in_a_shell(large, "webnn_runtime.cli", "inspect", "nowhere", shell=closed).returncode == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the kernel has no full device")
+@pytest.mark.parametrize("arguments", [["--help"], ["inspect", "--help"], ["--version"]])
+def test_a_help_that_finds_no_room_is_told_without_a_traceback(large: Path, arguments: list[str]) -> None:
+    done = in_a_shell(large, "webnn_runtime.cli", *arguments, shell=">/dev/full")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: stdout: cannot be written: No space left on device; choose another place\n"
+
+
+def test_a_help_that_nobody_reads_ends_as_other_commands_do() -> None:
+    command = [sys.executable, "-m", "webnn_runtime.cli", "--help"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_what_is_no_file_is_not_replaced_by_one(large: Path, run: Callable[..., Any]) -> None:
+    """Who may write to /dev would otherwise leave every program of the machine without /dev/null."""
+    os.mkfifo(large / "pipe")
+    (large / "cases").mkdir()
+    assert run("webnn-convert", "m.onnx", "-o", "out", "--no-verify", "--quiet").code == 0
+    for arguments in (["emit-html", "out", "-o"], ["emit-js", "out", "-o"], ["conformance", "cases", "--html"]):
+        told = run("webnn", *arguments, "pipe")
+        assert told.code == 2
+        assert "error: pipe: is a device or a pipe; pass the name of a file" in told.err
+    with pytest.raises(FileExistsError, match="it is there and is no file"), staged_file(large / "pipe") as staged:
+        staged.write_bytes(b"x")
+    assert (large / "pipe").is_fifo()
+    assert not list(large.glob(".*"))

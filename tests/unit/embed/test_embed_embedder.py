@@ -103,6 +103,8 @@ def test_the_names_of_sentence_transformers_are_understood(make) -> None:
         {"batch_size": 0},
         {"truncate_dim": 0},
         {"truncate_dim": 7},
+        {"truncate_dim": True},
+        {"batch_size": True},
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_refused(option, make) -> None:

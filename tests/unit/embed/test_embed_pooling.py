@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,8 +61,8 @@ def test_a_choice_among_no_tokens_is_refused(mode: str) -> None:
         Pooling((mode,))(TOKENS[None], [(1, 1)])
 
 
-@pytest.mark.parametrize("modes", ["Mean", "mean+", "", [], "mean_tokens"])
-def test_an_unknown_mode_is_refused_with_the_list_of_modes(modes: str) -> None:
+@pytest.mark.parametrize("modes", ["Mean", "mean+", "", [], "mean_tokens", 3, [["mean"]]])
+def test_an_unknown_mode_is_refused_with_the_list_of_modes(modes: Any) -> None:
     with pytest.raises(EmbedError, match="the modes are cls, max, mean"):
         parse_modes(modes, where="pooling=")
 

@@ -27,7 +27,21 @@ def test_a_prompt_goes_before_every_text(make, prompted) -> None:
 
 def test_documents_use_the_prompt_for_passages_when_there_is_no_other(make, prompted) -> None:
     embedder = make()
-    assert embedder.encode_document("a").tobytes() == embedder.encode("passage : a", prompt="").tobytes()
+    with pytest.warns(PromptWarning, match="no prompt 'document', and 'passage' is used for it") as told:
+        found = embedder.encode_document("a")
+    assert told[0].filename == __file__
+    assert found.tobytes() == embedder.encode("passage : a", prompt="").tobytes()
+
+
+def test_who_names_a_prompt_for_documents_is_told_nothing(make, prompted, recwarn) -> None:
+    embedder = make()
+    assert (
+        embedder.encode_document("a", prompt_name="passage").tobytes()
+        == embedder.encode("a", prompt="passage : ").tobytes()
+    )
+    embedder.encode_document("a", prompt="")
+    embedder.encode_query("a")
+    assert len(recwarn) == 0
 
 
 def test_a_given_prompt_wins_over_a_name(make, prompted, caplog) -> None:

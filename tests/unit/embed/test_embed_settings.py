@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from webnn_runtime.embed.settings import LengthLimit, Prompts, read_prompts, read_transformer, read_truncate_dim
+from webnn_runtime.embed.settings import (
+    LengthLimit,
+    Prompts,
+    read_prompts,
+    read_transformer,
+    read_truncate_dim,
+    require_embedder,
+)
 from webnn_runtime.format.errors import EmbedError
 
 # (sentence_bert_config, tokenizer_config, config) -> (limit, origin)
@@ -80,6 +87,8 @@ def test_settings_that_change_nothing_here_are_accepted(kit, tmp_path) -> None:
         ("tokenizer_args", {"padding_side": "left"}),
         ("processing_kwargs", {"text": {"max_length": 5}}),
         ("modality_config", {"message": {"method": "forward"}}),
+        # Both: sentence-transformers puts plain texts into the chat template then.
+        ("modality_config", {"text": {"method": "forward"}, "message": {"method": "forward", "format": "flat"}}),
         ("something_new", 1),
     ],
 )
@@ -119,6 +128,8 @@ def test_prompts_are_chosen_by_name_by_default_and_by_text() -> None:
 def test_an_unknown_prompt_name_lists_the_known_ones() -> None:
     with pytest.raises(EmbedError, match="prompt_name='passage': the model has no such prompt; it has 'query', 'doc'"):
         Prompts({"query": "query: ", "doc": ""}).choose(None, "passage")
+    with pytest.raises(EmbedError, match=r"prompt_name=\['query'\]: the model has no such prompt"):
+        Prompts({"query": "query: "}).choose(None, ["query"])
 
 
 def test_prompts_are_read_from_the_configuration(kit, tmp_path) -> None:
@@ -132,6 +143,27 @@ def test_a_default_prompt_that_does_not_exist_is_refused(kit, tmp_path) -> None:
     kit.save_json(tmp_path / "config_sentence_transformers.json", saved)
     with pytest.raises(EmbedError, match="default prompt 'doc' is not among the prompts; they are 'query'"):
         read_prompts([tmp_path])
+
+
+@pytest.mark.parametrize("role", ["query", "document"])
+def test_a_role_may_be_the_default_without_a_prompt_as_in_sentence_transformers(role, kit, tmp_path) -> None:
+    kit.save_json(tmp_path / "config_sentence_transformers.json", {"default_prompt_name": role})
+    assert read_prompts([tmp_path]).choose(None, None) == ""
+
+
+@pytest.mark.parametrize("name", ["SparseEncoder", "CrossEncoder", "MultiVectorEncoder"])
+def test_modules_that_another_class_saved_are_refused(name, kit, tmp_path) -> None:
+    kit.save_json(tmp_path / "config_sentence_transformers.json", {"model_type": name})
+    with pytest.raises(EmbedError, match=f"'model_type' is '{name}', whose modules make no sentence embeddings"):
+        require_embedder([tmp_path])
+    kit.save_json(tmp_path / "config_sentence_transformers.json", {"model_type": "SentenceTransformer"})
+    require_embedder([tmp_path])
+
+
+def test_an_embedder_of_another_class_does_not_open(make, kit, folder) -> None:
+    kit.save_json(folder / "config_sentence_transformers.json", {"model_type": "SparseEncoder"})
+    with pytest.raises(EmbedError, match="'model_type' is 'SparseEncoder'"):
+        make()
 
 
 def test_a_settings_file_that_is_too_large_is_not_read(tmp_path) -> None:

@@ -24,17 +24,21 @@ class Hub:
         url: where it listens.
         repositories: id -> file name -> content.
         gated: ids that need the token.
+        gated_files: ids of which the files need it, and what they are does not.
         token: the token that opens gated repositories.
         requests: method and path of every request.
         broken: file names whose download fails.
+        answers: path -> status, content type and body that are sent in place of what is there.
     """
 
     url: str = ""
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    gated_files: set[str] = field(default_factory=set)
     token: str = "hf_secret"
     requests: list[tuple[str, str]] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    answers: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
 
     @property
     def downloads(self) -> list[str]:
@@ -65,7 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
-        if path.startswith("/api/models/"):
+        if path in self.hub.answers:
+            status, kind, body = self.hub.answers[path]
+            said = {"Content-Type": kind, "X-Error-Message": body.decode()} if status >= 400 else {"Content-Type": kind}
+            self._send(status, body, said)
+        elif path.startswith("/api/models/"):
             self._answer_api(path.removeprefix("/api/models/"))
         else:
             self._answer_file(path)
@@ -98,7 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         files = self._open(repo_id)
         if files is None:
             return
-        if name in self.hub.broken and self.command == "GET":
+        if repo_id in self.hub.gated_files and not self._has_token():
+            self._send(403, b'{"error": "restricted"}', {"X-Error-Code": "GatedRepo"})
+        elif name in self.hub.broken and self.command == "GET":
             self._send(500, b"broken")
         elif name not in files:
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
@@ -108,11 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _open(self, repo_id: str) -> dict[str, bytes] | None:
         if repo_id not in self.hub.repositories:
             self._send(404, b'{"error": "not found"}', {"X-Error-Code": "RepoNotFound"})
-        elif repo_id in self.hub.gated and self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+        elif repo_id in self.hub.gated and not self._has_token():
             self._send(403, b'{"error": "restricted"}', {"X-Error-Code": "GatedRepo"})
         else:
             return self.hub.repositories[repo_id]
         return None
+
+    def _has_token(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {self.hub.token}"
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -77,6 +77,23 @@ def test_what_is_neither_a_path_nor_an_id_is_refused(model_id, tmp_path, monkeyp
         resolve(model_id)
 
 
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+def test_a_link_to_nothing_is_no_id_of_a_hub(target, tmp_path, monkeypatch, hub) -> None:
+    (tmp_path / "me").mkdir()
+    (tmp_path / "me" / "link").symlink_to(target)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HubError, match="me/link: a link to something that is not there"):
+        resolve("me/link")
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/tree/main", "/blob/main/model.webnn"])
+def test_the_address_of_a_page_is_answered_with_the_id(rest, hub) -> None:
+    with pytest.raises(HubError, match="the address of a page; pass the id 'me/bundle'"):
+        resolve(f"https://huggingface.co/me/bundle{rest}")
+    assert hub.requests == []
+
+
 def test_only_what_is_needed_is_fetched(hub) -> None:
     found = resolve("me/bundle")
     assert files_in(found.path) == NEEDED
@@ -165,6 +182,65 @@ def test_a_broken_download_is_an_error_that_names_the_model(hub) -> None:
         resolve("me/bundle")
 
 
+def test_terms_that_only_the_files_are_behind_are_named_as_well(hub) -> None:
+    """As on the Hub itself, where anyone may see what a restricted repository holds."""
+    hub.answers[f"/me/bundle/resolve/{COMMIT}/model.weights"] = (403, "application/json", b"restricted")
+    with pytest.raises(HubError, match=f"{hub.url} denies access .*; check the token"):
+        resolve("me/bundle")
+    hub.gated_files.add("me/bundle")
+    del hub.answers[f"/me/bundle/resolve/{COMMIT}/model.weights"]
+    with pytest.raises(HubError, match=f"restricted; accept its terms at {hub.url}/me/bundle and pass token="):
+        resolve("me/bundle")
+    assert files_in(resolve("me/bundle", token=hub.token).path) == NEEDED
+
+
+ANSWERS = [
+    (401, "denies access .*401.*; check the token that is passed"),
+    (403, "denies access .*403.*; check the token that is passed"),
+    (429, "has had too many requests .*429.*; wait some minutes, or set HF_TOKEN"),
+    (500, "fails .*500.*; try again later"),
+    (503, "fails .*503.*; try again later"),
+]
+
+
+@pytest.mark.parametrize(("status", "said"), ANSWERS)
+def test_an_answer_of_the_hub_is_no_fault_of_the_network(status, said, hub) -> None:
+    hub.answers["/api/models/me/bundle"] = (status, "text/plain", b"Invalid credentials in Authorization header")
+    with pytest.raises(HubError, match=f"me/bundle: no such folder here, {hub.url} {said}") as caught:
+        resolve("me/bundle")
+    assert "cannot be reached" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"[]", b"{}", b"", b'{"id": 3, "siblings": [7]}'])
+def test_what_a_login_page_answers_is_told_from_a_hub(body, hub) -> None:
+    hub.answers["/api/models/me/bundle"] = (200, "text/html", body)
+    with pytest.raises(HubError, match=r"answers what no Hub would .*whether a proxy or a login page|no WebNN graph"):
+        resolve("me/bundle")
+
+
+def test_a_token_in_an_answer_or_an_address_is_not_shown(hub, monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    hub.answers["/api/models/me/bundle"] = (403, "text/plain", b"no access for hf_abcdefghijklmnop")
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("://", "://someone:password@"))
+    with pytest.raises(HubError, match="denies access") as caught:
+        resolve("me/bundle", token="hf_abcdefghijklmnop")
+    assert "hf_abc" not in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.parametrize("lost", ["tokenizer.json", "1_Pooling/config.json", "model.weights"])
+def test_a_copy_that_lacks_a_file_is_not_used_without_network(lost, offline, hub, monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    (resolve("me/bundle").path / lost).unlink()
+    if not offline:
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(HubError, match=f"me/bundle: the copy in the cache lacks {lost}; run it once with network"):
+        resolve("me/bundle", local_files_only=offline)
+
+
 def test_a_cache_that_cannot_be_written_is_not_a_broken_download(hub, tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HubError, match=r"me/bundle: the cache cannot be written \(.*; set HF_HOME or pass cache_dir="):
@@ -203,7 +279,7 @@ def test_offline_without_a_cached_copy_says_so(hub) -> None:
 
 def test_offline_with_another_selection_in_the_cache_is_refused(hub) -> None:
     resolve("me/bundle", select=select_tokenizer)
-    with pytest.raises(HubError, match="me/bundle: no WebNN graph"):
+    with pytest.raises(HubError, match=r"lacks manifest\.json, model\.webnn, model\.weights; run it once with network"):
         resolve("me/bundle", local_files_only=True)
 
 

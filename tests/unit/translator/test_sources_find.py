@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from webnn_runtime.format.errors import HubError, MissingFile
+from webnn_runtime.format.errors import FormatError, HubError, MissingFile
 from webnn_translator.sources import open_source
 from webnn_translator.sources.export import export_onnx, task_of
 
@@ -211,6 +212,38 @@ def test_an_unknown_task_or_opset_lists_the_known_ones(
     assert not (tmp_path / "out.onnx").exists()
 
 
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model")
+    with pytest.raises(FormatError, match="not a regular file"), open_source(str(tmp_path / "model")):
+        pass
+
+
+def test_an_adapter_that_an_export_would_leave_out_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    put(tmp_path / "adapter_config.json", b'{"peft_type": "LORA"}')
+    with pytest.raises(HubError, match=r"adapter_config\.json says .*merge_and_unload\(\)"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
+@pytest.mark.parametrize("key", ["config_args", "config_kwargs", "model_args", "model_kwargs"])
+def test_arguments_that_change_the_model_are_refused_by_name(tmp_path: Path, key: str) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    settings = {key: {"trust_remote_code": True, "num_hidden_layers": 1}}
+    put(tmp_path / "sentence_bert_config.json", json.dumps(settings).encode())
+    with pytest.raises(HubError, match=f"sets 'num_hidden_layers' by '{key}', which an export does not follow"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
+def test_arguments_that_change_nothing_are_no_reason_to_refuse(tmp_path: Path, monkeypatch) -> None:
+    put(tmp_path / "config.json", b'{"architectures": ["BertModel"]}')
+    settings = {"model_args": {"attn_implementation": "sdpa", "torch_dtype": "float16"}, "config_args": None}
+    put(tmp_path / "sentence_bert_config.json", json.dumps(settings).encode())
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(HubError, match="exporting needs torch"):
+        export_onnx(tmp_path, tmp_path / "out.onnx")
+
+
 @pytest.fixture(scope="module")
 def t5(optional, tmp_path_factory) -> tuple[Path, Any]:
     """What a sentence encoder made of T5 stores: the first half of the model."""
@@ -235,12 +268,14 @@ def test_the_encoder_of_a_model_with_two_halves_is_exported_alone(t5, optional, 
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize(("opset", "other"), [(17, 18), (14, 18), (18, 17)])
 def test_an_exporter_that_fails_by_looking_something_up_is_answered_with_what_to_try(
-    t5, optional, tmp_path, monkeypatch
+    opset, other, t5, optional, tmp_path, monkeypatch
 ) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("unordered_map::at")
 
     monkeypatch.setattr(optional("torch").onnx, "export", fail)
-    with pytest.raises(HubError, match=r"at opset 17 \(IndexError: unordered_map::at\); try another --opset"):
-        export_onnx(t5[0], tmp_path / "t5.onnx")
+    message = rf"at opset {opset} \(IndexError: unordered_map::at\); try --opset {other}, which goes"
+    with pytest.raises(HubError, match=message):
+        export_onnx(t5[0], tmp_path / "t5.onnx", opset=opset)

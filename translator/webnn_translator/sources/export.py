@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,23 +80,32 @@ _SYNONYMS: Final = {
 _ENCODERS: Final = {"mt5": "MT5EncoderModel", "t5": "T5EncoderModel", "umt5": "UMT5EncoderModel"}
 # A pooler that was never trained is initialised at random, and is no part of the outputs above.
 _UNUSED_WEIGHTS: Final = ("pooler.", "embeddings.position_ids")
+_ADAPTER: Final = "adapter_config.json"
+# What sentence-transformers passes on when it loads the configuration and the weights, of all releases.
+_ARGUMENTS: Final = ("config_args", "config_kwargs", "model_args", "model_kwargs")
+# Of these, what decides where files come from, how they are loaded and how fast a model is, and not what it computes.
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        *("add_pooling_layer", "attn_implementation", "cache_dir", "code_revision", "device_map", "dtype"),
+        *("local_files_only", "low_cpu_mem_usage", "revision", "token", "torch_dtype", "trust_remote_code"),
+        *("use_cache", "use_safetensors"),
+    }
+)
 
 
-def task_of(folder: Path) -> str:
+def task_of(folder: Path, *, is_module: bool = False) -> str:
     """The task that the model in `folder` was made for: a sentence encoder's, or the one its architecture states.
+
+    Args:
+        folder: configuration and weights.
+        is_module: whether it is a folder that a `modules.json` beside it names.
 
     Raises:
         HubError: the configuration does not say.
     """
-    if (folder / "modules.json").is_file():
+    if is_module or (folder / "modules.json").is_file():
         # sentence-transformers saves cross-encoders and sparse encoders in this form too, and says so here.
-        module = folder / "sentence_bert_config.json"
-        try:
-            stated = (
-                json.loads(module.read_text(encoding="utf-8")).get("transformer_task") if module.is_file() else None
-            )
-        except (OSError, ValueError, AttributeError) as exc:
-            raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object") from exc
+        stated = _module_settings(folder).get("transformer_task")
         return _SYNONYMS.get(str(stated), str(stated)) if stated is not None else "feature-extraction"
     try:
         stated = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"]
@@ -110,6 +119,36 @@ def task_of(folder: Path) -> str:
     raise HubError(f"{folder.name}: its architecture '{stated[0]}' does not say what it is for; pass --task")
 
 
+def _module_settings(folder: Path) -> Mapping[str, Any]:
+    module = folder / "sentence_bert_config.json"
+    try:
+        found = json.loads(module.read_text(encoding="utf-8")) if module.is_file() else {}
+    except (OSError, ValueError) as exc:
+        raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object") from exc
+    if not isinstance(found, dict):
+        raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object")
+    return found
+
+
+def _require_whole(folder: Path) -> None:
+    """Refuse a model of which the weights and `config.json` are not all: what else changes it would be left out."""
+    if (folder / _ADAPTER).is_file():
+        raise HubError(
+            f"{folder.name}: {_ADAPTER} says that an adapter changes the weights, which an export would leave out; "
+            "merge it into them first: PeftModel.from_pretrained(MODEL, FOLDER).merge_and_unload() of the package "
+            "peft, save_pretrained, and convert that"
+        )
+    settings = _module_settings(folder)
+    for key in _ARGUMENTS:
+        given = settings.get(key)
+        for name in given if isinstance(given, dict) else ():
+            if name not in _WITHOUT_EFFECT:
+                raise HubError(
+                    f"{folder.name}: sentence_bert_config.json sets '{name}' by '{key}', which an export does not "
+                    "follow; write it into config.json and take it out there, or pass an ONNX file"
+                )
+
+
 def export_onnx(
     folder: Path,
     out: Path,
@@ -118,6 +157,7 @@ def export_onnx(
     opset: int = DEFAULT_OPSET,
     attention: str = "eager",
     is_clip: bool = False,
+    is_module: bool = False,
 ) -> dict[str, object]:
     """Export the model in `folder` to `out`, with free batch and sequence.
 
@@ -128,6 +168,7 @@ def export_onnx(
         opset: ONNX opset, 14 or newer.
         attention: attention implementation of transformers, "eager" or "sdpa".
         is_clip: whether the model embeds texts by the half of a CLIP that reads them.
+        is_module: whether the folder is one that a `modules.json` beside it names.
 
     Returns:
         How it was made, for the manifest.
@@ -141,12 +182,13 @@ def export_onnx(
             raise HubError(f"{folder.name}: task '{task}' is none of a CLIP that embeds texts; leave --task out")
         task = "feature-extraction"
     else:
-        task = task_of(folder) if task == "auto" else _SYNONYMS.get(task, task)
+        task = task_of(folder, is_module=is_module) if task == "auto" else _SYNONYMS.get(task, task)
     chosen = _CLIP_TEXTS if is_clip else TASKS.get(task)
     if chosen is None:
         raise HubError(f"task '{task}' is not one that can be exported; one of {', '.join(TASKS)}")
     if opset not in _OPSETS:
         raise HubError(f"opset {opset} cannot be exported; one of {_OPSETS.start} to {_OPSETS.stop - 1}")
+    _require_whole(folder)
     torch, transformers = _require(folder)
     staging = out.with_name(f".{out.name}.part")
     try:
@@ -156,9 +198,10 @@ def export_onnx(
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError) as exc:
         # What torch raises for a model that it cannot trace is not documented; these are what it is made of.
         first = str(exc).strip().partition("\n")[0]
+        other = f"--opset {_LAST_SCRIPT_OPSET + 1}" if opset <= _LAST_SCRIPT_OPSET else f"--opset {DEFAULT_OPSET}"
         raise HubError(
             f"{folder.name}: torch cannot export this model at opset {opset} ({type(exc).__name__}: {first}); "
-            "try another --opset, or pass an ONNX file"
+            f"try {other}, which goes through another exporter of torch, or pass an ONNX file"
         ) from exc
     os.replace(staging, out)
     return {

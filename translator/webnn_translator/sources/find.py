@@ -102,9 +102,7 @@ def _found(
     if is_bundle:
         raise HubMisuse(f"{found.source}: {_IS_A_BUNDLE}")
     clip = find_clip(found.path)
-    folder = found.path if clip is None else clip
-    if clip is None:
-        _refuse_modules(found)
+    folder = _exported_module(found) if clip is None else clip
     if not (folder / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
@@ -112,7 +110,9 @@ def _found(
     with TemporaryDirectory(prefix="webnn-export-") as working:
         out = Path(working) / "model.onnx"
         chosen = DEFAULT_OPSET if opset is None else opset
-        made = export_onnx(folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None)
+        made = export_onnx(
+            folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None, is_module=folder != found.path
+        )
         source = _source(found, out, name, file_name="model.onnx", exported=made)
         if not any(each.rpartition("/")[2] == _TOKENIZER for each in source.companions):
             written = Path(working) / _TOKENIZER
@@ -123,15 +123,23 @@ def _found(
         yield source, found.path
 
 
-def _refuse_modules(found: ModelFolder) -> None:
-    """Refuse a model whose first module is none that can be exported."""
+def _exported_module(found: ModelFolder) -> Path:
+    """Where configuration and weights are: older models keep them in a folder of the first module.
+
+    Raises:
+        HubError: the first module is none that can be exported.
+    """
     try:
         first = first_module(found.path)
     except EmbedError:
         # Whoever embeds will say what is wrong with the listing.
-        return
-    if first is not None and (way := way_out(first[0])):
-        raise HubError(f"{found.source}: its first module is {first[0]}, which cannot be exported; {way}")
+        return found.path
+    if first is None:
+        return found.path
+    name, folder = first
+    if way := way_out(name):
+        raise HubError(f"{found.source}: its first module is {name}, which cannot be exported; {way}")
+    return Path(folder)
 
 
 def _static(folder: Path) -> StaticModel | None:

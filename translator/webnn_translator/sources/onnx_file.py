@@ -54,6 +54,9 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
         FileNotFoundError: there is no such file.
     """
     size = path.stat().st_size
+    if not path.is_file():
+        # A pipe would be waited for, and its values cannot be read where they are needed.
+        raise FormatError("not a regular file; save the model to a file and pass that", path=str(path))
     if size > _MAX_FILE_BYTES:
         raise FormatError(
             f"{size} bytes; an ONNX file holds at most {_MAX_FILE_BYTES}, larger models use external data",

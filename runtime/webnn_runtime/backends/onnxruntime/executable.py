@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from webnn_runtime.backends.base import CompileOptions, Executable
+from webnn_runtime.backends.onnxruntime.forked import KeptSession
 from webnn_runtime.backends.onnxruntime.model import OnnxModel
-from webnn_runtime.backends.onnxruntime.session import NAME, library, library_errors, open_session, threads_of
+from webnn_runtime.backends.onnxruntime.session import NAME, library, library_errors, threads_of
 from webnn_runtime.format.dims import evaluate
 from webnn_runtime.format.errors import ExecutionError, ShapeError
 from webnn_runtime.format.graph import Array, Graph
@@ -25,8 +25,7 @@ class OnnxRuntimeExecutable(Executable):
         self._model = model
         self._device = options.device
         self._threads = threads_of(options)
-        # The weights stay the arrays they were (memory maps): the session only borrows them.
-        self._session, self._borrowed = open_session(model, options)
+        self._session = KeptSession(model, options)
         self._errors = library_errors(library())
         self._outputs = tuple(graph.outputs)
 
@@ -45,14 +44,13 @@ class OnnxRuntimeExecutable(Executable):
         return dict(zip(self._outputs, results, strict=True))
 
     def describe(self) -> dict[str, object]:
-        session: Any = self._session
         return {
             "backend": NAME,
             "device": self._device,
             "threads": self._threads,
             "compute": "exact",
             "all_native": True,
-            "providers": session.get_providers(),
+            "providers": self._session.get_providers(),
             "version": library().__version__,
             "onnx_nodes": self._model.nodes,
         }
