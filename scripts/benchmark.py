@@ -59,8 +59,10 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
     records: list[dict[str, Any]] = []
     for count in sorted(threads, reverse=True):
         is_first = not records
+        # The figures are the native engine's: without it there is an error, and no figures of another one.
         request = Request(
             str(bundle),
+            backend="rust",
             threads=count,
             onnx=str(onnx),
             folder=str(source),
@@ -90,6 +92,7 @@ def measure_quantized(threads: int, rounds: int, cases: str | None) -> dict[str,
     calibrating.write_text("\n".join(_spread(every[1::2], 300)), encoding="utf-8")
     asked = cases.split(",") if cases is not None else list("abcdef")
     common: dict[str, Any] = {
+        "backend": "rust",
         "threads": threads,
         "onnx": str(onnx),
         "folder": str(source),
