@@ -93,38 +93,42 @@ fn whole_numbers_that_floats_hold_are_exact() {
     }
 }
 
+/// Whether rows of a product by a matrix have the same bits alone, among others, and by some panels only.
+pub(crate) fn check_cuts(table: &Kernels, packed: &PackedMatrix) {
+    let (m, k, n) = (261, packed.panels().k(), packed.panels().n());
+    let (a, bias) = (numbers(m * k, 1), numbers(n, 3));
+    let run = |scratch: &mut Scratch, [first, count]: [usize; 2], [start, end]: [usize; 2], left_is_packed| {
+        let cols = packed.panels().range(start, end).n();
+        let mut out = vec![0.0; count * cols];
+        let task = Matmul {
+            bias: Some(&bias[start * table.panel_width..][..cols]),
+            activation: Activation::Gelu,
+            left_is_packed,
+            ..Matmul::new(Rows::contiguous(&a, k).range(first, count), packed.panels().range(start, end))
+        };
+        table.matmul(&task, scratch, RowsMut::new(&mut out, count, cols, cols).unwrap());
+        out
+    };
+    let all = packed.panels().count();
+    let together = run(&mut Scratch::default(), [0, m], [0, all], false);
+    for [first, count] in [[0, 1], [260, 1], [3, 16], [7, 30], [100, 70], [20, 241]] {
+        let mut scratch = Scratch::default();
+        for (number, [start, end]) in [[0, all], [0, 1], [5, 9], [2, all]].into_iter().enumerate() {
+            let found = run(&mut scratch, [first, count], [start, end], number > 0);
+            for (row, found) in found.chunks(found.len() / count).enumerate() {
+                let wanted = &together[(first + row) * n + start * table.panel_width..][..found.len()];
+                assert_eq!(bits(found), bits(wanted), "k {k}, rows {first}+{count}, panels {start}..{end}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_row_has_the_same_bits_however_rows_and_panels_are_cut() {
     let Some(table) = tiles() else { return };
     for k in DEPTHS {
         // More panels than are held together.
-        let (m, n) = (261, 600);
-        let (a, b, bias) = (numbers(m * k, 1), numbers(k * n, 2), numbers(n, 3));
-        let packed = PackedMatrix::new(&table, &b, [k, n], [n, 1]);
-        let run = |scratch: &mut Scratch, [first, count]: [usize; 2], [start, end]: [usize; 2], left_is_packed| {
-            let cols = packed.panels().range(start, end).n();
-            let mut out = vec![0.0; count * cols];
-            let task = Matmul {
-                bias: Some(&bias[start * table.panel_width..][..cols]),
-                activation: Activation::Gelu,
-                left_is_packed,
-                ..Matmul::new(Rows::contiguous(&a, k).range(first, count), packed.panels().range(start, end))
-            };
-            table.matmul(&task, scratch, RowsMut::new(&mut out, count, cols, cols).unwrap());
-            out
-        };
-        let all = packed.panels().count();
-        let together = run(&mut Scratch::default(), [0, m], [0, all], false);
-        for [first, count] in [[0, 1], [260, 1], [3, 16], [7, 30], [100, 70], [20, 241]] {
-            let mut scratch = Scratch::default();
-            for (number, [start, end]) in [[0, all], [0, 1], [5, 9], [2, all]].into_iter().enumerate() {
-                let found = run(&mut scratch, [first, count], [start, end], number > 0);
-                for (row, found) in found.chunks(found.len() / count).enumerate() {
-                    let wanted = &together[(first + row) * n + start * table.panel_width..][..found.len()];
-                    assert_eq!(bits(found), bits(wanted), "k {k}, rows {first}+{count}, panels {start}..{end}");
-                }
-            }
-        }
+        check_cuts(&table, &PackedMatrix::new(&table, &numbers(k * 600, 2), [k, 600], [600, 1]));
     }
 }
 

@@ -9,22 +9,17 @@
 //!
 //! Rows whose numbers are too far apart for that, and those with NaN and infinity, are multiplied by multiply-adds.
 
-use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtps_epi32,
-    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_set1_epi32, _mm512_slli_epi32, _mm512_srli_epi32,
-    _mm512_ternarylogic_epi32, _mm512_xor_si512,
-};
+use std::arch::x86_64::{_mm512_castps_si512, _mm512_cvtepi32_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps};
 
 use super::floats::finish_rows;
+use super::numbers::{FOUR, by_place, digits, read, round, store};
 use super::split::prefetch;
 use super::tiles::{ROWS, Shape, Tiles};
 use crate::arch::floats;
-use crate::arch::generic::matmul::{balanced, load_part};
+use crate::arch::generic::matmul::balanced;
 use crate::arch::generic::{Simd, Vector};
 use crate::arch::x86_64::avx512::{Avx512, V};
-use crate::digits::{
-    BLOCK, CREST, DEPTH, FEW, FEWEST_BITS, MOST, PARTS, SMALL, exponent_of, is_near, power_of_two, strip_lines,
-};
+use crate::digits::{BLOCK, DEPTH, PARTS, exponent_of, is_near, power_of_two, strip_lines};
 use crate::packed::{LANES, Line};
 use crate::task::{Matmul, Scratch, lines};
 use crate::{Rows, RowsMut};
@@ -47,163 +42,11 @@ const TOGETHER: usize = 768 * 1024 / size_of::<Line>();
 /// Lines ahead of one tile of rows that are asked for.
 const AHEAD: usize = 256;
 
-/// Signed digits, the lowest in the lowest byte, where a carry out of each but the highest is taken along.
-#[inline(always)]
-fn digits(_: Avx512, numbers: __m512i, carries: i32) -> __m512i {
-    // SAFETY: the first argument is evidence of the instruction set.
-    unsafe {
-        let carries = _mm512_set1_epi32(carries);
-        _mm512_xor_si512(_mm512_add_epi32(numbers, carries), carries)
-    }
-}
-
-/// What turns bytes into signed digits: see [`digits`].
-const FOUR: i32 = 0x0080_8080;
-const THREE: i32 = 0x0000_8080;
-
-/// The bytes of four vectors by their place, the lowest first: in each lane one of each vector.
-#[inline(always)]
-fn by_place(_: Avx512, from: [__m512i; 4]) -> [__m512i; 4] {
-    /// The first where the third has ones, the second elsewhere.
-    const FIRST_OR_SECOND: i32 = 0xE2;
-    // SAFETY: the first argument is evidence of the instruction set.
-    unsafe {
-        let (odd, high) = (_mm512_set1_epi32(!0x00FF_00FF), _mm512_set1_epi32(!0xFFFF));
-        // Bytes 0 and 2 of two vectors, and bytes 1 and 3.
-        let even = |low, up| _mm512_ternarylogic_epi32::<FIRST_OR_SECOND>(_mm512_slli_epi32::<8>(up), odd, low);
-        let odds = |low, up| _mm512_ternarylogic_epi32::<FIRST_OR_SECOND>(up, odd, _mm512_srli_epi32::<8>(low));
-        let (e0, e1) = (even(from[0], from[1]), even(from[2], from[3]));
-        let (o0, o1) = (odds(from[0], from[1]), odds(from[2], from[3]));
-        let lower = |low, up| _mm512_ternarylogic_epi32::<FIRST_OR_SECOND>(_mm512_slli_epi32::<16>(up), high, low);
-        let upper = |low, up| _mm512_ternarylogic_epi32::<FIRST_OR_SECOND>(up, high, _mm512_srli_epi32::<16>(low));
-        [lower(e0, e1), lower(o0, o1), upper(e0, e1), upper(o0, o1)]
-    }
-}
-
-/// The nearest whole numbers.
-#[inline(always)]
-fn round(x: V) -> __m512i {
-    // SAFETY: a V is evidence of the instruction set.
-    unsafe { _mm512_cvtps_epi32(x.0) }
-}
-
-#[inline(always)]
-fn store(bits: __m512i, to: &mut Line) {
-    // SAFETY: as every function here, called by those that have the instruction set.
-    V(unsafe { _mm512_castsi512_ps(bits) }).store(&mut to.0);
-}
-
+/// Whole numbers of 32 bits as floats.
 #[inline(always)]
 fn load_integers(s: Avx512, from: &Line) -> V {
     // SAFETY: `s` is evidence of the instruction set.
     V(unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(s.load(&from.0).0)) })
-}
-
-/// Raises magnitudes to those of as many numbers.
-#[inline(always)]
-pub(super) fn raise(s: Avx512, x: &[f32], most: &mut [f32]) {
-    let ((x, x_rest), (most, rest)) = (x.as_chunks::<LANES>(), most.as_chunks_mut::<LANES>());
-    for (x, most) in x.iter().zip(most) {
-        s.load(x).abs().max(s.load(most)).store(most);
-    }
-    for (x, most) in x_rest.iter().zip(rest) {
-        *most = most.max(x.abs());
-    }
-}
-
-/// The largest magnitude of numbers that are not NaN.
-#[inline(always)]
-pub(super) fn largest(s: Avx512, x: &[f32]) -> f32 {
-    let (whole, rest) = x.as_chunks::<LANES>();
-    let mut most = load_part(s, rest).abs().max(s.splat(0.0));
-    for x in whole {
-        most = s.load(x).abs().max(most);
-    }
-    // SAFETY: `s` is evidence of the instruction set.
-    unsafe { _mm512_reduce_max_ps(most.0) }
-}
-
-/// Writes a panel in digits: its rows times `inverse`. `false` where a column is not near enough to its digits.
-#[inline(always)]
-pub(super) fn write(s: Avx512, panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
-    let (rows, _) = panel.as_chunks::<VECTORS>();
-    let strip = strip_lines(rows.len());
-    // Nothing depends on rows of zeros.
-    let used = inverse.iter().filter(|inverse| **inverse > 0.0).count();
-    for j in 0..VECTORS {
-        let (mut most, mut sum) = (s.splat(0.0), s.splat(0.0));
-        for (row, inverse) in rows.iter().zip(inverse) {
-            let own = (s.load(&row[j].0) * s.splat(*inverse)).abs();
-            (most, sum) = (own.max(most), sum + own);
-        }
-        let (mut mosts, mut sums) = ([0.0; LANES], [0.0; LANES]);
-        most.store(&mut mosts);
-        sum.store(&mut sums);
-        let (mut steps, mut scales) = ([0.0; LANES], [0.0; LANES]);
-        for lane in 0..LANES {
-            if !is_near(mosts[lane], sums[lane], used, CREST) {
-                return false;
-            }
-            let mut bits = FEWEST_BITS - exponent_of(mosts[lane]);
-            if mosts[lane] * power_of_two(bits) > MOST {
-                bits -= 1;
-            }
-            // Of the product of two first digits, five digits above the lowest places.
-            (steps[lane], scales[lane]) = (power_of_two(bits), power_of_two(5 * 8 - bits));
-        }
-        let steps = s.load(&steps);
-        let mut small = s.splat(0.0);
-        let (own, _) = to[j * strip..][..strip].as_chunks_mut::<BLOCK>();
-        for (block, own) in own.iter_mut().enumerate() {
-            for at in 0..ROWS {
-                let mut quarters = [round(s.splat(0.0)); 4];
-                for (quarter, numbers) in quarters.iter_mut().enumerate() {
-                    let row = block * DEPTH + quarter * ROWS + at;
-                    if row < rows.len() {
-                        let number = s.load(&rows[row][j].0) * s.splat(inverse[row]) * steps;
-                        let counted = if inverse[row] > 0.0 { 1.0 } else { 0.0 };
-                        small = small + number.abs().where_less(s.splat(SMALL), s.splat(counted), s.splat(0.0));
-                        *numbers = digits(s, round(number), THREE);
-                    }
-                }
-                let [third, second, first, _] = by_place(s, quarters);
-                for (part, bits) in [first, second, third].into_iter().enumerate() {
-                    store(bits, &mut own[part * ROWS + at]);
-                }
-            }
-        }
-        let mut smalls = [0.0; LANES];
-        small.store(&mut smalls);
-        // Not where there is nothing but zeros.
-        if smalls.iter().zip(&mosts).any(|(count, most)| *most > 0.0 && count * FEW > used as f32) {
-            return false;
-        }
-        to[VECTORS * strip + j].0 = scales;
-    }
-    true
-}
-
-/// A panel as floats again.
-#[cold]
-fn read(panel: &[Line], factors: &[f32]) -> Vec<Line> {
-    let k = factors.len();
-    let strip = strip_lines(k);
-    let mut rows = vec![Line::default(); k * VECTORS];
-    for (row, to) in rows.chunks_exact_mut(VECTORS).enumerate() {
-        let (block, quarter, at) = (row / DEPTH, row % DEPTH / ROWS, row % ROWS);
-        for (j, to) in to.iter_mut().enumerate() {
-            let scales = &panel[VECTORS * strip + j].0;
-            for (lane, to) in to.0.iter_mut().enumerate() {
-                let digit = |part: usize| {
-                    let line = &panel[j * strip + block * BLOCK + part * ROWS + at];
-                    i32::from(line.0[lane].to_bits().to_le_bytes()[quarter] as i8)
-                };
-                let number = (digit(0) * 256 + digit(1)) * 256 + digit(2);
-                *to = number as f32 * scales[lane] * power_of_two(-5 * 8) * factors[row];
-            }
-        }
-    }
-    rows
 }
 
 /// Sixty-four numbers of a row, or fewer and zeros, times what their rows of weights are.
@@ -238,7 +81,7 @@ fn write_left(s: Avx512, a: Rows<'_>, factors: &[Line], to: &mut [Line], steps: 
         let sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
         // SAFETY: `s` is evidence of the instruction set.
         let (most, sum) = unsafe { (_mm512_reduce_max_ps(most.0), _mm512_reduce_add_ps(sum.0)) };
-        let exponent = exponent_of(most) + 1;
+        let exponent = if most > 0.0 { exponent_of(most) + 1 } else { 0 };
         let has_steps = is_near(most, sum, a.cols(), SPREAD);
         *step = if has_steps { power_of_two(exponent - LEFT_BITS) } else { f32::NAN };
         let up = s.splat(if has_steps { power_of_two(LEFT_BITS - exponent) } else { 0.0 });

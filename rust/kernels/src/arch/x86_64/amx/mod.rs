@@ -4,6 +4,7 @@ mod attention;
 mod digits;
 mod floats;
 mod integers;
+mod numbers;
 mod split;
 mod stored;
 mod tiles;
@@ -53,7 +54,7 @@ fn matmul(task: &Matmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
 fn raise(x: &[f32], most: &mut [f32]) {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn inner(x: &[f32], most: &mut [f32]) {
-        digits::raise(Avx512(()), x, most);
+        numbers::raise(Avx512(()), x, most);
     }
     // SAFETY: as in `matmul`.
     unsafe { inner(x, most) }
@@ -62,7 +63,7 @@ fn raise(x: &[f32], most: &mut [f32]) {
 fn largest(x: &[f32]) -> f32 {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn inner(x: &[f32]) -> f32 {
-        digits::largest(Avx512(()), x)
+        numbers::largest(Avx512(()), x)
     }
     // SAFETY: as in `matmul`.
     unsafe { inner(x) }
@@ -71,7 +72,7 @@ fn largest(x: &[f32]) -> f32 {
 fn write(panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn inner(panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
-        digits::write(Avx512(()), panel, inverse, to)
+        numbers::write(Avx512(()), panel, inverse, to)
     }
     // SAFETY: as in `matmul`.
     unsafe { inner(panel, inverse, to) }
