@@ -12,6 +12,8 @@
 mod activation;
 #[allow(unsafe_code)]
 pub mod arch;
+// What only AMX asks for lies there too.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 #[deny(unsafe_code)]
 mod digits;
 #[deny(unsafe_code)]
