@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,17 @@ def backend(request: pytest.FixtureRequest, optional: Callable[[str], Any]) -> B
     """Each backend in turn; one without its library is skipped as `optional` says."""
     optional(BACKENDS[request.param])
     return get_backend(request.param)
+
+
+@pytest.fixture(scope="session")
+def libraries(optional: Callable[[str], Any]) -> SimpleNamespace:
+    """What saves models as sentence-transformers lays them out."""
+    return SimpleNamespace(
+        torch=optional("torch"),
+        transformers=optional("transformers"),
+        st=optional("sentence_transformers.sentence_transformer.modules"),
+        SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
+    )
 
 
 def _run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

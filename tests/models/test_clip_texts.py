@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,16 +20,6 @@ pytestmark = pytest.mark.torch
 
 TEXTS = ["the cat", "", "The  CAT's 12 é!", "x", "the cat sat on the mat with a tail that is very long", "the the the"]
 LEGACY_MODULES = [{"path": "0_CLIPModel", "type": "sentence_transformers.models.CLIPModel"}]
-
-
-@pytest.fixture(scope="module")
-def libraries(optional: Callable[[str], Any]) -> SimpleNamespace:
-    return SimpleNamespace(
-        torch=optional("torch"),
-        transformers=optional("transformers"),
-        st=optional("sentence_transformers.sentence_transformer.modules"),
-        SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
-    )
 
 
 @pytest.fixture(scope="module", params=["own", "legacy"])

@@ -25,16 +25,6 @@ TEXTS = ["the cat sat", "", "The CATS! é 12", "rain " * 40]
 OF_THE_TRANSFORMER = ("config.json", "model.safetensors", "sentence_bert_config.json", "tokenizer")
 
 
-@pytest.fixture(scope="module")
-def libraries(optional: Callable[[str], Any]) -> SimpleNamespace:
-    return SimpleNamespace(
-        torch=optional("torch"),
-        transformers=optional("transformers"),
-        st=optional("sentence_transformers.sentence_transformer.modules"),
-        SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
-    )
-
-
 @pytest.fixture
 def save(libraries: SimpleNamespace, tmp_path: Path) -> Callable[..., Path]:
     """Save a tiny BERT with random weights by sentence-transformers; arguments go to its tokenizer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,15 +73,6 @@ def check(ours: WebNNEmbedder, expected: np.ndarray) -> None:
     np.testing.assert_allclose(cosines, lengths > 0, atol=1e-6)
     alone = [ours.encode(text, normalize=False, prompt="") for text in TEXTS]
     np.testing.assert_allclose(alone, found, rtol=0, atol=tolerance)
-
-
-@pytest.fixture(scope="module")
-def libraries(optional: Callable[[str], Any]) -> SimpleNamespace:
-    return SimpleNamespace(
-        torch=optional("torch"),
-        st=optional("sentence_transformers.sentence_transformer.modules"),
-        SentenceTransformer=optional("sentence_transformers").SentenceTransformer,
-    )
 
 
 # name -> what follows the embedding, built from sentence-transformers' own modules

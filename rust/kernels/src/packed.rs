@@ -15,6 +15,11 @@ pub struct Line(pub [f32; 16]);
 /// Elements in a [`Line`].
 pub(crate) const LANES: usize = 16;
 
+/// Lines of a panel, of [digits] or of floats.
+fn panel_lines(k: usize, width: usize, is_in_digits: bool) -> usize {
+    if is_in_digits { digits::panel_lines(k, width) } else { k * (width / LANES) }
+}
+
 /// A view of a packed `[k, n]` matrix: for each group of `width` columns, its `k` rows one after the other.
 ///
 /// The last panel is filled up with zeros, so that kernels compute whole vectors and cut only what they write.
@@ -72,7 +77,7 @@ impl<'a> Panels<'a> {
 
     /// Lines of a panel.
     fn size(&self) -> usize {
-        if self.factors.is_empty() { self.k * (self.width / LANES) } else { digits::panel_lines(self.k, self.width) }
+        panel_lines(self.k, self.width, !self.factors.is_empty())
     }
 
     /// Rows of the matrix, the dimension that is summed over.
@@ -318,8 +323,7 @@ impl PackedMatrix {
 
     /// The view that kernels take.
     pub fn panels(&self) -> Panels<'_> {
-        let size =
-            if self.factors > 0 { digits::panel_lines(self.k, self.width) } else { self.k * (self.width / LANES) };
+        let size = panel_lines(self.k, self.width, self.is_in_digits());
         let (lines, factors) = self.lines.split_at(self.n.div_ceil(self.width) * size);
         Panels { lines, factors: &factors[..self.factors], k: self.k, n: self.n, width: self.width }
     }

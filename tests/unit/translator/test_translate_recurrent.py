@@ -215,6 +215,10 @@ def test_steps_that_are_written_out_need_a_known_number(build) -> None:
         ({"activations": ["Sigmoid"]}, "1 activations, 2 are needed"),
         ({"activations": ["Sigmoid", "Gelu"]}, "activation 'gelu'; supported: affine, "),
         ({"activations": ["Sigmoid", "Elu"], "activation_alpha": [1.0, 2.0]}, "more values of activation_alpha"),
+        (
+            {"activations": ["Sigmoid", "ScaledTanh"], "activation_alpha": [0.8]},
+            "'scaledtanh' without an alpha and a beta",
+        ),
         ({"direction": "sideways"}, "attribute direction is 'sideways'"),
     ],
 )

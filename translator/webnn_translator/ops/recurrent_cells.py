@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -55,14 +56,16 @@ class Cell:
     resets_after: bool = False
 
 
-# Which parameters a function has, and their defaults; None where it has none of that kind.
+# A parameter that has no default.
+_NEEDED: Final = math.nan
+# Which parameters a function has, and their defaults, those of ONNX's operators; None where it has none of that kind.
 _PARAMETERS: Final[Mapping[str, tuple[float | None, float | None]]] = {
     "affine": (1.0, 0.0),
     "elu": (1.0, None),
     "hardsigmoid": (0.2, 0.5),
     "leakyrelu": (0.01, None),
     "relu": (None, None),
-    "scaledtanh": (1.0, 1.0),
+    "scaledtanh": (_NEEDED, _NEEDED),
     "sigmoid": (None, None),
     "softplus": (None, None),
     "softsign": (None, None),
@@ -88,7 +91,10 @@ def activations_of(node: OnnxNode, defaults: Sequence[str], directions: int) -> 
         if name not in _PARAMETERS:
             raise Refused(f"activation '{name}'; supported: {', '.join(_PARAMETERS)}")
         alpha, beta = _PARAMETERS[name]
-        found.append(Activation(name, _next(alphas, alpha), _next(betas, beta)))
+        activation = Activation(name, _next(alphas, alpha), _next(betas, beta))
+        if math.isnan(activation.alpha) or math.isnan(activation.beta):
+            raise Refused(f"activation '{name}' without an alpha and a beta, for which ONNX has no default")
+        found.append(activation)
     if any(True for rest in (alphas, betas) for _ in rest):
         raise Refused("it has more values of activation_alpha or activation_beta than its activations take")
     return tuple(tuple(found[start : start + count]) for start in range(0, len(found), count))

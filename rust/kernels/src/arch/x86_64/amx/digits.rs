@@ -106,7 +106,7 @@ fn write_left(s: Avx512, a: Rows<'_>, factors: &[Line], to: &mut [Line], steps: 
 fn add(tiles: &Shape, a: &[Line; LEFT_BLOCK], b: &[Line; BLOCK]) {
     let left = |part: usize| floats(&a[part * ROWS..][..ROWS]);
     let right = |part: usize| &b[part * ROWS..][..ROWS];
-    // A product waits for the one before it to the same place, 52 cycles after 16 for each: those lie as far apart as may be.
+    // In an order that reads each digit of either side once. A sum does not keep the next product to it waiting.
     tiles.load_left::<4>(left(2), LANES);
     tiles.load_right::<6>(right(0), 1);
     tiles.load_right::<7>(right(1), 1);
