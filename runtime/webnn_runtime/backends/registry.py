@@ -87,7 +87,7 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
 
 
 def _find(name: str) -> Backend:
-    if name in _BUILTIN:
+    if isinstance(name, str) and name in _BUILTIN:
         backend: Backend = import_module(_BUILTIN[name]).BACKEND
         return backend
     for point in _third_parties():

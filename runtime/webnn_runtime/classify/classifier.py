@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
-from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
@@ -19,6 +18,7 @@ from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transfo
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
 from webnn_runtime.embed.vocabulary import table_rows
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
@@ -175,7 +175,7 @@ class WebNNClassifier:
             TypeError: something among the inputs is neither a text nor a pair.
         """
         is_ranked = top_k is not _UNSET
-        if is_ranked and top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
         is_single = isinstance(inputs, (str, Mapping, tuple))
         given: list[Any] = [inputs] if is_single else _listed("classifier", inputs)

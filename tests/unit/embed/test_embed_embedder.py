@@ -105,6 +105,11 @@ def test_the_names_of_sentence_transformers_are_understood(make) -> None:
         {"truncate_dim": 7},
         {"truncate_dim": True},
         {"batch_size": True},
+        {"normalize": "no"},
+        {"normalize": None},
+        {"normalize_embeddings": "false"},
+        {"show_progress_bar": "no"},
+        {"convert_to_numpy": "no"},
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_refused(option, make) -> None:
