@@ -110,7 +110,6 @@ class StagedFolder:
         Raises:
             FormatError: as for `write`, or a source that cannot be read.
         """
-
         try:
             with source.open("rb") as original:
                 return self._fill(name, lambda file: shutil.copyfileobj(original, file, 1 << 20))
