@@ -239,8 +239,9 @@ def _require(folder: Path) -> tuple[Any, Any]:
         import transformers
     except ImportError as exc:
         raise ExportUnavailable(
-            f"{folder.name}: there is no onnx/model.onnx or model.onnx in it, and exporting needs {exc.name or 'torch'}, "
-            'which is not installed; pip install "webnn-runtime[export]", or pass an ONNX file'
+            f"{folder.name}: there is no onnx/model.onnx or model.onnx in it, and exporting needs "
+            f"{exc.name or 'torch'}, which is not installed; "
+            'pip install "webnn-runtime[export]", or pass an ONNX file'
         ) from exc
     return torch, transformers
 
