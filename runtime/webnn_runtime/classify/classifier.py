@@ -16,7 +16,7 @@ from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
-from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
+from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated, require_room
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
@@ -118,7 +118,7 @@ class WebNNClassifier:
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
         bound = self._feed.limit.bounded_by(settings.table)
-        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length)
+        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
 
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
@@ -343,10 +343,11 @@ def _refuse_default_prompt(folders: Sequence[StrPath]) -> None:
         )
 
 
-def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None) -> LengthLimit:
+def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None, tokenizer: TextTokenizer) -> LengthLimit:
     if asked is None:
-        return own
-    if asked < 1 or (bound.tokens is not None and asked > bound.tokens):
+        return require_room(own, tokenizer.special_count)
+    least = tokenizer.special_count + 1
+    if not is_count(asked, least, bound.tokens):
         most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-        raise EmbedMisuse(f"max_length={asked}: expected at least 1{most}")
+        raise EmbedMisuse(f"max_length={asked!r}: expected at least {least}{most}")
     return LengthLimit(asked, "max_length")

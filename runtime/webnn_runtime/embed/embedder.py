@@ -120,8 +120,10 @@ class WebNNEmbedder:
             raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
-        self._limit: LengthLimit = self._pipeline.limit
-        if max_seq_length is not None:
+        self._limit: LengthLimit
+        if max_seq_length is None:
+            self._limit = self._pipeline.limit
+        else:
             self.max_seq_length = max_seq_length
 
     @by_precision

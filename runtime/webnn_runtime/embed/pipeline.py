@@ -29,6 +29,7 @@ from webnn_runtime.embed.settings import (
     require_embedder,
 )
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
+from webnn_runtime.embed.truncation import require_room
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass, replace
@@ -140,8 +141,12 @@ class Pipeline:
 
     @property
     def limit(self) -> LengthLimit:
-        """The model's own maximum length, as far as the graph takes it."""
-        return self.settings.limit.bounded_by(self.feed.limit)
+        """The model's own maximum length, as far as the graph takes it.
+
+        Raises:
+            EmbedError: it leaves no room for the special tokens.
+        """
+        return require_room(self.settings.limit.bounded_by(self.feed.limit), self.tokenizer.special_count)
 
     @property
     def is_normalized(self) -> bool:

@@ -192,6 +192,16 @@ def test_the_argument_is_refused_beyond_what_the_graph_takes(make) -> None:
         make(max_seq_length=33)
 
 
+def test_a_stated_limit_below_the_special_tokens_is_refused_unless_another_is_given(make, kit, folder) -> None:
+    kit.save_json(folder / "sentence_bert_config.json", {"max_seq_length": 1})
+    complaint = (
+        r"at most 1 tokens \(max_seq_length in sentence_bert_config\.json\), and the tokenizer adds 2 special ones"
+    )
+    with pytest.raises(EmbedError, match=complaint):
+        make()
+    assert len(make(max_seq_length=8).tokenize("a")[0]) == 3
+
+
 def test_a_static_bundle_is_fed_in_its_shape(make, kit) -> None:
     fixed = {name: TensorType(DataType.INT64, (2, 8)) for name in ("input_ids", "attention_mask", "token_type_ids")}
     model = kit.FakeEncoder(fixed, {"last_hidden_state": TensorType(DataType.FLOAT32, (2, 8, 6))})

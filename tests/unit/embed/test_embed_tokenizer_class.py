@@ -166,3 +166,11 @@ def test_an_older_file_of_tokens_that_is_no_such_file_is_refused(content, tmp_pa
     kit.save_json(tmp_path / "added_tokens.json", content)
     with pytest.raises(EmbedError, match=r"added_tokens\.json: expected an object of tokens and their numbers"):
         TextTokenizer.load(tmp_path)
+
+
+def test_a_pair_needs_room_for_its_special_tokens(tmp_path) -> None:
+    bert(tmp_path)
+    tokenizer = TextTokenizer.load(tmp_path)
+    assert [each.ids.tolist() for each in tokenizer.encode_pairs([("a", "a")], 3)] == [[2, 3, 3]]
+    with pytest.raises(EmbedError, match="pairs of texts have at most 2 tokens here, and 3 special ones are added"):
+        tokenizer.encode_pairs([("a", "a")], 2)
