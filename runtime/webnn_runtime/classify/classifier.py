@@ -113,7 +113,7 @@ class WebNNClassifier:
             graph.dims,
             model_type=settings.model_type,
             rows=rows,
-            is_counting=is_only_counted(graph),
+            pads_right=is_only_counted(graph),
         )
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())

@@ -119,7 +119,9 @@ class Pipeline:
             model.graph.dims,
             model_type=settings.model_type,
             rows=rows,
-            is_counting=is_only_counted(model.graph),
+            # Many graphs number the places of a row by themselves, and padding before a text would move it. What makes
+            # one vector of a row may take its last token for that of the text, where padding is stated to come first.
+            pads_right=not output.is_pooled or is_only_counted(model.graph),
             allows_empty=static is not None,
         )
         modules = None if output.is_pooled else _modules(folder, pooling)
