@@ -250,7 +250,8 @@ class WebNNClassifier:
         logits = np.empty((len(texts), len(self._labels.names)), np.float32)
         lengths = [max(len(text), self._feed.length[0]) for text in texts]
         rows = min(batch_size, self._feed.batch[1])
-        for indices in plan(lengths, rows=rows, is_uniform=not self._feed.can_pad):
+        is_uniform = not self._feed.mixes_lengths(self._tokenizer.padding)
+        for indices in plan(lengths, rows=rows, is_uniform=is_uniform):
             batch = self._feed.build([texts[index] for index in indices], self._tokenizer.padding)
             found = self._model.run(batch.feeds)[self._output]
             logits[indices] = found[: len(indices)].astype(np.float32, copy=False)

@@ -173,6 +173,13 @@ class Feed:
         """Whether padding can be told from text."""
         return _MASK in self.types
 
+    def mixes_lengths(self, padding: Padding) -> bool:
+        """Whether texts of several lengths may run together without changing one another.
+
+        Padding before a text does, where a graph numbers the places of a row by itself; nothing says which ones do.
+        """
+        return self.can_pad and (self.pads_right or padding.side == "right")
+
     def build(self, texts: Sequence[Tokens], padding: Padding) -> Batch:
         """Arrays for `texts`, which fit the graph's ranges.
 

@@ -201,7 +201,7 @@ class Pipeline:
         rows = min(batch_size, self.feed.batch[1])
         lengths = [max(len(text), self.feed.length[0]) for text in texts]
         if self.runner is None:
-            batches = plan(lengths, rows=rows, is_uniform=not self.feed.can_pad)
+            batches = plan(lengths, rows=rows, is_uniform=not self.feed.mixes_lengths(self.tokenizer.padding))
         else:
             batches = plan_unpadded(lengths)
         for indices in batches:
