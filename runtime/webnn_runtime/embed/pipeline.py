@@ -15,6 +15,7 @@ from webnn_runtime.embed.modules import (
     Modules,
     excludes_prompt,
     read_modules,
+    stated_dimension,
     static_libraries,
     transformer_folder,
 )
@@ -132,6 +133,8 @@ class Pipeline:
         runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
         require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
+        if output.is_pooled and output_name is None:
+            _require_whole(output, stated_dimension(folder), kept)
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
         return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules)
@@ -257,6 +260,16 @@ class Pipeline:
                 f"output '{self.output.name}' has shape {list(found.shape)}; expected {list(expected)}, "
                 "one vector per text or per token"
             )
+
+
+def _require_whole(output: Output, stated: int | None, kept: int | None) -> None:
+    """Refuse a graph that ends before the last module, as far as the size of its vectors tells."""
+    if stated not in (None, output.features) and kept != output.features:
+        raise EmbedError(
+            f"output '{output.name}' has vectors of {output.features} features, and the last of the modules makes "
+            f"{stated}: the graph ends before it; name the output with token vectors by output_name=, or export the "
+            "model with all of its modules"
+        )
 
 
 def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | None:

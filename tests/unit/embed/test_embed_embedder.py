@@ -225,6 +225,24 @@ def test_a_graph_that_gives_sentence_vectors_needs_no_pooling(make, kit, folder)
         make(model, pooling="mean")
 
 
+def test_sentence_vectors_that_lack_the_last_modules_are_refused(make, kit, folder) -> None:
+    outputs = {"sentence_embedding": TensorType(DataType.FLOAT32, (kit.TEXT_SHAPE[0], 6))}
+    kit.save_modules(folder, Pooling=kit.MEAN, Dense={"in_features": 6, "out_features": 4}, Normalize={})
+    with pytest.raises(
+        EmbedError, match="has vectors of 6 features, and the last of the modules makes 4: the graph ends"
+    ):
+        make(kit.FakeEncoder(outputs=outputs))
+    # Asked for by name it is what is wanted, and so is a graph that was cut to the size the model is used with.
+    assert make(kit.FakeEncoder(outputs=outputs), output_name="sentence_embedding").encode(TEXTS).shape[1] == 6
+    kit.save_modules(folder, Pooling=kit.MEAN, Dense={"in_features": 6, "out_features": 8}, Normalize={})
+    kit.save_json(folder / "config_sentence_transformers.json", {"truncate_dim": 6})
+    assert make(kit.FakeEncoder(outputs=outputs)).encode(TEXTS).shape[1] == 6
+    # What a module does that only the graph knows is not known.
+    kit.save_modules(folder, Pooling=kit.MEAN, WeightedThing={"out_features": 4})
+    (folder / "config_sentence_transformers.json").unlink()
+    assert make(kit.FakeEncoder(outputs=outputs)).encode(TEXTS).shape[1] == 6
+
+
 def test_pooling_is_never_guessed(make, folder) -> None:
     (folder / "modules.json").unlink()
     with pytest.raises(EmbedError, match=r"has no modules\.json.*pass pooling=, one of cls, max, mean"):
