@@ -129,6 +129,15 @@ def test_scores_are_an_array_in_the_order_of_the_labels(made, bundle) -> None:
     assert classify([]) == []
 
 
+def test_padding_before_a_text_moves_none(made, bundle, backend, tmp_path) -> None:
+    folder = shutil.copytree(bundle, tmp_path / "bundle")
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"padding_side": "left"}))
+    classify = WebNNClassifier(folder, backend=backend.name, on_truncation="ignore")
+    # The pipeline of transformers runs one text at a time.
+    same(classify(TEXTS, top_k=2), made[1]["None"]["two"])
+
+
 def test_a_copy_is_refused_with_what_to_do(bundle) -> None:
     with pytest.raises(TypeError, match=r"another process opens its own: WebNNClassifier\("):
         pickle.dumps(WebNNClassifier(bundle, backend="numpy"))

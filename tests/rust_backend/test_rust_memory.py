@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,10 @@ def backend_name(request, optional):
     return request.param
 
 
-def test_a_limit_of_nothing_is_refused(rust):
-    with pytest.raises(UnsupportedByBackend, match="max_memory=0; must be at least 1 byte"):
-        rust.compile(layers(), CompileOptions(max_memory=0))
+@pytest.mark.parametrize("most", [0, True, 1.5e9, "1GB", 10**30])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(most, rust):
+    with pytest.raises(UnsupportedByBackend, match=re.escape(f"max_memory={most!r}; must be at least 1 byte")):
+        rust.compile(layers(), CompileOptions(max_memory=most))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")

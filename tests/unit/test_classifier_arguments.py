@@ -39,6 +39,13 @@ def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
         classify(["sun"], batch_size=batch_size)
 
 
+@pytest.mark.parametrize("length", [2, 3.0, "8", True])
+def test_a_length_leaves_room_for_more_than_special_tokens(length, make_encoder) -> None:
+    folder = make_encoder("short", labels=("no", "yes"))
+    with pytest.raises(EmbedError, match=f"max_length={length!r}: expected at least 3"):
+        WebNNClassifier(folder, backend="numpy", max_length=length)
+
+
 def test_an_embedder_is_no_classifier(make_encoder) -> None:
     with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
         WebNNClassifier(make_encoder("vectors"), backend="numpy")

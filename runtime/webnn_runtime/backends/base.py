@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from webnn_runtime.format.binding import bind_shapes, check_inputs, plain_array
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -248,7 +249,7 @@ def check_threads(backend: str, threads: object) -> None:
     Raises:
         UnsupportedByBackend: neither None nor 1 to 1024.
     """
-    if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS):
+    if threads is not None and not is_count(threads, 1, _MOST_THREADS):
         raise UnsupportedByBackend(f"threads: {threads!r}; must be 1 to {_MOST_THREADS}, or None", backend=backend)
 
 

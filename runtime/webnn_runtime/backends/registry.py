@@ -87,7 +87,7 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
 
 
 def _find(name: str) -> Backend:
-    if name in _BUILTIN:
+    if name in list(_BUILTIN):  # a list compares what has no hash, too
         backend: Backend = import_module(_BUILTIN[name]).BACKEND
         return backend
     for point in _third_parties():

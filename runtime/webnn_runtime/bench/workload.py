@@ -197,7 +197,7 @@ def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
 def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
     settings = read_transformer([folder], task="sequence-classification")
     counting = is_only_counted(model.graph)
-    feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, is_counting=counting)
+    feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, pads_right=counting)
     output = choose_logits(model.outputs, None)
     known = replace(
         spec,

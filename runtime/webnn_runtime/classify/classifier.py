@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
-from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
-from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated
+from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated, require_room
 from webnn_runtime.embed.vocabulary import table_rows
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.graph import TensorType
@@ -113,12 +113,12 @@ class WebNNClassifier:
             graph.dims,
             model_type=settings.model_type,
             rows=rows,
-            is_counting=is_only_counted(graph),
+            pads_right=is_only_counted(graph),
         )
         self._output: Final = choose_logits(self._model.outputs, output_name)
         self._labels: Final[Labels] = read_labels(folders, self._count())
         bound = self._feed.limit.bounded_by(settings.table)
-        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length)
+        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
 
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
@@ -175,7 +175,7 @@ class WebNNClassifier:
             TypeError: something among the inputs is neither a text nor a pair.
         """
         is_ranked = top_k is not _UNSET
-        if is_ranked and top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
         is_single = isinstance(inputs, (str, Mapping, tuple))
         given: list[Any] = [inputs] if is_single else _listed("classifier", inputs)
@@ -250,7 +250,8 @@ class WebNNClassifier:
         logits = np.empty((len(texts), len(self._labels.names)), np.float32)
         lengths = [max(len(text), self._feed.length[0]) for text in texts]
         rows = min(batch_size, self._feed.batch[1])
-        for indices in plan(lengths, rows=rows, is_uniform=not self._feed.can_pad):
+        is_uniform = not self._feed.mixes_lengths(self._tokenizer.padding)
+        for indices in plan(lengths, rows=rows, is_uniform=is_uniform):
             batch = self._feed.build([texts[index] for index in indices], self._tokenizer.padding)
             found = self._model.run(batch.feeds)[self._output]
             logits[indices] = found[: len(indices)].astype(np.float32, copy=False)
@@ -343,10 +344,11 @@ def _refuse_default_prompt(folders: Sequence[StrPath]) -> None:
         )
 
 
-def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None) -> LengthLimit:
+def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None, tokenizer: TextTokenizer) -> LengthLimit:
     if asked is None:
-        return own
-    if asked < 1 or (bound.tokens is not None and asked > bound.tokens):
+        return require_room(own, tokenizer.special_count)
+    least = tokenizer.special_count + 1
+    if not is_count(asked, least, bound.tokens):
         most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-        raise EmbedMisuse(f"max_length={asked}: expected at least 1{most}")
+        raise EmbedMisuse(f"max_length={asked!r}: expected at least {least}{most}")
     return LengthLimit(asked, "max_length")

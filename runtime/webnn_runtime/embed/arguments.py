@@ -1,17 +1,19 @@
-"""What callers pass: texts that have to be strings, numbers that have to count something, and a precision."""
+"""What callers pass: texts that have to be strings, a number of texts, yes or no, and a precision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.errors import EmbedMisuse
 
 if TYPE_CHECKING:
     from webnn_runtime.embed.calls import EncodeMethod
 
-__all__ = ["by_precision", "check_batch_size", "is_count", "strings_of"]
+__all__ = ["by_precision", "check_batch_size", "check_flags", "strings_of"]
 
 
 def by_precision(method: Callable[..., Any]) -> EncodeMethod:
@@ -42,18 +44,6 @@ def strings_of(texts: str | Iterable[Any]) -> list[str]:
     return given
 
 
-def is_count(value: object, least: int, most: int | None = None) -> bool:
-    """Whether something is a whole number within bounds."""
-    # NumPy's integers are as good as Python's; a float is not, even a whole one, and yes is no number.
-    if isinstance(value, bool):
-        return False
-    try:
-        count = index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return least <= count and (most is None or count <= most)
-
-
 def check_batch_size(batch_size: object) -> None:
     """Refuse what is no number of texts.
 
@@ -64,3 +54,14 @@ def check_batch_size(batch_size: object) -> None:
         # Where sentence-transformers has the name of a prompt.
         named = f"; a prompt is chosen by prompt_name={batch_size!r}" if isinstance(batch_size, str) else ""
         raise EmbedMisuse(f"encode: batch_size={batch_size!r}; expected a whole number, at least 1{named}")
+
+
+def check_flags(call: str, **flags: object) -> None:
+    """Refuse what is neither yes nor no.
+
+    Raises:
+        EmbedError: one of them is something else, as the word "false" is, which would count as yes.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, (bool, np.bool_)):
+            raise EmbedMisuse(f"{call}: {name}={value!r}; expected True or False")

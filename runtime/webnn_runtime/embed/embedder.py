@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import by_precision, check_batch_size, is_count, strings_of
+from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -18,6 +18,7 @@ from webnn_runtime.embed.settings import DOCUMENT_PROMPTS, QUERY_PROMPTS, Length
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
@@ -119,8 +120,10 @@ class WebNNEmbedder:
             raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
-        self._limit: LengthLimit = self._pipeline.limit
-        if max_seq_length is not None:
+        self._limit: LengthLimit
+        if max_seq_length is None:
+            self._limit = self._pipeline.limit
+        else:
             self.max_seq_length = max_seq_length
 
     @by_precision
@@ -179,7 +182,7 @@ class WebNNEmbedder:
             from webnn_runtime.embed.foreign import refuse_foreign
 
             refuse_foreign("encode", foreign, self.encode)
-        if not convert_to_numpy or convert_to_tensor:
+        if convert_to_numpy is not True or convert_to_tensor is not False:
             raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
         if precision != "float32":
             from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
@@ -193,7 +196,7 @@ class WebNNEmbedder:
             raise EmbedMisuse(f"encode: truncate_dim={truncate_dim!r}; expected 1 to {self._pipeline.dimension}")
         normalize = normalize if normalize_embeddings is None else normalize_embeddings
         show_progress = show_progress if show_progress_bar is None else show_progress_bar
-
+        check_flags("encode", normalize=normalize, show_progress=show_progress is not None and show_progress)
         if precision != "float32" and precision in BYTES:
             # Before anything runs: what is missing may take a while to learn.
             is_unit = self._gives_unit(normalize, truncate_dim)

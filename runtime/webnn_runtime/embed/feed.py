@@ -114,7 +114,7 @@ class Feed:
         length: smallest and largest number of tokens in a row.
         position_offset: first position of a text, None where it follows the padding id.
         rows: how many ids the graph knows, by input; see `table_rows`.
-        is_counting: whether the graph only counts the tokens of a row, which have to be its first then.
+        pads_right: whether padding goes behind the texts, whatever side the tokenizer states.
         allows_empty: whether a row may be all masked, as in a mean of nothing that is 0.
     """
 
@@ -123,7 +123,7 @@ class Feed:
     length: tuple[int, int]
     position_offset: int | None = 0
     rows: Mapping[str, int] = field(default_factory=dict)
-    is_counting: bool = False
+    pads_right: bool = False
     allows_empty: bool = False
 
     @classmethod
@@ -134,7 +134,7 @@ class Feed:
         *,
         model_type: str = "",
         rows: Mapping[str, int] | None = None,
-        is_counting: bool = False,
+        pads_right: bool = False,
         allows_empty: bool = False,
     ) -> Feed:
         """Check that a graph takes texts as token ids.
@@ -161,7 +161,7 @@ class Feed:
                 raise EmbedError(f"input '{name}' is {kind} and '{_IDS}' is {inputs[_IDS]}; their shapes must be equal")
         batch, length = inputs[_IDS].shape
         offset = position_offset(model_type)
-        return cls(inputs, _range(batch, dims), _range(length, dims), offset, rows or {}, is_counting, allows_empty)
+        return cls(inputs, _range(batch, dims), _range(length, dims), offset, rows or {}, pads_right, allows_empty)
 
     @property
     def limit(self) -> LengthLimit:
@@ -172,6 +172,13 @@ class Feed:
     def can_pad(self) -> bool:
         """Whether padding can be told from text."""
         return _MASK in self.types
+
+    def mixes_lengths(self, padding: Padding) -> bool:
+        """Whether texts of several lengths may run together without changing one another.
+
+        Padding before a text does, where a graph numbers the places of a row by itself; nothing says which ones do.
+        """
+        return self.can_pad and (self.pads_right or padding.side == "right")
 
     def build(self, texts: Sequence[Tokens], padding: Padding) -> Batch:
         """Arrays for `texts`, which fit the graph's ranges.
@@ -187,7 +194,7 @@ class Feed:
         if any(len(text) < length for text in texts):
             self._require_padding(padding)
         rows = [*texts, *[texts[-1]] * (self.batch[0] - len(texts))]
-        is_right = self.is_counting or padding.side == "right"
+        is_right = self.pads_right or padding.side == "right"
         spans = [(0, len(text)) if is_right else (length - len(text), length) for text in rows]
         blank = 0 if padding.id is None else padding.id
         ids = np.full((len(rows), length), blank, dtype=np.int64)

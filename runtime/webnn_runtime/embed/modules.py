@@ -30,6 +30,7 @@ __all__ = [
     "first_module",
     "read_modules",
     "read_stages_after",
+    "stated_dimension",
     "static_libraries",
     "transformer_folder",
 ]
@@ -134,6 +135,30 @@ def transformer_folder(root: StrPath) -> StrPath:
     """Where the Transformer module keeps its tokenizer and settings; `root` unless `modules.json` says otherwise."""
     entries = _entries(root)
     return _folder(root, entries[0]) if entries else root
+
+
+def stated_dimension(root: StrPath) -> int | None:
+    """Size of a text's vector by what the modules' settings say, their weights unread; None where they do not say it.
+
+    Raises:
+        EmbedError: a module's settings are wrong.
+    """
+    size: int | None = None
+    for entry in _entries(root) or ():
+        name, folder = _own_class(os.path.join(root, _LISTING), entry), _folder(root, entry)
+        path = os.path.join(folder, "config.json")
+        if name == "Pooling":
+            pooling = _read_pooling(folder)
+            size = None if pooling.dimension is None else pooling.dimension * len(pooling.modes)
+        elif name == "Dense" and os.path.lexists(path):
+            settings = read_object(path)
+            if settings.get("module_output_name") not in (None, "sentence_embedding"):
+                return None
+            size = expect(path, settings, "out_features", int)
+        elif name not in ("Transformer", "LayerNorm", "Normalize", "Dropout"):
+            # Only the graph knows what such a module does.
+            return None
+    return size
 
 
 def excludes_prompt(root: StrPath) -> bool:

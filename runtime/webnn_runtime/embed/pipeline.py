@@ -15,6 +15,7 @@ from webnn_runtime.embed.modules import (
     Modules,
     excludes_prompt,
     read_modules,
+    stated_dimension,
     static_libraries,
     transformer_folder,
 )
@@ -29,6 +30,7 @@ from webnn_runtime.embed.settings import (
     require_embedder,
 )
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
+from webnn_runtime.embed.truncation import require_room
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.records import dataclass, replace
@@ -118,7 +120,9 @@ class Pipeline:
             model.graph.dims,
             model_type=settings.model_type,
             rows=rows,
-            is_counting=is_only_counted(model.graph),
+            # Many graphs number the places of a row by themselves, and padding before a text would move it. What makes
+            # one vector of a row may take its last token for that of the text, where padding is stated to come first.
+            pads_right=not output.is_pooled or is_only_counted(model.graph),
             allows_empty=static is not None,
         )
         modules = None if output.is_pooled else _modules(folder, pooling)
@@ -129,6 +133,8 @@ class Pipeline:
         runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
         require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
+        if output.is_pooled and output_name is None:
+            _require_whole(output, stated_dimension(folder), kept)
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
         return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules)
@@ -140,8 +146,12 @@ class Pipeline:
 
     @property
     def limit(self) -> LengthLimit:
-        """The model's own maximum length, as far as the graph takes it."""
-        return self.settings.limit.bounded_by(self.feed.limit)
+        """The model's own maximum length, as far as the graph takes it.
+
+        Raises:
+            EmbedError: it leaves no room for the special tokens.
+        """
+        return require_room(self.settings.limit.bounded_by(self.feed.limit), self.tokenizer.special_count)
 
     @property
     def is_normalized(self) -> bool:
@@ -194,7 +204,7 @@ class Pipeline:
         rows = min(batch_size, self.feed.batch[1])
         lengths = [max(len(text), self.feed.length[0]) for text in texts]
         if self.runner is None:
-            batches = plan(lengths, rows=rows, is_uniform=not self.feed.can_pad)
+            batches = plan(lengths, rows=rows, is_uniform=not self.feed.mixes_lengths(self.tokenizer.padding))
         else:
             batches = plan_unpadded(lengths)
         for indices in batches:
@@ -250,6 +260,16 @@ class Pipeline:
                 f"output '{self.output.name}' has shape {list(found.shape)}; expected {list(expected)}, "
                 "one vector per text or per token"
             )
+
+
+def _require_whole(output: Output, stated: int | None, kept: int | None) -> None:
+    """Refuse a graph that ends before the last module, as far as the size of its vectors tells."""
+    if stated not in (None, output.features) and kept != output.features:
+        raise EmbedError(
+            f"output '{output.name}' has vectors of {output.features} features, and the last of the modules makes "
+            f"{stated}: the graph ends before it; name the output with token vectors by output_name=, or export the "
+            "model with all of its modules"
+        )
 
 
 def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import is_count
 from webnn_runtime.embed.precision import BITS, PRECISIONS, dequantize_embeddings, quantize_embeddings
 from webnn_runtime.embed.ranges import Ranges
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 if TYPE_CHECKING:

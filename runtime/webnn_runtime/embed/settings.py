@@ -229,8 +229,9 @@ def _check_module_settings(path: str, settings: Mapping[str, Any], task: str, is
     made_for = settings.get("transformer_task", task)
     if made_for != task:
         raise EmbedError(
-            f"{path}: setting 'transformer_task' = {made_for!r} is not supported; expected {task!r} here, "
-            "and 'sequence-classification' is for WebNNClassifier"
+            f"{path}: setting 'transformer_task' = {made_for!r} is not supported here, where it has to be {task!r}; "
+            "'feature-extraction' is for WebNNEmbedder and webnn embed, 'sequence-classification' for WebNNClassifier "
+            "and webnn classify"
         )
     for key, value in settings.items():
         if key in _HARMLESS or key == "transformer_task" or value is None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from webnn_runtime.embed.configuration import StrPath, expect, read_optional, read_text
 from webnn_runtime.embed.tokenizer_class import apply_class
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 
 if TYPE_CHECKING:
@@ -201,7 +201,12 @@ class TextTokenizer:
 
     def _join(self, first: Any, second: Any, max_length: int | None) -> Tokens:
         whole = len(first) + len(second)
-        room = whole if max_length is None else max(max_length - self._pair_special_count, 0)
+        room = whole if max_length is None else max_length - self._pair_special_count
+        if room < 0:
+            raise EmbedMisuse(
+                f"pairs of texts have at most {max_length} tokens here, and {self._pair_special_count} special ones "
+                "are added to each; allow more of them (max_length=)"
+            )
         if whole > room:
             for encoding, size in zip((first, second), _shares(len(first), len(second), room), strict=True):
                 encoding.truncate(size, direction=self.truncation_side)

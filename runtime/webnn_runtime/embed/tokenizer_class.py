@@ -2,8 +2,9 @@
 
 The tokenizer classes of transformers, of release 4 and 5 alike, do not leave every word to `tokenizer.json`: the
 classes of BERT's family take lower case, accents and Chinese characters from `tokenizer_config.json`, those of
-byte-level BPE the space before a text; tokens that the settings list are added. Whatever class is not known here is
-one that takes the file as it is.
+byte-level BPE the space before a text; tokens that the settings list are added. Whatever class is not known here takes
+the file as it is in release 4, and so does this. Release 5 builds normaliser and splitting of some of them anew, which
+changes tokens where the file has other rules than the class; what release 5 has saved holds its rules.
 """
 
 from __future__ import annotations

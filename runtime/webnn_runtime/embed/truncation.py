@@ -10,7 +10,7 @@ from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
-__all__ = ["OnTruncation", "TruncationWarning", "check_choice", "count_truncated"]
+__all__ = ["OnTruncation", "TruncationWarning", "check_choice", "count_truncated", "require_room"]
 
 OnTruncation = Literal["warn", "error", "ignore"]
 _CHOICES: Final = ("warn", "error", "ignore")
@@ -28,6 +28,20 @@ def check_choice(on_truncation: str) -> None:
     """
     if on_truncation not in _CHOICES:
         raise EmbedMisuse(f"on_truncation={on_truncation!r}: expected one of {', '.join(_CHOICES)}")
+
+
+def require_room(limit: LengthLimit, special_count: int) -> LengthLimit:
+    """The limit, which the special tokens of a text may not exceed by themselves.
+
+    Raises:
+        EmbedError: they do.
+    """
+    if limit.tokens is not None and limit.tokens < special_count:
+        raise EmbedError(
+            f"texts have at most {limit.tokens} tokens ({limit.origin}), and the tokenizer adds {special_count} "
+            "special ones to each; correct what the model's files say"
+        )
+    return limit
 
 
 def count_truncated(texts: Sequence[Tokens], limit: LengthLimit, on_truncation: str, *, stacklevel: int) -> int:

@@ -206,7 +206,7 @@ def staged_bundle(
         try:
             written = write_weights(staged.path_of(WEIGHTS_FILE), tensors, pack_int4=pack_int4)
         except OSError as exc:
-            raise WriteError(f"cannot be written: {exc.strerror}", path=str(folder)) from exc
+            raise WriteError(f"cannot be written: {exc.strerror}; choose another place", path=str(folder)) from exc
         hashes = write_files(staged, files or {}, _OWN_FILES)
         used = {name for kind in safe.inputs.values() for name in kind.names}
         extension = Extension(

@@ -46,7 +46,9 @@ def refuse_target(target: Path, *, sign: str, force: bool) -> None:
     if target.is_symlink() or not target.is_dir():
         raise WriteError("exists already and is no folder; choose another name", path=str(target))
     if not force:
-        raise WriteError("exists already; choose another folder, or force", path=str(target))
+        raise WriteError(
+            "exists already; choose another folder, or replace it by --force (force=True)", path=str(target)
+        )
     if any(target.iterdir()) and not (target / sign).exists():
         raise WriteError(f"exists already and holds no {sign}; only such folders are replaced", path=str(target))
 
@@ -108,12 +110,11 @@ class StagedFolder:
         Raises:
             FormatError: as for `write`, or a source that cannot be read.
         """
-
-        def fill(file: BinaryIO) -> None:
+        try:
             with source.open("rb") as original:
-                shutil.copyfileobj(original, file, 1 << 20)
-
-        return self._fill(name, fill)
+                return self._fill(name, lambda file: shutil.copyfileobj(original, file, 1 << 20))
+        except OSError as exc:
+            raise WriteError(f"cannot be read: {exc.strerror}; it belongs beside the graph", path=str(source)) from exc
 
     def _fill(self, name: str, fill: Callable[[BinaryIO], object]) -> Path:
         path = self.path_of(name)
@@ -124,7 +125,9 @@ class StagedFolder:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as exc:
-            raise WriteError(f"'{name}' cannot be written: {exc.strerror}", path=str(exc.filename or path)) from exc
+            # The folder it is staged in is gone by the time anybody reads this.
+            wrong = f"'{name}' cannot be written: {exc.strerror}; choose another place"
+            raise WriteError(wrong, path=str(self.target)) from exc
         return path
 
     def path_of(self, name: str) -> Path:

@@ -25,11 +25,22 @@ def graph() -> Graph:
     return builder.build({"y": builder.op("relu", builder.input("x", DataType.FLOAT32, (2,)))})
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1025, 1_000_000, 2.0, "2"])
+@pytest.mark.parametrize("threads", [0, -1, 1025, 1_000_000, 2.0, "2", True])
 @pytest.mark.parametrize("backend", ["auto", "numpy", "onnxruntime"])
 def test_an_impossible_number_of_threads_is_refused(backend, threads):
     with pytest.raises(UnsupportedByBackend, match=r"must be 1 to 1024"):
         compile_graph(graph(), backend, CompileOptions(threads=threads))
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy", "onnxruntime"])
+def test_a_number_of_numpy_is_a_number_of_threads(backend):
+    compile_graph(graph(), backend, CompileOptions(threads=np.int64(1))).run({"x": np.ones(2, np.float32)})
+
+
+@pytest.mark.parametrize("name", [None, 3, ["rust"]])
+def test_what_is_no_name_of_a_backend_is_refused(name):
+    with pytest.raises(BackendUnavailable, match="there is no such backend; one of auto, rust"):
+        compile_graph(graph(), name)
 
 
 @pytest.mark.native

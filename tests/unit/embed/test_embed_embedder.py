@@ -105,6 +105,11 @@ def test_the_names_of_sentence_transformers_are_understood(make) -> None:
         {"truncate_dim": 7},
         {"truncate_dim": True},
         {"batch_size": True},
+        {"normalize": "no"},
+        {"normalize": None},
+        {"normalize_embeddings": "false"},
+        {"show_progress_bar": "no"},
+        {"convert_to_numpy": "no"},
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_refused(option, make) -> None:
@@ -187,6 +192,16 @@ def test_the_argument_is_refused_beyond_what_the_graph_takes(make) -> None:
         make(max_seq_length=33)
 
 
+def test_a_stated_limit_below_the_special_tokens_is_refused_unless_another_is_given(make, kit, folder) -> None:
+    kit.save_json(folder / "sentence_bert_config.json", {"max_seq_length": 1})
+    complaint = (
+        r"at most 1 tokens \(max_seq_length in sentence_bert_config\.json\), and the tokenizer adds 2 special ones"
+    )
+    with pytest.raises(EmbedError, match=complaint):
+        make()
+    assert len(make(max_seq_length=8).tokenize("a")[0]) == 3
+
+
 def test_a_static_bundle_is_fed_in_its_shape(make, kit) -> None:
     fixed = {name: TensorType(DataType.INT64, (2, 8)) for name in ("input_ids", "attention_mask", "token_type_ids")}
     model = kit.FakeEncoder(fixed, {"last_hidden_state": TensorType(DataType.FLOAT32, (2, 8, 6))})
@@ -208,6 +223,24 @@ def test_a_graph_that_gives_sentence_vectors_needs_no_pooling(make, kit, folder)
     np.testing.assert_allclose(make(model).encode(TEXTS), make(pooling="mean").encode(TEXTS), rtol=1e-5, atol=1e-6)
     with pytest.raises(EmbedError, match="it is not clear which one holds the token vectors"):
         make(model, pooling="mean")
+
+
+def test_sentence_vectors_that_lack_the_last_modules_are_refused(make, kit, folder) -> None:
+    outputs = {"sentence_embedding": TensorType(DataType.FLOAT32, (kit.TEXT_SHAPE[0], 6))}
+    kit.save_modules(folder, Pooling=kit.MEAN, Dense={"in_features": 6, "out_features": 4}, Normalize={})
+    with pytest.raises(
+        EmbedError, match="has vectors of 6 features, and the last of the modules makes 4: the graph ends"
+    ):
+        make(kit.FakeEncoder(outputs=outputs))
+    # Asked for by name it is what is wanted, and so is a graph that was cut to the size the model is used with.
+    assert make(kit.FakeEncoder(outputs=outputs), output_name="sentence_embedding").encode(TEXTS).shape[1] == 6
+    kit.save_modules(folder, Pooling=kit.MEAN, Dense={"in_features": 6, "out_features": 8}, Normalize={})
+    kit.save_json(folder / "config_sentence_transformers.json", {"truncate_dim": 6})
+    assert make(kit.FakeEncoder(outputs=outputs)).encode(TEXTS).shape[1] == 6
+    # What a module does that only the graph knows is not known.
+    kit.save_modules(folder, Pooling=kit.MEAN, WeightedThing={"out_features": 4})
+    (folder / "config_sentence_transformers.json").unlink()
+    assert make(kit.FakeEncoder(outputs=outputs)).encode(TEXTS).shape[1] == 6
 
 
 def test_pooling_is_never_guessed(make, folder) -> None:

@@ -49,7 +49,7 @@ def test_padding_on_the_left_moves_text_and_not_its_positions() -> None:
 
 
 def test_a_graph_that_only_counts_tokens_is_padded_on_the_right() -> None:
-    batch = feed(*NAMES, is_counting=True).build([tokens(5, 6, 7), tokens(7, 8)], Padding(9, 4, "left"))
+    batch = feed(*NAMES, pads_right=True).build([tokens(5, 6, 7), tokens(7, 8)], Padding(9, 4, "left"))
     assert batch.feeds["input_ids"].tolist() == [[5, 6, 7], [7, 8, 9]]
     assert batch.feeds["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch.spans == [(0, 3), (0, 2)]

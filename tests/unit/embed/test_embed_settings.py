@@ -187,5 +187,5 @@ def test_a_cross_encoder_is_read_as_a_classifier_and_not_as_an_embedder(kit, tmp
     }
     kit.save_json(tmp_path / "sentence_bert_config.json", settings)
     assert read_transformer([tmp_path], task="sequence-classification").limit.tokens == 7
-    with pytest.raises(EmbedError, match="'sequence-classification' is for WebNNClassifier"):
+    with pytest.raises(EmbedError, match="'sequence-classification' for WebNNClassifier and webnn"):
         read_transformer([tmp_path])

@@ -81,6 +81,14 @@ def test_a_repository_without_anything_to_convert_says_so_before_it_is_fetched(h
     assert hub.downloads == []
 
 
+def test_onnx_files_of_other_names_are_listed_and_none_is_chosen(hub: Any) -> None:
+    hub.repositories["me/variants"] = {f"onnx/model_{kind}.onnx": b"" for kind in ("O3", "O4", "fp16", "int8")}
+    listed = "it has onnx/model_O3.onnx, onnx/model_O4.onnx, onnx/model_fp16.onnx and 1 more: download it, and pass"
+    with pytest.raises(HubError, match=listed), open_source("me/variants"):
+        pass
+    assert hub.downloads == []
+
+
 def test_a_bundle_is_not_converted_again(hub: Any) -> None:
     hub.repositories["me/ready"] = {"model.webnn": b"", "model.weights": b"", "config.json": b"{}"}
     with pytest.raises(HubError, match="me/ready: it holds a WebNN bundle already"), open_source("me/ready"):

@@ -156,6 +156,21 @@ def test_a_missing_torch_is_answered_with_the_command_that_installs_it(
     assert 'pip install "webnn-runtime[export]"' in str(caught.value)
 
 
+@pytest.mark.parametrize("config", [None, b'{"architectures": ["BertModel"]}'])
+def test_onnx_files_of_other_names_are_listed_where_nothing_can_be_exported(
+    tmp_path: Path, tiny_model: bytes, config: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    put(tmp_path / "onnx" / "model_quantized.onnx", tiny_model)
+    if config is not None:
+        put(tmp_path / "config.json", config)
+    with pytest.raises(HubError, match=r"; it has onnx/model_quantized\.onnx: pass the file that is meant$") as caught:
+        open_source(str(tmp_path)).__enter__()
+    assert "there is no ONNX file" not in str(caught.value)
+    with open_source(str(tmp_path / "onnx" / "model_quantized.onnx")) as source:
+        assert source.name == "model_quantized"
+
+
 @pytest.mark.parametrize(
     ("architecture", "task"),
     [

@@ -239,8 +239,9 @@ def _require(folder: Path) -> tuple[Any, Any]:
         import transformers
     except ImportError as exc:
         raise ExportUnavailable(
-            f"{folder.name}: there is no ONNX file in it, and exporting needs {exc.name or 'torch'}, which is not "
-            'installed; pip install "webnn-runtime[export]", or pass an ONNX file'
+            f"{folder.name}: there is no onnx/model.onnx or model.onnx in it, and exporting needs "
+            f"{exc.name or 'torch'}, which is not installed; "
+            'pip install "webnn-runtime[export]", or pass an ONNX file'
         ) from exc
     return torch, transformers
 
@@ -261,7 +262,10 @@ def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: st
         )
     except (OSError, ValueError, KeyError, ImportError) as exc:
         first = str(exc).strip().partition("\n")[0]
-        raise HubError(f"{folder.name}: transformers cannot load it as {wanted}: {first}") from exc
+        raise HubError(
+            f"{folder.name}: transformers cannot load it as {wanted}: {first.removesuffix('.')}; pass a folder with "
+            "its configuration and weights, or an ONNX file"
+        ) from exc
     missing = sorted(name for name in found["missing_keys"] if not name.startswith(_UNUSED_WEIGHTS))
     if missing:
         raise HubError(

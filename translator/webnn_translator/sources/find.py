@@ -106,13 +106,17 @@ def _found(
     if not (folder / "config.json").is_file():
         raise HubError(
             f"{found.source}: has neither an ONNX file ({' or '.join(_ONNX_FILES)}) nor a config.json to export from"
+            f"{_or_pass(_other_files(found.path))}"
         )
     with TemporaryDirectory(prefix="webnn-export-") as working:
         out = Path(working) / "model.onnx"
         chosen = DEFAULT_OPSET if opset is None else opset
-        made = export_onnx(
-            folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None, is_module=folder != found.path
-        )
+        try:
+            made = export_onnx(
+                folder, out, task=task or "auto", opset=chosen, is_clip=clip is not None, is_module=folder != found.path
+            )
+        except HubError as exc:
+            raise type(exc)(f"{exc}{_or_pass(_other_files(found.path))}") from exc
         source = _source(found, out, name, file_name="model.onnx", exported=made)
         if not any(each.rpartition("/")[2] == _TOKENIZER for each in source.companions):
             written = Path(working) / _TOKENIZER
@@ -172,6 +176,19 @@ def _source(
     )
 
 
+def _other_files(folder: Path) -> list[str]:
+    """ONNX files where models keep theirs, under other names: of several variants nobody knows which is meant."""
+    files = [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")]
+    return [file.relative_to(folder).as_posix() for file in files]
+
+
+def _or_pass(files: Collection[str], first: str = "") -> str:
+    if not files:
+        return ""
+    shown, more = ", ".join(sorted(files)[:3]), f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"; it has {shown}{more}: {first}pass the file that is meant"
+
+
 def _name_of(found: ModelFolder) -> str:
     name = found.repo_id.rpartition("/")[2] if found.repo_id is not None else found.path.resolve().name
     return name or "model"
@@ -196,7 +213,11 @@ def _select(names: Collection[str]) -> Sequence[str]:
     if not weights:
         if any(name.endswith(".webnn") and "/" not in name for name in names):
             raise HubMisuse(f"it {_IS_A_BUNDLE}")
-        raise HubError(f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert")
+        others = [name for name in names if name.endswith(".onnx")]
+        raise HubError(
+            f"it has neither {' nor '.join(_ONNX_FILES)} nor *.safetensors weights; nothing to convert"
+            f"{_or_pass(others, 'download it, and ')}"
+        )
     return sorted({*weights, *companions, *_needed_to_export(names), *vocabularies(names)})
 
 

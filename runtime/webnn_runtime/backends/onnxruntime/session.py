@@ -80,7 +80,7 @@ def library_errors(ort: Any) -> tuple[type[Exception], ...]:
 
 def threads_of(options: CompileOptions) -> int:
     """Threads the session gets."""
-    return options.threads if options.threads is not None else usable_cpus()
+    return usable_cpus() if options.threads is None else int(options.threads)
 
 
 def open_session(model: OnnxModel, options: CompileOptions) -> tuple[Any, tuple[object, ...]]:

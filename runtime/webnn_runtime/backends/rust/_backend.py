@@ -22,6 +22,7 @@ from webnn_runtime.backends.rust._packing import NotPacked
 from webnn_runtime.backends.rust._plan import NativeSegment, ReferenceSegment, Segment, segments
 from webnn_runtime.backends.rust._stored import OWN_RANGES
 from webnn_runtime.backends.rust._texts import TextPlan, text_plan
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
@@ -37,6 +38,8 @@ __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 _NAME: Final = "rust"
 # What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
 _PLAN_REVISION: Final = 2
+# The engine counts bytes in 64 bits; more than these nobody has.
+_MOST_BYTES: Final = 2**63 - 1
 
 # What the engine has no kernel for runs on the reference kernels, which have no gaps.
 UNSUPPORTED: Final[Unsupported] = {}
@@ -209,9 +212,9 @@ class RustBackend(Backend):
         if chosen.device != "cpu":
             raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=_NAME)
         most: object = chosen.max_memory
-        if most is not None and (not isinstance(most, int) or most < 1):
+        if most is not None and not is_count(most, 1, _MOST_BYTES):
             raise UnsupportedByBackend(
-                f"max_memory={most!r}; must be at least 1 byte, as a whole number", backend=_NAME
+                f"max_memory={most!r}; must be at least 1 byte, as a whole number up to {_MOST_BYTES}", backend=_NAME
             )
         unknown = chosen.session_options.keys() - {"isa"}
         if unknown:
