@@ -158,7 +158,12 @@ def _arg_max(ctx: Context, x: Tensor, axis: int, *, keep: bool = False) -> Tenso
 @onnx_op("NonZero", since=9)
 def non_zero(ctx: Context, node: OnnxNode) -> Tensor:
     """Indices of the elements that are not 0, one row per axis."""
-    array = _known(ctx, node.input(0))
+    x = node.input(0)
+    value = ctx.uniform(x)
+    if x.rank == 1 and value is not None and value != 0:
+        # How torch's older exporter counts 0, 1, 2, ... where it assigns to a slice.
+        return positions(x.shape[0], 1, 2)
+    array = _known(ctx, x)
     return ctx.known(np.stack(np.nonzero(array)).astype(np.int64) if array.ndim else np.zeros((0, 1), np.int64))
 
 

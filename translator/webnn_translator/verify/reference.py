@@ -69,8 +69,8 @@ class OnnxReference:
             ) from exc
         self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
-        # Warnings about initialisers that its optimiser removes are no news to the user.
-        options.log_severity_level = 3
+        # Initialisers that its optimiser removes are no news to the user, and an error is raised besides.
+        options.log_severity_level = 4
         # Its fusions approximate (GELU by tanh at some levels); the plain graph is the meaning of the model.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
