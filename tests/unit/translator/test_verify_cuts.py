@@ -9,6 +9,7 @@ from onnx import helper
 
 from webnn_runtime.backends import get_backend
 from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_translator.bundling import convert_model
 from webnn_translator.translate import translate
@@ -66,6 +67,18 @@ def test_a_rounding_whose_result_has_no_name_in_the_model_cannot_be_cut() -> Non
     assert find_cuts(graph, ["something"]) is None
     # Two names of the model for one of ours: neither is certain.
     assert find_cuts(graph, [name, f"/{name}"]) is None
+
+
+def test_a_rounding_behind_windows_is_cut_for_the_sizes_that_have_any() -> None:
+    """Recordings of which the second of two convolutions makes nothing: no run has them, and no input may be empty."""
+    samples = symbol("samples")
+    builder = GraphBuilder("windows", dims=[DynamicDim("samples")])
+    x = builder.input("x", F32, (1, 1, 1, samples))
+    for _ in range(2):
+        x = builder.op("conv2d", x, builder.constant(np.ones((1, 1, 1, 3), np.float32)), strides=[1, 2])
+    graph = builder.build({"y": builder.op("roundEven", x)})
+    (cut,) = find_cuts(graph, [graph.nodes[-1].name]) or []
+    assert cut_graph(graph, [cut]).dims["samples"].min_size == 7
 
 
 def test_steps_of_other_shapes_and_numbers_that_are_none_are_no_ties() -> None:

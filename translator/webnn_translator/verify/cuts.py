@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from webnn_runtime.format.dims import DynamicDim, bounds
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Graph, Node, TensorType
 from webnn_translator.naming import identifier
+from webnn_translator.narrowing import narrowed_to_reach
 from webnn_translator.verify.compare import Difference, Ties, compare, compare_chosen, compare_rounded
 from webnn_translator.verify.reference import Ranking
 
@@ -132,7 +134,7 @@ def find_cuts(graph: Graph, names: Iterable[str]) -> list[Cut] | None:
             chain.append(following[0])
         value = chain[-1].name
         found[value] = Cut(value, source, graph.types[value], tuple(chain))
-    return list(found.values())
+    return None if _ranges(graph, found) is None else list(found.values())
 
 
 def find_choices(graph: Graph, names: Iterable[str], rankings: Iterable[Ranking]) -> list[Choice]:
@@ -145,10 +147,22 @@ def find_choices(graph: Graph, names: Iterable[str], rankings: Iterable[Ranking]
         if known.get(value) != one.places or known.get(scores) != one.scores or not {value, scores} <= made:
             continue
         kind, scored = graph.types[value], graph.types[scores]
-        if scored.dtype in (DataType.FLOAT32, DataType.FLOAT16) and len(scored.shape) == len(kind.shape):
+        is_ranking = scored.dtype in (DataType.FLOAT32, DataType.FLOAT16) and len(scored.shape) == len(kind.shape)
+        if is_ranking and _ranges(graph, [value]) is not None:
             axis = one.axis % len(scored.shape)
             found.append(Choice(value, one.places, kind, scores, one.scores, axis, one.is_sorted))
     return found
+
+
+def _ranges(graph: Graph, values: Iterable[str]) -> dict[str, DynamicDim] | None:
+    """Ranges of the names for which every value has elements, as an input must; None where it is not certain whose."""
+    ranges = dict(graph.dims)
+    for dim in (dim for value in values for dim in graph.types[value].shape):
+        if bounds(dim, ranges)[0] < 1:
+            ranges |= {one.name: one for one in narrowed_to_reach(dim, 1, ranges)}
+        if bounds(dim, ranges)[0] < 0:
+            return None
+    return ranges
 
 
 def _by_identifier(names: Iterable[str]) -> dict[str, str | None]:
@@ -184,9 +198,11 @@ def cut_graph(graph: Graph, cuts: Sequence[Cut | Choice]) -> Graph:
         if node.name in within:
             nodes.extend(_unrounded(graph, replace(node, inputs=inputs), free))
     outputs = {name: value for name, value in graph.outputs.items() if value not in fed}
+    ranges = _ranges(graph, fed)
+    assert ranges is not None
     return Graph.create(
         graph.name,
-        dims=graph.dims,
+        dims=ranges,
         inputs={**graph.inputs, **{cut.fed: cut.kind for cut in cuts}},
         constants=graph.constants,
         nodes=tuple(nodes),
