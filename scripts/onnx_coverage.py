@@ -55,12 +55,13 @@ where they embed texts. What is refused, with a way out where there is one:
 _REFUSED_MODELS: Final = (
     (
         "the number of elements depends on data: NonZero, Unique, NonMaxSuppression",
-        "Longformer, X-MOD, boxes after a detector",
+        "X-MOD, boxes after a detector",
         "keep all and mask them; select outside",
     ),
     (
-        "a free size is interpolated with antialiasing, or scaled by what is no half, quarter, ..., 64th",
-        "positions of DINOv2 with registers at any resolution, `scale_factor=0.3`",
+        "a free size is interpolated with antialiasing, or scaled by a fraction that float32 rounds to another whole"
+        " size (1.3), or by one in mode nearest (0.6)",
+        "positions of DINOv2 with registers at any resolution, `scale_factor=1.3`",
         "`--dim` for the height and the width",
     ),
     (

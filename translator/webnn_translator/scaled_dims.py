@@ -22,13 +22,16 @@ from webnn_translator.elements import Elem
 from webnn_translator.symbolic import Items, map_items
 from webnn_translator.tensor import Symbols, Tensor
 
-__all__ = ["combined", "joined_dims", "reshaped_dims", "rounded", "whole"]
+__all__ = ["combined", "joined_dims", "reshaped_dims", "rounded", "scaled_floor", "whole"]
 
 # float32 holds all integers up to here, and their halves, quarters, ... with as many digits.
 _EXACT: Final = 1 << 24
 # A bound below this would be a mistake of ours more likely than of the model.
 _LEAST: Final = 1 << 12
 _WHY: Final = "the model computes with it in float32, which is exact"
+# A factor such as 0.6 is tried at every size up to here, as a quotient of whole numbers up to so large.
+_TRIED: Final = 1 << 18
+_MOST_PARTS: Final = 1000
 
 
 def combined(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
@@ -116,6 +119,30 @@ def whole(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
             raise Refused("a dimension that is scaled may become negative; its value is needed", _names(items))
         items = map_items(lambda item: item // content.denominator, items)
     return ctx.symbols(items, elem)
+
+
+def scaled_floor(ctx: Context, dim: Dim, factor: float) -> Dim:
+    """`floor(dim * factor)` of a named dimension and a factor in float32, as a quotient of whole numbers.
+
+    Raises:
+        Refused: ONNX, which multiplies exactly, and runtimes, which do it in float32, differ at a size.
+    """
+    ratio = Fraction(factor).limit_denominator(_MOST_PARTS)
+    sizes = np.arange(1, _TRIED + 1)
+    wanted = sizes * ratio.numerator // ratio.denominator
+    # A float64 holds these products exactly.
+    readings = [np.floor(sizes * factor), np.floor(sizes.astype(np.float32) * np.float32(factor))]
+    differs = np.flatnonzero((readings[0] != wanted) | (readings[1] != wanted))
+    if differs.size:
+        raise Refused(
+            f"{dim} is scaled by {factor:.6g}, which float32 rounds to another whole size at {sizes[differs[0]]};"
+            " its value is needed",
+            sorted(names_of(dim)),
+        )
+    why = f"its product with {factor:.6g} is known"
+    if bounds(dim, ctx.ranges)[1] > _TRIED and not ctx.demand(-dim, -_TRIED, why):
+        raise Refused(f"{dim} is scaled by {factor:.6g}; its value is needed", sorted(names_of(dim)))
+    return dim * ratio.numerator // ratio.denominator
 
 
 def _are_powers_of_two(constant: Symbols) -> bool:

@@ -75,6 +75,18 @@ def test_what_has_no_elements_is_folded_away(way, build) -> None:
     assert "inputs without elements are left out, 1 of them: past" in found.notes
 
 
+def test_no_rows_of_a_table_are_folded_away(build, agree) -> None:
+    """A text that needs no padding: LED looks up the padding and appends it."""
+    nodes = [
+        N("ConstantOfShape", ["size"], ["i"], value=helper.make_tensor("v", 7, [1], [1])),
+        N("Gather", ["t", "i"], ["e"]),
+        N("Concat", ["x", "e"], ["y"], axis=1),
+    ]
+    constants = {"size": np.array([2, 0]), "t": np.ones((4, 3), F)}
+    model = build(nodes, {"x": (F, (2, "n", 3))}, constants=constants)
+    agree(model, {"x": np.arange(6, dtype=F).reshape(2, 1, 3)})
+
+
 def test_a_result_without_elements_is_refused(build) -> None:
     model = build([N("Relu", ["x"], ["y"])], {"x": (F, ("n", 3))})
     with pytest.raises(TranslateError, match="WebNN has no empty tensors"):

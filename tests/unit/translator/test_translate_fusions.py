@@ -94,6 +94,24 @@ def test_convolution_with_channels_last(build) -> None:
     np.testing.assert_allclose(results[0].transpose(0, 2, 3, 1), results[1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [3, 2])
+def test_convolution_with_weights_of_channels_last(channels, build, optional) -> None:
+    """As ONNX Runtime's optimiser writes it; only its GPUs run that, so the convolution before it is the reference."""
+    fusion = optional("onnxruntime.transformers.fusion_nhwc_conv")
+    files = optional("onnxruntime.transformers.onnx_model")
+    x = normal(2, channels, 5, 6)
+    inputs, constants = {"x": (F, x.shape)}, {"w": normal(4, channels, 3, 3), "b": normal(4)}
+    model = build([N("Conv", ["x", "w", "b"], ["y"], pads=[1, 1, 1, 1])], inputs, constants=constants)
+    session = optional("onnxruntime").InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    wanted = session.run(["y"], {"x": x})[0]
+    wrapped = files.OnnxModel(model)
+    fusion.FusionNhwcConv(wrapped, update_weight=True).apply()
+    assert "NhwcConv" in {node.op_type for node in wrapped.model.graph.node}
+    wrapped.model.opset_import.append(helper.make_opsetid(*DOMAINS[0]))
+    found = get_backend("numpy").compile(translate(wrapped.model).graph).run({"x": x})["y"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_largest_of_windows_with_channels_last(build, agree) -> None:
     feed = {"x": RNG.integers(0, 256, (1, 6, 7, 3)).astype(U8)}
     node = N("NhwcMaxPool", ["x"], ["y"], kernel_shape=[3, 2], pads=[1, 0, 1, 1], strides=[2, 1], **MS)

@@ -322,3 +322,13 @@ def test_quantisation_of_the_domain_of_onnx_runtime(axis, dtype, build, agree) -
         N("DequantizeLinear", ["q", "s", "z"], ["y"], **options),
     ]
     agree(build(nodes, {"x": (F, ("n", 4, 5))}, constants=constants, domains=DOMAINS), {"x": normal(3, 4, 5) * 9})
+
+
+@pytest.mark.parametrize("op", ["QuantizeLinear", "DequantizeLinear"])
+@pytest.mark.parametrize("scale", [np.inf, np.nan])
+def test_a_scale_that_is_no_number_is_refused(op, scale, build) -> None:
+    """A calibration that saw a mask of -inf writes one; every processor makes another byte of inf / inf."""
+    inputs = {"x": (F if op == "QuantizeLinear" else U8, ("n", 3))}
+    model = build([N(op, ["x", "s", "z"], ["y"])], inputs, constants={"s": np.array(scale, F), "z": np.array(3, U8)})
+    with pytest.raises(TranslateError, match="export the model with a finite mask"):
+        translate(model)

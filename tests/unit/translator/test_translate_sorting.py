@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from webnn_runtime.backends import get_backend
+from webnn_translator._errors import DynamicShape
 from webnn_translator.ops import sorting
 from webnn_translator.translate import translate
 
@@ -43,6 +44,36 @@ def test_top_k_of_a_dynamic_length(build, agree) -> None:
     model = build([node], {"x": (np.float32, ["n", "length"])}, ["y", "i"], constants={"k": np.array([3])})
     rng = np.random.default_rng(1)
     agree(model, *({"x": rng.normal(size=(2, n)).astype(np.float32)} for n in (3, 8)))
+
+
+def test_a_free_length_is_sorted_once_it_has_a_limit(build, agree) -> None:
+    """As torch exports sort(): k is the length itself. The batch needs no value, and is not asked for."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["length"]),
+        helper.make_node("TopK", ["x", "length"], ["y", "i"]),
+    ]
+    model = build(nodes, {"x": (np.float32, ["n", "m"])}, ["y", "i"], constants={"last": np.array([1])})
+    with pytest.raises(DynamicShape, match="up to 16384 elements, to which --max-dim limits them") as refusal:
+        translate(model)
+    assert list(refusal.value.missing) == ["m"]
+    rng = np.random.default_rng(2)
+    agree(model, *({"x": rng.normal(size=(2, n)).astype(np.float32)} for n in (1, 8)), max_dims={"m": 16384})
+
+
+def test_positions_of_a_tensor_full_of_ones_are_counted(build, agree) -> None:
+    """How torch's older exporter writes an assignment to slices: Longformer has it in each layer."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "last"], ["length"]),
+        helper.make_node("ConstantOfShape", ["length"], ["ones"], value=numpy_helper.from_array(np.ones(1, np.int64))),
+        helper.make_node("NonZero", ["ones"], ["y"]),
+        helper.make_node("Transpose", ["y"], ["column"]),
+        helper.make_node("GatherND", ["row", "column"], ["z"]),
+    ]
+    constants = {"last": np.array([1]), "row": np.arange(9, dtype=np.float32)}
+    model = build(nodes, {"x": (np.float32, ["n", "m"])}, ["y", "z"], constants=constants)
+    agree(model, *({"x": np.zeros((2, n), np.float32)} for n in (1, 8)))
 
 
 def test_running_products_do_not_overflow_on_the_way(build) -> None:

@@ -219,6 +219,34 @@ def test_a_free_size_is_scaled_by_halves_and_eighths(build, agree, mode, scale) 
     agree(model, *({"x": data(rng, 1, 2, *sizes)} for sizes in ((9, 6), (7, 16), (8, 11))), tolerance=1e-4)
 
 
+@pytest.mark.parametrize("scale", [0.6, 1 / 3, 1.2])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_a_free_size_is_scaled_by_tenths_and_thirds(build, agree, mode, scale) -> None:
+    """None of these is a float32: that the floor is that of the fraction was tried for every size allowed."""
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode=mode)
+    scales = {"s": np.array([1, 1, scale, scale], np.float32)}
+    model = build([node], {"x": (np.float32, [1, 2, "h", "w"])}, constants=scales)
+    rng = np.random.default_rng(7)
+    sizes = ((9, 6), (5, 15), (10, 11), (3, 30))
+    translation = agree(model, *({"x": data(rng, 1, 2, *size)} for size in sizes), tolerance=1e-4)
+    assert {dim.max_size for dim in translation.graph.dims.values()} == {1 << 18}
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale", "reason"),
+    [
+        ({"mode": "linear"}, 1.3, "rounds to another whole size at 10;"),
+        ({"mode": "nearest"}, 0.6, "not certain for every size"),
+    ],
+)
+def test_a_size_that_rounding_decides_is_asked_for(build, settings, scale, reason) -> None:
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], **settings)
+    scales = {"s": np.array([1, 1, scale, 1], np.float32)}
+    found = str(refusal(build([node], {"x": (np.float32, [1, 2, "h", "w"])}, constants=scales)))
+    assert reason in found
+    assert "pass --dim h=VALUE" in found
+
+
 def test_what_no_free_size_can_be_resized_with_asks_for_the_size(build) -> None:
     inputs = {"x": (np.float32, [1, 2, "h", "w"])}
     for constants, settings in (

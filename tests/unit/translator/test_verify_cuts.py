@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
 from webnn_runtime.backends import get_backend
 from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_translator.bundling import convert_model
 from webnn_translator.translate import translate
-from webnn_translator.verify import HALF_TOLERANCE, check_graph
+from webnn_translator.verify import HALF_TOLERANCE, check_bundle, check_graph
 from webnn_translator.verify.check import usual_tolerance
-from webnn_translator.verify.compare import compare_rounded
-from webnn_translator.verify.cuts import cut_graph, find_cuts, roundings
+from webnn_translator.verify.compare import compare_chosen, compare_rounded
+from webnn_translator.verify.cuts import cut_graph, find_choices, find_cuts, roundings
+from webnn_translator.verify.reference import Ranking
 
 F32, F16 = DataType.FLOAT32, DataType.FLOAT16
 
@@ -63,6 +67,18 @@ def test_a_rounding_whose_result_has_no_name_in_the_model_cannot_be_cut() -> Non
     assert find_cuts(graph, ["something"]) is None
     # Two names of the model for one of ours: neither is certain.
     assert find_cuts(graph, [name, f"/{name}"]) is None
+
+
+def test_a_rounding_behind_windows_is_cut_for_the_sizes_that_have_any() -> None:
+    """Recordings of which the second of two convolutions makes nothing: no run has them, and no input may be empty."""
+    samples = symbol("samples")
+    builder = GraphBuilder("windows", dims=[DynamicDim("samples")])
+    x = builder.input("x", F32, (1, 1, 1, samples))
+    for _ in range(2):
+        x = builder.op("conv2d", x, builder.constant(np.ones((1, 1, 1, 3), np.float32)), strides=[1, 2])
+    graph = builder.build({"y": builder.op("roundEven", x)})
+    (cut,) = find_cuts(graph, [graph.nodes[-1].name]) or []
+    assert cut_graph(graph, [cut]).dims["samples"].min_size == 7
 
 
 def test_steps_of_other_shapes_and_numbers_that_are_none_are_no_ties() -> None:
@@ -144,3 +160,80 @@ def test_float16_has_a_tolerance_of_its_own_where_it_is_computed_in() -> None:
     assert record["toleranceLoosened"] is False
     tight = check_graph(graph("computed"), reference, reference_name="r", backends=["numpy"], tolerance=1e-3)
     assert not tight.certificate.passed
+
+
+SCORES = np.array([[0.5, 1.0, 1.0 + 1e-6, -np.inf, -np.inf]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "passes", "ties"),
+    [
+        ([2, 1], [2, 1], True, 0),
+        ([1, 2], [2, 1], True, 2),
+        ([1, 0], [2, 1], False, 2),
+        # The places that are left over are equal, and no number tells them apart.
+        ([2, 1, 0, 4], [2, 1, 0, 3], True, 1),
+        # Nothing is chosen twice, not even what has the same score.
+        ([2, 2], [2, 1], False, 0),
+        ([2, 5], [2, 1], False, 0),
+        ([2], [2, 1], False, 0),
+    ],
+)
+def test_a_choice_may_differ_only_between_equal_scores(expected, actual, passes, ties) -> None:
+    difference, found = compare_chosen(np.array([expected]), np.array([actual]), SCORES, 1, 1e-4)
+    assert (difference.passed, found.ties) == (passes, ties)
+
+
+def test_a_choice_without_an_order_is_compared_as_a_set() -> None:
+    expected, actual = np.array([[0, 2, 1]]), np.array([[2, 1, 0]])
+    assert not compare_chosen(expected, actual, SCORES, 1, 1e-4)[0].passed
+    difference, found = compare_chosen(expected, actual, SCORES, 1, 1e-4, is_sorted=False)
+    assert (difference.passed, found.ties) == (True, 0)
+
+
+def proposals(build, scores, axis=1):
+    """The two best of five rows, as detectors of two stages choose what to look at: twice those rows."""
+    nodes = [
+        helper.make_node("Mul", ["x", "none"], ["nothing"]),
+        helper.make_node("ReduceSum", ["nothing", "last"], ["flat"], keepdims=0),
+        helper.make_node("Add", ["flat", "scores"], ["/head/Add_output_0"]),
+        helper.make_node("TopK", ["/head/Add_output_0", "two"], ["best", "/TopK_output_1"], axis=axis),
+        helper.make_node("Unsqueeze", ["/TopK_output_1", "last"], ["column"]),
+        helper.make_node("Expand", ["column", "shape"], ["places"]),
+        helper.make_node("GatherElements", ["x", "places"], ["rows"], axis=1),
+        helper.make_node("Add", ["rows", "rows"], ["y"]),
+    ]
+    constants = {"none": np.float32(0), "last": np.array([2]), "two": np.array([2]), "shape": np.array([1, 1, 3])}
+    return build(
+        nodes, {"x": (np.float32, ["n", 5, 3])}, constants={**constants, "scores": np.array(scores, np.float32)}
+    )
+
+
+@pytest.mark.parametrize(("other", "passes"), [(1 + 1e-6, True), (1.1, False)])
+def test_a_detector_is_checked_from_its_choice_on(build, tmp_path, other, passes) -> None:
+    """The source has the first two the other way round: by the last digit of their scores, or by more."""
+    onnx.save(proposals(build, [1 + 5e-7, 1, 0.5, 0.2, 0.1]), tmp_path / "model.onnx")
+    onnx.save(proposals(build, [1, other, 0.5, 0.2, 0.1]), tmp_path / "source.onnx")
+    done = convert_model(str(tmp_path / "model.onnx"), tmp_path / "bundle")
+    assert done.certificate is not None
+    assert done.certificate.between is None
+    told: list[str] = []
+    certificate = check_bundle(tmp_path / "bundle", tmp_path / "source.onnx", note=told.append).certificate
+    assert told == ["outputs differ; checking from each choice of the best to the next"]
+    assert certificate.passed is passes
+    if passes:
+        record = certificate.record()["betweenChoices"]
+        assert record["choices"] == 1
+        assert record["ties"] == record["places"] > 0
+        assert not any(line["passed"] for backends in record["whole"].values() for line in backends.values())
+        assert "1 choice by scores, fed with the reference's places" in str(certificate.between)
+
+
+def test_only_choices_by_computed_scores_are_cut(build) -> None:
+    model = proposals(build, [5, 4, 3, 2, 1], axis=-1)
+    graph = translate(model).graph
+    names = [name for node in model.graph.node for name in node.output]
+    (found,) = find_choices(graph, names, [Ranking("/head/Add_output_0", "/TopK_output_1", -1, True)])
+    assert (found.scores, found.value, found.axis) == ("head_Add", "TopK_output_1", 1)
+    assert find_choices(graph, names, [Ranking("x", "/TopK_output_1", -1, True)]) == []
+    assert find_choices(graph, [*names, "head.Add"], [Ranking("/head/Add_output_0", "/TopK_output_1", -1, True)]) == []

@@ -114,8 +114,9 @@ def nhwc_fused_conv(ctx: Context, node: OnnxNode) -> Tensor:
 
 @onnx_op("NhwcConv", domain="com.microsoft", attributes=_CONV)
 def nhwc_conv(ctx: Context, node: OnnxNode) -> Tensor:
-    """Conv with channels on the last axis of data and result."""
-    return _channels_last(ctx, node.input(0), lambda x: convolution(ctx, node, x, node.input(1), node.optional(2)))
+    """Conv with channels on the last axis of data, weights and result, as the optimiser writes it for GPUs."""
+    weights = _channels_first(ctx, node.input(1))
+    return _channels_last(ctx, node.input(0), lambda x: convolution(ctx, node, x, weights, node.optional(2)))
 
 
 def _fused_conv(ctx: Context, node: OnnxNode, x: Tensor, extra: Tensor | None) -> Tensor:

@@ -41,7 +41,7 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
         if run is not None:
             return run
     rows = data.shape[axis]
-    if 0 in data.shape and rows != 0:
+    if 0 in indices.shape or (0 in data.shape and rows != 0):
         return ctx.nothing(data.elem, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
     if isinstance(rows, int):
         keep_inside(ctx, indices, rows)

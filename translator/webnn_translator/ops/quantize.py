@@ -59,7 +59,7 @@ def dequantised(
         axis: axis of several scales.
         block: elements along it that share one; 0 without blocks.
     """
-    factor = _aligned(ctx, x, scale, axis, block)
+    factor = _scale(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
     if x.elem.is_minifloat:
         return _dequantize_floats(ctx, x, factor, shift)
@@ -111,6 +111,17 @@ def _zero_point(ctx: Context, shift: Tensor | None, factor: Tensor, elem: Elem) 
         # WebNN has no expand of 4 bits.
         return ctx.full(ctx.known(np.zeros([int(str(dim)) for dim in factor.shape], elem.numpy), elem))
     return ctx.emit.expand(ctx.emit.constant(0, ctx.carrier(elem)), factor.shape)
+
+
+def _scale(ctx: Context, x: Tensor, scale: Tensor, axis: int, block: int) -> Tensor:
+    numbers = ctx.array(scale)
+    if numbers is not None and not np.isfinite(numbers.astype(np.float64)).all():
+        # 0 / inf is 0, inf / inf is none, and 0 * inf is none either.
+        raise Refused(
+            "a scale is infinite or no number, and so is what it stands for; scales come from the calibration, where a"
+            " mask of -inf makes them so: leave its tensors unquantised, or export the model with a finite mask"
+        )
+    return _aligned(ctx, x, scale, axis, block)
 
 
 def _aligned(ctx: Context, x: Tensor, part: Tensor, axis: int, block: int) -> Tensor:
@@ -176,7 +187,7 @@ def quantised(
     ctx: Context, x: Tensor, scale: Tensor, zero: Tensor | None, elem: Elem, *, axis: int = 1, block: int = 0
 ) -> Tensor:
     """`x / scale` rounded to even, moved to the zero point and kept in the range of `elem`; see `dequantised`."""
-    factor = _aligned(ctx, x, scale, axis, block)
+    factor = _scale(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
     operands = (ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, elem))
     made = ctx.emit.op("quantizeLinear", *operands)

@@ -16,16 +16,15 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula
 from webnn_translator.ops.layout import expand_to, reshape_to
 from webnn_translator.ops.resize_free import sampled_free
-from webnn_translator.ops.resize_rule import RATIO, Axis, Rule
+from webnn_translator.ops.resize_rule import MOST_PARTS, RATIO, Axis, Rule
 from webnn_translator.registry import onnx_op
+from webnn_translator.scaled_dims import scaled_floor
 from webnn_translator.tensor import Tensor
 
 __all__: list[str] = []
 
 # Antialiasing when shrinking by s looks at 2 s or 4 s neighbours; each is three nodes.
 _MOST_NEIGHBOURS: Final = 64
-# A free size may be scaled by halves, quarters, ... up to such parts: float32 has them, and multiplies by them exactly.
-_MOST_PARTS: Final = 64
 
 
 @onnx_op("Upsample", since=7)
@@ -100,11 +99,14 @@ def _by_scales(ctx: Context, x: Tensor, axes: Sequence[int], scales: Array) -> d
             plan[axis] = Axis(dim, dim * int(scale), float(scale))
             continue
         numerator, denominator = float(scale).as_integer_ratio()
-        if isinstance(dim, SymbolicDim) and denominator <= _MOST_PARTS:
+        if isinstance(dim, SymbolicDim) and denominator <= MOST_PARTS:
             # No rounding: their product is a float32 up to sizes of 2 ** 18.
             plan[axis] = Axis(dim, dim * numerator // denominator, float(scale))
             continue
-        size = ctx.size(dim, "a dimension that is scaled by a fraction")
+        if isinstance(dim, SymbolicDim):
+            plan[axis] = Axis(dim, scaled_floor(ctx, dim, float(scale)), float(scale))
+            continue
+        size = dim
         wanted = {int(np.floor(np.float32(size) * np.float32(scale))), int(np.floor(size * float(scale)))}
         if len(wanted) > 1:
             raise Refused(f"{size} times {scale} is a whole number but for rounding: its floor is not certain")

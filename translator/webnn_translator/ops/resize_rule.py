@@ -7,10 +7,12 @@ from typing import Final
 
 from webnn_runtime.format.dims import Dim
 
-__all__ = ["RATIO", "Axis", "Rule"]
+__all__ = ["MOST_PARTS", "RATIO", "Axis", "Rule"]
 
 # Stands for a scale that is the ratio of two sizes which the run decides.
 RATIO: Final = 0.0
+# A free size may be scaled by halves, quarters, ... up to such parts: float32 has them, and multiplies by them exactly.
+MOST_PARTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,13 @@ def _top_k(ctx: Context, node: OnnxNode, k: Dim, *, largest: bool) -> list[Tenso
 
 
 def _is_countable(ctx: Context, rows: Tensor) -> bool:
-    length = bounds(rows.shape[-1], ctx.ranges)[1]
+    return bounds(rows.shape[-1], ctx.ranges)[1] <= _longest(ctx, rows)
+
+
+def _longest(ctx: Context, rows: Tensor) -> int:
+    """Elements of a row of which all pairs can be compared, with as few rows as there may be."""
     others = math.prod(bounds(dim, ctx.ranges)[0] for dim in rows.shape[:-1])
-    return others * length * length <= _MOST_PAIRS
+    return math.isqrt(_MOST_PAIRS // max(others, 1))
 
 
 def _by_rank(ctx: Context, rows: Tensor, k: Dim, largest: bool) -> Tensor:
@@ -114,10 +118,12 @@ def _counts(ctx: Context, rows: Tensor, start: int, count: Dim, *, largest: bool
 def _by_rounds(ctx: Context, rows: Tensor, k: Dim, largest: bool) -> Tensor:
     """The extreme of what is left, as often as wanted."""
     if not isinstance(k, int) or k > _MOST_ROUNDS:
+        names = sorted(names_of(rows.shape[-1]) | names_of(k))
+        advice = ", to which --max-dim limits them" if names else ""
         raise Refused(
-            f"the {k} first of {rows.shape[-1]} elements: all pairs are compared where they are up to {_MOST_PAIRS},"
-            f" or up to {_MOST_ROUNDS} are searched one by one",
-            sorted(frozenset().union(*(names_of(dim) for dim in (*rows.shape, k)))),
+            f"the {k} first of {rows.shape[-1]} elements: all pairs are compared of up to {_longest(ctx, rows)}"
+            f" elements{advice}, or up to {_MOST_ROUNDS} are searched one by one",
+            names,
         )
     f, ints = Formula(ctx, rows.elem), Formula(ctx, Elem.INT32)
     last = rows.rank - 1
@@ -152,7 +158,12 @@ def _arg_max(ctx: Context, x: Tensor, axis: int, *, keep: bool = False) -> Tenso
 @onnx_op("NonZero", since=9)
 def non_zero(ctx: Context, node: OnnxNode) -> Tensor:
     """Indices of the elements that are not 0, one row per axis."""
-    array = _known(ctx, node.input(0))
+    x = node.input(0)
+    value = ctx.uniform(x)
+    if x.rank == 1 and value is not None and value != 0:
+        # How torch's older exporter counts 0, 1, 2, ... where it assigns to a slice.
+        return positions(x.shape[0], 1, 2)
+    array = _known(ctx, x)
     return ctx.known(np.stack(np.nonzero(array)).astype(np.int64) if array.ndim else np.zeros((0, 1), np.int64))
 
 

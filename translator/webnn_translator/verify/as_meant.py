@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Any
 
 __all__ = ["as_meant"]
 
 
-def as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | bytes:
+def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     """The file, or a copy that gives out more, and in which operators compute what they mean.
 
     QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
@@ -22,7 +19,7 @@ def as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | b
 
     Args:
         file: the model.
-        watched: values inside of it that are given out as well, by name, with their types.
+        watched: names of values inside of it that are given out as well.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -42,11 +39,8 @@ def as_meant(file: Path, watched: Mapping[str, np.dtype[np.generic]]) -> str | b
         node.attribute.remove(attribute)
     written_out = _softmax_written_out(model) | _angles_repeated(model)
     given = {output.name for output in model.graph.output}
-    more = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(kind), None)
-        for name, kind in watched.items()
-        if name not in given
-    ]
+    # ONNX Runtime finds their types.
+    more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
     return model.SerializeToString() if permissions or more or written_out else str(file)
 

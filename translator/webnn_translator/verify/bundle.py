@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from webnn_translator.given_inputs import read_empty, read_given
 from webnn_translator.verify.canaries import compare_canary, read_canary_inputs
 from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
-from webnn_translator.verify.cuts import Cut, find_cuts
+from webnn_translator.verify.cuts import Choice, Cut, find_choices, find_cuts
 from webnn_translator.verify.reference import OnnxReference, value_names
 
 __all__ = [
@@ -61,12 +61,15 @@ def check_bundle(
         progress=progress,
     )
     checked = check(by_our_names(bundle, reference))
-    if not checked.certificate.passed and checked.certificate.roundings:
-        cuts = find_cuts(bundle.graph, value_names(source))
+    if not checked.certificate.passed:
+        names, rankings = value_names(source)
+        rounded = find_cuts(bundle.graph, names) if checked.certificate.roundings else None
+        cuts = [*(rounded or ()), *find_choices(bundle.graph, names, rankings)]
         if cuts:
             if note is not None:
-                note("outputs differ; checking from each rounding of data to the next")
-            watching = open_reference(bundle, source, {cut.source: cut.kind.dtype.numpy for cut in cuts})
+                what = "rounding of data" if rounded else "choice of the best"
+                note(f"outputs differ; checking from each {what} to the next")
+            watching = open_reference(bundle, source, sorted({name for cut in cuts for name in cut.watched.values()}))
             checked = _between(check, bundle, watching, cuts, checked)
     stated = bundle.manifest.extension.more.get("typeMappings")
     mappings = {str(name): str(what) for name, what in stated.items()} if isinstance(stated, Mapping) else {}
@@ -74,9 +77,7 @@ def check_bundle(
     return replace(checked, certificate=certificate)
 
 
-def open_reference(
-    bundle: Bundle, source: Path, watched: Mapping[str, np.dtype[np.generic]] | None = None
-) -> OnnxReference:
+def open_reference(bundle: Bundle, source: Path, watched: Collection[str] = ()) -> OnnxReference:
     """The ONNX file `source`, which is fed as the manifest says what the graph has no inputs for.
 
     Raises:
@@ -87,9 +88,13 @@ def open_reference(
 
 
 def _between(
-    check: Callable[..., Checked], bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut], whole: Checked
+    check: Callable[..., Checked],
+    bundle: Bundle,
+    reference: OnnxReference,
+    cuts: Sequence[Cut | Choice],
+    whole: Checked,
 ) -> Checked:
-    """The check from one rounding to the next, if it passes; else the one of the whole, which failed."""
+    """The check from one rounding or choice to the next, if it passes; else the one of the whole, which failed."""
     checked = check(by_our_names(bundle, reference, cuts), cuts=cuts)
     between = checked.certificate.between
     if not checked.certificate.passed or between is None:
@@ -161,11 +166,12 @@ def _run_canaries(bundle: Bundle, canaries: Sequence[Any], backend: str, toleran
 
 
 def by_our_names(
-    bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut] = ()
+    bundle: Bundle, reference: OnnxReference, cuts: Sequence[Cut | Choice] = ()
 ) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
     """The reference as a function of the graph's names, which are the model's where those are identifiers."""
     original = {name: bundle.names.get(name, name) for name in (*bundle.graph.inputs, *bundle.graph.outputs)}
-    original |= {cut.value: cut.source for cut in cuts}
+    for cut in cuts:
+        original |= cut.watched
     labels = _labels(bundle.manifest.extension.more.get("outputLabels", {}))
     wanted = {
         name: original[name] for name in original if name not in bundle.graph.inputs or name in bundle.graph.outputs

@@ -59,36 +59,62 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """What was checked from one rounding to the next, each of which starts from the steps of the reference.
+    """What was checked from one rounding or choice to the next, each of which starts from what the reference has there.
 
     Attributes:
         ties: values that were rounded to either of two steps.
-        steps: one verdict for each rounding and backend.
+        steps: one verdict for each rounding or choice and backend.
         whole: what the outputs differ by when the graph runs in one piece; not judged.
+        choices: how many of the steps choose places by scores; the others round.
+        chosen: places that were chosen.
     """
 
     ties: Ties
     steps: Sequence[Verdict]
     whole: Sequence[Verdict] = ()
+    choices: int = 0
+    chosen: Ties = field(default_factory=Ties)
+
+    @property
+    def roundings(self) -> int:
+        """How many of the steps round."""
+        return len({verdict.output for verdict in self.steps}) - self.choices
 
     def __str__(self) -> str:
-        count = len({verdict.output for verdict in self.steps})
         furthest = max((verdict.worst.max_abs / (verdict.worst.largest or 1) for verdict in self.whole), default=0.0)
+        places, found = [], []
+        if self.roundings:
+            places.append(f"{self.roundings} roundings of data, each fed with the reference's steps")
+            found.append(f"{self.ties.ties} of {self.ties.values} values lie on a tie and fell to the other side")
+        if self.choices:
+            many = "choices" if self.choices > 1 else "choice"
+            places.append(f"{self.choices} {many} by scores, fed with the reference's places")
+            found.append(f"{self.chosen.ties} of {self.chosen.values} places hold another of equal score")
         return (
-            f"✓ checked between {count} roundings of data, each fed with the reference's steps: {self.ties.ties} of "
-            f"{self.ties.values} values lie on a tie and fell to the other side; run in one piece, those make the "
+            f"✓ checked between {', and '.join(places)}: {'; '.join(found)}; run in one piece, those make the "
             f"outputs differ by up to {furthest:.2g} of the largest value"
         )
 
     def record(self) -> dict[str, object]:
         """Its part of the certificate."""
-        return {
-            "roundings": len({verdict.output for verdict in self.steps}),
-            "values": self.ties.values,
-            "ties": self.ties.ties,
-            "farthestFromMiddle": _rounded(self.ties.farthest),
-            "whole": _by_output(self.whole),
-        }
+        found: dict[str, object] = {}
+        if self.roundings:
+            found["betweenRoundings"] = {
+                "roundings": self.roundings,
+                "values": self.ties.values,
+                "ties": self.ties.ties,
+                "farthestFromMiddle": _rounded(self.ties.farthest),
+                "whole": _by_output(self.whole),
+            }
+        if self.choices:
+            found["betweenChoices"] = {
+                "choices": self.choices,
+                "places": self.chosen.values,
+                "ties": self.chosen.ties,
+                "farthestScores": _rounded(self.chosen.farthest),
+                "whole": _by_output(self.whole),
+            }
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class Certificate:
         mappings: ONNX type that WebNN lacks -> what it means that another one carries it.
         empty_inputs: inputs of the source that were fed without elements, which the graph lacks.
         roundings: nodes that round data at run time to whole steps, as quantising does.
-        between: what was checked between those; None where the outputs agree without that.
+        between: what was checked between those, and between choices; None where the outputs agree without that.
         usual_tolerance: the default for the type that the graph computes in.
     """
 
@@ -125,7 +151,7 @@ class Certificate:
 
     @property
     def passed(self) -> bool:
-        """Whether every output agrees on every backend, and between roundings every step as well."""
+        """Whether every output agrees on every backend, and between roundings and choices every step as well."""
         return all(verdict.worst.passed for verdict in self._judged)
 
     @property
@@ -155,7 +181,7 @@ class Certificate:
             "inputs": self.inputs,
             "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
             **({"roundings": self.roundings} if self.roundings else {}),
-            **({"betweenRoundings": self.between.record()} if self.between is not None else {}),
+            **(self.between.record() if self.between is not None else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
             **({"emptyInputs": list(self.empty_inputs)} if self.empty_inputs else {}),
             "notCheckedAtMaximum": list(self.unchecked_maxima),

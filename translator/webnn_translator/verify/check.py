@@ -22,10 +22,9 @@ from webnn_translator.verify.compare import (
     Difference,
     Ties,
     compare,
-    compare_rounded,
     worst,
 )
-from webnn_translator.verify.cuts import Cut, cut_graph, roundings
+from webnn_translator.verify.cuts import Choice, Cut, cut_graph, roundings
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
 
@@ -43,6 +42,7 @@ _PROBABILITY_SCALE: Final = 0.01
 _MOVES: Final = frozenset({"gather", "reshape", "transpose", "slice", "concat", "split", "expand", "identity", "where"})
 CHECKED_BACKENDS: Final = {"numpy": "numpy", "onnxruntime": "onnxruntime", "rust": "webnn-kernels"}
 
+_Runs: TypeAlias = "list[tuple[Point, Difference]]"
 Progress: TypeAlias = Callable[[int, int, str], None]
 # What is right: outputs for inputs, both by the graph's names.
 Reference: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
@@ -65,7 +65,7 @@ def check_graph(
     tolerance: float | None = None,
     backends: Sequence[str] | None = None,
     progress: Progress | None = None,
-    cuts: Sequence[Cut] = (),
+    cuts: Sequence[Cut | Choice] = (),
 ) -> Checked:
     """Compare every backend that is installed with the reference.
 
@@ -77,7 +77,7 @@ def check_graph(
         tolerance: largest allowed difference, as a part of the output's largest value; by default `usual_tolerance`.
         backends: names; by default all of numpy, onnxruntime and rust that are installed.
         progress: called before each run with runs done, runs in all, and what comes next.
-        cuts: roundings at which the graph is cut; the reference then gives their values as well.
+        cuts: roundings and choices at which the graph is cut; the reference then gives their values as well.
 
     Raises:
         VerificationFailed: there are no sizes to check it at. Differences are in the certificate.
@@ -104,10 +104,10 @@ def check_graph(
         for output, value in graph.outputs.items()
     }
     total = sum(map(len, runs.values())) + len(points)
-    found: dict[tuple[str, str], list[tuple[Point, Difference]]] = {}
+    found: dict[tuple[str, str], _Runs] = {}
     canaries: list[Mapping[str, object]] = []
-    cut_values, ties = {cut.value for cut in cuts}, Ties()
-    stepped: dict[tuple[str, str], list[tuple[Point, Difference]]] = {}
+    cut_values, ties, chosen = {cut.value for cut in cuts}, Ties(), Ties()
+    stepped: dict[tuple[str, str], _Runs] = {}
     done = 0
     for index, point in enumerate(points):
         inputs = plan.draw(point, _SEED + 100 * index)
@@ -127,11 +127,13 @@ def check_graph(
                     found.setdefault((output, name), []).append((point, difference))
                     is_right &= difference.passed
             for cut in cuts:
-                rounded = actual[cut.value], actual[cut.unrounded]
-                difference, here = compare_rounded(expected[cut.value], *rounded, tolerance)
+                difference, here = cut.judge(expected, actual, tolerance)
                 stepped.setdefault((cut.source, name), []).append((point, difference))
                 is_right &= difference.passed
-                ties += here
+                if isinstance(cut, Choice):
+                    chosen += here
+                else:
+                    ties += here
             done += 1
         if is_right and len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
             canaries.append(write_canary(inputs, expected))
@@ -145,9 +147,16 @@ def check_graph(
         grid=points,
         unchecked_maxima=unchecked_maxima(graph, points),
         verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
-        between=Between(ties, [_verdict(*item) for item in stepped.items()]) if cuts else None,
+        between=_between(cuts, ties, chosen, stepped) if cuts else None,
     )
     return Checked(certificate, canaries)
+
+
+def _between(
+    cuts: Sequence[Cut | Choice], ties: Ties, chosen: Ties, stepped: Mapping[tuple[str, str], _Runs]
+) -> Between:
+    choices = sum(isinstance(cut, Choice) for cut in cuts)
+    return Between(ties, [_verdict(*item) for item in stepped.items()], choices=choices, chosen=chosen)
 
 
 def usual_tolerance(graph: Graph) -> float:
@@ -170,7 +179,7 @@ def _share(name: str, points: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def _verdict(key: tuple[str, str], differences: list[tuple[Point, Difference]]) -> Verdict:
+def _verdict(key: tuple[str, str], differences: _Runs) -> Verdict:
     # A failed point counts as the worst even where another, with larger values, differs by more.
     where = max(differences, key=lambda item: (not item[1].passed, item[1].max_abs))[0]
     return Verdict(key[0], key[1], worst([one for _, one in differences]), where, len(differences))

@@ -9,7 +9,17 @@ import numpy as np
 
 from webnn_runtime.format.graph import Array
 
-__all__ = ["DEFAULT_TOLERANCE", "HALF_TOLERANCE", "Difference", "Ties", "compare", "compare_rounded", "tick", "worst"]
+__all__ = [
+    "DEFAULT_TOLERANCE",
+    "HALF_TOLERANCE",
+    "Difference",
+    "Ties",
+    "compare",
+    "compare_chosen",
+    "compare_rounded",
+    "tick",
+    "worst",
+]
 
 # Of the output's largest value: for graphs that compute in float32, and for those that compute in float16, where one
 # rounding is 5e-4 and ONNX Runtime rounds at other places than we do; an encoder of 6 layers comes to 9e-4.
@@ -75,12 +85,12 @@ def compare(expected: Array, actual: Array, tolerance: float, *, scale: float = 
 
 @dataclass(frozen=True, slots=True)
 class Ties:
-    """Values that two sides round to different steps, each of which is right within the tolerance.
+    """What two sides decide differently, and each of them rightly within the tolerance.
 
     Attributes:
-        values: how many were compared.
-        ties: how many of them lie between two steps and fell to either side.
-        farthest: the largest distance of one of those from the middle between its steps, in steps.
+        values: how many were compared: values that are rounded, or places that are chosen.
+        ties: how many of them lie between two steps and fell to either side, or have the score of the other's place.
+        farthest: the largest distance of one of those from the middle between its steps, in steps, or of two scores.
     """
 
     values: int = 0
@@ -114,6 +124,44 @@ def compare_rounded(expected: Array, actual: Array, unrounded: Array, tolerance:
     reason = "" if is_tie else f"rounds to other steps: {steps:g} apart, {farthest:.3g} from the middle between them"
     found = Difference(steps, largest, mean, least, passed=is_tie, reason=reason)
     return found, Ties(expected.size, int(other.sum()), farthest)
+
+
+def compare_chosen(
+    expected: Array, actual: Array, scores: Array, axis: int, tolerance: float, *, is_sorted: bool = True
+) -> tuple[Difference, Ties]:
+    """Compare chosen places: where they differ, the scores there have to be equal but for the tolerance.
+
+    Args:
+        expected: the reference's places along the axis, best first.
+        actual: ours.
+        scores: by which ours were chosen.
+        axis: along which the places count.
+        tolerance: how far two scores may be apart, as a part of the largest one that is finite.
+        is_sorted: whether the reference's are in order; else only what was chosen counts.
+    """
+    if expected.shape != actual.shape:
+        return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}"), Ties()
+    known = scores.astype(np.float64)
+    size = known.shape[axis]
+    if ((expected < -size) | (expected >= size)).any() or _has_twins(expected % size, axis):
+        return _hopeless("the reference chose a place twice, or one that is not there"), Ties()
+    left, right = (np.take_along_axis(known, places.astype(np.int64), axis) for places in (expected, actual))
+    other = expected != actual
+    if not is_sorted:
+        left, right, other = np.sort(left, axis), np.sort(right, axis), np.sort(expected, axis) != np.sort(actual, axis)
+    largest = float(np.abs(known[np.isfinite(known)]).max(initial=0.0))
+    # Equal infinities are apart by no number, and by nothing.
+    apart = np.where(left == right, 0.0, np.abs(left - np.where(left == right, 0.0, right)))
+    farthest = float(apart.max(initial=0.0))
+    is_tie = farthest <= tolerance * max(largest, _SMALLEST_SCALE)
+    reason = "" if is_tie else f"chooses other places, whose scores are {farthest:.3g} apart"
+    found = Difference(farthest, largest, 1.0, 1.0, passed=is_tie, reason=reason)
+    return found, Ties(expected.size, int(other.sum()), farthest)
+
+
+def _has_twins(places: Array, axis: int) -> bool:
+    ordered = np.sort(places, axis)
+    return bool((np.diff(ordered, axis=axis) == 0).any())
 
 
 def _unlimited(array: Array) -> Array:

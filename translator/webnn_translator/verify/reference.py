@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, Form
 from webnn_runtime.format.graph import Array
 from webnn_translator.verify.as_meant import as_meant
 
-__all__ = ["OnnxReference", "SourceFailed", "value_names"]
+__all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
 
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
@@ -40,7 +41,7 @@ class OnnxReference:
 
     Args:
         file: the model.
-        watched: values inside of it that are given out as well, by name, with their types.
+        watched: names of values inside of it that are given out as well.
         bound: inputs that the translation made constants of -> their values.
         empty: inputs without elements, which the graph lacks -> their shapes.
 
@@ -54,7 +55,7 @@ class OnnxReference:
     def __init__(
         self,
         file: Path,
-        watched: Mapping[str, np.dtype[np.generic]] | None = None,
+        watched: Collection[str] = (),
         bound: Mapping[str, Array] | None = None,
         empty: Mapping[str, Sequence[Dim]] | None = None,
     ) -> None:
@@ -69,13 +70,13 @@ class OnnxReference:
             ) from exc
         self.version = str(onnxruntime.__version__)
         options = onnxruntime.SessionOptions()
-        # Warnings about initialisers that its optimiser removes are no news to the user.
-        options.log_severity_level = 3
+        # Initialisers that its optimiser removes are no news to the user, and an error is raised besides.
+        options.log_severity_level = 4
         # Its fusions approximate (GELU by tanh at some levels); the plain graph is the meaning of the model.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = as_meant(file, watched or {})
+            source = as_meant(file, watched)
             if isinstance(source, bytes):
                 folder = "session.model_external_initializers_file_folder_path"
                 options.add_session_config_entry(folder, str(file.parent.resolve()))
@@ -124,12 +125,28 @@ class OnnxReference:
         return np.zeros(shape)
 
 
-def value_names(file: Path) -> list[str]:
-    """Names of the values that nodes of the main graph make."""
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A TopK of a model: names of what it chooses by and of the places that it gives."""
+
+    scores: str
+    places: str
+    axis: int
+    is_sorted: bool
+
+
+def value_names(file: Path) -> tuple[list[str], list[Ranking]]:
+    """Names of the values that nodes of the main graph make, and which of them are the best places of others."""
     import onnx
 
-    model = onnx.load(file, load_external_data=False)
-    return [name for node in model.graph.node for name in node.output if name]
+    nodes = onnx.load(file, load_external_data=False).graph.node
+    rankings = []
+    for node in nodes:
+        if node.op_type == "TopK" and node.domain in ("", "ai.onnx") and len(node.output) > 1 and node.output[1]:
+            settings = {one.name: one.i for one in node.attribute}
+            is_sorted = settings.get("sorted", 1) != 0
+            rankings.append(Ranking(node.input[0], node.output[1], settings.get("axis", -1), is_sorted))
+    return [name for node in nodes for name in node.output if name], rankings
 
 
 def _as_declared(array: Array, declared: str) -> Array:
