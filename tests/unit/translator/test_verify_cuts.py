@@ -175,7 +175,9 @@ SCORES = np.array([[0.5, 1.0, 1.0 + 1e-6, -np.inf, -np.inf]], np.float32)
         ([2, 1, 0, 4], [2, 1, 0, 3], True, 1),
         # Nothing is chosen twice, not even what has the same score.
         ([2, 2], [2, 1], False, 0),
+        ([2, 1], [2, 2], False, 0),
         ([2, 5], [2, 1], False, 0),
+        ([2, 1], [2, 5], False, 0),
         ([2], [2, 1], False, 0),
     ],
 )

@@ -143,8 +143,9 @@ def compare_chosen(
         return _hopeless(f"shape {list(actual.shape)}, expected {list(expected.shape)}"), Ties()
     known = scores.astype(np.float64)
     size = known.shape[axis]
-    if ((expected < -size) | (expected >= size)).any() or _has_twins(expected % size, axis):
-        return _hopeless("the reference chose a place twice, or one that is not there"), Ties()
+    for side, places in (("the reference", expected), ("the graph", actual)):
+        if ((places < -size) | (places >= size)).any() or _has_twins(places % size, axis):
+            return _hopeless(f"{side} chose a place twice, or one that is not there"), Ties()
     left, right = (np.take_along_axis(known, places.astype(np.int64), axis) for places in (expected, actual))
     other = expected != actual
     if not is_sorted:
