@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ README: Final = ROOT / "README.md"
 STARTS: Final = 9
 # One exporter for everybody: the one whose files ONNX Runtime's transformer optimiser was made for.
 VARIANT: Final = "ts-eager"
+# Whose times the pages give: one that is missing is an error, and no page without it.
+RIVALS: Final = "onnxruntime,onnxruntime-optimised,openvino,transformers,sentence-transformers"
 # Everybody who computes in 8 bits, and who is fastest in float32.
 QUANTIZED: Final = "onnxruntime-int8,onnxruntime-optimised-int8,openvino-int8,onnxruntime-optimised"
 
@@ -66,6 +69,7 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
             threads=count,
             onnx=str(onnx),
             folder=str(source),
+            against=RIVALS,
             cases=cases,
             rounds=rounds,
             scaling=SCALES if is_first and cases is None else (),
@@ -214,6 +218,9 @@ def main() -> None:
     arguments = parser.parse_args()
     asked = arguments.threads.split(",") if arguments.threads else [usable_threads(), 1]
     threads = sorted({int(each) for each in asked}, reverse=True)
+    if find_spec("matplotlib") is None:
+        # Before an hour of measuring, and not behind it.
+        parser.error("the pictures need matplotlib; install what is compared: pip install -e '.[bench]'")
     if arguments.quantized:
         if arguments.render:
             record = json.loads((CACHE / "int8.json").read_text(encoding="utf-8"))
