@@ -120,9 +120,8 @@ class WebNNEmbedder:
             raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
-        self._limit: LengthLimit
         if max_seq_length is None:
-            self._limit = self._pipeline.limit
+            self._limit: LengthLimit = self._pipeline.limit
         else:
             self.max_seq_length = max_seq_length
 
@@ -200,8 +199,9 @@ class WebNNEmbedder:
         if precision != "float32" and precision in BYTES:
             # Before anything runs: what is missing may take a while to learn.
             is_unit = self._gives_unit(normalize, truncate_dim)
-            dimension = truncate_dim or self._pipeline.dimension
-            ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
+            ranges = self._ranges.choose(
+                ranges, truncate_dim or self._pipeline.dimension, is_unit, lambda: self.identity
+            )
         is_single = isinstance(texts, str)
         given = strings_of(texts)
         chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)

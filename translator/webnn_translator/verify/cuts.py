@@ -28,25 +28,34 @@ _FOLLOWING: Final = frozenset({"add", "cast", "clamp", "reshape"})
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """One rounding of data.
+class _Fed:
+    """A value that the cut graph reads from the reference.
 
     Attributes:
-        value: the graph's value that holds the result.
+        value: the graph's value that holds what was rounded to, or the places that were chosen.
         source: the model's name of it.
         kind: type of the value.
-        chain: nodes from the one that rounds to the one that makes the value.
     """
 
     value: str
     source: str
     kind: TensorType
-    chain: tuple[Node, ...]
 
     @property
     def fed(self) -> str:
         """Input of the cut graph that stands for the value."""
         return f"{self.value}__fed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut(_Fed):
+    """One rounding of data.
+
+    Attributes:
+        chain: nodes from the one that rounds to the one that makes the value.
+    """
+
+    chain: tuple[Node, ...]
 
     @property
     def unrounded(self) -> str:
@@ -64,31 +73,20 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(_Fed):
     """Places of the best scores, as TopK gives them.
 
     Attributes:
-        value: the graph's value that holds the places.
-        source: the model's name of it.
-        kind: type of the value.
         scores: the graph's value that is chosen by.
         source_scores: the model's name of it.
         axis: of the scores, along which the places count.
         is_sorted: whether the model wants the best first.
     """
 
-    value: str
-    source: str
-    kind: TensorType
     scores: str
     source_scores: str
     axis: int
     is_sorted: bool
-
-    @property
-    def fed(self) -> str:
-        """Input of the cut graph that stands for the value."""
-        return f"{self.value}__fed"
 
     @property
     def judged_by(self) -> str:
