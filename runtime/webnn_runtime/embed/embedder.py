@@ -199,10 +199,8 @@ class WebNNEmbedder:
         if precision != "float32" and precision in BYTES:
             # Before anything runs: what is missing may take a while to learn.
             is_unit = self._gives_unit(normalize, truncate_dim)
-            ranges = self._ranges.choose(
-                ranges, truncate_dim or self._pipeline.dimension, is_unit, lambda: self.identity
-            )
-        is_single = isinstance(texts, str)
+            dimension = truncate_dim or self._pipeline.dimension
+            ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         given = strings_of(texts)
         chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
@@ -215,7 +213,7 @@ class WebNNEmbedder:
         if normalize and not self._gives_unit(False, truncate_dim):
             vectors = Normalize()(vectors)
         results = vectors if precision == "float32" else quantize_embeddings(vectors, precision, ranges)
-        return results[0] if is_single else results
+        return results[0] if isinstance(texts, str) else results
 
     @by_precision
     def encode_query(
