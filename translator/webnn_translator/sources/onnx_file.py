@@ -66,7 +66,7 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
     try:
         model.ParseFromString(skeleton(path))
     except DecodeError as exc:
-        raise _no_model(path, "the protobuf message is malformed or cut off") from exc
+        raise _no_model(path, "the protobuf message is malformed or cut off; download or export it again") from exc
     # Almost any bytes are some protobuf message: a model is one that says so.
     if not model.HasField("graph") or not model.opset_import or not model.graph.output:
         raise _no_model(path, "it has no graph, no opset or no outputs")
