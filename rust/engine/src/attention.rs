@@ -71,20 +71,21 @@ impl Engine {
         let panel = self.kernels.panel_width;
         let count = queries.div_ceil(parts).next_multiple_of(panel).min(queries);
 
+        let together = if batches == 1 { heads_together(heads, wanted) } else { 1 };
         let mut pieces = Vec::with_capacity(batches * heads * queries.div_ceil(count));
         let mut rest = all;
         for batch in 0..batches {
             for start in (0..queries).step_by(count) {
                 let (mut rows, after) = rest.split_at_row(count.min(queries - start));
                 rest = after;
-                for head in 0..heads {
-                    let (own, others) = rows.split_at_col(width);
+                for head in (0..heads).step_by(together) {
+                    let (own, others) = rows.split_at_col(together.min(heads - head) * width);
                     rows = others;
                     pieces.push((batch, head, start, own));
                 }
             }
         }
-        self.share(wanted, pieces, |(batch, head, start, out)| {
+        let one = |batch: usize, head: usize, start: usize, out: RowsMut<'_>| {
             let whole = match scores.mask {
                 HeadsMask::None => Mask::None,
                 HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),
@@ -101,6 +102,27 @@ impl Engine {
                 bfloat16: scores.bfloat16,
             };
             scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
+        };
+        self.share(wanted, pieces, |(batch, head, start, out)| {
+            each_head(head, width, out, |head, out| one(batch, head, start, out));
         });
+    }
+}
+
+/// Neighbouring heads of one text that are a piece together: as few pieces as are wanted.
+///
+/// Threads that take twelve pieces of 1 us in turn wait for one another at each: all-MiniLM-L6-v2 with 10 and with 30 tokens
+/// takes 0.975 of the time with one piece for each of two threads (Intel Xeon with AMX).
+pub(crate) fn heads_together(heads: usize, wanted: usize) -> usize {
+    heads.div_ceil(wanted.max(1))
+}
+
+/// Calls `work` for each of some neighbouring heads, with its columns of the result.
+pub(crate) fn each_head(first: usize, width: usize, out: RowsMut<'_>, mut work: impl FnMut(usize, RowsMut<'_>)) {
+    let (mut rest, mut head) = (out, first);
+    while rest.cols() > 0 {
+        let (own, others) = rest.split_at_col(width);
+        work(head, own);
+        (rest, head) = (others, head + 1);
     }
 }

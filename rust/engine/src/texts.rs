@@ -2,7 +2,7 @@
 
 use kernels::{Attention, Mask, Rows, RowsMut};
 
-use crate::attention::operations;
+use crate::attention::{each_head, heads_together, operations};
 use crate::{Engine, Heads, HeadsMask, Scores, scratch};
 
 impl Engine {
@@ -28,6 +28,7 @@ impl Engine {
         // As for a batch: a piece is a head of a text, or whole panels of its queries where there are too few of those.
         let wanted = self.pieces(heads * head);
         let parts = wanted.div_ceil((texts * heads).max(1));
+        let together = if texts == 1 { heads_together(heads, wanted) } else { 1 };
         let mut pieces = Vec::with_capacity(texts * heads * parts);
         let mut rest = RowsMut::new(out, tokens, heads * width, heads * width).expect("output");
         for ends in starts.windows(2) {
@@ -36,14 +37,14 @@ impl Engine {
             for start in (0..length).step_by(count) {
                 let (mut rows, after) = rest.split_at_row(count.min(length - start));
                 rest = after;
-                for head in 0..heads {
-                    let (own, others) = rows.split_at_col(width);
+                for head in (0..heads).step_by(together) {
+                    let (own, others) = rows.split_at_col(together.min(heads - head) * width);
                     rows = others;
                     pieces.push((first, length, head, start, own));
                 }
             }
         }
-        self.share(wanted, pieces, |(first, length, head, start, out)| {
+        let one = |first: usize, length: usize, head: usize, start: usize, out: RowsMut<'_>| {
             let task = Attention {
                 q: q.head(0, head).range(first + start, out.count()),
                 k: k.head(0, head / group).range(first, length),
@@ -61,6 +62,9 @@ impl Engine {
                 bfloat16: scores.bfloat16,
             };
             scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
+        };
+        self.share(wanted, pieces, |(first, length, head, start, out)| {
+            each_head(head, width, out, |head, out| one(first, length, head, start, out));
         });
     }
 }

@@ -7,44 +7,83 @@ use crate::RowsMut;
 use crate::packed::LANES;
 use crate::task::{LayerNorm, Reduction, RmsNorm};
 
+/// Rows that are normalised at the same time: a sum of 384 elements waits 24 times for the addition before it.
+const TOGETHER: usize = 4;
+
 #[inline(always)]
 pub(in crate::arch) fn layer_norm<S: Simd>(s: S, task: &LayerNorm<'_>, mut out: RowsMut<'_>) {
-    for index in 0..out.count() {
-        let row = task.x.row(index);
-        let count = row.len() as f32;
-        let (whole, rest) = row.as_chunks::<LANES>();
+    let count = out.count();
+    let mut first = 0;
+    while first + TOGETHER <= count {
+        layer_norm_of::<S, TOGETHER>(s, task, first, &mut out);
+        first += TOGETHER;
+    }
+    for row in first..count {
+        layer_norm_of::<S, 1>(s, task, row, &mut out);
+    }
+}
 
-        let mut sums = load_part(s, rest);
-        for chunk in whole {
-            sums = sums + s.load(chunk);
-        }
-        let mean = total(sums) / count;
+/// Some rows, each in the order of one alone.
+#[inline(always)]
+fn layer_norm_of<S: Simd, const ROWS: usize>(s: S, task: &LayerNorm<'_>, first: usize, out: &mut RowsMut<'_>) {
+    let cols = task.x.cols();
+    let (count, chunks) = (cols as f32, cols / LANES);
+    let (mut rows, mut rests) = ([&[][..]; ROWS], [&[][..]; ROWS]);
+    for index in 0..ROWS {
+        let (row, rest) = task.x.row(first + index).as_chunks::<LANES>();
+        (rows[index], rests[index]) = (&row[..chunks], rest);
+    }
 
-        // Lanes behind the row's end hold the mean, whose deviation is zero.
-        let center = s.splat(mean);
-        let mut last = [mean; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        let deviation = s.load(&last) - center;
-        let mut squares = deviation * deviation;
-        for chunk in whole {
-            let deviation = s.load(chunk) - center;
-            squares = deviation.mul_add(deviation, squares);
-        }
-        let factor = s.splat(1.0 / (total(squares) / count + task.epsilon).sqrt());
-
-        let dest = out.row(index);
-        for (number, part) in row.chunks(LANES).enumerate() {
-            let columns = number * LANES..number * LANES + part.len();
-            let mut x = (load_part(s, part) - center) * factor;
-            if let Some(scale) = task.scale {
-                x = x * load_part(s, &scale[columns.clone()]);
-            }
-            if let Some(bias) = task.bias {
-                x = x + load_part(s, &bias[columns.clone()]);
-            }
-            store_part(x, &mut dest[columns]);
+    let mut sums = [s.splat(0.0); ROWS];
+    for index in 0..ROWS {
+        sums[index] = load_part(s, rests[index]);
+    }
+    for number in 0..chunks {
+        for index in 0..ROWS {
+            sums[index] = sums[index] + s.load(&rows[index][number]);
         }
     }
+
+    // Lanes behind the row's end hold the mean, whose deviation is zero.
+    let (mut centers, mut squares) = ([s.splat(0.0); ROWS], [s.splat(0.0); ROWS]);
+    for index in 0..ROWS {
+        let mean = total(sums[index]) / count;
+        let mut last = [mean; LANES];
+        last[..rests[index].len()].copy_from_slice(rests[index]);
+        centers[index] = s.splat(mean);
+        let deviation = s.load(&last) - centers[index];
+        squares[index] = deviation * deviation;
+    }
+    for number in 0..chunks {
+        for index in 0..ROWS {
+            let deviation = s.load(&rows[index][number]) - centers[index];
+            squares[index] = deviation.mul_add(deviation, squares[index]);
+        }
+    }
+
+    for index in 0..ROWS {
+        let factor = s.splat(1.0 / (total(squares[index]) / count + task.epsilon).sqrt());
+        let (dest, last) = out.row(first + index).as_chunks_mut::<LANES>();
+        for (number, (to, from)) in dest.iter_mut().zip(rows[index]).enumerate() {
+            scaled(s, (s.load(from) - centers[index]) * factor, task, number).store(to);
+        }
+        if !last.is_empty() {
+            let x = (load_part(s, rests[index]) - centers[index]) * factor;
+            store_part(scaled(s, x, task, chunks), last);
+        }
+    }
+}
+
+/// Sixteen elements of a row times their factors and with their summands.
+#[inline(always)]
+fn scaled<S: Simd>(s: S, mut x: S::V, task: &LayerNorm<'_>, number: usize) -> S::V {
+    if let Some(scale) = task.scale {
+        x = x * load_part(s, &scale[number * LANES..]);
+    }
+    if let Some(bias) = task.bias {
+        x = x + load_part(s, &bias[number * LANES..]);
+    }
+    x
 }
 
 #[inline(always)]
