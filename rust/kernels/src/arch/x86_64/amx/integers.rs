@@ -3,6 +3,7 @@
 //! The sums are exact, and what follows them is computed in the order of [`tile`](crate::arch::generic::integers::tile): the
 //! bits are those of every other kernel.
 
+use super::split::prefetch;
 use super::tiles::{ROWS, Shape, Tiles};
 use crate::arch::generic::integers::Dots;
 use crate::arch::generic::matmul::{balanced, finish};
@@ -23,6 +24,9 @@ const SUMS: usize = 2 * ROWS * VECTORS;
 /// The longest segment whose sums, and those of its weights times a zero, are whole numbers that floats hold: 512 products of
 /// 255 and -128 are less than 2^24.
 const EXACT: usize = 512 / 4;
+/// Lines that are asked for at once, between two instructions of tiles, and how far ahead, where one tile is all rows.
+const EACH: usize = 8;
+const AHEAD: usize = 256;
 
 /// Left-hand rows whose segments have no whole number of tiles: what is left of each, with zeros behind it.
 struct Rests<'a> {
@@ -51,8 +55,7 @@ pub(super) fn matmul(
     if rows == 0 || out.cols() == 0 {
         return;
     }
-    let a = task.after.a;
-    let (segments, panels) = (task.b.segments(), task.b.groups.count());
+    let (segments, a) = (task.b.segments(), task.after.a);
     let height = balanced(rows, ROWS);
     // The last tile begins early enough to be whole: some rows are computed twice then.
     let count = rows.div_ceil(height);
@@ -69,90 +72,196 @@ pub(super) fn matmul(
             }
         }
     }
-    let rests = Rests { lines: rests, tiles: count };
     // For each segment two lines of columns' sums, and then the tiles' sums.
     let (columns, store) =
         lines(&mut scratch.tile, segments * VECTORS + segments.max(1) * SUMS).split_at_mut(segments * VECTORS);
-    let biases = floats_mut(lines(&mut scratch.bias, VECTORS));
     // As the rows' scales lie: the zeros as floats, and the scales.
     let steps = floats_mut(lines(&mut scratch.mask, (2 * segments * rows).div_ceil(LANES)));
     let (zeros, scales) = steps.split_at_mut(segments * rows);
     for (own, (zero, scale)) in task.rows.iter().zip(zeros.iter_mut().zip(scales.iter_mut())) {
         (*zero, *scale) = (own.zero as f32, own.scale);
     }
-    let steps = [&*zeros, &scales[..segments * rows]];
-    let is_exact = (0..segments).all(|segment| task.b.groups_of(segment).len() <= EXACT) && task.b.zeros(0).is_none();
-    // The rows of a right-hand tile behind the last panel's end.
-    let ends = lines(&mut scratch.right, ROWS * VECTORS);
-    let after = Matmul { bias: None, ..task.after };
-    let is_plain = after.activation == Activation::Identity && after.factor.is_none();
-    let shape = tiles.of_rows(height);
-    for panel in 0..panels {
-        let first_col = panel * VECTORS * LANES;
-        biases.fill(0.0);
+    let mut product = Product {
+        task,
+        rests: Rests { lines: rests, tiles: count },
+        // The rows of a right-hand tile behind the last panel's end.
+        ends: lines(&mut scratch.right, ROWS * VECTORS),
+        columns,
+        biases: floats_mut(lines(&mut scratch.bias, VECTORS)),
+        steps: [&*zeros, &scales[..segments * rows]],
+        is_exact: (0..segments).all(|segment| task.b.groups_of(segment).len() <= EXACT) && task.b.zeros(0).is_none(),
+        height,
+        count,
+    };
+    if count == 1 {
+        product.of_one_tile(s, d, tiles, store, &mut out);
+    } else {
+        product.of_pairs(s, d, tiles, store, &mut out);
+    }
+}
+
+/// A product, and what all its panels have in common.
+struct Product<'a> {
+    task: &'a IntegerMatmul<'a>,
+    rests: Rests<'a>,
+    ends: &'a mut [Line],
+    /// Of a panel: the sums of the weights of each segment with their signs turned, as floats; and the biases.
+    columns: &'a mut [Line],
+    biases: &'a mut [f32],
+    /// Zeros and scales of all rows, `[segments, m]`.
+    steps: [&'a [f32]; 2],
+    is_exact: bool,
+    /// Rows of a tile, and how many tiles of rows there are.
+    height: usize,
+    count: usize,
+}
+
+impl Product<'_> {
+    /// The first row of a tile.
+    #[inline(always)]
+    fn start(&self, tile: usize) -> usize {
+        (tile * self.height).min(self.task.after.a.count() - self.height)
+    }
+
+    /// A block of left-hand rows, with their stride.
+    #[inline(always)]
+    fn left(&self, tile: usize, at: usize) -> (&[f32], usize) {
+        let a = &self.task.after.a;
+        (a.from(self.start(tile), at), a.stride())
+    }
+
+    /// One tile of rows by all panels. What bounds it is reading them: between any two instructions of tiles it asks for some
+    /// lines, as for [digits](super::digits).
+    #[inline(always)]
+    fn of_one_tile(&mut self, s: Avx512, d: Vnni, tiles: Tiles, store: &mut [Line], out: &mut RowsMut<'_>) {
+        let task = self.task;
+        let shape = tiles.of_rows(self.height);
+        for panel in 0..task.b.groups.count() {
+            let b = task.b.groups.onward(panel);
+            for segment in 0..task.b.segments() {
+                let groups = task.b.groups_of(segment);
+                let whole = groups.len() / DEPTH;
+                shape.clear_first();
+                for block in 0..whole {
+                    let at = groups.start + block * DEPTH;
+                    add_one(s, &shape, self.left(0, at), &b[at * VECTORS..], AHEAD);
+                }
+                if groups.len() > whole * DEPTH {
+                    let right = whole_block(&b[(groups.start + whole * DEPTH) * VECTORS..], self.ends);
+                    add_one(s, &shape, (self.rests.of(segment, 0), LANES), right, AHEAD);
+                }
+                shape.end_first(&mut store[segment * SUMS..][..SUMS], VECTORS);
+            }
+            self.prepare(s, d, panel);
+            self.finish(s, d, panel, 0, store, out);
+        }
+    }
+
+    /// Tiles of rows, two at a time, by all panels.
+    #[inline(always)]
+    fn of_pairs(&mut self, s: Avx512, d: Vnni, tiles: Tiles, store: &mut [Line], out: &mut RowsMut<'_>) {
+        let (task, count) = (self.task, self.count);
+        let shape = tiles.of_rows(self.height);
+        let share = (ROWS * VECTORS).div_ceil(count.div_ceil(2));
+        for panel in 0..task.b.groups.count() {
+            self.prepare(s, d, panel);
+            let b = task.b.groups.onward(panel);
+            for pair in (0..count).step_by(2) {
+                let has_two = pair + 1 < count;
+                // Of the next panel, as much as is read here, by all pairs together.
+                let own = (pair / 2 * share).min(ROWS * VECTORS)..((pair / 2 + 1) * share).min(ROWS * VECTORS);
+                for segment in 0..task.b.segments() {
+                    let groups = task.b.groups_of(segment);
+                    shape.clear();
+                    let whole = groups.len() / DEPTH;
+                    for block in 0..whole {
+                        let at = groups.start + block * DEPTH;
+                        let next = b.get((task.b.groups.k() + at) * VECTORS..).unwrap_or_default();
+                        let next = next.get(own.clone()).unwrap_or_default();
+                        next.iter().for_each(|line| s.prefetch(line));
+                        let right = &b[at * VECTORS..];
+                        add(&shape, self.left(pair, at), has_two.then(|| self.left(pair + 1, at)), right);
+                    }
+                    if groups.len() > whole * DEPTH {
+                        let right = whole_block(&b[(groups.start + whole * DEPTH) * VECTORS..], self.ends);
+                        let left = |tile| (self.rests.of(segment, tile), LANES);
+                        add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
+                    }
+                    shape.end(&mut store[segment * SUMS..][..SUMS], VECTORS);
+                }
+                for tile in pair..count.min(pair + 2) {
+                    self.finish(s, d, panel, tile, &mut store[(tile - pair) * ROWS * VECTORS..], out);
+                }
+            }
+        }
+    }
+
+    /// Sets the columns' sums and biases to those of a panel.
+    #[inline(always)]
+    fn prepare(&mut self, s: Avx512, d: Vnni, panel: usize) {
+        let (task, first_col) = (self.task, panel * VECTORS * LANES);
+        self.biases.fill(0.0);
         if let Some(bias) = task.after.bias {
             let own = &bias[first_col..bias.len().min(first_col + VECTORS * LANES)];
-            biases[..own.len()].copy_from_slice(own);
+            self.biases[..own.len()].copy_from_slice(own);
         }
-        for (segment, columns) in columns.chunks_exact_mut(VECTORS).enumerate() {
+        for (segment, columns) in self.columns.chunks_exact_mut(VECTORS).enumerate() {
             for (j, to) in columns.iter_mut().enumerate() {
                 let sums = task.b.sums(segment, first_col + j * LANES).first_chunk().expect("sums of a panel");
                 d.floats(s, d.integers(sums)).store(&mut to.0);
             }
         }
-        let b = task.b.groups.onward(panel);
-        let share = (ROWS * VECTORS).div_ceil(count.div_ceil(2));
-        for pair in (0..count).step_by(2) {
-            let has_two = pair + 1 < count;
-            for segment in 0..segments {
-                let groups = task.b.groups_of(segment);
-                shape.clear();
-                let whole = groups.len() / DEPTH;
-                for block in 0..whole {
-                    let at = groups.start + block * DEPTH;
-                    // Of the next panel, as much as is read here, by all pairs together.
-                    let next = b.get((task.b.groups.k() + at) * VECTORS..).unwrap_or_default();
-                    let next = &next[..next.len().min(ROWS * VECTORS)];
-                    for line in next.iter().take((pair / 2 + 1) * share).skip(pair / 2 * share) {
-                        s.prefetch(line);
-                    }
-                    let left = |tile| (a.from(start(tile), at), a.stride());
-                    let right = &b[at * VECTORS..];
-                    add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
-                }
-                if groups.len() > whole * DEPTH {
-                    let at = groups.start + whole * DEPTH;
-                    let left = |tile| (rests.of(segment, tile), LANES);
-                    let mut right = &b[at * VECTORS..];
-                    if right.len() < ROWS * VECTORS {
-                        ends[..right.len()].copy_from_slice(right);
-                        right = ends;
-                    }
-                    add(&shape, left(pair), has_two.then(|| left(pair + 1)), right);
-                }
-                shape.end(&mut store[segment * SUMS..][..SUMS], VECTORS);
-            }
-            for tile in pair..count.min(pair + 2) {
-                let first = start(tile);
-                let sums = &mut store[(tile - pair) * ROWS * VECTORS..];
-                let panel = Panel { task, first_col, columns, biases, steps, rows: [first, height] };
-                let goes_straight = is_plain && first_col + VECTORS * LANES <= out.cols();
-                let to = goes_straight.then_some(&mut out);
-                match segments {
-                    1 if is_exact => panel.finish::<1>(s, d, sums, to),
-                    2 if is_exact => panel.finish::<2>(s, d, sums, to),
-                    3 if is_exact => panel.finish::<3>(s, d, sums, to),
-                    _ => {
-                        panel.add_up(s, d, sums, is_exact);
-                        panel.finish::<0>(s, d, sums, to);
-                    }
-                }
-                if !goes_straight {
-                    finish(s, &after, [first, height], first_col, sums, &mut out);
-                }
+    }
+
+    /// What follows the sums of a tile of rows by a panel.
+    #[inline(always)]
+    fn finish(&self, s: Avx512, d: Vnni, panel: usize, tile: usize, sums: &mut [Line], out: &mut RowsMut<'_>) {
+        let Self { task, steps, height, is_exact, .. } = *self;
+        let (first, first_col) = (self.start(tile), panel * VECTORS * LANES);
+        let panel = Panel { task, first_col, columns: self.columns, biases: self.biases, steps, rows: [first, height] };
+        let is_plain = task.after.activation == Activation::Identity && task.after.factor.is_none();
+        let goes_straight = is_plain && first_col + VECTORS * LANES <= out.cols();
+        let to = goes_straight.then_some(&mut *out);
+        match task.b.segments() {
+            1 if is_exact => panel.finish::<1>(s, d, sums, to),
+            2 if is_exact => panel.finish::<2>(s, d, sums, to),
+            3 if is_exact => panel.finish::<3>(s, d, sums, to),
+            _ => {
+                panel.add_up(s, d, sums, is_exact);
+                panel.finish::<0>(s, d, sums, to);
             }
         }
+        if !goes_straight {
+            finish(s, &Matmul { bias: None, ..task.after }, [first, height], first_col, sums, out);
+        }
     }
+}
+
+/// The lines of a block; of `ends` where the last panel ends before the block does.
+#[inline(always)]
+fn whole_block<'a>(lines: &'a [Line], ends: &'a mut [Line]) -> &'a [Line] {
+    if lines.len() >= ROWS * VECTORS {
+        return lines;
+    }
+    ends[..lines.len()].copy_from_slice(lines);
+    ends
+}
+
+/// Adds the products of a block of left-hand rows, given with their stride, by a panel; meanwhile it asks for the lines that lie
+/// `ahead` of those.
+#[inline(always)]
+fn add_one(s: Avx512, tiles: &Shape, a: (&[f32], usize), b: &[Line], ahead: usize) {
+    let (groups, _) = b[..ROWS * VECTORS].as_chunks::<EACH>();
+    let ask = |number: usize| groups[number].iter().for_each(|line| prefetch(s, line, ahead));
+    tiles.load_left::<4>(a.0, a.1);
+    ask(0);
+    tiles.load_right::<6>(b, VECTORS);
+    ask(1);
+    tiles.add_groups::<0, 4, 6>();
+    ask(2);
+    tiles.load_right::<7>(&b[1..], VECTORS);
+    ask(3);
+    tiles.add_groups::<1, 4, 7>();
 }
 
 /// Adds the products of a block of left-hand rows, or of two, given with their stride, by a panel.

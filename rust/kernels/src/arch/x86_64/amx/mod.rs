@@ -99,19 +99,10 @@ pub(crate) fn integers() -> Option<IntegerKernels> {
     Some(IntegerKernels::new("amxint8", integer_matmul, kernels.quantise))
 }
 
-/// Rows that are worth tiles. The bits are the same: a text of 10 tokens takes 0.8 of the time by VNNI, one of 20 1.1 times as long
-/// (all-MiniLM-L6-v2, one thread of an Intel Xeon with AMX).
-const FEWEST_ROWS: usize = 14;
-
 fn integer_matmul(task: &IntegerMatmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     fn inner(tiles: Tiles, task: &IntegerMatmul<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
         integers::matmul(Avx512(()), Vnni(()), tiles, task, scratch, out);
-    }
-    if out.count() < FEWEST_ROWS
-        && let Some(vectors) = super::integers::avx512_vnni()
-    {
-        return (vectors.matmul)(task, scratch, out);
     }
     // SAFETY: handed out above, after detecting the tiles and VNNI.
     unsafe { inner(Tiles::detected(), task, scratch, out) }

@@ -82,6 +82,13 @@ impl Shape {
         self.zero::<3>();
     }
 
+    /// Sets the sums beside the first left-hand side to zero.
+    #[inline(always)]
+    pub(super) fn clear_first(&self) {
+        self.zero::<0>();
+        self.zero::<1>();
+    }
+
     #[inline(always)]
     fn zero<const R: usize>(&self) {
         const { assert!(R < 4) };
@@ -106,6 +113,13 @@ impl Shape {
         self.store::<1>(&mut to[1..], stride);
         self.store::<2>(&mut to[ROWS * stride..], stride);
         self.store::<3>(&mut to[ROWS * stride + 1..], stride);
+    }
+
+    /// Writes the sums beside the first left-hand side.
+    #[inline(always)]
+    pub(super) fn end_first(&self, to: &mut [Line], stride: usize) {
+        self.store::<0>(to, stride);
+        self.store::<1>(&mut to[1..], stride);
     }
 
     /// Writes each of the sums to [`ROWS`] lines of its own, those of one after those of the other.
