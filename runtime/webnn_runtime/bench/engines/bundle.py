@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any, Final
-
-import numpy as np
 
 from webnn_runtime.bench.engines.base import EMBEDDING, Arrays, Engine, Spec
 from webnn_runtime.model import load
@@ -45,7 +44,11 @@ class BundleEngine(Engine):
             return self._model.run(prepared)[self._output]
         tokens, lengths = prepared
         found = self._runner.run(tokens, lengths)[self._output]
-        return np.split(found, np.cumsum(lengths)[:-1]) if self.gives == "texts" else found
+        if self.gives != "texts":
+            return found
+        # As the embedder cuts them: `np.split` takes 5 us for one text.
+        ends = list(accumulate(lengths))
+        return [found[end - length : end] for end, length in zip(ends, lengths, strict=True)]
 
     def describe(self) -> dict[str, object]:
         return dict(self._model.describe())
