@@ -25,6 +25,7 @@ pub(in crate::arch) fn layer_norm<S: Simd>(s: S, task: &LayerNorm<'_>, mut out: 
 
 /// Some rows, each in the order of one alone.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
 fn layer_norm_of<S: Simd, const ROWS: usize>(s: S, task: &LayerNorm<'_>, first: usize, out: &mut RowsMut<'_>) {
     let cols = task.x.cols();
     let (count, chunks) = (cols as f32, cols / LANES);
