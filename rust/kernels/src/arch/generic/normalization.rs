@@ -7,7 +7,8 @@ use crate::RowsMut;
 use crate::packed::LANES;
 use crate::task::{LayerNorm, Reduction, RmsNorm};
 
-/// Rows that are normalised at the same time: a sum of 384 elements waits 24 times for the addition before it.
+/// Rows that are normalised at the same time: a sum of 384 elements waits 24 times for the addition before it. A row takes
+/// 0.10 us so, 0.15 alone (Intel Xeon).
 const TOGETHER: usize = 4;
 
 #[inline(always)]
