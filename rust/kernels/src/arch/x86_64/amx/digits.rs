@@ -103,6 +103,16 @@ fn write_left(s: Avx512, a: Rows<'_>, factors: &[Line], to: &mut [Line], steps: 
     }
 }
 
+/// Asks for what lies `ahead` of a group of lines, if there is one of this number.
+#[inline(always)]
+fn ask(s: Avx512, groups: &[[Line; EACH]], number: usize, ahead: usize) {
+    if let Some(group) = groups.get(number) {
+        for line in group {
+            prefetch(s, line, ahead);
+        }
+    }
+}
+
 /// Adds the products of a block of left-hand rows by one of a strip, each to the sums of its place.
 ///
 /// Meanwhile it asks for what lies `ahead` of some `lines`, a few at a time: where memory is what products wait for, forty-eight of them at once keep the
@@ -112,40 +122,39 @@ fn add(s: Avx512, tiles: &Shape, a: &[Line; LEFT_BLOCK], b: &[Line; BLOCK], line
     let left = |part: usize| floats(&a[part * ROWS..][..ROWS]);
     let right = |part: usize| &b[part * ROWS..][..ROWS];
     let (groups, _) = lines.as_chunks::<EACH>();
-    let ask = |number: usize| groups.get(number).into_iter().flatten().for_each(|line| prefetch(s, line, ahead));
     // In an order that reads each digit of either side once. A sum does not keep the next product to it waiting.
     tiles.load_left::<4>(left(2), LANES);
-    ask(0);
+    ask(s, groups, 0, ahead);
     tiles.load_right::<6>(right(0), 1);
-    ask(1);
+    ask(s, groups, 1, ahead);
     tiles.load_right::<7>(right(1), 1);
-    ask(2);
+    ask(s, groups, 2, ahead);
     tiles.add_digits::<2, 4, 6>();
-    ask(3);
+    ask(s, groups, 3, ahead);
     tiles.load_left::<5>(left(3), LANES);
-    ask(4);
+    ask(s, groups, 4, ahead);
     tiles.add_digits::<3, 4, 7>();
-    ask(5);
+    ask(s, groups, 5, ahead);
     tiles.load_left::<4>(left(0), LANES);
-    ask(6);
+    ask(s, groups, 6, ahead);
     tiles.add_digits::<0, 4, 6>();
-    ask(7);
+    ask(s, groups, 7, ahead);
     tiles.add_digits::<1, 4, 7>();
-    ask(8);
+    ask(s, groups, 8, ahead);
     tiles.add_digits::<3, 5, 6>();
-    ask(9);
+    ask(s, groups, 9, ahead);
     tiles.load_left::<5>(left(1), LANES);
-    ask(10);
+    ask(s, groups, 10, ahead);
     tiles.add_digits::<2, 5, 7>();
-    ask(11);
+    ask(s, groups, 11, ahead);
     tiles.add_digits::<1, 5, 6>();
-    ask(12);
+    ask(s, groups, 12, ahead);
     tiles.load_right::<6>(right(2), 1);
-    ask(13);
+    ask(s, groups, 13, ahead);
     tiles.add_digits::<2, 4, 6>();
-    ask(14);
+    ask(s, groups, 14, ahead);
     tiles.add_digits::<3, 5, 6>();
-    ask(15);
+    ask(s, groups, 15, ahead);
 }
 
 /// [`Matmul`] with a right-hand side in digits.
