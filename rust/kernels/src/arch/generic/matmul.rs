@@ -218,6 +218,7 @@ pub(in crate::arch) fn finish<S: Simd>(
 }
 
 #[inline(always)]
+#[allow(clippy::manual_map)] // a closure would be a call for each row, around which no vector stays in a register
 fn finish_with<S: Simd>(
     s: S,
     task: &Matmul<'_>,
@@ -229,12 +230,21 @@ fn finish_with<S: Simd>(
 ) {
     let cols = out.cols();
     if first_col + S::TILE_VECTORS * LANES <= cols {
-        let bias = task.bias.map(|bias| vectors_from(bias, first_col));
+        let bias = match task.bias {
+            Some(bias) => Some(vectors_from(bias, first_col)),
+            None => None,
+        };
         for index in 0..rows {
             let row = first_row + index;
             let (dest, _) = out.row(row)[first_col..].as_chunks_mut::<LANES>();
-            let factor = task.factor.map(|factor| vectors_from(factor.row(row), first_col));
-            let residual = task.residual.map(|residual| vectors_from(residual.row(row), first_col));
+            let factor = match task.factor {
+                Some(factor) => Some(vectors_from(factor.row(row), first_col)),
+                None => None,
+            };
+            let residual = match task.residual {
+                Some(residual) => Some(vectors_from(residual.row(row), first_col)),
+                None => None,
+            };
             for vector in 0..S::TILE_VECTORS {
                 let mut x = s.load(&sums[index * S::TILE_VECTORS + vector].0);
                 if let Some(bias) = bias {

@@ -88,18 +88,29 @@ impl Simd for Avx2 {
     fn transpose(self, square: &mut [V; LANES]) {
         // Quarters of eight by eight; the two off the diagonal change places.
         for (rows, half) in [(0, 0), (8, 1)] {
-            let quarter = transpose_eight(self, std::array::from_fn(|i| square[rows + i].0[half]));
+            let quarter = transpose_eight(self, quarter(square, rows, half));
             for i in 0..8 {
                 square[rows + i].0[half] = quarter[i];
             }
         }
-        let right = transpose_eight(self, std::array::from_fn(|i| square[i].0[1]));
-        let left = transpose_eight(self, std::array::from_fn(|i| square[8 + i].0[0]));
+        let right = transpose_eight(self, quarter(square, 0, 1));
+        let left = transpose_eight(self, quarter(square, 8, 0));
         for i in 0..8 {
             square[8 + i].0[0] = right[i];
             square[i].0[1] = left[i];
         }
     }
+}
+
+/// Halves of eight rows from one on. Not by `std::array::from_fn`, which becomes a call for each of them.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
+fn quarter(square: &[V; LANES], first: usize, half: usize) -> [__m256; 8] {
+    let mut rows = [square[first].0[half]; 8];
+    for i in 1..8 {
+        rows[i] = square[first + i].0[half];
+    }
+    rows
 }
 
 #[inline(always)]

@@ -101,11 +101,9 @@ pub(super) fn attention(
         for first in (0..seen.div_ceil(ROWS)).step_by(2) {
             shape.clear();
             for block in 0..deep {
-                let a = |tile: usize| {
-                    (first + tile < key_tiles).then(|| &left[((first + tile) * deep + block) * ROWS..][..ROWS])
-                };
-                let b = |vector: usize| &right[(block * VECTORS + vector) * ROWS..][..ROWS];
-                add(&shape, [a(0), a(1)], [b(0), b(1)], 1);
+                let a = [tile_of(left, [first, block], deep), tile_of(left, [first + 1, block], deep)];
+                let (b, _) = right[block * VECTORS * ROWS..].as_chunks::<ROWS>();
+                add(&shape, a, [&b[0], &b[1]], 1);
             }
             shape.end(&mut scores[first * ROWS * VECTORS..][..2 * ROWS * VECTORS], VECTORS);
         }
@@ -125,11 +123,9 @@ pub(super) fn attention(
         for first in (0..value_tiles).step_by(2) {
             shape.clear();
             for block in 0..seen.div_ceil(DEPTH) {
-                let a = |tile: usize| {
-                    (first + tile < value_tiles).then(|| &values[((first + tile) * long + block) * ROWS..][..ROWS])
-                };
-                let b = |vector: usize| &scores[block * PAIRS * VECTORS + vector..];
-                add(&shape, [a(0), a(1)], [b(0), b(1)], VECTORS);
+                let a = [tile_of(values, [first, block], long), tile_of(values, [first + 1, block], long)];
+                let b = &scores[block * PAIRS * VECTORS..];
+                add(&shape, a, [b, &b[1..]], VECTORS);
             }
             shape.end(&mut tile[first * ROWS * VECTORS..][..2 * ROWS * VECTORS], VECTORS);
         }
@@ -141,9 +137,15 @@ pub(super) fn attention(
     }
 }
 
+/// A tile of `[tile][block]`, if there is one.
+#[inline(always)]
+fn tile_of(lines: &[Line], [tile, block]: [usize; 2], blocks: usize) -> Option<&[Line; ROWS]> {
+    lines.get((tile * blocks + block) * ROWS..)?.first_chunk()
+}
+
 /// Adds the products of one or two left-hand tiles by two right-hand ones, whose rows are `stride` lines apart.
 #[inline(always)]
-fn add(tiles: &Shape, a: [Option<&[Line]>; 2], b: [&[Line]; 2], stride: usize) {
+fn add(tiles: &Shape, a: [Option<&[Line; ROWS]>; 2], b: [&[Line]; 2], stride: usize) {
     tiles.load_right::<6>(b[0], stride);
     tiles.load_right::<7>(b[1], stride);
     if let Some(a) = a[0] {

@@ -188,7 +188,8 @@ pub(super) fn matmul(s: Avx512, tiles: Tiles, task: &Matmul<'_>, scratch: &mut S
         // Of the next strip, as much as is read here, by all tiles together.
         let share = BLOCK.div_ceil(group.len());
         let distance = if group.len() == 1 { AHEAD } else { strip };
-        for (panel, j) in (0..task.b.count()).flat_map(|panel| (0..VECTORS).map(move |j| (panel, j))) {
+        for number in 0..task.b.count() * VECTORS {
+            let (panel, j) = (number / VECTORS, number % VECTORS);
             let (right, _) = task.b.panel(panel)[j * strip..][..strip].as_chunks::<BLOCK>();
             for tile in group.clone() {
                 let (left, _) = left[tile * size..][..size].as_chunks::<LEFT_BLOCK>();
