@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -194,7 +196,69 @@ def test_terms_that_only_the_files_are_behind_are_named_as_well(hub) -> None:
     assert files_in(resolve("me/bundle", token=hub.token).path) == NEEDED
 
 
+def test_a_large_file_that_arrives_with_another_byte_is_removed_and_refused(hub) -> None:
+    """Its length is right, and weights with another byte are other numbers."""
+    hub.altered.add("model.weights")
+    with pytest.raises(HubError, match=r"me/bundle: model\.weights is not the file that the Hub has .*; run it again"):
+        resolve("me/bundle")
+    with pytest.raises(HubError, match=r"the copy in the cache lacks model\.weights; run it once with network"):
+        resolve("me/bundle", local_files_only=True)
+    hub.altered.clear()
+    assert (resolve("me/bundle").path / "model.weights").read_bytes() == hub.repositories["me/bundle"]["model.weights"]
+
+
+def test_what_is_in_the_cache_is_not_hashed_again(hub, monkeypatch) -> None:
+    from webnn_runtime.hub import arrivals
+
+    resolve("me/bundle")
+    monkeypatch.setattr(arrivals, "file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    resolve("me/bundle")
+
+
+def test_a_hub_that_takes_the_call_and_says_nothing_is_not_waited_for(hub, monkeypatch, caplog) -> None:
+    from huggingface_hub import constants
+
+    online = resolve("me/bundle")
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+    hub.silent["/api/models/me/bundle"] = threading.Event()
+    try:
+        assert resolve("me/bundle") == online
+        assert "cannot be reached" in caplog.text
+        with pytest.raises(HubError, match=r"cannot be reached .* check the network or HF_ENDPOINT"):
+            resolve("me/bundle", cache_dir=online.path.parent)
+    finally:
+        hub.silent["/api/models/me/bundle"].set()
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b'[{"a": 1}]', b'{"a": 1}'])
+def test_what_a_login_page_answers_for_the_list_of_files_is_no_traceback(body, hub) -> None:
+    hub.answers[f"/api/models/me/bundle/tree/{COMMIT}"] = (200, "text/html", body)
+    with pytest.raises(HubError, match=r"answers what no Hub would .*whether a proxy or a login page"):
+        resolve("me/bundle")
+
+
+def test_a_hub_that_names_no_commit_is_none(hub) -> None:
+    hub.answers["/api/models/me/bundle"] = (200, "application/json", b'{"id": "a", "siblings": [{"rfilename": "a"}]}')
+    with pytest.raises(HubError, match=r"answers what no Hub would .*no commit"):
+        resolve("me/bundle")
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_network(hub, monkeypatch) -> None:
+    import huggingface_hub
+
+    def full(*_: object, local_files_only: bool = False, **__: object) -> str:
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not there")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(HubError, match=r"me/bundle: the cache has no room for it .*; make room, or set HF_HOME"):
+        resolve("me/bundle")
+
+
 ANSWERS = [
+    (400, "refuses .*; check the id and HF_ENDPOINT"),
+    (404, "refuses .*404.*; check the id and HF_ENDPOINT"),
     (401, "denies access .*401.*; check the token that is passed"),
     (403, "denies access .*403.*; check the token that is passed"),
     (429, "has had too many requests .*429.*; wait some minutes, or set HF_TOKEN"),

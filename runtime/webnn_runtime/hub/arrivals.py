@@ -1,0 +1,53 @@
+"""Whether what a download wrote is what the Hub has.
+
+`huggingface_hub` compares lengths. A download that was cut off by a crash of the machine and went on afterwards, a
+proxy or a faulty disk leave other bytes of the right length, and weights with other bytes are other numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final
+
+from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.file_hashes import file_sha256
+
+__all__ = ["blobs_of", "refuse_altered"]
+
+# The cache calls a large file after its SHA-256. Small files have a hash of git's, or what another Hub takes.
+_SHA256: Final = r"[0-9a-f]{64}"
+
+
+def blobs_of(snapshot: Path | None, names: Iterable[str]) -> frozenset[str]:
+    """Paths of what the links of a snapshot lead to."""
+    if snapshot is None:
+        return frozenset()
+    return frozenset(os.path.realpath(snapshot / name) for name in names)
+
+
+def refuse_altered(model: str, snapshot: Path, names: Iterable[str], known: Collection[str]) -> None:
+    """Compare files that arrived with their hashes, and remove those that are others.
+
+    Args:
+        model: what it is called in messages.
+        snapshot: folder of the commit.
+        names: the files in it.
+        known: paths of blobs that were there before.
+
+    Raises:
+        HubError: a file is not what the Hub says.
+    """
+    for name in names:
+        blob = Path(os.path.realpath(snapshot / name))
+        if str(blob) in known or not re.fullmatch(_SHA256, blob.name) or not blob.is_file():
+            continue
+        if file_sha256(blob) != blob.name:
+            (snapshot / name).unlink()
+            blob.unlink(missing_ok=True)
+            raise HubError(
+                f"{model}: {name} is not the file that the Hub has (another SHA-256), and was removed; run it again, "
+                "and where that changes nothing, check HF_ENDPOINT, and proxies on the way"
+            )
