@@ -23,7 +23,7 @@ from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.sources.model import Source
 from webnn_translator.translate import Translation, translate
-from webnn_translator.verify import Certificate, VerificationFailed, check_bundle
+from webnn_translator.verify import Certificate, VerificationFailed, check_bundle, why_no_texts
 
 __all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
 
@@ -82,6 +82,7 @@ class Conversion:
         bound: named dimension -> value it was bound to, and where that was given.
         passes: what each clean-up did to the graph.
         quantized: what quantising did; None for a bundle in floats.
+        no_texts: why it takes no texts, where files that travelled along promise that it does.
     """
 
     folder: Path
@@ -92,6 +93,7 @@ class Conversion:
     bound: Mapping[str, GivenDim] = field(default_factory=dict)
     passes: tuple[PassReport, ...] = ()
     quantized: QuantizedBundle | None = None
+    no_texts: str | None = None
 
     @property
     def unbounded(self) -> list[str]:
@@ -240,7 +242,8 @@ def convert_model(
                 written = quantized.folder
         files = tuple(sorted(companions)) if quantized is None else quantized.files
         graph = load_bundle(written).graph
-        return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
+        no_texts = why_no_texts(graph, written)
+        return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized, no_texts)
 
 
 def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -173,6 +175,33 @@ def test_a_lone_model_is_given_its_tokenizer(run, encoder, tmp_path) -> None:
     assert "webnn-convert --tokenizer FOLDER" in ran.err
     assert run("webnn-convert", model, "--tokenizer", encoder, "--force", "-q").code == 0
     assert run("webnn", "embed", tmp_path / "lone-webnn", "sun").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("modules.json", b"[", "modules.json:1:2: not JSON"),
+        ("modules.json", b'[{"type": "sentence_transformers.models.CNN", "path": ""}]', "modules.json: .*CNN"),
+        ("1_Pooling/config.json", b"[]", "1_Pooling/config.json: holds a list"),
+        ("tokenizer.json", b"{", "tokenizer.json: not a tokenizer"),
+    ],
+)
+def test_files_that_make_no_embedder_are_told_when_a_model_is_converted(
+    name, content, message, run, encoder, tmp_path
+) -> None:
+    """It took the first text to tell, which is long after the conversion and on another machine."""
+    folder = tmp_path / "source"
+    shutil.copytree(encoder, folder, ignore=shutil.ignore_patterns("model.*", "manifest.json"))
+    lone_encoder(folder / "model.onnx")
+    assert "takes no texts" not in run("webnn-convert", folder, "-o", "right").err
+    (folder / name).write_bytes(content)
+    ran = run("webnn-convert", folder, "-o", "wrong", "--json")
+    (warning,) = ran.json["warnings"]
+    assert ran.code == 0
+    assert re.search(message, warning)
+    assert "takes no texts: mend that beside the model, convert again" in warning
+    assert "staging" not in ran.err
+    assert run("webnn", "embed", "wrong", "sun").code == 4
 
 
 def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> None:

@@ -81,6 +81,20 @@ def test_a_damaged_graph_keeps_its_place(run, bundle) -> None:
     assert "this is" not in ran.err
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.webnn", "model.webnn:1:1: the file starts with a byte order mark; remove it"),
+        ("manifest.json", "manifest.json: begins with a byte order mark, which JSON may not; save it as UTF-8 without"),
+    ],
+)
+def test_a_byte_order_mark_is_told_from_another_kind_of_file(name, message, run, bundle) -> None:
+    (bundle / name).write_bytes(b"\xef\xbb\xbf" + (bundle / name).read_bytes())
+    ran = run("webnn", "inspect", bundle)
+    assert ran.code == 4
+    assert message in ran.err
+
+
 @pytest.mark.parametrize("command", ["verify", "inspect", "embed", "pack", "compare"])
 def test_an_empty_name_is_not_the_current_folder(command, run, bundle, monkeypatch) -> None:
     monkeypatch.chdir(bundle)
