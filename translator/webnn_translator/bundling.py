@@ -12,6 +12,7 @@ from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.staging import refuse_target
+from webnn_runtime.format.utf8_paths import in_utf8
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.companions import companions_in
 from webnn_translator.empty_cache import empty_cache
@@ -163,6 +164,8 @@ def convert_model(
         QualityGateFailed: quantising costs more than allowed; nothing was written.
     """
     chosen = options or ConvertOptions()
+    # The manifest has it too.
+    in_utf8(model)
     _check_target(folder, chosen.is_replacing)
     if chosen.tokenizer is not None:
         # Here, and not only where it is read, which is after minutes for a large model.

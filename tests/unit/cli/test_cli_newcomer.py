@@ -49,6 +49,17 @@ def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None
     assert b"? every file has the SHA-256" in ran.stdout
 
 
+def test_a_name_that_the_locale_does_not_have_is_refused_where_a_library_opens_it(dense, bundle) -> None:
+    named = dense.rename(dense.with_name("größe.onnx"))
+    locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = ("webnn_translator.cli", str(named), "-o", str(named.parent / "out"))
+    ran = in_a_process(*command, **locale)
+    assert (ran.returncode, ran.stderr.count(b"Traceback"), (named.parent / "out").exists()) == (4, 0, False)
+    assert b"set PYTHONUTF8=1 or LC_ALL=C.UTF-8" in ran.stderr
+    assert in_a_process("webnn_runtime.cli", "verify", str(bundle), "--source", str(named), **locale).returncode == 4
+    assert in_a_process(*command, **locale | {"PYTHONUTF8": "1"}).returncode == 0
+
+
 def test_a_graph_takes_as_much_memory_as_its_file_has(bundle) -> None:
     # 512 MiB of addresses: what Python itself and NumPy take is about half of that.
     ran = in_a_process(

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from webnn_runtime.embed.configuration import read_object
 from webnn_runtime.format.errors import EmbedError, HubError
+from webnn_runtime.format.utf8_paths import in_utf8
 
 __all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx", "export_tokenizer"]
 
@@ -186,6 +187,7 @@ def export_onnx(
     if opset not in _OPSETS:
         raise HubError(f"opset {opset} cannot be exported; one of {_OPSETS.start} to {_OPSETS.stop - 1}")
     _require_whole(folder)
+    in_utf8(folder)
     torch, transformers = _require(folder)
     staging = out.with_name(f".{out.name}.part")
     try:
