@@ -215,6 +215,14 @@ def test_files_that_make_no_embedder_are_told_when_a_model_is_converted(
     assert run("webnn", "embed", "wrong", "sun").code == 4
 
 
+def test_a_library_that_is_not_installed_is_no_fault_of_the_files(run, encoder, tmp_path, monkeypatch) -> None:
+    shutil.copytree(encoder, tmp_path / "source", ignore=shutil.ignore_patterns("model.*", "manifest.json"))
+    lone_encoder(tmp_path / "source" / "model.onnx")
+    monkeypatch.setattr("webnn_translator.verify.texts.find_spec", lambda *_: None)
+    monkeypatch.setattr("webnn_translator.verify.texts.tokenizer_of", lambda *_: pytest.fail("was asked for"))
+    assert run("webnn-convert", "source", "-o", "out", "--json").json["warnings"] == []
+
+
 def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> None:
     for folder, code in ((encoder, 2), (dense.parent / "nowhere", 3)):
         ran = run("webnn-convert", dense, "-o", "new", "--tokenizer", folder)

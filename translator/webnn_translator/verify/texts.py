@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from webnn_runtime.embed.feed import choose_output
@@ -42,6 +43,8 @@ class Encoder:
 
 def why_no_texts(graph: Graph, folder: Path) -> str | None:
     """What stands in the way of texts, where files beside the graph promise that it takes them; else None."""
+    if find_spec("tokenizers") is None:
+        return None  # which says nothing of the files
     try:
         tokenizer_of(folder)
         if (folder / "modules.json").exists() and _is_encoder(graph):
