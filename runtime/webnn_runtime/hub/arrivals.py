@@ -1,4 +1,4 @@
-"""Whether what a download wrote is what the Hub has.
+"""Whether what a download wrote is what the Hub has, and all of it.
 
 `huggingface_hub` compares lengths. A download that was cut off by a crash of the machine and went on afterwards, a
 proxy or a faulty disk leave other bytes of the right length, and weights with other bytes are other numbers.
@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.companions import MANIFEST_FILE, WEIGHTS_FILE
+from webnn_runtime.format.errors import FormatError, HubError
 from webnn_runtime.format.file_hashes import file_sha256
 
-__all__ = ["blobs_of", "refuse_altered"]
+__all__ = ["blobs_of", "refuse_altered", "stated_names"]
 
 # The cache calls a large file after its SHA-256. Small files have a hash of git's, or what another Hub takes.
 _SHA256: Final = r"[0-9a-f]{64}"
@@ -51,3 +52,21 @@ def refuse_altered(model: str, snapshot: Path, names: Iterable[str], known: Coll
                 f"{model}: {name} is not the file that the Hub has (another SHA-256), and was removed; run it again, "
                 "and where that changes nothing, check HF_ENDPOINT, and proxies on the way"
             )
+
+
+def stated_names(snapshot: Path, names: Collection[str]) -> list[str]:
+    """Files that the manifest of a bundle says came with it, for a cache that does not know what the repository has.
+
+    Of an interrupted download the settings of a tokenizer may be all that is missing, and texts have other vectors
+    without them.
+    """
+    if MANIFEST_FILE not in names:
+        return []
+    from webnn_runtime.format.manifest import read_manifest
+
+    try:
+        found = read_manifest((snapshot / MANIFEST_FILE).read_bytes())
+    except (OSError, FormatError):
+        return []  # whoever opens the bundle says so
+    weights = [WEIGHTS_FILE] if found.extension.weights_sha256 else []
+    return [name for name in (*weights, *found.extension.file_sha256) if name not in names]

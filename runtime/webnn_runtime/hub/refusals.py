@@ -103,8 +103,8 @@ def of_this_machine(error: OSError) -> str | None:
 
 
 def _is_wrong_answer(error: BaseException) -> bool:
-    # That a file is not in the cache is a ValueError and an OSError.
-    return _status(error) is None and isinstance(error, WRONG_ANSWERS) and not isinstance(error, OSError)
+    # That a file is not in the cache is a ValueError too.
+    return _status(error) is None and isinstance(error, WRONG_ANSWERS) and not isinstance(error, FileNotFoundError)
 
 
 def _status(error: BaseException) -> object:

@@ -211,7 +211,11 @@ class _Repository:
             raise HubError(f"{self.name}: {missing}")
         names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
         known = self._names_of(path.name)
-        wanted = self._choose(select, names if known is None else known)
+        if known is None:
+            from webnn_runtime.hub.arrivals import stated_names
+
+            known = [*names, *stated_names(path, names)]
+        wanted = self._choose(select, known)
         # Of an interrupted download a file of settings may be all that is missing, and its absence says something else.
         if absent := sorted(set(wanted) - set(names)):
             raise HubError(
