@@ -229,7 +229,7 @@ class _Repository:
         try:
             from huggingface_hub import get_cached_repo_tree
         except ImportError:
-            return None  # releases before 1.0
+            return None  # older releases, such as 1.20
         from huggingface_hub import errors
 
         try:

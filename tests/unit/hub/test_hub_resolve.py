@@ -28,7 +28,7 @@ NEEDED = [
 ]
 
 notes_files = pytest.mark.skipif(
-    not hasattr(huggingface_hub, "get_cached_repo_tree"), reason="before 1.0 nothing was noted of a repository's files"
+    not hasattr(huggingface_hub, "get_cached_repo_tree"), reason="older releases note no list of files"
 )
 
 
@@ -312,7 +312,7 @@ def test_a_copy_that_lacks_a_file_is_not_used_without_network(lost, offline, hub
 
 @pytest.mark.parametrize("lost", ["tokenizer_config.json", "1_Pooling/config.json", "model.weights"])
 def test_a_bundle_says_what_the_cache_of_an_older_release_does_not(lost, hub, make_encoder, monkeypatch) -> None:
-    """Before 1.0 huggingface_hub noted nothing of what a repository has."""
+    """Up to 1.20 and a little later huggingface_hub noted nothing of what a repository has."""
     folder = make_encoder("whole")
     files = {name: (folder / name).read_bytes() for name in files_in(folder)}
     hub.repositories["me/whole"] = files
