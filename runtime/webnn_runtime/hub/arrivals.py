@@ -24,9 +24,8 @@ _SHA256: Final = r"[0-9a-f]{64}"
 
 def blobs_of(snapshot: Path | None, names: Iterable[str]) -> frozenset[str]:
     """Paths of what the links of a snapshot lead to."""
-    if snapshot is None:
-        return frozenset()
-    return frozenset(os.path.realpath(snapshot / name) for name in names)
+    found = () if snapshot is None else (_blob(snapshot, name) for name in names)
+    return frozenset(str(blob) for blob in found if blob is not None)
 
 
 def refuse_altered(model: str, snapshot: Path, names: Iterable[str], known: Collection[str]) -> None:
@@ -42,16 +41,27 @@ def refuse_altered(model: str, snapshot: Path, names: Iterable[str], known: Coll
         HubError: a file is not what the Hub says.
     """
     for name in names:
-        blob = Path(os.path.realpath(snapshot / name))
-        if str(blob) in known or not re.fullmatch(_SHA256, blob.name) or not blob.is_file():
+        blob = _blob(snapshot, name)
+        if blob is None or str(blob) in known or not re.fullmatch(_SHA256, blob.name):
             continue
-        if file_sha256(blob) != blob.name:
+        if blob.is_file() and file_sha256(blob) != blob.name:
             (snapshot / name).unlink()
-            blob.unlink(missing_ok=True)
+            blob.unlink()
             raise HubError(
                 f"{model}: {name} is not the file that the Hub has (another SHA-256), and was removed; run it again, "
                 "and where that changes nothing, check HF_ENDPOINT, and proxies on the way"
             )
+
+
+def _blob(snapshot: Path, name: str) -> Path | None:
+    """The repository's own file behind a link of a snapshot, if there is one."""
+    file = snapshot / name
+    if not file.is_symlink():
+        return None  # a copy, where the system has no links: nothing says its hash
+    blob = Path(os.path.normpath(file.parent / os.readlink(file)))
+    # What repositories share lies elsewhere under another kind of hash, by which it was compared when it came.
+    is_own = blob.parent == snapshot.parent.parent / "blobs" and not blob.is_symlink()
+    return blob if is_own else None
 
 
 def stated_names(snapshot: Path, names: Collection[str]) -> list[str]:
