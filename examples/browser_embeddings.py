@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8080, help="0 takes a free one")
     options = parser.parse_args(arguments)
     if not (options.bundle / "tokenizer.json").is_file():
-        print(f"error: {options.bundle}: holds no tokenizer.json; convert the model from its folder", file=sys.stderr)
+        lack = "holds no tokenizer.json; convert the model from its folder, or with --tokenizer FOLDER"
+        lack = lack if options.bundle.is_dir() else "there is no such folder; webnn-convert writes one"
+        print(f"error: {options.bundle}: {lack}", file=sys.stderr)
         return 1
     try:
         bundle = load_bundle(options.bundle)

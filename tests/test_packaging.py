@@ -52,6 +52,11 @@ def test_the_wheel_is_pure_python_and_carries_the_licence(wheel: zipfile.ZipFile
     assert any(entry.endswith("licenses/LICENSE") for entry in wheel.namelist())
 
 
+def test_the_native_wheel_carries_the_same_licence() -> None:
+    """maturin takes it from the folder that it builds, and nothing from above."""
+    assert (ROOT / "rust" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
 @pytest.mark.parametrize(("command", "target"), sorted(toml("pyproject.toml")["project"]["scripts"].items()))
 def test_a_command_points_at_a_function(command: str, target: str) -> None:
     module, _, function = target.partition(":")

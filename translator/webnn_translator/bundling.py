@@ -12,6 +12,7 @@ from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.staging import refuse_target
+from webnn_runtime.format.utf8_paths import in_utf8
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.companions import companions_in
 from webnn_translator.empty_cache import empty_cache
@@ -23,7 +24,7 @@ from webnn_translator.sources import open_source
 from webnn_translator.sources.cross_check import cross_check
 from webnn_translator.sources.model import Source
 from webnn_translator.translate import Translation, translate
-from webnn_translator.verify import Certificate, VerificationFailed, check_bundle
+from webnn_translator.verify import Certificate, VerificationFailed, check_bundle, why_no_texts
 
 __all__ = ["Conversion", "ConvertOptions", "convert_model", "target_folder"]
 
@@ -82,6 +83,7 @@ class Conversion:
         bound: named dimension -> value it was bound to, and where that was given.
         passes: what each clean-up did to the graph.
         quantized: what quantising did; None for a bundle in floats.
+        no_texts: why it takes no texts, where files that travelled along promise that it does.
     """
 
     folder: Path
@@ -92,6 +94,7 @@ class Conversion:
     bound: Mapping[str, GivenDim] = field(default_factory=dict)
     passes: tuple[PassReport, ...] = ()
     quantized: QuantizedBundle | None = None
+    no_texts: str | None = None
 
     @property
     def unbounded(self) -> list[str]:
@@ -161,6 +164,8 @@ def convert_model(
         QualityGateFailed: quantising costs more than allowed; nothing was written.
     """
     chosen = options or ConvertOptions()
+    # The manifest has it too.
+    in_utf8(model)
     _check_target(folder, chosen.is_replacing)
     if chosen.tokenizer is not None:
         # Here, and not only where it is read, which is after minutes for a large model.
@@ -240,7 +245,8 @@ def convert_model(
                 written = quantized.folder
         files = tuple(sorted(companions)) if quantized is None else quantized.files
         graph = load_bundle(written).graph
-        return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized)
+        no_texts = why_no_texts(graph, written)
+        return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized, no_texts)
 
 
 def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:

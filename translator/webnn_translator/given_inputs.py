@@ -6,6 +6,7 @@ express what it could not with an input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -120,8 +121,22 @@ def _array(name: str, declared: onnx.ValueInfoProto, numbers: Sequence[float]) -
         # A single number fills a shape; one dimension may follow from how many there are.
         return np.full(dims, elements) if elements.size == 1 and -1 not in dims else elements.reshape(dims)
     except ValueError as exc:
-        shown = ", ".join("?" if dim < 0 else str(dim) for dim in dims)
-        raise InputError(f"input '{name}' has the shape [{shown}], which {elements.size} values do not fill") from exc
+        shown = ", ".join(
+            dim.dim_param or "?" if size < 0 else str(size) for dim, size in zip(kind.shape.dim, dims, strict=True)
+        )
+        raise InputError(
+            f"input '{name}' has the shape [{shown}], which {elements.size} values do not fill; {_filling(dims)}"
+        ) from exc
+
+
+def _filling(dims: Sequence[int]) -> str:
+    """How many numbers a shape takes."""
+    known = math.prod(dim for dim in dims if dim >= 0)
+    if -1 not in dims:
+        return "pass one" if known == 1 else f"pass {known}, or one for all of them"
+    if dims.count(-1) == 1:
+        return f"pass a multiple of {known}"
+    return "the model leaves these sizes open: write them into it first, as onnx.tools.update_model_dims does"
 
 
 _TYPES: Final = {

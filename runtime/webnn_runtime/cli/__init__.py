@@ -8,9 +8,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point; importing the commands takes a moment, in which one may press Ctrl-C too."""
+    """Entry point; importing and listing the commands takes a moment, in which one may press Ctrl-C too."""
     try:
         from webnn_runtime.cli.app import main as run
+
+        run()
     except KeyboardInterrupt:
         sys.exit(130)
-    run()

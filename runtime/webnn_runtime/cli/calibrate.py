@@ -21,6 +21,7 @@ from webnn_runtime.cli.options import (
 from webnn_runtime.cli.report import reporting
 from webnn_runtime.cli.texts import given_file
 from webnn_runtime.cli.written import check_place
+from webnn_runtime.hub.files import RANGES_FILE
 
 __all__ = ["calibrate"]
 
@@ -65,8 +66,11 @@ def calibrate(
 
         given = read_texts(given_file(texts))
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
-        if out is None and embedder.backend_info()["revision"] is not None:
-            raise Misuse(f"{model}: lies in the Hub's cache, where nothing is written; pass -o FILE")
+        if out is None:
+            if embedder.backend_info()["revision"] is not None:
+                raise Misuse(f"{model}: lies in the Hub's cache, where nothing is written; pass -o FILE")
+            beside = Path(model).expanduser()
+            check_place((beside if beside.is_dir() else beside.parent) / RANGES_FILE)
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
         learnt = [
             embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)

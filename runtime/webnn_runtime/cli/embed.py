@@ -87,7 +87,8 @@ def embed(
         if ranges is not None:
             embedder.load_ranges(ranges)
         info = embedder.backend_info()
-        report.note(f"{info['model']}: {info['dimension']} dimensions, backend {info['backend']}, texts: {len(given)}")
+        size = info["dimension"] if truncate_dim is None else truncate_dim
+        report.note(f"{info['model']}: {size} dimensions, backend {info['backend']}, texts: {len(given)}")
         vectors = embedder.encode(
             given,
             batch_size=batch_size,

@@ -245,7 +245,8 @@ def _show(report: Report, found: EmbedderQuality | ClassifierQuality, texts: lis
     pairs, speed = data.get("pairs"), data["speed"]
     if pairs is not None:
         reference = pairs["referenceSpearman"]
-        loss = "" if reference is None else f"{-pairs['loss']:+.4f}"
+        # Rounded, and then no zero with a sign of its own.
+        loss = "" if reference is None else f"{round(-pairs['loss'], 4) + 0.0:+.4f}"
         rows.append((f"Spearman, {pairs['pairs']} pairs", f"{pairs['spearman']:.4f}", f"{reference or 0:.4f}", loss))
     if speed is not None:
         own, theirs = (f"{speed[key]:.1f}" for key in ("textsPerSecond", "referenceTextsPerSecond"))

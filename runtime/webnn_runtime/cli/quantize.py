@@ -23,6 +23,8 @@ from webnn_runtime.cli.quantize_options import (
     quantize_options,
 )
 from webnn_runtime.cli.report import reporting
+from webnn_runtime.format.companions import GRAPH_FILE
+from webnn_runtime.format.staging import refuse_target
 
 __all__ = ["quantize"]
 
@@ -74,6 +76,7 @@ def quantize(
         target = out if out is not None else beside.with_name(f"{beside.name}-{kind}")
         if target.exists() and not force:
             raise FileExistsError(f"{target}: exists already; pass --force to replace it, or -o for another folder")
+        refuse_target(target, sign=GRAPH_FILE, force=force)
         from webnn_translator.quantize import quantize_bundle
 
         assert options is not None

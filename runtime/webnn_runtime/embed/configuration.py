@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.strict_json import BYTE_ORDER_MARK, WITHOUT_MARK
 
-__all__ = ["StrPath", "expect", "inside", "read_object", "read_optional", "read_text"]
+__all__ = ["StrPath", "expect", "inside", "read_json", "read_json_text", "read_object", "read_optional", "read_text"]
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
 
@@ -39,14 +40,27 @@ def read_text(path: StrPath, *, max_bytes: int = _MAX_BYTES) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
+def read_json_text(path: StrPath, *, max_bytes: int = _MAX_BYTES) -> str:
+    """The text of a JSON file.
+
+    Raises:
+        EmbedError: as `read_text`, and for a byte order mark, of which readers of JSON say what it is not.
+    """
+    text = read_text(path, max_bytes=max_bytes)
+    if text.startswith(BYTE_ORDER_MARK):
+        raise EmbedError(f"{path}: {WITHOUT_MARK}")
+    return text
+
+
 def read_json(path: StrPath) -> Any:
     """Any JSON value.
 
     Raises:
         EmbedError: also for text that is not JSON, and for nesting deeper than the parser goes.
     """
+    text = read_json_text(path)
     try:
-        return json.loads(read_text(path), parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as exc:
         raise EmbedError(f"{path}:{exc.lineno}:{exc.colno}: not JSON: {exc.msg}") from exc
     except ValueError as exc:

@@ -165,10 +165,13 @@ class RangeStore:
         if key in self._known:
             return self._known[key]
         others = ", ".join(kind_of(*each) for each in sorted(self._known))
+        same = " with the same truncate_dim= and normalize=" if others else ""
+        switches = ", with the same --truncate-dim and --no-normalize" if others else ""
         raise EmbedMisuse(
             f"encode: no bounds are known for {kind_of(*key)}{f', only for {others}' if others else ''}, and int8 and "
             "uint8 count between the lowest and highest value of each feature; learn them once from a few hundred "
-            "typical texts by calibrate(texts) and save_ranges(), or `webnn calibrate MODEL texts.txt`, or pass ranges="
+            f"typical texts by calibrate(texts){same} and save_ranges(), or `webnn calibrate MODEL texts.txt`{switches}"
+            ", or pass ranges="
         )
 
     def save(self, path: Path, identity: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from webnn_runtime.embed.configuration import StrPath, expect, read_optional, read_text
+from webnn_runtime.embed.configuration import StrPath, expect, read_json_text, read_optional
 from webnn_runtime.embed.tokenizer_class import apply_class
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
@@ -101,7 +101,7 @@ def open_tokenizer(path: StrPath) -> tuple[Any, str]:
     Raises:
         EmbedError: the file is missing, too large or malformed.
     """
-    text = read_text(path, max_bytes=_MAX_BYTES)
+    text = read_json_text(path, max_bytes=_MAX_BYTES)
     try:
         from tokenizers import Tokenizer
     except ImportError as exc:

@@ -42,6 +42,7 @@ def refuse_target(target: Path, *, sign: str, force: bool) -> None:
         above = next(folder for folder in (*target.parents, Path()) if os.path.lexists(folder))
         if not above.is_dir():
             raise WriteError(f"cannot create the folder: '{above}' is a file; choose another place", path=str(target))
+        _refuse_read_only(above, target)
         return
     if target.is_symlink() or not target.is_dir():
         raise WriteError("exists already and is no folder; choose another name", path=str(target))
@@ -51,6 +52,14 @@ def refuse_target(target: Path, *, sign: str, force: bool) -> None:
         )
     if any(target.iterdir()) and not (target / sign).exists():
         raise WriteError(f"exists already and holds no {sign}; only such folders are replaced", path=str(target))
+    _refuse_read_only(target.parent, target)
+
+
+def _refuse_read_only(folder: Path, target: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WriteError(
+            f"cannot create the folder: nothing can be written into '{folder}'; choose another place", path=str(target)
+        )
 
 
 class StagedFolder:

@@ -36,7 +36,8 @@ def stranger(path: str | os.PathLike[str], expected: bytes) -> str | None:
             head = file.read(_LONGEST)
     except OSError:
         return None
-    if expected and head.startswith(expected):
+    lowered = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if expected and lowered.startswith(expected.lower()):
         return None
     if not head:
         return "an empty file; download or export it again"
@@ -45,5 +46,4 @@ def stranger(path: str | os.PathLike[str], expected: bytes) -> str | None:
     # The length of a JSON header, and the header.
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 32:
         return "a safetensors file, which holds weights and no graph; pass the model's folder"
-    lowered = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return next((what for beginning, what in _BEGINNINGS if lowered.startswith(beginning)), None)

@@ -8,7 +8,11 @@ from typing import Any, Final
 
 from webnn_runtime.format.errors import FormatError
 
-__all__ = ["MAX_JSON", "read_json", "write_json"]
+__all__ = ["BYTE_ORDER_MARK", "MAX_JSON", "WITHOUT_MARK", "read_json", "write_json"]
+
+BYTE_ORDER_MARK: Final = "\ufeff"
+# JSON may not begin with one (RFC 8259), and the libraries that read the files of models refuse it.
+WITHOUT_MARK: Final = "begins with a byte order mark, which JSON may not; save it as UTF-8 without one"
 
 # Some writers put all constants of a graph inline, as decimal numbers.
 MAX_JSON: Final = 512 << 20
@@ -22,6 +26,8 @@ def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:
     """
     try:
         text = data.decode("utf-8")
+        if text.startswith(BYTE_ORDER_MARK):
+            raise error(WITHOUT_MARK, path=path)
         return json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
     except UnicodeDecodeError as exc:
         raise error(f"byte {exc.start} is not UTF-8; write the file as UTF-8", path=path) from exc

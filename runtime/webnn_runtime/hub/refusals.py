@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Final
 
 from webnn_runtime.format.errors import HubError
 
-__all__ = ["endpoint", "first_line", "refusal", "what_happened"]
+__all__ = ["WRONG_ANSWERS", "endpoint", "of_this_machine", "refusal", "unfinished", "what_happened"]
+
+# What comes of an answer that is none of a Hub's, as the page of a proxy.
+WRONG_ANSWERS: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 # Hubs repeat in an answer what they were sent, and an address may hold a password.
 _SECRET: Final = re.compile(r"hf_[A-Za-z0-9_]{8,}|(?<=Bearer )\S+|(?<=://)[^/@\s]+(?=@)")
 _DENIED: Final = (401, 403)
 _TOO_MANY: Final = 429
+_REFUSED: Final = 400
 _SERVER: Final = 500
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def refusal(name: str, repo_id: str, revision: str | None, error: BaseException) -> HubError | None:
@@ -53,8 +59,8 @@ def endpoint() -> str:
 
 def what_happened(error: BaseException) -> tuple[str, str]:
     """What a Hub did instead of answering, as said after its address, and what to do about it."""
-    text = first_line(error)
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    text = _first_line(error)
+    status = _status(error)
     if status in _DENIED:
         way = "check the token that is passed as token=, in HF_TOKEN or saved by hf auth login, and what it may read"
         return f"denies access ({text})", way
@@ -62,7 +68,9 @@ def what_happened(error: BaseException) -> tuple[str, str]:
         return f"has had too many requests ({text})", "wait some minutes, or set HF_TOKEN, which allows more of them"
     if isinstance(status, int) and status >= _SERVER:
         return f"fails ({text})", "try again later"
-    if status is None and isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
+    if isinstance(status, int) and status >= _REFUSED:
+        return f"refuses ({text})", "check the id and HF_ENDPOINT"
+    if _is_wrong_answer(error):
         return (
             f"answers what no Hub would ({type(error).__name__}: {text})",
             "check HF_ENDPOINT, and whether a proxy or a login page answers in its place",
@@ -70,7 +78,40 @@ def what_happened(error: BaseException) -> tuple[str, str]:
     return f"cannot be reached ({text})", "check the network or HF_ENDPOINT"
 
 
-def first_line(error: BaseException) -> str:
+def unfinished(error: BaseException) -> str:
+    """What to say of a download that ended with `error`."""
+    status = _status(error)
+    if status in (*_DENIED, _TOO_MANY) or _is_wrong_answer(error):
+        happened, way = what_happened(error)
+        return f"{endpoint()} {happened}; {way}"
+    return f"the download did not finish ({_first_line(error)}); run it again, finished files are kept"
+
+
+def of_this_machine(error: OSError) -> str | None:
+    """What to say where `error` comes of the cache's place and not of the network; None where it does not."""
+    if error.errno in _NO_ROOM:
+        return (
+            f"the cache has no room for it ({error.strerror}); make room, or set HF_HOME or pass cache_dir= to choose "
+            "another place; finished files are kept"
+        )
+    if error.filename is None:
+        return None
+    return (
+        f"the cache cannot be written ({error.strerror or error}: {error.filename}); set HF_HOME or pass cache_dir= to "
+        "choose another place"
+    )
+
+
+def _is_wrong_answer(error: BaseException) -> bool:
+    # That a file is not in the cache is a ValueError too.
+    return _status(error) is None and isinstance(error, WRONG_ANSWERS) and not isinstance(error, FileNotFoundError)
+
+
+def _status(error: BaseException) -> object:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _first_line(error: BaseException) -> str:
     """What an error says, in one line and without tokens."""
     lines = str(error).strip().splitlines()
     return _SECRET.sub("***", lines[0]) if lines else type(error).__name__

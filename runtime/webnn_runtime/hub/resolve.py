@@ -150,16 +150,20 @@ class _Repository:
         return self._from_network(select)
 
     def _from_network(self, select: Select) -> ModelFolder:
-        from huggingface_hub import HfApi, errors
+        from huggingface_hub import HfApi, constants, errors
 
-        from webnn_runtime.hub.refusals import refusal
+        from webnn_runtime.hub.refusals import WRONG_ANSWERS, refusal
 
         try:
-            info = HfApi(token=self.token).model_info(self.repo_id, revision=self.revision)
+            # Without a limit a Hub that takes the call and says nothing is waited for without end.
+            info = HfApi(token=self.token).model_info(
+                self.repo_id, revision=self.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
+            if not isinstance(info.sha, str):
+                raise ValueError("no commit")
             names = [sibling.rfilename for sibling in info.siblings or ()]
-        # HTTPError is that of the client this release is built on: requests, httpx ...; the last four come of an
-        # answer that is none of a Hub's, as the page of a proxy.
-        except (OSError, errors.HTTPError, ValueError, LookupError, TypeError, AttributeError) as exc:  # type: ignore[attr-defined]
+        # HTTPError is that of the client this release is built on: requests, httpx ...
+        except (OSError, errors.HTTPError, *WRONG_ANSWERS) as exc:  # type: ignore[attr-defined]
             if refused := refusal(self.name, self.repo_id, self.revision, exc):
                 raise refused from exc
             return self._without_network(select, exc)
@@ -182,13 +186,14 @@ class _Repository:
         logging.getLogger(__name__).warning("%s: %s %s; using the cached copy", self.name, endpoint(), happened)
         return folder
 
-    def _from_cache(self, select: Select, missing: str) -> ModelFolder:
+    def _cached(self) -> Path | None:
+        """Where a snapshot of the revision lies in the cache, be it whole or not."""
         from pathlib import Path
 
         from huggingface_hub import errors, snapshot_download
 
         try:
-            path = Path(
+            return Path(
                 snapshot_download(
                     self.repo_id,
                     revision=self.revision,
@@ -197,11 +202,20 @@ class _Repository:
                     allow_patterns=[_NO_FILE],
                 )
             )
-        except errors.LocalEntryNotFoundError as exc:
-            raise HubError(f"{self.name}: {missing}") from exc
+        except errors.LocalEntryNotFoundError:
+            return None
+
+    def _from_cache(self, select: Select, missing: str) -> ModelFolder:
+        path = self._cached()
+        if path is None:
+            raise HubError(f"{self.name}: {missing}")
         names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
         known = self._names_of(path.name)
-        wanted = self._choose(select, names if known is None else known)
+        if known is None:
+            from webnn_runtime.hub.arrivals import stated_names
+
+            known = [*names, *stated_names(path, names)]
+        wanted = self._choose(select, known)
         # Of an interrupted download a file of settings may be all that is missing, and its absence says something else.
         if absent := sorted(set(wanted) - set(names)):
             raise HubError(
@@ -215,7 +229,7 @@ class _Repository:
         try:
             from huggingface_hub import get_cached_repo_tree
         except ImportError:
-            return None  # releases before 1.0
+            return None  # older releases, such as 1.20
         from huggingface_hub import errors
 
         try:
@@ -230,31 +244,25 @@ class _Repository:
 
         from huggingface_hub import errors, snapshot_download
 
-        from webnn_runtime.hub.refusals import endpoint, first_line, refusal, what_happened
+        from webnn_runtime.hub.arrivals import blobs_of, refuse_altered
+        from webnn_runtime.hub.refusals import WRONG_ANSWERS, of_this_machine, refusal, unfinished
 
         arguments: dict[str, Any] = {"revision": self.revision, "cache_dir": self.cache_dir, "token": self.token}
+        before = blobs_of(self._cached(), wanted)
         try:
-            return Path(
+            path = Path(
                 snapshot_download(self.repo_id, allow_patterns=[glob.escape(name) for name in wanted], **arguments)
             )
-        except (OSError, errors.HTTPError, errors.EntryNotFoundError) as exc:  # type: ignore[attr-defined]
-            if isinstance(exc, OSError) and exc.filename is not None:
-                # A file of this machine, and not the network.
-                raise HubError(
-                    f"{self.name}: the cache cannot be written ({exc.strerror or exc}: {exc.filename}); set HF_HOME or "
-                    "pass cache_dir= to choose another place"
-                ) from exc
+        except (OSError, errors.HTTPError, errors.EntryNotFoundError, *WRONG_ANSWERS) as exc:  # type: ignore[attr-defined]
             # A file that is neither there nor in the cache hides what the Hub answered.
             answer: BaseException = exc.__cause__ or exc if isinstance(exc, errors.LocalEntryNotFoundError) else exc
+            if isinstance(answer, OSError) and (local := of_this_machine(answer)):
+                raise HubError(f"{self.name}: {local}") from exc
             if refused := refusal(self.name, self.repo_id, self.revision, answer):
                 raise refused from exc
-            happened, way = what_happened(answer)
-            if happened.startswith("denies"):
-                raise HubError(f"{self.name}: {endpoint()} {happened}; {way}") from exc
-            reason = first_line(answer)
-            raise HubError(
-                f"{self.name}: the download did not finish ({reason}); run it again, finished files are kept"
-            ) from exc
+            raise HubError(f"{self.name}: {unfinished(answer)}") from exc
+        refuse_altered(self.name, path, wanted, before)
+        return path
 
     def _choose(self, select: Select, names: Collection[str]) -> Sequence[str]:
         try:
@@ -266,4 +274,7 @@ class _Repository:
 def _require(name: str, path: Path, wanted: Sequence[str]) -> None:
     missing = [file for file in wanted if not (path / file).is_file()]
     if missing:
-        raise HubError(f"{name}: the download lacks {', '.join(missing)}; run it again, finished files are kept")
+        raise HubError(
+            f"{name}: the download lacks {', '.join(missing)}; run it again, finished files are kept, and where that "
+            f"changes nothing, remove {path.parent.parent} before"
+        )

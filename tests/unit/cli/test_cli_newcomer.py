@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -45,6 +47,17 @@ def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None
     ran = in_a_process("webnn_runtime.cli", "verify", str(bundle), **locale)
     assert (ran.returncode, ran.stderr.count(b"Traceback")) == (0, 0)
     assert b"? every file has the SHA-256" in ran.stdout
+
+
+def test_a_name_that_the_locale_does_not_have_is_refused_where_a_library_opens_it(dense, bundle) -> None:
+    named = dense.rename(dense.with_name("größe.onnx"))
+    locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = ("webnn_translator.cli", str(named), "-o", str(named.parent / "out"))
+    ran = in_a_process(*command, **locale)
+    assert (ran.returncode, ran.stderr.count(b"Traceback"), (named.parent / "out").exists()) == (4, 0, False)
+    assert b"set PYTHONUTF8=1 or LC_ALL=C.UTF-8" in ran.stderr
+    assert in_a_process("webnn_runtime.cli", "verify", str(bundle), "--source", str(named), **locale).returncode == 4
+    assert in_a_process(*command, **locale | {"PYTHONUTF8": "1"}).returncode == 0
 
 
 def test_a_graph_takes_as_much_memory_as_its_file_has(bundle) -> None:
@@ -173,6 +186,41 @@ def test_a_lone_model_is_given_its_tokenizer(run, encoder, tmp_path) -> None:
     assert "webnn-convert --tokenizer FOLDER" in ran.err
     assert run("webnn-convert", model, "--tokenizer", encoder, "--force", "-q").code == 0
     assert run("webnn", "embed", tmp_path / "lone-webnn", "sun").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("modules.json", b"[", "modules.json:1:2: not JSON"),
+        ("modules.json", b'[{"type": "sentence_transformers.models.CNN", "path": ""}]', "modules.json: .*CNN"),
+        ("1_Pooling/config.json", b"[]", "1_Pooling/config.json: holds a list"),
+        ("tokenizer.json", b"{", "tokenizer.json: not a tokenizer"),
+    ],
+)
+def test_files_that_make_no_embedder_are_told_when_a_model_is_converted(
+    name, content, message, run, encoder, tmp_path
+) -> None:
+    """It took the first text to tell, which is long after the conversion and on another machine."""
+    folder = tmp_path / "source"
+    shutil.copytree(encoder, folder, ignore=shutil.ignore_patterns("model.*", "manifest.json"))
+    lone_encoder(folder / "model.onnx")
+    assert "takes no texts" not in run("webnn-convert", folder, "-o", "right").err
+    (folder / name).write_bytes(content)
+    ran = run("webnn-convert", folder, "-o", "wrong", "--json")
+    (warning,) = ran.json["warnings"]
+    assert ran.code == 0
+    assert re.search(message, warning)
+    assert "takes no texts: mend that beside the model, convert again" in warning
+    assert "staging" not in ran.err
+    assert run("webnn", "embed", "wrong", "sun").code == 4
+
+
+def test_a_library_that_is_not_installed_is_no_fault_of_the_files(run, encoder, tmp_path, monkeypatch) -> None:
+    shutil.copytree(encoder, tmp_path / "source", ignore=shutil.ignore_patterns("model.*", "manifest.json"))
+    lone_encoder(tmp_path / "source" / "model.onnx")
+    monkeypatch.setattr("webnn_translator.verify.texts.find_spec", lambda *_: None)
+    monkeypatch.setattr("webnn_translator.verify.texts.tokenizer_of", lambda *_: pytest.fail("was asked for"))
+    assert run("webnn-convert", "source", "-o", "out", "--json").json["warnings"] == []
 
 
 def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> None:

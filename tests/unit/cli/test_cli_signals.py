@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -68,3 +69,15 @@ def test_a_signal_that_is_ignored_stays_so(start) -> None:
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=30)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("tool", ["webnn_runtime.cli", "webnn_translator.cli"])
+def test_an_interrupt_while_the_commands_are_listed_is_no_traceback(tool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["tool", "--version"])
+    monkeypatch.setattr("typer.main.get_command", interrupt)
+    with pytest.raises(SystemExit) as exited:
+        importlib.import_module(tool).main()
+    assert exited.value.code == 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -79,6 +80,20 @@ def test_a_damaged_graph_keeps_its_place(run, bundle) -> None:
     assert ran.code == 4
     assert "model.webnn:" in ran.err
     assert "this is" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.webnn", "model.webnn:1:1: the file starts with a byte order mark; remove it"),
+        ("manifest.json", "manifest.json: begins with a byte order mark, which JSON may not; save it as UTF-8 without"),
+    ],
+)
+def test_a_byte_order_mark_is_told_from_another_kind_of_file(name, message, run, bundle) -> None:
+    (bundle / name).write_bytes(b"\xef\xbb\xbf" + (bundle / name).read_bytes())
+    ran = run("webnn", "inspect", bundle)
+    assert ran.code == 4
+    assert message in ran.err
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "embed", "pack", "compare"])
@@ -178,4 +193,21 @@ def test_a_bundle_that_takes_no_record_is_refused_before_the_measuring(run, enco
     ran = run("webnn", "eval", encoder, "--reference", encoder, "--record")
     assert (ran.code, ran.out) == (2, "")
     assert "cannot be written" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["webnn-convert", "quantize", "calibrate"])
+def test_a_folder_that_takes_nothing_is_refused_before_the_work(command, run, dense, encoder, monkeypatch) -> None:
+    """Also where no place is named: conversions and texts may take minutes."""
+    (dense.parent / "texts.txt").write_text("sun\nrain\n")
+    monkeypatch.setattr("webnn_runtime.format.staging.os.access", lambda _, mode: not mode & os.W_OK)
+    given = {
+        "webnn-convert": ["webnn-convert", dense],
+        "quantize": ["webnn", "quantize", encoder, "--quantize", "int8"],
+        "calibrate": ["webnn", "calibrate", encoder, "texts.txt"],
+    }
+    ran = run(*given[command])
+    assert (ran.code, ran.out) == (2, "")
+    assert "written" in ran.err
+    assert "; choose another place" in ran.err
     assert ran.err.count("\n") == 1

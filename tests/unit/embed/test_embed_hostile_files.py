@@ -120,6 +120,17 @@ def test_any_bytes_are_settings_or_an_error_of_ours(name, data, whole) -> None:
     read_everything(whole)
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "1_Pooling/config.json", *OPTIONAL])
+def test_a_byte_order_mark_is_refused_with_what_to_do(name, make, folder) -> None:
+    """The libraries of these files refuse it as well, and say "expected value at line 1"."""
+    file = folder / name
+    file.write_bytes(b"\xef\xbb\xbf" + (file.read_bytes() if file.is_file() else b"{}"))
+    if name == "added_tokens.json":
+        (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    with pytest.raises(WebnnError, match=f"{name}: begins with a byte order mark, .*; save it as UTF-8 without one"):
+        make()
+
+
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_link_to_nothing_is_not_a_file_that_is_absent(name, make, folder) -> None:
     """A copied cache may hold links without their files, and without these settings texts have other vectors."""

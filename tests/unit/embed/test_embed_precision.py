@@ -145,7 +145,9 @@ def test_bounds_of_few_texts_are_remarked_on(make, caplog) -> None:
 def test_bounds_hold_for_one_length_of_vectors(make) -> None:
     embedder = make()
     whole = embedder.calibrate(TEXTS)
-    with pytest.raises(EmbedError, match=r"no bounds are known for vectors of 4 .* only for vectors of 6"):
+    with pytest.raises(
+        EmbedError, match=r"for vectors of 4 .* only for vectors of 6 .*`, with the same --truncate-dim"
+    ):
         embedder.encode(TEXTS, precision="int8", truncate_dim=4)
     with pytest.raises(EmbedError, match=r"no bounds are known for .* not scaled to length 1, only for .* of length 1"):
         embedder.encode(TEXTS, precision="int8", normalize=False)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
 from webnn_runtime.format.errors import HubError
 from webnn_runtime.hub import resolve, select_everything, select_tokenizer
+from webnn_runtime.hub.arrivals import blobs_of, refuse_altered
+from webnn_runtime.hub.resolve import _Repository
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NEEDED = [
@@ -22,6 +27,10 @@ NEEDED = [
     "modules.json",
     "tokenizer.json",
 ]
+
+notes_files = pytest.mark.skipif(
+    not hasattr(huggingface_hub, "get_cached_repo_tree"), reason="older releases note no list of files"
+)
 
 
 def files_in(path: Path) -> list[str]:
@@ -194,7 +203,90 @@ def test_terms_that_only_the_files_are_behind_are_named_as_well(hub) -> None:
     assert files_in(resolve("me/bundle", token=hub.token).path) == NEEDED
 
 
+def test_a_large_file_that_arrives_with_another_byte_is_removed_and_refused(hub, tmp_path) -> None:
+    """Its length is right, and weights with another byte are other numbers."""
+    hub.altered.add("model.weights")
+    with pytest.raises(HubError, match=r"me/bundle: model\.weights is not the file that the Hub has .*; run it again"):
+        resolve("me/bundle")
+    assert [path for path in (tmp_path / "cache").rglob("*") if "model.weights" in path.name] == []
+    hub.altered.clear()
+    assert (resolve("me/bundle").path / "model.weights").read_bytes() == hub.repositories["me/bundle"]["model.weights"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_repositories_share_has_another_name_and_is_left_alone(shared, tmp_path) -> None:
+    """Newer releases keep files of the Hub's Xet once for all repositories, called by a hash that is no SHA-256."""
+    for folder in ("store", "blobs", "snapshots/c0"):
+        (tmp_path / folder).mkdir(parents=True)
+    blob, file = tmp_path / "blobs" / ("a" * 64), tmp_path / "snapshots" / "c0" / "model.weights"
+    if shared:
+        (tmp_path / "store" / ("b" * 64)).write_bytes(b"numbers")
+        blob.symlink_to(f"../store/{'b' * 64}")
+    else:
+        blob.write_bytes(b"numbers")
+    file.symlink_to(f"../../blobs/{blob.name}")
+    if shared:
+        refuse_altered("me/it", file.parent, [file.name], frozenset())
+        assert file.read_bytes() == b"numbers"
+    else:
+        refuse_altered("me/it", file.parent, [file.name], blobs_of(file.parent, [file.name]))
+        with pytest.raises(HubError, match=r"me/it: model\.weights is not the file that the Hub has"):
+            refuse_altered("me/it", file.parent, [file.name], frozenset())
+        assert not os.path.lexists(file)
+        assert not blob.exists()
+
+
+def test_what_is_in_the_cache_is_not_hashed_again(hub, monkeypatch) -> None:
+    from webnn_runtime.hub import arrivals
+
+    resolve("me/bundle")
+    monkeypatch.setattr(arrivals, "file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    resolve("me/bundle")
+
+
+def test_a_hub_that_takes_the_call_and_says_nothing_is_not_waited_for(hub, monkeypatch, caplog) -> None:
+    from huggingface_hub import constants
+
+    online = resolve("me/bundle")
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.2)
+    hub.silent["/api/models/me/bundle"] = threading.Event()
+    try:
+        assert resolve("me/bundle") == online
+        assert "cannot be reached" in caplog.text
+        with pytest.raises(HubError, match=r"cannot be reached .* check the network or HF_ENDPOINT"):
+            resolve("me/bundle", cache_dir=online.path.parent)
+    finally:
+        hub.silent["/api/models/me/bundle"].set()
+
+
+@notes_files
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b'[{"a": 1}]', b'{"a": 1}'])
+def test_what_a_login_page_answers_for_the_list_of_files_is_no_traceback(body, hub) -> None:
+    hub.answers[f"/api/models/me/bundle/tree/{COMMIT}"] = (200, "text/html", body)
+    with pytest.raises(HubError, match=r"answers what no Hub would .*whether a proxy or a login page"):
+        resolve("me/bundle")
+
+
+def test_a_hub_that_names_no_commit_is_none(hub) -> None:
+    hub.answers["/api/models/me/bundle"] = (200, "application/json", b'{"id": "a", "siblings": [{"rfilename": "a"}]}')
+    with pytest.raises(HubError, match=r"answers what no Hub would .*no commit"):
+        resolve("me/bundle")
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_network(hub, monkeypatch) -> None:
+    def full(*_: object, local_files_only: bool = False, **__: object) -> str:
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not there")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", full)
+    with pytest.raises(HubError, match=r"me/bundle: the cache has no room for it .*; make room, or set HF_HOME"):
+        resolve("me/bundle")
+
+
 ANSWERS = [
+    (400, "refuses .*; check the id and HF_ENDPOINT"),
+    (404, "refuses .*404.*; check the id and HF_ENDPOINT"),
     (401, "denies access .*401.*; check the token that is passed"),
     (403, "denies access .*403.*; check the token that is passed"),
     (429, "has had too many requests .*429.*; wait some minutes, or set HF_TOKEN"),
@@ -229,6 +321,7 @@ def test_a_token_in_an_answer_or_an_address_is_not_shown(hub, monkeypatch) -> No
     assert "password" not in str(caught.value)
 
 
+@notes_files
 @pytest.mark.parametrize("offline", [True, False])
 @pytest.mark.parametrize("lost", ["tokenizer.json", "1_Pooling/config.json", "model.weights"])
 def test_a_copy_that_lacks_a_file_is_not_used_without_network(lost, offline, hub, monkeypatch) -> None:
@@ -239,6 +332,20 @@ def test_a_copy_that_lacks_a_file_is_not_used_without_network(lost, offline, hub
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(HubError, match=f"me/bundle: the copy in the cache lacks {lost}; run it once with network"):
         resolve("me/bundle", local_files_only=offline)
+
+
+@pytest.mark.parametrize("lost", ["tokenizer_config.json", "1_Pooling/config.json", "model.weights"])
+def test_a_bundle_says_what_the_cache_of_an_older_release_does_not(lost, hub, make_encoder, monkeypatch) -> None:
+    """Up to 1.20 and a little later huggingface_hub noted nothing of what a repository has."""
+    folder = make_encoder("whole")
+    files = {name: (folder / name).read_bytes() for name in files_in(folder)}
+    hub.repositories["me/whole"] = files
+    monkeypatch.setattr(_Repository, "_names_of", lambda *_: None)
+    online = resolve("me/whole")
+    assert resolve("me/whole", local_files_only=True) == online
+    (online.path / lost).unlink()
+    with pytest.raises(HubError, match=f"me/whole: the copy in the cache lacks {lost}; run it once with network"):
+        resolve("me/whole", local_files_only=True)
 
 
 def test_a_cache_that_cannot_be_written_is_not_a_broken_download(hub, tmp_path) -> None:
@@ -277,6 +384,7 @@ def test_offline_without_a_cached_copy_says_so(hub) -> None:
     assert hub.requests == []
 
 
+@notes_files
 def test_offline_with_another_selection_in_the_cache_is_refused(hub) -> None:
     resolve("me/bundle", select=select_tokenizer)
     with pytest.raises(HubError, match=r"lacks manifest\.json, model\.webnn, model\.weights; run it once with network"):

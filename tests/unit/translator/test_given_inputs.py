@@ -51,9 +51,9 @@ def test_an_input_with_a_value_is_a_constant_of_the_graph_and_of_the_check(sized
     ("values", "message"),
     [
         ({"rate": (1,)}, "has no input 'rate' to bind; its inputs: x, size, factor"),
-        ({"size": (1, 2)}, r"input 'size' has the shape \[4\], which 2 values do not fill"),
+        ({"size": (1, 2)}, r"input 'size' has the shape \[4\], which 2 values do not fill; pass 4, or one for all"),
         ({"size": (1.5, 1, 1, 1)}, "input 'size' is int64, which cannot hold 1.5, 1, 1, 1"),
-        ({"factor": (1, 2)}, r"input 'factor' has the shape \[\], which 2 values do not fill"),
+        ({"factor": (1, 2)}, r"input 'factor' has the shape \[\], which 2 values do not fill; pass one"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(sized, values, message) -> None:

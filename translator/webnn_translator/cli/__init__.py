@@ -8,9 +8,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point; importing what the command needs takes half a second, in which one may press Ctrl-C too."""
+    """Entry point; what the command needs takes half a second to import, in which one may press Ctrl-C too."""
     try:
         from webnn_translator.cli.convert import main as convert
+
+        convert()
     except KeyboardInterrupt:
         sys.exit(130)
-    convert()

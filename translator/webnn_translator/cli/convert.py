@@ -272,6 +272,10 @@ def _tell(report: Report, done: Conversion) -> None:
         quantized = done.quantized.quantized
         report.detail(f"{quantized}; {done.quantized.weights_bytes / 1e6:.1f} MB of weights")
         report.detail(f"{quantized.loss}, {quantized.loss.runs} {quantized.loss.samples}")
+    if done.no_texts is not None:
+        report.warn(
+            f"{done.no_texts}; this bundle computes and takes no texts: mend that beside the model, convert again"
+        )
     for name in done.unbounded:
         report.note(f"dimension '{name}' has no maximum; --max-dim {name}=VALUE sets one")
     report.result(str(done.folder))

@@ -5,7 +5,7 @@ Sentence vectors where the files beside a graph say how to make them, else every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,11 +21,12 @@ from webnn_runtime.embed.tokenizer import other_tokenizer
 from webnn_runtime.evaluation.texts import read_texts
 from webnn_runtime.format.binding import bind_inputs
 from webnn_runtime.format.errors import BackendUnavailable, EmbedError, FormatError, UnsupportedByBackend, WebnnError
-from webnn_runtime.format.graph import Array, Graph, TensorType
+from webnn_runtime.format.graph import Array, Graph
 from webnn_translator.quantize.options import QuantizeMisuse
 from webnn_translator.quantize.texts import FITTING, MEASURING
 from webnn_translator.verify.grid import grid
 from webnn_translator.verify.inputs import InputPlan
+from webnn_translator.verify.texts import Encoder
 
 __all__ = [
     "Samples",
@@ -88,7 +89,7 @@ def text_samples(graph: Graph, folder: Path, texts: Sequence[str]) -> Samples | 
     if tokenizer is None:
         return None
     try:
-        pipeline: Pipeline | None = Pipeline.open(_Encoder(graph), folder)
+        pipeline: Pipeline | None = Pipeline.open(Encoder(graph), folder)
     except EmbedError:
         # No modules, or no token vectors: the outputs are compared as they are.
         pipeline = None
@@ -246,28 +247,3 @@ def _rows(array: Array) -> Array:
 
 def _vocabulary(graph: Graph) -> int:
     return InputPlan.of(graph).limits.get("input_ids", 2**31 - 1)
-
-
-class _Encoder:
-    """What `Pipeline.open` reads of a model; nothing runs through it."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-
-    @property
-    def inputs(self) -> Mapping[str, TensorType]:
-        return self.graph.inputs
-
-    @property
-    def outputs(self) -> Mapping[str, TensorType]:
-        return self.graph.output_types
-
-    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        del inputs
-        raise NotImplementedError
-
-    def texts(self, outputs: Iterable[str] | None = None) -> None:
-        del outputs
-
-    def describe(self) -> Mapping[str, object]:
-        return {}

@@ -7,7 +7,6 @@ newer ones through the exporter that is based on `torch.export`. No code from th
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import os
 import warnings
@@ -17,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.embed.configuration import read_object
+from webnn_runtime.format.errors import EmbedError, HubError
+from webnn_runtime.format.utf8_paths import in_utf8
 
 __all__ = ["DEFAULT_OPSET", "TASKS", "ExportUnavailable", "Task", "export_onnx", "export_tokenizer"]
 
@@ -108,9 +109,9 @@ def task_of(folder: Path, *, is_module: bool = False) -> str:
         stated = _module_settings(folder).get("transformer_task")
         return _SYNONYMS.get(str(stated), str(stated)) if stated is not None else "feature-extraction"
     try:
-        stated = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or ["?"]
-    except (OSError, ValueError, AttributeError) as exc:
-        raise HubError(f"{folder.name}: config.json is missing or is no JSON object; it is needed to export") from exc
+        stated = read_object(folder / "config.json").get("architectures") or ["?"]
+    except EmbedError as exc:
+        raise HubError(f"{exc}; this file is needed to export") from exc
     if str(stated[0]).endswith("LMHeadModel"):
         return "text-generation"
     for name, task in TASKS.items():
@@ -122,12 +123,9 @@ def task_of(folder: Path, *, is_module: bool = False) -> str:
 def _module_settings(folder: Path) -> Mapping[str, Any]:
     module = folder / "sentence_bert_config.json"
     try:
-        found = json.loads(module.read_text(encoding="utf-8")) if module.is_file() else {}
-    except (OSError, ValueError) as exc:
-        raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object") from exc
-    if not isinstance(found, dict):
-        raise HubError(f"{folder.name}: sentence_bert_config.json is no JSON object")
-    return found
+        return read_object(module) if module.is_file() else {}
+    except EmbedError as exc:
+        raise HubError(str(exc)) from exc
 
 
 def _require_whole(folder: Path) -> None:
@@ -189,6 +187,7 @@ def export_onnx(
     if opset not in _OPSETS:
         raise HubError(f"opset {opset} cannot be exported; one of {_OPSETS.start} to {_OPSETS.stop - 1}")
     _require_whole(folder)
+    in_utf8(folder)
     torch, transformers = _require(folder)
     staging = out.with_name(f".{out.name}.part")
     try:

@@ -5,6 +5,7 @@ from webnn_translator.verify.certificate import Certificate, Verdict, Verificati
 from webnn_translator.verify.check import Checked, check_graph
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, HALF_TOLERANCE, Difference, compare
 from webnn_translator.verify.reference import OnnxReference, SourceFailed
+from webnn_translator.verify.texts import why_no_texts
 
 __all__ = [
     "DEFAULT_TOLERANCE",
@@ -23,4 +24,5 @@ __all__ = [
     "compare",
     "recheck_bundle",
     "recorded_source",
+    "why_no_texts",
 ]

@@ -23,6 +23,7 @@ from webnn_translator.verify.check import CHECKED_BACKENDS, Checked, Progress, c
 from webnn_translator.verify.compare import DEFAULT_TOLERANCE, Difference, tick, worst
 from webnn_translator.verify.cuts import Choice, Cut, find_choices, find_cuts
 from webnn_translator.verify.reference import OnnxReference, value_names
+from webnn_translator.verify.texts import beside
 
 __all__ = [
     "CanaryResult",
@@ -216,7 +217,7 @@ def tokenizer_beside(folder: Path, note: Callable[[str], None] | None) -> TextTo
     except EmbedError as exc:
         # The numbers can be checked without it, and the certificate says "seeded".
         if note is not None:
-            note(f"{exc}; checking with seeded ids instead of real text")
+            note(f"{beside(folder, exc)}; checking with seeded ids instead of real text")
         return None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from webnn_runtime.format.dims import Dim, evaluate, names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
 from webnn_runtime.format.graph import Array
+from webnn_runtime.format.utf8_paths import in_utf8
 from webnn_translator.verify.as_meant import as_meant
 
 __all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
@@ -77,9 +78,11 @@ class OnnxReference:
         self._errors = _error_types()
         try:
             source = as_meant(file, watched)
-            if isinstance(source, bytes):
+            if isinstance(source, str):
+                in_utf8(source)
+            else:
                 folder = "session.model_external_initializers_file_folder_path"
-                options.add_session_config_entry(folder, str(file.parent.resolve()))
+                options.add_session_config_entry(folder, in_utf8(file.parent.resolve()))
             self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except self._errors as exc:
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from webnn_runtime.bench.engines.base import GRAPH, Arrays, Engine, Spec
 from webnn_runtime.bench.errors import BenchError
+from webnn_runtime.format.utf8_paths import in_utf8
 
 __all__ = ["OnnxRuntimeEngine", "OpenVinoEngine", "write_optimised"]
 
@@ -24,7 +25,9 @@ class OnnxRuntimeEngine(Engine):
         options.intra_op_num_threads = spec.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(spec.onnx, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            in_utf8(spec.onnx or ""), options, providers=["CPUExecutionProvider"]
+        )
         self._types = {entry.name: _TYPES.get(entry.type) for entry in self._session.get_inputs()}
         outputs = [entry.name for entry in self._session.get_outputs()]
         chosen = _choose(outputs, spec)
@@ -54,7 +57,7 @@ class OpenVinoEngine(Engine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        compiled = core.compile_model(core.read_model(spec.onnx), "CPU", settings)
+        compiled = core.compile_model(core.read_model(in_utf8(spec.onnx or "")), "CPU", settings)
         self._types = {port.any_name: port.element_type.to_dtype() for port in compiled.inputs}
         self._output = compiled.output(_choose([port.any_name for port in compiled.outputs], spec))
         self._request = compiled.create_infer_request()
