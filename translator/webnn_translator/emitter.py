@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from webnn_runtime.format.builder import GraphBuilder, Value
-from webnn_runtime.format.dims import Dim, DynamicDim
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Node
 from webnn_runtime.format.ops.node import infer_node
@@ -197,12 +197,18 @@ class Emitter:
         if op == "split":
             return None
         whole, kinds = infer_node(node, types, self.dims, [])
-        if not all(kind.is_static for kind in kinds):
+        # A row of a table at a free position has a known shape, and no known value.
+        if not all(kind.is_static for kind in kinds) or any(_is_free(value) for value in whole.options.values()):
             return None
         if sum(math.prod(kind.static_shape) for kind in kinds) > max(_FOLD_ELEMENTS, total):
             return None
         results = evaluate(whole, arrays, {})
         return tuple(self.constant(array, kind.dtype) for array, kind in zip(results, kinds, strict=True))
+
+
+def _is_free(value: object) -> bool:
+    parts = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(part, SymbolicDim) for part in parts)
 
 
 def _frozen(options: dict[str, Any]) -> tuple[tuple[str, object], ...]:

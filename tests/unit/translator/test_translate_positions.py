@@ -98,6 +98,105 @@ def test_positions_computed_from_data_bound_the_length_by_their_table(offset, bu
     assert found.unbounded == ("batch",)
 
 
+def counted_rows(*, offset=2):
+    """BART: positions of every row of a batch, although they are the same, start at 2."""
+    return [
+        N("Shape", ["ids"], ["s"]),
+        N("Gather", ["s", "axis"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["r"]),
+        N("Expand", ["r", "s"], ["rows"]),
+        N("Add", ["rows", "offset"], ["p"]),
+        N("Gather", ["table", "p"], ["y"]),
+    ], {"axis": np.asarray(1), "zero": np.asarray(0), "one": np.asarray(1), "offset": np.asarray(offset)}
+
+
+def test_positions_repeated_along_the_batch_are_bound_by_their_table_as_well(build, agree) -> None:
+    nodes, constants = counted_rows()
+    model = build(nodes, IDS, constants={**constants, "table": x_of(16, 3)})
+    found = agree(model, {"ids": np.ones((2, 14), I64)}, {"ids": np.ones((3, 1), I64)})
+    assert found.graph.dims["length"].max_size == 14
+    assert "gather" not in ops(found)
+
+
+CACHED = {"ids": (I64, ("batch", "length")), "past": (F, ("batch", "cached", 3))}
+
+
+def places_behind_a_cache():
+    return [N("Range", ["cached", "end", "one"], ["p"])]
+
+
+def places_behind_a_cache_of_data():
+    # No slice of the table: every row has positions of its own.
+    return [
+        N("Equal", ["ids", "zero"], ["e"]),
+        N("Not", ["e"], ["n"]),
+        N("Cast", ["n"], ["m"], to=TensorProto.INT64),
+        N("CumSum", ["m", "one"], ["c"]),
+        N("Sub", ["c", "one"], ["c0"]),
+        N("Add", ["c0", "cached"], ["p"]),
+    ]
+
+
+def the_place_behind_a_cache():
+    return [N("Add", ["cached", "zero"], ["p"])]
+
+
+def a_slice_at_the_cache():
+    # Whisper and M2M100, one token at a time.
+    return [
+        N("Unsqueeze", ["cached", "a0"], ["from"]),
+        N("Add", ["from", "a1"], ["to"]),
+        N("Slice", ["table", "from", "to", "a0"], ["y"]),
+    ]
+
+
+def with_cache(places, build):
+    nodes = [
+        N("Shape", ["past"], ["size"]),
+        N("Gather", ["size", "one"], ["cached"]),
+        N("Shape", ["ids"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Add", ["cached", "l"], ["end"]),
+        *places(),
+        *([] if places is a_slice_at_the_cache else [N("Gather", ["table", "p"], ["y"])]),
+    ]
+    constants = {"one": np.asarray(1), "zero": np.asarray(0), "a0": ints(0), "a1": ints(1), "table": x_of(16, 3)}
+    return build(nodes, CACHED, constants=constants)
+
+
+def cached(length, size):
+    return {"ids": np.ones((2, length), I64), "past": x_of(2, size, 3)}
+
+
+@pytest.mark.parametrize("places", [places_behind_a_cache, places_behind_a_cache_of_data])
+def test_a_text_and_its_cache_share_a_table_or_the_run_is_refused(places, build, agree, optional) -> None:
+    found = agree(with_cache(places, build), cached(15, 1), cached(1, 15), cached(9, 7), cached(2, 3))
+    assert [found.graph.dims[name].max_size for name in ("length", "cached")] == [15, 15]
+    for backend in ("numpy", "onnxruntime", "rust"):
+        if backend != "numpy":
+            optional({"rust": "webnn_kernels"}.get(backend, backend))
+        with pytest.raises(ShapeError, match="16"):
+            get_backend(backend).compile(found.graph).run(cached(9, 8))
+
+
+def test_one_position_behind_a_cache_bounds_the_cache(build, agree) -> None:
+    found = agree(with_cache(the_place_behind_a_cache, build), cached(1, 15), cached(1, 1))
+    assert found.graph.dims["cached"].max_size == 15
+
+
+def test_a_row_is_cut_from_a_table_at_the_length_of_a_cache(build, agree) -> None:
+    feeds = [cached(1, size) for size in (0, 1, 15, 16)]
+    agree(with_cache(a_slice_at_the_cache, build), *feeds, min_dims={"cached": 0})
+
+
+def test_elements_picked_by_position_bound_the_length_as_well(build, agree) -> None:
+    nodes, constants = counted_rows()
+    nodes[-1] = N("GatherElements", ["table", "p"], ["y"], axis=1)
+    model = build(nodes, {"ids": (I64, (2, "length"))}, constants={**constants, "table": x_of(2, 16)})
+    found = agree(model, {"ids": np.ones((2, 14), I64)}, {"ids": np.ones((2, 1), I64)})
+    assert found.graph.dims["length"].max_size == 14
+
+
 def test_positions_that_nothing_bounds_stay_as_in_the_model(build) -> None:
     # The mask is an input: nothing says that it holds only 0 and 1.
     nodes, constants = positions_of_a_mask([N("Cast", ["m"], ["m32"], to=TensorProto.INT32)])
