@@ -40,10 +40,12 @@ class Context:
         derived: dimension name -> why its range was narrowed.
         mapped: element types that WebNN lacks and that something was computed or kept in.
         labels: name of a value that is a dictionary for each row in the model -> labels of its columns here.
+        float_states: LSTMs that do not round their states, as ONNX Runtime does; None where that was not asked for.
     """
 
     def __init__(self, emit: Emitter) -> None:
         self.emit = emit
+        self.float_states: list[str] | None = None
         self.notes: list[str] = []
         self.derived: dict[str, str] = {}
         self.mapped: set[Elem] = set()

@@ -16,6 +16,7 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
     RotaryEmbedding gets its angles for every row of the batch: torch writes them once for all, which ONNX's definition
     of the operator broadcasts and ONNX Runtime's kernel refuses.
+    DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
 
     Args:
         file: the model.
@@ -37,7 +38,7 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
-    written_out = _softmax_written_out(model) | _angles_repeated(model)
+    written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
@@ -91,6 +92,48 @@ def _angles_repeated(model: Any) -> bool:
                 nodes.append(helper.make_node("Expand", [one, f"{stem}shape"], [f"{stem}{place}"]))
                 node.input[place] = f"{stem}{place}"
         nodes.append(node)
+    changed = len(nodes) != len(model.graph.node)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return changed
+
+
+def _states_in_float(model: Any) -> bool:
+    """Put LSTM of dequantised weights for every DynamicQuantizeLSTM; returns whether there was one."""
+    from onnx import TensorProto, helper
+
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type != "DynamicQuantizeLSTM" or node.domain != "com.microsoft" or len(node.input) < 12:
+            nodes.append(node)
+            continue
+        stem = f"{next(filter(None, node.output))}//"
+        directions = 1
+        for attribute in node.attribute:
+            if attribute.name == "direction" and attribute.s == b"bidirectional":
+                directions = 2
+        nodes.append(helper.make_node("Constant", [], [f"{stem}shape"], value_ints=[directions, 1, -1]))
+        inputs = list(node.input)
+        for place, (scale, zero) in {1: (8, 9), 2: (10, 11)}.items():
+            made = [f"{stem}{place}{letter}" for letter in "abcdefg"]
+            steps = [
+                ("Cast", [inputs[place]], {"to": TensorProto.FLOAT}),
+                ("Cast", [inputs[zero]], {"to": TensorProto.FLOAT}),
+                ("Reshape", [made[1], f"{stem}shape"], {}),
+                ("Sub", [made[0], made[2]], {}),
+                ("Reshape", [inputs[scale], f"{stem}shape"], {}),
+                ("Mul", [made[3], made[4]], {}),
+                ("Transpose", [made[5]], {"perm": [0, 2, 1]}),
+            ]
+            nodes += [
+                helper.make_node(op, read, [name], **settings)
+                for (op, read, settings), name in zip(steps, made, strict=True)
+            ]
+            inputs[place] = made[-1]
+        plain = helper.make_node("LSTM", inputs[:8], list(node.output), name=node.name)
+        plain.attribute.extend(node.attribute)
+        nodes.append(plain)
     changed = len(nodes) != len(model.graph.node)
     if changed:
         del model.graph.node[:]

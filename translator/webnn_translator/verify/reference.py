@@ -44,6 +44,7 @@ class OnnxReference:
         watched: names of values inside of it that are given out as well.
         bound: inputs that the translation made constants of -> their values.
         empty: inputs without elements, which the graph lacks -> their shapes.
+        is_meant: whether operators compute what they mean (`as_meant`), and not what ONNX Runtime's kernels do.
 
     Attributes:
         version: of ONNX Runtime.
@@ -58,6 +59,8 @@ class OnnxReference:
         watched: Collection[str] = (),
         bound: Mapping[str, Array] | None = None,
         empty: Mapping[str, Sequence[Dim]] | None = None,
+        *,
+        is_meant: bool = True,
     ) -> None:
         self._bound = dict(bound or {})
         self.empty = dict(empty or {})
@@ -76,7 +79,7 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = as_meant(file, watched)
+            source = as_meant(file, watched) if is_meant else str(file)
             if isinstance(source, bytes):
                 folder = "session.model_external_initializers_file_folder_path"
                 options.add_session_config_entry(folder, str(file.parent.resolve()))
