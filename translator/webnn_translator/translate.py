@@ -115,6 +115,7 @@ def translate(
 def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """Inputs without a default: one that is an initializer too is a constant."""
     held = {tensor.name for tensor in model.graph.initializer}
+    held |= {sparse.values.name for sparse in model.graph.sparse_initializer}
     return [value for value in model.graph.input if value.name not in held]
 
 
@@ -143,8 +144,6 @@ class _Translation:
 
     def run(self, int64: str) -> Translation:
         graph = self.model.graph
-        if graph.sparse_initializer:
-            raise InvalidModel(f"{len(graph.sparse_initializer)} sparse initializers; dense ones are supported")
         available = {value.name for value in self.inputs} | self.lowering.initializers.keys()
         nodes = ordered(graph.node, available)
         outputs = [value.name for value in graph.output]

@@ -15,7 +15,7 @@ from webnn_translator.carried import bring_back
 from webnn_translator.context import Context
 from webnn_translator.counted import counted_in_float32
 from webnn_translator.elements import Elem
-from webnn_translator.initializers import elem_of, read_tensor
+from webnn_translator.initializers import elem_of, read_sparse, read_tensor
 from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
@@ -38,6 +38,9 @@ def constant(ctx: Context, node: OnnxNode) -> Tensor:
     (name,) = node.attributes
     if name == "value":
         elem, array = read_tensor(node.attributes["value"], None)
+        return Tensor(elem, tuple(array.shape), Known(array))
+    if name == "sparse_value":
+        elem, array = read_sparse(node.attributes[name], None)
         return Tensor(elem, tuple(array.shape), Known(array))
     if name in ("value_int", "value_ints"):
         return ctx.known(np.asarray(node.attributes[name], np.int64))
