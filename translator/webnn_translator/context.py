@@ -133,12 +133,11 @@ class Context:
             return tensor.content
         if isinstance(tensor.content, Symbols) and tensor.content.items.size == 1:
             return Affine(tensor.content.items.flat[0], (0,) * tensor.rank)
+        number = self.uniform(tensor)
+        if number is not None:
+            return Affine(int(number), (0,) * tensor.rank)
         array = self.array(tensor)
-        if array is None or array.size > 1 << 16:
-            return None
-        if array.size == 1:
-            return Affine(int(array.flat[0]), (0,) * tensor.rank)
-        return affine_from_array(array)
+        return None if array is None or array.size > 1 << 16 else affine_from_array(array)
 
     def constant(self, tensor: Tensor, what: str) -> Array:
         """The values of a tensor that has to be constant.
