@@ -179,6 +179,22 @@ def test_a_text_and_its_cache_share_a_table_or_the_run_is_refused(places, build,
             get_backend(backend).compile(found.graph).run(cached(9, 8))
 
 
+def test_the_end_of_a_table_is_as_long_as_a_text_and_its_cache(build, agree) -> None:
+    """MPT's slopes: the start of a Slice is what is left of the table."""
+    nodes = [
+        N("Shape", ["past"], ["s"], start=1, end=2),
+        N("Shape", ["ids"], ["t"], start=1, end=2),
+        N("Add", ["s", "t"], ["end"]),
+        N("Sub", ["rows", "end"], ["from"]),
+        N("Slice", ["table", "from", "many", "a0"], ["y"]),
+    ]
+    constants = {"rows": ints(16), "many": ints(2**62), "a0": ints(0), "table": x_of(16, 3)}
+    found = agree(build(nodes, CACHED, constants=constants), cached(15, 1), cached(2, 3), cached(9, 7))
+    assert [found.graph.dims[name].max_size for name in ("length", "cached")] == [15, 15]
+    with pytest.raises(ShapeError, match="start"):
+        get_backend("numpy").compile(found.graph).run(cached(9, 8))
+
+
 def test_one_position_behind_a_cache_bounds_the_cache(build, agree) -> None:
     found = agree(with_cache(the_place_behind_a_cache, build), cached(1, 15), cached(1, 1))
     assert found.graph.dims["cached"].max_size == 15
