@@ -14,12 +14,14 @@ from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.elements import Elem
 from webnn_translator.symbolic import Affine
+from webnn_translator.tensor import Columns, Tensor
 
 if TYPE_CHECKING:
-    from webnn_translator.context import Context
-    from webnn_translator.tensor import Tensor
+    from collections.abc import Sequence
 
-__all__ = ["bring_back", "keep_inside", "limit_to", "representable", "within_type"]
+    from webnn_translator.context import Context
+
+__all__ = ["bring_back", "keep_inside", "keep_places_inside", "limit_to", "representable", "within_type"]
 
 
 def bring_back(ctx: Context, tensor: Tensor) -> Tensor:
@@ -77,6 +79,24 @@ def keep_inside(ctx: Context, indices: Tensor, rows: int) -> Tensor:
     every = ctx.emit.constant(np.arange(rows, dtype=number.dtype.numpy), number.dtype, f"positions_{rows}")
     last = ctx.emit.reshape(ctx.emit.slice(every, (high,), (1,), (1,)), (1,) * indices.rank)
     return ctx.tensor(ctx.emit.op("min", number, last), indices.elem)
+
+
+def keep_places_inside(ctx: Context, indices: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """The same for index tuples, which lie along the last axis: one number for each of the first sizes of `shape`."""
+    content = indices.content
+    if not isinstance(content, Columns):
+        rows = shape[0] if indices.shape[-1] == 1 else None
+        return keep_inside(ctx, indices, rows) if isinstance(rows, int) else indices
+    grids = [Affine(part.offset, part.strides[:-1]) for part in content.parts]
+    parts = [Tensor(indices.elem, indices.shape[:-1], grid) for grid in grids]
+    kept = [
+        keep_inside(ctx, part, rows) if isinstance(rows, int) else part
+        for part, rows in zip(parts, shape, strict=False)
+    ]
+    if all(one is other for one, other in zip(parts, kept, strict=True)):
+        return indices
+    columns = [ctx.emit.reshape(ctx.full(part), (*part.shape, 1)) for part in kept]
+    return ctx.tensor(ctx.emit.concat(columns, indices.rank - 1), indices.elem)
 
 
 def _highest(ctx: Context, indices: Tensor) -> Dim | None:

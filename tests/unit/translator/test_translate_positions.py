@@ -308,6 +308,42 @@ def test_positions_of_one_free_size_in_another_exist_or_the_run_is_refused(picke
             get_backend(backend).compile(found.graph).run(few)
 
 
+def into_rows():
+    return [N("Transpose", ["x"], ["u"], perm=[1, 0, 2]), N("Unsqueeze", ["p", "last"], ["i"])]
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [
+        [*into_rows(), N("ScatterND", ["rows", "i", "u"], ["y"])],
+        [*into_rows(), N("ScatterND", ["rows", "i", "u"], ["y"], reduction="add")],
+        [
+            *into_rows(),
+            N("Unsqueeze", ["i", "last"], ["ii"]),
+            N("Shape", ["u"], ["all"]),
+            N("Expand", ["ii", "all"], ["e"]),
+            N("ScatterElements", ["rows", "e", "u"], ["y"], axis=0),
+        ],
+        [
+            N("Unsqueeze", ["p", "last"], ["i"]),
+            N("Sub", ["i", "i"], ["z"]),
+            N("Concat", ["i", "z", "z"], ["places"], axis=-1),
+            N("GatherND", ["rows", "places"], ["g"]),
+            N("Unsqueeze", ["g", "last"], ["w"]),
+            N("Add", ["x", "w"], ["y"]),
+        ],
+    ],
+)
+def test_places_that_are_written_to_bound_the_length_as_well(placed, build, agree) -> None:
+    """A cache of 16 places: WebNN would write the seventeenth into the last."""
+    nodes = [N("Transpose", ["x"], ["turned"], perm=[1, 0, 2]), *counted("p", "turned"), *placed]
+    inputs = {"x": (F, (2, "length", 3)), "rows": (F, (16, 2, 3))}
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "last": ints(-1)}
+    feeds = [{"x": x_of(2, size, 3), "rows": x_of(16, 2, 3)} for size in (1, 5, 16)]
+    found = agree(build(nodes, inputs, constants=constants), *feeds)
+    assert found.graph.dims["length"].max_size == 16
+
+
 def test_a_table_with_a_free_size_is_read_at_a_few_positions(build, agree) -> None:
     nodes = [N("Range", ["zero", "four", "one"], ["p"]), N("Add", ["p", "one"], ["q"]), N("Gather", ["x", "q"], ["y"])]
     constants = {"zero": np.asarray(0), "one": np.asarray(1), "four": np.asarray(4)}

@@ -7,7 +7,7 @@ import numpy as np
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least
 from webnn_translator._errors import Refused
-from webnn_translator.carried import keep_inside, limit_to
+from webnn_translator.carried import keep_inside, keep_places_inside, limit_to
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -161,6 +161,7 @@ def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
         moved = _as_grid(ctx, data, places, indices.shape[:-1])
         if moved is not None:
             return moved
+    indices = keep_places_inside(ctx, indices, data.shape)
     return ctx.computed(data.elem, "gatherND", ctx.full(data), ctx.full(indices))
 
 
@@ -185,6 +186,8 @@ def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...
             # Sizes with names of their own, as batches that an exporter did not take for one: positions that the
             # data lacks fail at the run, as in ONNX.
             cuts[k] = (0, shape[axis], 1)
+            if isinstance(rows := data.shape[k], int):
+                limit_to(ctx, shape[axis], rows, f"{rows} rows are read at {shape[axis]} positions")
         axes.append(axis)
     data = slice_of(ctx, data, cuts) if cuts else data
     taken = [data.shape[k] for k, part in enumerate(columns.parts)]
