@@ -91,6 +91,11 @@ _REFUSED_MODELS: Final = (
         "`--dim` for the length; LSTM without `mask_zero` stays free",
     ),
     (
+        "bags of embeddings, which exporters write as a loop over rows or offsets",
+        "EmbeddingBag",
+        "`--dim` for both sizes, `--bind` for the offsets; Embedding and a sum stay free",
+    ),
+    (
         "an operator that ONNX does not have, which the exporter copied",
         "Erfc of an exact GELU, by tf2onnx",
         "GELU with `approximate=True`, or by `erf`",
