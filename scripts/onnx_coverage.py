@@ -61,7 +61,7 @@ _REFUSED_MODELS: Final = (
     ),
     (
         "a free size is interpolated with antialiasing, or scaled by a fraction that float32 rounds to another whole"
-        " size (1.3), or by one in mode nearest (0.6)",
+        " size (1.3)",
         "positions of DINOv2 with registers at any resolution, `scale_factor=1.3`",
         "`--dim` for the height and the width",
     ),
