@@ -91,6 +91,11 @@ _REFUSED_MODELS: Final = (
         "`--dim` for the length; LSTM without `mask_zero` stays free",
     ),
     (
+        "the states of an LSTM are rounded to 8 bits at every step",
+        "DynamicQuantizeLSTM, which `quantize_dynamic` writes",
+        "`--lstm-states float32`",
+    ),
+    (
         "bags of embeddings, which exporters write as a loop over rows or offsets",
         "EmbeddingBag",
         "`--dim` for both sizes, `--bind` for the offsets; Embedding and a sum stay free",
