@@ -41,6 +41,7 @@ class ConvertOptions:
         inputs: input -> elements of the value that it is bound to.
         cache: "empty" for a decoder that embeds, "keep", or "auto": empty where the model's files say that it embeds.
         int64: "keep", or "int32" where a browser or a device has no int64.
+        lstm_states: "keep", or "float32": quantised LSTMs do not round their data and states.
         name: name of the graph; the source's when None.
         is_verified: whether to run the numeric check.
         tolerance: largest difference, as a part of the output's largest value; None for the usual one of its types.
@@ -59,6 +60,7 @@ class ConvertOptions:
     inputs: Mapping[str, Sequence[float]] = field(default_factory=dict)
     cache: str = "auto"
     int64: str = "keep"
+    lstm_states: str = "keep"
     name: str | None = None
     is_verified: bool = True
     tolerance: float | None = None
@@ -197,6 +199,7 @@ def convert_model(
             max_dims=chosen.max_dims,
             min_dims=chosen.min_dims,
             int64=chosen.int64,
+            lstm_states=chosen.lstm_states,
             name=chosen.name or source.name,
         )
         companions = _companions(source.companions, translation.graph, chosen.tokenizer)
@@ -218,6 +221,7 @@ def convert_model(
                 **({} if cache is None else {"emptyCache": cache.record()}),
                 **({"emptyInputs": empty_record(empty)} if (empty := translation.empty_inputs) else {}),
                 **({"emptyOutputs": list(hollow)} if (hollow := translation.empty_outputs) else {}),
+                **({"floatStates": list(rounded)} if (rounded := translation.float_states) else {}),
                 **({"outputLabels": {name: list(found) for name, found in labels.items()}} if labels else {}),
             },
             files=dict(companions),

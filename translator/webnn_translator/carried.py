@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from webnn_runtime.format.builder import Value
-from webnn_runtime.format.dims import SymbolicDim, names_of, substitute, symbol
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, names_of, substitute, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.elements import Elem
+from webnn_translator.symbolic import Affine
+from webnn_translator.tensor import Columns, Tensor
 
 if TYPE_CHECKING:
-    from webnn_translator.context import Context
-    from webnn_translator.tensor import Tensor
+    from collections.abc import Sequence
 
-__all__ = ["bring_back", "keep_inside", "representable", "within_type"]
+    from webnn_translator.context import Context
+
+__all__ = ["bring_back", "keep_inside", "keep_places_inside", "limit_to", "representable", "within_type"]
 
 
 def bring_back(ctx: Context, tensor: Tensor) -> Tensor:
@@ -59,23 +63,66 @@ def within_type(ctx: Context, tensor: Tensor) -> Tensor:
     return bring_back(ctx, tensor)
 
 
-def keep_inside(ctx: Context, indices: Tensor, rows: int) -> None:
-    """Bound the dimension that computed indices grow with, so that they stay inside a table.
+def keep_inside(ctx: Context, indices: Tensor, rows: int) -> Tensor:
+    """Indices whose dimensions are bound so that they stay inside a table.
 
-    WebNN clamps an index where ONNX has an error, so that a longer sequence would be silently wrong.
+    WebNN clamps an index where ONNX has an error, so that a longer sequence would be silently wrong. What ranges of
+    single names cannot say, a cache and a text that share a table of positions, is left to the run: reading the
+    largest index from a list of all rows fails where there is no such row.
     """
-    if not isinstance(indices.content, Value):
-        return
-    known = ctx.emit.interval(indices.content)
-    if known is None or not isinstance(known.high, SymbolicDim):
-        return
-    names = sorted(names_of(known.high))
-    slope = known.high - substitute(known.high, {names[0]: symbol(names[0]) - 1})
-    if len(names) != 1 or not isinstance(slope, int) or slope <= 0:
-        return
-    start = substitute(known.high, {names[0]: 0})
-    assert isinstance(start, int)
-    ctx.narrow(names[0], (rows - 1 - start) // slope, f"a table of {rows} rows is read at up to {known.high}")
+    high = _highest(ctx, indices)
+    if not isinstance(high, SymbolicDim) or bounds(high, ctx.ranges)[1] < rows:
+        return indices
+    if limit_to(ctx, high + 1, rows, f"a table of {rows} rows is read at up to {high}"):
+        return indices
+    number = ctx.full(indices)
+    every = ctx.emit.constant(np.arange(rows, dtype=number.dtype.numpy), number.dtype, f"positions_{rows}")
+    last = ctx.emit.reshape(ctx.emit.slice(every, (high,), (1,), (1,)), (1,) * indices.rank)
+    return ctx.tensor(ctx.emit.op("min", number, last), indices.elem)
+
+
+def keep_places_inside(ctx: Context, indices: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """The same for index tuples, which lie along the last axis: one number for each of the first sizes of `shape`."""
+    content = indices.content
+    if not isinstance(content, Columns):
+        rows = shape[0] if indices.shape[-1] == 1 else None
+        return keep_inside(ctx, indices, rows) if isinstance(rows, int) else indices
+    grids = [Affine(part.offset, part.strides[:-1]) for part in content.parts]
+    parts = [Tensor(indices.elem, indices.shape[:-1], grid) for grid in grids]
+    kept = [
+        keep_inside(ctx, part, rows) if isinstance(rows, int) else part
+        for part, rows in zip(parts, shape, strict=False)
+    ]
+    if all(one is other for one, other in zip(parts, kept, strict=True)):
+        return indices
+    columns = [ctx.emit.reshape(ctx.full(part), (*part.shape, 1)) for part in kept]
+    return ctx.tensor(ctx.emit.concat(columns, indices.rank - 1), indices.elem)
+
+
+def _highest(ctx: Context, indices: Tensor) -> Dim | None:
+    """What no index is larger than, where that is known and computed."""
+    content = indices.content
+    if isinstance(content, Value):
+        known = ctx.emit.interval(content)
+        return None if known is None else known.high
+    if isinstance(content, Affine):
+        extremes = content.extremes(indices.shape, ctx.ranges)
+        return None if extremes is None else extremes[1]
+    items = ctx.items(indices)
+    return None if items is None or not items.size else reduce(lambda a, b: dim_max(a, b, ctx.ranges), items.flat)
+
+
+def limit_to(ctx: Context, size: Dim, most: int, why: str) -> bool:
+    """Narrow each name to what keeps `size`, which grows with it, at `most`; whether that says it all."""
+    names = sorted(names_of(size))
+    for name in names:
+        # The others as small as they can be.
+        alone = substitute(size, {one: ctx.ranges[one].min_size for one in names if one != name})
+        slope = alone - substitute(alone, {name: symbol(name) - 1})
+        start = substitute(alone, {name: 0})
+        if isinstance(slope, int) and slope > 0 and isinstance(start, int):
+            ctx.narrow(name, (most - start) // slope, why)
+    return bounds(size, ctx.ranges)[1] <= most
 
 
 def representable(array: Array, dtype: DataType, elem: Elem) -> Array:

@@ -40,10 +40,12 @@ class Context:
         derived: dimension name -> why its range was narrowed.
         mapped: element types that WebNN lacks and that something was computed or kept in.
         labels: name of a value that is a dictionary for each row in the model -> labels of its columns here.
+        float_states: LSTMs that do not round their states, as ONNX Runtime does; None if not asked for.
     """
 
     def __init__(self, emit: Emitter) -> None:
         self.emit = emit
+        self.float_states: list[str] | None = None
         self.notes: list[str] = []
         self.derived: dict[str, str] = {}
         self.mapped: set[Elem] = set()
@@ -131,12 +133,11 @@ class Context:
             return tensor.content
         if isinstance(tensor.content, Symbols) and tensor.content.items.size == 1:
             return Affine(tensor.content.items.flat[0], (0,) * tensor.rank)
+        number = self.uniform(tensor)
+        if number is not None:
+            return Affine(int(number), (0,) * tensor.rank)
         array = self.array(tensor)
-        if array is None or array.size > 1 << 16:
-            return None
-        if array.size == 1:
-            return Affine(int(array.flat[0]), (0,) * tensor.rank)
-        return affine_from_array(array)
+        return None if array is None or array.size > 1 << 16 else affine_from_array(array)
 
     def constant(self, tensor: Tensor, what: str) -> Array:
         """The values of a tensor that has to be constant.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from webnn_runtime.format.builder import GraphBuilder, Value
-from webnn_runtime.format.dims import Dim, DynamicDim
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Node
 from webnn_runtime.format.ops.node import infer_node
@@ -26,7 +26,12 @@ __all__ = ["Emitter"]
 _FOLD_ELEMENTS = 1 << 14
 # Weights above this size stay in their 8-bit form when they are cast or dequantised.
 _KEEP_QUANTISED = 1 << 10
+# Constants up to here are one where they are equal.
+_SHARED = 64
 _NARROW = (DataType.INT8, DataType.UINT8, DataType.INT4, DataType.UINT4)
+
+
+_Made: TypeAlias = "tuple[str, tuple[Value | None, ...], dict[str, Any]]"
 
 
 class Emitter:
@@ -42,7 +47,9 @@ class Emitter:
         self.builder = GraphBuilder(name, dims)
         self.origins: dict[str, str] = {}
         self.stem = ""
-        self._made_by: dict[str, tuple[str, tuple[Value | None, ...], dict[str, Any]]] = {}
+        self._made_by: dict[str, _Made] = {}
+        # What constants of float16 were folded from; small ones are shared, and may be made of anything.
+        self._halves: dict[str, _Made] = {}
         self._shared: dict[object, tuple[Value, ...]] = {}
         self._intervals: dict[str, Known] = {}
         # Weights used twice are one constant; the array is kept so that its id stays its own.
@@ -57,7 +64,7 @@ class Emitter:
     def constant(self, array: Array | float | int, dtype: DataType, name: str = "") -> Value:
         """A constant; small ones are shared."""
         values = np.asarray(array).astype(dtype.numpy, copy=False)
-        key = (dtype, tuple(values.shape), values.tobytes()) if values.size <= 64 else None
+        key = (dtype, tuple(values.shape), values.tobytes()) if values.size <= _SHARED else None
         if key is not None and key in self._scalars:
             return self._scalars[key]
         large = (id(array), dtype)
@@ -103,6 +110,10 @@ class Emitter:
             self._intervals[current.name] = results[0]
         return self._intervals[value.name]
 
+    def origin(self, value: Value) -> _Made | None:
+        """Operator, operands and options that made a value, also one that was folded if it is a large float16."""
+        return self._made_by.get(value.name) or self._halves.get(value.name)
+
     def sources(self, value: Value) -> set[str]:
         """Names of the graph's inputs that a value is computed from."""
         found: set[str] = set()
@@ -140,6 +151,8 @@ class Emitter:
                 if folded is None:
                     # A constant is not made: equal ones are shared, and two could each be made of the other.
                     self._made_by[made.name] = (op, operands, options)
+                elif made.dtype is DataType.FLOAT16 and math.prod(made.type.static_shape) > _SHARED:
+                    self._halves.setdefault(made.name, (op, operands, options))
             self._shared[key] = known
         return known
 
@@ -197,12 +210,18 @@ class Emitter:
         if op == "split":
             return None
         whole, kinds = infer_node(node, types, self.dims, [])
-        if not all(kind.is_static for kind in kinds):
+        # A row of a table at a free position has a known shape, and no known value.
+        if not all(kind.is_static for kind in kinds) or any(_is_free(value) for value in whole.options.values()):
             return None
         if sum(math.prod(kind.static_shape) for kind in kinds) > max(_FOLD_ELEMENTS, total):
             return None
         results = evaluate(whole, arrays, {})
         return tuple(self.constant(array, kind.dtype) for array, kind in zip(results, kinds, strict=True))
+
+
+def _is_free(value: object) -> bool:
+    parts = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(part, SymbolicDim) for part in parts)
 
 
 def _frozen(options: dict[str, Any]) -> tuple[tuple[str, object], ...]:

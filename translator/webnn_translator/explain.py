@@ -113,6 +113,7 @@ def explain(
     min_dims: Mapping[str, int] | None = None,
     file: Path | None = None,
     int64: str = "keep",
+    lstm_states: str = "keep",
 ) -> Explanation:
     """Try to translate a model, and group what stands in the way; see `translate` for the options.
 
@@ -121,7 +122,9 @@ def explain(
     """
     count = len(model.graph.node)
     try:
-        translation = translate(model, file=file, dims=dims, max_dims=max_dims, min_dims=min_dims, int64=int64)
+        translation = translate(
+            model, file=file, dims=dims, max_dims=max_dims, min_dims=min_dims, int64=int64, lstm_states=lstm_states
+        )
     except (UnsupportedOp, DynamicShape) as exc:
         return Explanation(None, exc, _grouped(exc.refusals), exc.unexamined, count)
     return Explanation(translation, None, (), (), count)

@@ -14,9 +14,11 @@ from webnn_translator.elements import Elem
 from webnn_translator.external import ExternalFiles
 from webnn_translator.minifloats import decode_bfloat16, decode_minifloats
 
-__all__ = ["elem_of", "read_tensor"]
+__all__ = ["elem_of", "read_sparse", "read_tensor"]
 
 _LARGE: Final = 1 << 20
+# A few numbers in a file may stand for as many zeros as its author likes.
+_MOST_SPARSE: Final = 1 << 28
 # Typed fields as the format assigns them; everything else of 32 bits or less is kept in int32_data.
 _FIELDS: Final = {
     Elem.FLOAT: "float_data",
@@ -68,6 +70,32 @@ def read_tensor(tensor: onnx.TensorProto, files: ExternalFiles | None) -> tuple[
     else:
         data = _typed(tensor, elem, count, what)
     return elem, data.reshape(shape)
+
+
+def read_sparse(sparse: onnx.SparseTensorProto, files: ExternalFiles | None) -> tuple[Elem, Array]:
+    """Element type and values, zeros included: WebNN has dense tensors only.
+
+    Raises:
+        InvalidModel: places that are not in the tensor, not in order, or of another number than the values.
+        FormatError: see `read_tensor`.
+    """
+    elem, values = read_tensor(sparse.values, files)
+    kind, places = read_tensor(sparse.indices, files)
+    what, shape = f"sparse tensor '{sparse.values.name}'", tuple(sparse.dims)
+    count = math.prod(shape)
+    if any(dim < 0 for dim in shape) or count > _MOST_SPARSE:
+        raise InvalidModel(f"{what} has shape {list(shape)}; up to {_MOST_SPARSE} elements are supported")
+    if kind is not Elem.INT64 or values.ndim != 1 or places.shape not in ((values.size,), (values.size, len(shape))):
+        raise InvalidModel(f"{what}: {values.size} values need as many places, not {list(places.shape)} of {kind.text}")
+    if places.ndim == 2:
+        if ((places < 0) | (places >= np.asarray(shape))).any():
+            raise InvalidModel(f"{what} has places outside of its shape {list(shape)}")
+        places = np.ravel_multi_index(tuple(places.T), shape)
+    if values.size and (places[0] < 0 or places[-1] >= count or (np.diff(places) <= 0).any()):
+        raise InvalidModel(f"{what} has places outside of its shape {list(shape)}, or not in ascending order")
+    dense: Array = np.zeros(count, values.dtype)
+    dense[places] = values
+    return elem, dense.reshape(shape)
 
 
 def _bytes_of(elem: Elem, count: int) -> int:

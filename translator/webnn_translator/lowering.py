@@ -17,7 +17,7 @@ from webnn_translator.context import Context
 from webnn_translator.control import CONTROL
 from webnn_translator.elements import Elem
 from webnn_translator.external import ExternalFiles
-from webnn_translator.initializers import read_tensor
+from webnn_translator.initializers import read_sparse, read_tensor
 from webnn_translator.model import NEWEST_OPSET, OLDEST_OPSET, label_of, live_nodes, reads
 from webnn_translator.naming import identifier
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
@@ -57,7 +57,10 @@ class Lowering:
         self.ctx = ctx
         self.files = files
         self.versions = versions
-        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.initializers: dict[str, onnx.TensorProto | onnx.SparseTensorProto] = {
+            **{tensor.name: tensor for tensor in graph.initializer},
+            **{sparse.values.name: sparse for sparse in graph.sparse_initializer},
+        }
         self.values: dict[str, OnnxValue] = {}
         self.claimed: dict[str, str] = {}
         self.unknown: set[str] = set()
@@ -93,7 +96,9 @@ class Lowering:
             raise Refused(f"reads '{name}', which nothing before it makes; the model is not valid")
         if name not in self.values:
             # Initializers are read when something needs them: unused ones cost nothing.
-            elem, array = read_tensor(self.initializers[name], self.files)
+            held = self.initializers[name]
+            is_sparse = isinstance(held, onnx.SparseTensorProto)
+            elem, array = read_sparse(held, self.files) if is_sparse else read_tensor(held, self.files)
             self.values[name] = self._interned(Tensor(elem, tuple(array.shape), Known(array, name)))
         return self.values[name]
 

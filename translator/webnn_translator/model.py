@@ -65,9 +65,13 @@ def check_text(model: onnx.ModelProto) -> None:
 
 def _graph_names(graph: onnx.GraphProto) -> Iterable[str]:
     yield graph.name
-    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer, *_sparse_values(graph)))
     yield from (dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim)
     yield from _node_names(graph.node)
+
+
+def _sparse_values(graph: onnx.GraphProto) -> list[onnx.TensorProto]:
+    return [sparse.values for sparse in graph.sparse_initializer]
 
 
 def _node_names(nodes: Iterable[onnx.NodeProto]) -> Iterable[str]:
@@ -87,7 +91,7 @@ def check_names(graph: onnx.GraphProto) -> None:
     """
     for what, names in (
         ("input", [value.name for value in graph.input]),
-        ("initializer", [tensor.name for tensor in graph.initializer]),
+        ("initializer", [one.name for one in (*graph.initializer, *_sparse_values(graph))]),
     ):
         if "" in names:
             raise InvalidModel(f"an {what} has no name; every one needs its own")

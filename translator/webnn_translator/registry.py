@@ -59,6 +59,7 @@ FAMILIES: Final = (
     "conv",
     "pool",
     "recurrent",
+    "recurrent_quantized",
     "sequence",
     "embedding",
     "rotary",

@@ -51,6 +51,7 @@ class Translation:
         empty_inputs: ONNX input without elements, which the graph lacks -> its shape.
         empty_outputs: ONNX outputs without elements, which the graph lacks.
         output_labels: output -> labels of its columns, where the model gives a dictionary for each row.
+        float_states: nodes whose kernel in ONNX Runtime rounds its states, and that do not here.
         notes: facts a user of the graph should know.
     """
 
@@ -65,6 +66,7 @@ class Translation:
     empty_inputs: Mapping[str, tuple[Dim, ...]]
     empty_outputs: tuple[str, ...]
     output_labels: Mapping[str, tuple[int | str, ...]]
+    float_states: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -82,6 +84,7 @@ def translate(
     max_dims: Mapping[str, int] | None = None,
     min_dims: Mapping[str, int] | None = None,
     int64: str = "keep",
+    lstm_states: str = "keep",
 ) -> Translation:
     """Translate a model.
 
@@ -93,6 +96,7 @@ def translate(
         max_dims: dimension name -> largest value.
         min_dims: dimension name -> smallest value, where it is not 1: 0 for a cache that may be empty.
         int64: "keep", or "int32" to carry int64 by int32 where that is proved to be the same.
+        lstm_states: "keep", or "float32" for quantised LSTMs that do not round their data and states.
 
     Raises:
         TranslateError: it cannot be expressed; the leaf says why.
@@ -102,12 +106,16 @@ def translate(
     versions = opset_versions(model)
     tensors = [value for value in _declared_inputs(model) if _is_tensor(value)]
     table = DimTable(tensors, dims or {}, max_dims or {}, min_dims or {})
-    return _Translation(model, name, file, table, versions).run(int64)
+    run = _Translation(model, name, file, table, versions)
+    if lstm_states == "float32":
+        run.ctx.float_states = []
+    return run.run(int64)
 
 
 def _declared_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """Inputs without a default: one that is an initializer too is a constant."""
     held = {tensor.name for tensor in model.graph.initializer}
+    held |= {sparse.values.name for sparse in model.graph.sparse_initializer}
     return [value for value in model.graph.input if value.name not in held]
 
 
@@ -136,8 +144,6 @@ class _Translation:
 
     def run(self, int64: str) -> Translation:
         graph = self.model.graph
-        if graph.sparse_initializer:
-            raise InvalidModel(f"{len(graph.sparse_initializer)} sparse initializers; dense ones are supported")
         available = {value.name for value in self.inputs} | self.lowering.initializers.keys()
         nodes = ordered(graph.node, available)
         outputs = [value.name for value in graph.output]
@@ -239,6 +245,8 @@ class _Translation:
             for name in built.constants
             if (origin := self.emit.origins.get(name)) is not None and origin in lowering.initializers
         }
+        if rounded := self.ctx.float_states:
+            notes.append(f"data and states of quantised LSTMs stay float32: {', '.join(rounded)}")
         described = self.table.describe(graph.dims, self.ctx.derived)
         notes += self.table.narrowed(described)
         values = {name: (one.elem, one.shape) for name, one in lowering.values.items() if isinstance(one, Tensor)}
@@ -254,6 +262,7 @@ class _Translation:
             empty,
             tuple(hollow),
             labels,
+            tuple(self.ctx.float_states or ()),
             tuple(notes),
         )
 

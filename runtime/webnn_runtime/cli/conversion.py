@@ -13,6 +13,7 @@ _KEYS: Final = (
     "emptyCache",
     "emptyInputs",
     "emptyOutputs",
+    "floatStates",
     "outputLabels",
     "sourceTypes",
     "typeMappings",
@@ -43,6 +44,9 @@ def conversion_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         names = record.get(key)
         if isinstance(names, (list, Mapping)) and names:
             yield "left out", f"{what}s without elements: {_some(list(names))}"
+    rounded = record.get("floatStates")
+    if isinstance(rounded, list) and rounded:
+        yield "float32", f"data and states of quantised LSTMs, which are not rounded: {_some(rounded)}"
     for name, labels in _items(record, "outputLabels"):
         if isinstance(labels, list):
             yield "labels", f"of the columns of {name}: {_some(labels)}"

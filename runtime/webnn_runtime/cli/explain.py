@@ -13,11 +13,13 @@ from webnn_runtime.cli.options import (
     DimsFile,
     DimSizes,
     Int64Policy,
+    LstmStates,
     MaxDimSizes,
     MinDimSizes,
     Quiet,
     cache_policy,
     int64_policy,
+    lstm_states_policy,
     sizes_of,
     values_of,
 )
@@ -41,6 +43,7 @@ def explain(
     bind: BoundInputs = None,
     cache: CachePolicy = "auto",
     int64: Int64Policy = "keep",
+    lstm_states: LstmStates = "keep",
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -68,7 +71,13 @@ def explain(
                 given.setdefault(emptied.dimension, 0)
                 report.note(str(emptied))
             found = explain_model(
-                source.model, dims=given, max_dims=high, min_dims=low, file=source.file, int64=int64_policy(int64)
+                source.model,
+                dims=given,
+                max_dims=high,
+                min_dims=low,
+                file=source.file,
+                int64=int64_policy(int64),
+                lstm_states=lstm_states_policy(lstm_states),
             )
             report.data.update(model=source.file_name, **found.record())
         _show(report, found)

@@ -20,6 +20,7 @@ __all__ = [
     "DimSizes",
     "DimsFile",
     "Int64Policy",
+    "LstmStates",
     "MaxDimSizes",
     "MinDimSizes",
     "NoNormalize",
@@ -30,6 +31,7 @@ __all__ = [
     "cache_policy",
     "check_compute",
     "int64_policy",
+    "lstm_states_policy",
     "shown_examples",
     "sizes_of",
     "values_of",
@@ -103,6 +105,14 @@ Int64Policy: TypeAlias = Annotated[
         "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
     ),
 ]
+LstmStates: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--lstm-states",
+        metavar="keep|float32",
+        help="'float32' converts quantised LSTMs (DynamicQuantizeLSTM) without the rounding of their data and states.",
+    ),
+]
 MaxDimSizes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
@@ -141,6 +151,17 @@ def int64_policy(given: str) -> str:
     """
     if given not in ("keep", "int32"):
         raise Misuse(f"--int64 {given}: keep or int32")
+    return given
+
+
+def lstm_states_policy(given: str) -> str:
+    """What `--lstm-states` says.
+
+    Raises:
+        Misuse: another word.
+    """
+    if given not in ("keep", "float32"):
+        raise Misuse(f"--lstm-states {given}: keep or float32")
     return given
 
 

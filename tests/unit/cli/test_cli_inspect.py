@@ -62,6 +62,7 @@ def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
     record = {
         "outputLabels": {"scores": list(range(20)), "others": 3},
         "emptyOutputs": ["present"],
+        "floatStates": ["cells"],
         "typeMappings": {"double": "carried by float32"},
         "sourceTypes": "none",
         "boundInputs": {"rate": [1]},
@@ -69,6 +70,7 @@ def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
     }
     assert list(conversion_lines(record)) == [
         ("left out", "outputs without elements: present"),
+        ("float32", "data and states of quantised LSTMs, which are not rounded: cells"),
         ("labels", "of the columns of scores: 0, 1, 2, 3, 4, 5, 6, 7, and 12 more"),
         ("type", "double: carried by float32"),
     ]

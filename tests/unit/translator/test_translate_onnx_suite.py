@@ -15,8 +15,8 @@ from onnx_coverage import TARGET, claimed, measure, render
 
 # So many were equal when this was written, as they are and with inputs bound; fewer means that something was lost.
 AT_LEAST = 1404
-# Float16 whose two last units decide, where onnx's own numbers are rounded at every step and further off.
-NEARER = {"test_attention_4d_causal_fp16", "test_attention_4d_causal_fp16_expanded"}
+# Float16 whose two last units decide, and zeros of which onnx's own transform leaves 1.9e-7.
+NEARER = {"test_attention_4d_causal_fp16", "test_attention_4d_causal_fp16_expanded", "test_dft_inverse_opset19"}
 AT_LEAST_BOUND = 264
 
 
@@ -29,6 +29,7 @@ def test_no_node_test_of_onnx_is_wrong() -> None:
     assert [name for name, one in found.plain.items() if one.what.startswith("refused") and not one.reason] == []
     assert plain["equal"] >= AT_LEAST, plain
     assert {name for name, one in found.plain.items() if one.what == "nearer"} == NEARER
+    assert {name for name, one in found.bound.items() if one.what == "nearer"} == {"test_dft_inverse"}
     assert bound["equal"] >= AT_LEAST_BOUND, bound
 
 

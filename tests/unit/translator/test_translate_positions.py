@@ -98,6 +98,121 @@ def test_positions_computed_from_data_bound_the_length_by_their_table(offset, bu
     assert found.unbounded == ("batch",)
 
 
+def counted_rows(*, offset=2):
+    """BART: positions of every row of a batch, although they are the same, start at 2."""
+    return [
+        N("Shape", ["ids"], ["s"]),
+        N("Gather", ["s", "axis"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["r"]),
+        N("Expand", ["r", "s"], ["rows"]),
+        N("Add", ["rows", "offset"], ["p"]),
+        N("Gather", ["table", "p"], ["y"]),
+    ], {"axis": np.asarray(1), "zero": np.asarray(0), "one": np.asarray(1), "offset": np.asarray(offset)}
+
+
+def test_positions_repeated_along_the_batch_are_bound_by_their_table_as_well(build, agree) -> None:
+    nodes, constants = counted_rows()
+    model = build(nodes, IDS, constants={**constants, "table": x_of(16, 3)})
+    found = agree(model, {"ids": np.ones((2, 14), I64)}, {"ids": np.ones((3, 1), I64)})
+    assert found.graph.dims["length"].max_size == 14
+    assert "gather" not in ops(found)
+
+
+CACHED = {"ids": (I64, ("batch", "length")), "past": (F, ("batch", "cached", 3))}
+
+
+def places_behind_a_cache():
+    return [N("Range", ["cached", "end", "one"], ["p"])]
+
+
+def places_behind_a_cache_of_data():
+    # No slice of the table: every row has positions of its own.
+    return [
+        N("Equal", ["ids", "zero"], ["e"]),
+        N("Not", ["e"], ["n"]),
+        N("Cast", ["n"], ["m"], to=TensorProto.INT64),
+        N("CumSum", ["m", "one"], ["c"]),
+        N("Sub", ["c", "one"], ["c0"]),
+        N("Add", ["c0", "cached"], ["p"]),
+    ]
+
+
+def the_place_behind_a_cache():
+    return [N("Add", ["cached", "zero"], ["p"])]
+
+
+def a_slice_at_the_cache():
+    # Whisper and M2M100, one token at a time.
+    return [
+        N("Unsqueeze", ["cached", "a0"], ["from"]),
+        N("Add", ["from", "a1"], ["to"]),
+        N("Slice", ["table", "from", "to", "a0"], ["y"]),
+    ]
+
+
+def with_cache(places, build):
+    nodes = [
+        N("Shape", ["past"], ["size"]),
+        N("Gather", ["size", "one"], ["cached"]),
+        N("Shape", ["ids"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Add", ["cached", "l"], ["end"]),
+        *places(),
+        *([] if places is a_slice_at_the_cache else [N("Gather", ["table", "p"], ["y"])]),
+    ]
+    constants = {"one": np.asarray(1), "zero": np.asarray(0), "a0": ints(0), "a1": ints(1), "table": x_of(16, 3)}
+    return build(nodes, CACHED, constants=constants)
+
+
+def cached(length, size):
+    return {"ids": np.ones((2, length), I64), "past": x_of(2, size, 3)}
+
+
+@pytest.mark.parametrize("places", [places_behind_a_cache, places_behind_a_cache_of_data])
+def test_a_text_and_its_cache_share_a_table_or_the_run_is_refused(places, build, agree, optional) -> None:
+    found = agree(with_cache(places, build), cached(15, 1), cached(1, 15), cached(9, 7), cached(2, 3))
+    assert [found.graph.dims[name].max_size for name in ("length", "cached")] == [15, 15]
+    for backend in ("numpy", "onnxruntime", "rust"):
+        if backend != "numpy":
+            optional({"rust": "webnn_kernels"}.get(backend, backend))
+        with pytest.raises(ShapeError, match="16"):
+            get_backend(backend).compile(found.graph).run(cached(9, 8))
+
+
+def test_the_end_of_a_table_is_as_long_as_a_text_and_its_cache(build, agree) -> None:
+    """MPT's slopes: the start of a Slice is what is left of the table."""
+    nodes = [
+        N("Shape", ["past"], ["s"], start=1, end=2),
+        N("Shape", ["ids"], ["t"], start=1, end=2),
+        N("Add", ["s", "t"], ["end"]),
+        N("Sub", ["rows", "end"], ["from"]),
+        N("Slice", ["table", "from", "many", "a0"], ["y"]),
+    ]
+    constants = {"rows": ints(16), "many": ints(2**62), "a0": ints(0), "table": x_of(16, 3)}
+    found = agree(build(nodes, CACHED, constants=constants), cached(15, 1), cached(2, 3), cached(9, 7))
+    assert [found.graph.dims[name].max_size for name in ("length", "cached")] == [15, 15]
+    with pytest.raises(ShapeError, match="start"):
+        get_backend("numpy").compile(found.graph).run(cached(9, 8))
+
+
+def test_one_position_behind_a_cache_bounds_the_cache(build, agree) -> None:
+    found = agree(with_cache(the_place_behind_a_cache, build), cached(1, 15), cached(1, 1))
+    assert found.graph.dims["cached"].max_size == 15
+
+
+def test_a_row_is_cut_from_a_table_at_the_length_of_a_cache(build, agree) -> None:
+    feeds = [cached(1, size) for size in (0, 1, 15, 16)]
+    agree(with_cache(a_slice_at_the_cache, build), *feeds, min_dims={"cached": 0})
+
+
+def test_elements_picked_by_position_bound_the_length_as_well(build, agree) -> None:
+    nodes, constants = counted_rows()
+    nodes[-1] = N("GatherElements", ["table", "p"], ["y"], axis=1)
+    model = build(nodes, {"ids": (I64, (2, "length"))}, constants={**constants, "table": x_of(2, 16)})
+    found = agree(model, {"ids": np.ones((2, 14), I64)}, {"ids": np.ones((2, 1), I64)})
+    assert found.graph.dims["length"].max_size == 14
+
+
 def test_positions_that_nothing_bounds_stay_as_in_the_model(build) -> None:
     # The mask is an input: nothing says that it holds only 0 and 1.
     nodes, constants = positions_of_a_mask([N("Cast", ["m"], ["m32"], to=TensorProto.INT32)])
@@ -193,6 +308,42 @@ def test_positions_of_one_free_size_in_another_exist_or_the_run_is_refused(picke
             get_backend(backend).compile(found.graph).run(few)
 
 
+def into_rows():
+    return [N("Transpose", ["x"], ["u"], perm=[1, 0, 2]), N("Unsqueeze", ["p", "last"], ["i"])]
+
+
+@pytest.mark.parametrize(
+    "placed",
+    [
+        [*into_rows(), N("ScatterND", ["rows", "i", "u"], ["y"])],
+        [*into_rows(), N("ScatterND", ["rows", "i", "u"], ["y"], reduction="add")],
+        [
+            *into_rows(),
+            N("Unsqueeze", ["i", "last"], ["ii"]),
+            N("Shape", ["u"], ["all"]),
+            N("Expand", ["ii", "all"], ["e"]),
+            N("ScatterElements", ["rows", "e", "u"], ["y"], axis=0),
+        ],
+        [
+            N("Unsqueeze", ["p", "last"], ["i"]),
+            N("Sub", ["i", "i"], ["z"]),
+            N("Concat", ["i", "z", "z"], ["places"], axis=-1),
+            N("GatherND", ["rows", "places"], ["g"]),
+            N("Unsqueeze", ["g", "last"], ["w"]),
+            N("Add", ["x", "w"], ["y"]),
+        ],
+    ],
+)
+def test_places_that_are_written_to_bound_the_length_as_well(placed, build, agree) -> None:
+    """A cache of 16 places: WebNN would write the seventeenth into the last."""
+    nodes = [N("Transpose", ["x"], ["turned"], perm=[1, 0, 2]), *counted("p", "turned"), *placed]
+    inputs = {"x": (F, (2, "length", 3)), "rows": (F, (16, 2, 3))}
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "last": ints(-1)}
+    feeds = [{"x": x_of(2, size, 3), "rows": x_of(16, 2, 3)} for size in (1, 5, 16)]
+    found = agree(build(nodes, inputs, constants=constants), *feeds)
+    assert found.graph.dims["length"].max_size == 16
+
+
 def test_a_table_with_a_free_size_is_read_at_a_few_positions(build, agree) -> None:
     nodes = [N("Range", ["zero", "four", "one"], ["p"]), N("Add", ["p", "one"], ["q"]), N("Gather", ["x", "q"], ["y"])]
     constants = {"zero": np.asarray(0), "one": np.asarray(1), "four": np.asarray(4)}
@@ -215,3 +366,45 @@ def test_the_last_few_of_however_many_there_are(op, build, agree) -> None:
     model = build(window(N(op, ["n", "three"], ["k"])), {"x": (F, ("n", 2))}, constants=constants)
     found = agree(model, *({"x": x_of(n, 2)} for n in (1, 2, 3, 7)))
     assert found.graph.dims["n"].min_size == 1
+
+
+def test_rows_are_repeated_as_often_as_a_free_size_says(build, agree) -> None:
+    """torch's repeat_interleave, as SAM gives every prompt its image."""
+    nodes = [
+        N("Shape", ["x"], ["rows"], start=0, end=1),
+        N("Shape", ["prompts"], ["s"], start=1, end=2),
+        N("Squeeze", ["s"], ["often"]),
+        N("ConstantOfShape", ["rows"], ["zeros"], value=helper.make_tensor("", TensorProto.INT64, [1], [0])),
+        N("Add", ["zeros", "often"], ["repeats"]),
+        N("ReduceMax", ["repeats"], ["most"], keepdims=0),
+        N("Range", ["zero", "most", "one"], ["r"]),
+        N("Unsqueeze", ["repeats", "a1"], ["column"]),
+        N("Less", ["r", "column"], ["wanted"]),
+        N("NonZero", ["wanted"], ["places"]),
+        N("Transpose", ["places"], ["pairs"]),
+        N("Unsqueeze", ["x", "a1"], ["wide"]),
+        N("Concat", ["rows", "s", "eight"], ["shape"], axis=0),
+        N("Expand", ["wide", "shape"], ["spread"]),
+        N("GatherND", ["spread", "pairs"], ["y"]),
+    ]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "a1": ints(1), "eight": ints(8)}
+    inputs = {"x": (F, ("batch", 8)), "prompts": (F, ("batch", "often", 2))}
+    feeds = [{"x": x_of(b, 8), "prompts": x_of(b, p, 2)} for b, p in ((1, 1), (2, 3), (3, 1))]
+    agree(build(nodes, inputs, constants=constants), *feeds)
+
+
+@pytest.mark.parametrize("op", ["ReduceMax", "ReduceMin"])
+@pytest.mark.parametrize("keep", [0, 1])
+def test_the_extremes_of_copies_are_one_of_them(op, keep, build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "one"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["r"]),
+        N("Expand", ["r", "s"], ["all"]),
+        N(op, ["all"], ["n"], axes=[0], keepdims=keep),
+        N("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        N("Add", ["x", "f"], ["y"]),
+    ]
+    constants = {"one": np.asarray(1), "zero": np.asarray(0)}
+    model = build(nodes, {"x": (F, ("batch", "length"))}, constants=constants)
+    agree(model, {"x": x_of(2, 5)}, {"x": x_of(1, 1)})

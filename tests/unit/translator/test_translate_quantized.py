@@ -144,6 +144,18 @@ def test_convolution_of_integers(name, is_constant, build, agree) -> None:
     run(build, agree, "ConvInteger", feed, constants, ["x", "w", "xz", "wz"], free=free, kind=kind, **options)
 
 
+@pytest.mark.parametrize(("settings", "least"), [({}, 3), ({"pads": [1, 1, 0, 0]}, 2), ({"auto_pad": "SAME_UPPER"}, 1)])
+def test_a_convolution_of_integers_has_a_whole_window(settings, least, build, agree) -> None:
+    settings = {**settings, "strides": [2, 1]}
+    constants = {"w": numbers(U8, 2, 3, 3, 3), "xz": np.asarray(130, U8), "wz": np.asarray(120, U8)}
+    node = N("ConvInteger", ["x", "w", "xz", "wz"], ["y"], **settings)
+    model = build([node], {"x": (U8, ("n", 3, "h", "w_"))}, constants=constants)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.INT32, None))
+    sizes = ((1, least, least), (2, least + 1, 7), (1, 8, least + 2))
+    found = agree(model, *({"x": numbers(U8, rows, 3, high, wide)} for rows, high, wide in sizes))
+    assert [found.graph.dims[name].min_size for name in ("h", "w_")] == [least, least]
+
+
 @pytest.mark.parametrize("types", TYPES)
 @pytest.mark.parametrize("channels", [False, True])
 @pytest.mark.parametrize("name", CONVOLUTIONS)

@@ -85,6 +85,38 @@ def test_pools(build, agree, seed, spatial) -> None:
     agree(build([norm], inputs, opset=18), {"x": x}, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+def test_the_places_of_maxima_in_images_of_free_sizes(build, agree, seed, spatial) -> None:
+    rng = np.random.default_rng([seed, spatial, 2])
+    settings = {
+        "kernel_shape": some(rng, 2, 3, spatial),
+        "strides": some(rng, 1, 3, spatial),
+        "dilations": some(rng, 1, 2, spatial),
+        "pads": some(rng, 0, 1, 2 * spatial),
+        "storage_order": int(rng.integers(0, 2)) if spatial == 2 else 0,
+    }
+    node = helper.make_node("MaxPool", ["x"], ["y", "i"], **settings)
+    model = build([node], {"x": (np.float32, ["n", 3, *"hwd"[:spatial]])}, ["y", "i"])
+    feeds = [{"x": data(rng, rows, 3, *some(rng, 5, 11, spatial))} for rows in (1, 2, 2)]
+    # Equal elements: the first of them.
+    feeds.append({"x": np.ones((1, 3, *([6] * spatial)), np.float32)})
+    found = agree(model, *feeds)
+    assert found.unbounded == ("n", *"hwd"[:spatial])
+
+
+def test_what_was_pooled_is_put_back_in_images_of_free_sizes(build, agree) -> None:
+    """SegNet."""
+    window = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p", "i"], **window),
+        helper.make_node("MaxUnpool", ["p", "i"], ["y"], **window),
+    ]
+    rng = np.random.default_rng(3)
+    model = build(nodes, {"x": (np.float32, ["n", 3, "h", "w"])})
+    agree(model, *({"x": data(rng, n, 3, h, w)} for n, h, w in ((1, 2, 2), (2, 4, 6), (1, 8, 2))))
+
+
 MODES = [("nearest", False), ("linear", False), ("cubic", False), ("linear", True), ("cubic", True)]
 COORDINATES = ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"]
 
@@ -232,11 +264,26 @@ def test_a_free_size_is_scaled_by_tenths_and_thirds(build, agree, mode, scale) -
     assert {dim.max_size for dim in translation.graph.dims.values()} == {1 << 18}
 
 
+@pytest.mark.parametrize("is_free", [False, True])
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "pytorch_half_pixel"])
+def test_the_nearest_is_the_one_of_float32(build, agree, coordinates, rounding, is_free) -> None:
+    """9 / 0.6 is 14.999999 there, and so is it in ONNX Runtime; of known sizes as of free ones."""
+    settings = {"coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="nearest", **settings)
+    for scale in (0.6, 1 / 3, 0.15):
+        scales = {"s": np.array([1, 1, scale, scale], np.float32)}
+        for high, wide in ((20, 30), (100, 60), (64, 33), (240, 180)):
+            shape = [1, 2, "h", "w"] if is_free else [1, 2, high, wide]
+            feed = {"x": np.arange(2 * high * wide, dtype=np.float32).reshape(1, 2, high, wide)}
+            agree(build([node], {"x": (np.float32, shape)}, constants=scales), feed)
+
+
 @pytest.mark.parametrize(
     ("settings", "scale", "reason"),
     [
         ({"mode": "linear"}, 1.3, "rounds to another whole size at 10;"),
-        ({"mode": "nearest"}, 0.6, "not certain for every size"),
+        ({"mode": "nearest"}, 1.3, "rounds to another whole size at 10;"),
     ],
 )
 def test_a_size_that_rounding_decides_is_asked_for(build, settings, scale, reason) -> None:
@@ -247,6 +294,15 @@ def test_a_size_that_rounding_decides_is_asked_for(build, settings, scale, reaso
     assert "pass --dim h=VALUE" in found
 
 
+def test_a_known_size_that_rounding_decides_is_named(build) -> None:
+    """Onnx's own inference makes 12 of 10 times 1.3, ONNX Runtime 13."""
+    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear")
+    model = build([node], {"x": (np.float32, [1, 2, 10, 4])}, constants={"s": np.array([1, 1, 1.3, 1], np.float32)})
+    found = str(refusal(model))
+    assert "10 times 1.2999999523162842 is 12 or 13" in found
+    assert "interpolate(x, size=...)" in found
+
+
 def test_what_no_free_size_can_be_resized_with_asks_for_the_size(build) -> None:
     inputs = {"x": (np.float32, [1, 2, "h", "w"])}
     for constants, settings in (
@@ -255,7 +311,7 @@ def test_what_no_free_size_can_be_resized_with_asks_for_the_size(build) -> None:
             {"sizes": np.array([1, 2, 5, 3])},
             {"coordinate_transformation_mode": "tf_half_pixel_for_nn", "nearest_mode": "ceil"},
         ),
-        ({"scales": np.array([1, 1, 0.3, 1], np.float32)}, {}),
+        ({"scales": np.array([1, 1, 1.3, 1], np.float32)}, {}),
         ({"scales": np.array([1, 1, 0.5, 1], np.float32)}, {"coordinate_transformation_mode": "align_corners"}),
     ):
         names = ["x", "", "scales" if "scales" in constants else "", "sizes" if "sizes" in constants else ""]

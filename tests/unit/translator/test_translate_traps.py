@@ -14,7 +14,7 @@ from webnn_runtime.backends import get_backend
 from webnn_runtime.format.bundle import load_bundle
 from webnn_runtime.format.errors import ParseError, WebnnError
 from webnn_runtime.format.text import parse_graph
-from webnn_translator._errors import InvalidModel, TranslateError, UnsupportedOp
+from webnn_translator._errors import InvalidModel, UnsupportedOp
 from webnn_translator.bundling import ConvertOptions, convert_model
 from webnn_translator.translate import translate
 
@@ -194,15 +194,6 @@ def test_narrow_numbers_in_wide_fields_have_their_own_width(build, kind, values)
     model.graph.initializer.append(tensor)
     found = get_backend("numpy").compile(translate(model).graph).run({"x": np.zeros(2, F)})
     assert found["y"].tolist() == values
-
-
-def test_sparse_initializers_are_refused(build) -> None:
-    model = build([N("Add", ["x", "w"], ["y"])], {"x": (F, [2])})
-    dense = numpy_helper.from_array(numbers(1), "w")
-    where = numpy_helper.from_array(np.array([1]), "w_indices")
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(dense, where, [2]))
-    with pytest.raises(TranslateError, match="sparse"):
-        translate(model)
 
 
 def test_an_operator_of_another_domain_is_another_operator(build) -> None:

@@ -17,7 +17,7 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import combined, rounded
 from webnn_translator.symbolic import Affine, Undecided, map_items, truncated_div
-from webnn_translator.tensor import Known, Quantised, Tensor
+from webnn_translator.tensor import Known, Quantised, Symbols, Tensor
 
 __all__ = ["arithmetic"]
 
@@ -56,8 +56,8 @@ def _divided(ctx: Context, a: Dim, b: Dim) -> Dim:
 
 
 def _grid(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor | None:
-    """Sums and multiples of position grids are grids."""
-    if op not in ("add", "sub", "mul") or not (isinstance(a.content, Affine) or isinstance(b.content, Affine)):
+    """Sums and multiples of position grids are grids, and so is one size repeated as often as another says."""
+    if op not in ("add", "sub", "mul") or not any(isinstance(one.content, (Affine, Symbols)) for one in (a, b)):
         return None
     left, right = ctx.affine(a), ctx.affine(b)
     if left is None or right is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from webnn_runtime.format.builder import Value
-from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least, names_of, symbol
+from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least
 from webnn_translator._errors import Refused
-from webnn_translator.carried import keep_inside
+from webnn_translator.carried import keep_inside, keep_places_inside, limit_to
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -18,7 +18,7 @@ from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
-from webnn_translator.tensor import Columns, Known, Quantised, Tensor
+from webnn_translator.tensor import Columns, Quantised, Tensor
 
 
 @onnx_op("Gather")
@@ -44,7 +44,7 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
     if 0 in indices.shape or (0 in data.shape and rows != 0):
         return ctx.nothing(data.elem, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
     if isinstance(rows, int):
-        keep_inside(ctx, indices, rows)
+        indices = keep_inside(ctx, indices, rows)
     elif picks is not None and picks.size and all(isinstance(pick, int) for pick in picks.flat):
         # ONNX has no result where a position does not exist; WebNN takes the last one.
         least = max(pick + 1 if pick >= 0 else -pick for pick in picks.flat)
@@ -93,31 +93,26 @@ def _gather_quantised(ctx: Context, data: Tensor, whole: Quantised, indices: Ten
 
 
 def _as_run(ctx: Context, data: Tensor, axis: int, grid: Affine, indices: Tensor) -> Tensor | None:
-    """Indices o, o+1, ..., in row-major order: a slice of the axis, reshaped."""
+    """Indices o, o+1, ..., in row-major order, the same for all of some axes: a slice of the axis, reshaped."""
     length: Dim = 1
-    varying: list[Dim] = []
-    for dim, stride in zip(reversed(indices.shape), reversed(grid.strides), strict=True):
-        if dim == 1:
+    kept: list[Dim] = [1] * indices.rank
+    for place, (dim, stride) in reversed(list(enumerate(zip(indices.shape, grid.strides, strict=True)))):
+        if dim == 1 or stride == 0:
             continue
         if not ctx.same(stride, length):
             return None
         length = length * dim
-        varying.append(dim)
-    if not varying or is_at_least(grid.offset, 0, ctx.ranges) is not True:
+        kept[place] = dim
+    if length == 1 or is_at_least(grid.offset, 0, ctx.ranges) is not True:
         return None
     limit = data.shape[axis]
-    # Of a free size, the slice leaves it to the run that all positions exist; a gather would take the last one instead.
+    # Of what the ranges leave open, the slice leaves it to the run that all positions exist; a gather would take the
+    # last one instead. ONNX has no result beyond the data either.
     if isinstance(limit, int) and is_at_least(limit - grid.offset, length, ctx.ranges) is not True:
-        if not (isinstance(grid.offset, int) and isinstance(length, SymbolicDim)):
-            return None
-        name = min(names_of(length))
-        is_table = isinstance(data.content, (Known, Quantised))
-        if not is_table or length != symbol(name):
-            return None
-        # Beyond the table ONNX has no result either.
-        ctx.narrow(name, limit - grid.offset, f"a table of {limit} rows is read at that many positions")
+        limit_to(ctx, grid.offset + length, limit, f"a table of {limit} rows is read at that many positions")
     cut = slice_of(ctx, data, {axis: (grid.offset, length, 1)})
-    return reshape_to(ctx, cut, (*data.shape[:axis], *indices.shape, *data.shape[axis + 1 :]))
+    before, after = data.shape[:axis], data.shape[axis + 1 :]
+    return expand_to(ctx, reshape_to(ctx, cut, (*before, *kept, *after)), (*before, *indices.shape, *after))
 
 
 @onnx_op("GatherElements", since=11)
@@ -125,6 +120,9 @@ def gather_elements(ctx: Context, node: OnnxNode) -> Tensor:
     """Single elements along one axis."""
     data, indices = node.input(0), node.input(1)
     axis = ctx.axis(node.integer("axis", 0), data.rank)
+    rows = data.shape[axis]
+    if isinstance(rows, int):
+        indices = keep_inside(ctx, indices, rows)
     values, picks = ctx.full(data), ctx.full(indices)
     # ONNX lets the other axes of the indices be smaller; WebNN wants them equal.
     sizes = [values.shape[k] if k == axis else picks.shape[k] for k in range(data.rank)]
@@ -163,6 +161,7 @@ def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
         moved = _as_grid(ctx, data, places, indices.shape[:-1])
         if moved is not None:
             return moved
+    indices = keep_places_inside(ctx, indices, data.shape)
     return ctx.computed(data.elem, "gatherND", ctx.full(data), ctx.full(indices))
 
 
@@ -187,6 +186,8 @@ def _as_grid(ctx: Context, data: Tensor, columns: Columns, shape: tuple[Dim, ...
             # Sizes with names of their own, as batches that an exporter did not take for one: positions that the
             # data lacks fail at the run, as in ONNX.
             cuts[k] = (0, shape[axis], 1)
+            if isinstance(rows := data.shape[k], int):
+                limit_to(ctx, shape[axis], rows, f"{rows} rows are read at {shape[axis]} positions")
         axes.append(axis)
     data = slice_of(ctx, data, cuts) if cuts else data
     taken = [data.shape[k] for k, part in enumerate(columns.parts)]

@@ -73,6 +73,24 @@ def rms_norm(ctx: Context, x: Tensor, scale: Tensor, axis: int, epsilon: float) 
     return ctx.elementwise("mul", convert(ctx, ctx.elementwise("div", wide, root), x.elem), scale)
 
 
+@onnx_op("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(ctx: Context, node: OnnxNode) -> Tensor:
+    """(x - mean) / (deviation + 1e-9), in float32: 1e-9 is 0 in float16.
+
+    ONNX's definition has the mean of the squares less the square of the mean, which leaves nothing of a small
+    deviation, and may be negative.
+    """
+    x = node.input(0)
+    axes = ctx.axes(node.integers("axes") if node.has("axes") else (0, 2, 3), x.rank)
+    wide = convert(ctx, x, Elem.FLOAT)
+    mean = ctx.computed(wide.elem, "reduceMean", ctx.full(wide), axes=axes, keepDimensions=True)
+    centred = ctx.elementwise("sub", wide, mean)
+    square = ctx.full(ctx.elementwise("mul", centred, centred))
+    deviation = ctx.elementwise("sqrt", ctx.computed(wide.elem, "reduceMean", square, axes=axes, keepDimensions=True))
+    made = ctx.elementwise("div", centred, ctx.elementwise("add", deviation, ctx.scalar(1e-9, wide.elem)))
+    return convert(ctx, made, x.elem)
+
+
 @onnx_op("RMSNormalization", since=23)
 def rms_normalization(ctx: Context, node: OnnxNode) -> Tensor:
     """Over all axes from `axis` to the last, without a mean."""

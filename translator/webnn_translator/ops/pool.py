@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, product
+from webnn_runtime.format.dims import Dim, dim_max, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
-from webnn_translator.ops.formula import Formula, positions
+from webnn_translator.ops.formula import Formula, Term, positions
 from webnn_translator.ops.layout import reshape_to
 from webnn_translator.ops.slicing import padded, slice_of
 from webnn_translator.ops.windows import Span, demand_windows, rounded_up, settled, spans_of
@@ -31,10 +31,8 @@ def max_pool(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """The largest element of each window, and its place in the whole tensor."""
     x = node.input(0)
     by_column = node.flag("storage_order", 0)
-    indices = None
-    if node.wants(1):
-        indices = _max_indices(ctx, x, _spans(node, x), by_column=by_column)
-    return [largest_of_windows(ctx, node, x), indices]
+    largest = largest_of_windows(ctx, node, x)
+    return [largest, _max_indices(ctx, x, _spans(node, x), by_column=by_column) if node.wants(1) else None]
 
 
 def _max_indices(ctx: Context, x: Tensor, spans: Sequence[Span], *, by_column: bool) -> Tensor:
@@ -42,17 +40,16 @@ def _max_indices(ctx: Context, x: Tensor, spans: Sequence[Span], *, by_column: b
     total = int(np.prod([span.kernel for span in spans]))
     if total > _MOST_PLACES:
         raise Refused(f"the indices of a window of {total} elements; at most {_MOST_PLACES}")
-    sizes = [ctx.size(dim, "a spatial dimension of a MaxPool with indices") for dim in x.shape[2:]]
-    counts = [int(str(span.count(size))) for span, size in zip(spans, sizes, strict=True)]
+    sizes = x.shape[2:]
+    counts = [span.count(size) for span, size in zip(spans, sizes, strict=True)]
     f, ints = Formula(ctx, x.elem), Formula(ctx, Elem.INT64)
     lowest = -np.inf if x.elem.is_float else x.elem.integer_range[0]
-    ends = [
-        max(0, (count - 1) * span.stride + span.reach - span.begin - size)
-        for span, size, count in zip(spans, sizes, counts, strict=True)
-    ]
-    data = padded(
-        ctx, x, {2 + k: (span.begin, end) for k, (span, end) in enumerate(zip(spans, ends, strict=True))}, lowest
-    )
+    # What rounding up adds is padding too, and a rest that no window reaches is not.
+    pads: dict[int, tuple[Dim, Dim]] = {
+        2 + k: (span.begin, dim_max((count - 1) * span.stride + span.reach - span.begin - size, 0, ctx.ranges))
+        for k, (span, size, count) in enumerate(zip(spans, sizes, counts, strict=True))
+    }
+    data = padded(ctx, x, pads, lowest)
     best: Tensor | None = None
     where: Tensor | None = None
     weights = _weights(sizes, by_column=by_column)
@@ -63,39 +60,45 @@ def _max_indices(ctx: Context, x: Tensor, spans: Sequence[Span], *, by_column: b
             for k, (offset, count, span) in enumerate(zip(offsets, counts, spans, strict=True))
         }
         value = slice_of(ctx, data, dict(cuts))
-        at = sum(weight * (offset - span.begin) for weight, offset, span in zip(weights, offsets, spans, strict=True))
+        steps = [offset - span.begin for offset, span in zip(offsets, spans, strict=True)]
+        at = ints.sum(0, *(_times(ints, weight, step) for weight, step in zip(weights, steps, strict=True)))
         if best is None or where is None:
-            best, where = value, ctx.scalar(at, Elem.INT64)
+            best, where = value, at
             continue
         better = f("greater", value, best)
         where = ints("where", better, at, where)
         best = f("where", better, value, best)
     assert where is not None
-    rank = x.rank
-    base = _channel_offset(ctx, x, int(np.prod(sizes)))
+    base = _channel_offset(ctx, x, product(list(sizes)))
     for k, (weight, span) in enumerate(zip(weights, spans, strict=True)):
-        steps = ctx.known(np.arange(counts[k], dtype=np.int64).reshape([-1 if a == k + 2 else 1 for a in range(rank)]))
-        base = ints("add", base, ints("mul", steps, weight * span.stride))
+        steps_of = positions(counts[k], k + 2, x.rank)
+        base = ints("add", base, ints("mul", steps_of, _times(ints, weight, span.stride)))
     return ctx.tensor(ctx.full(ints("add", where, base)), Elem.INT64)
 
 
-def _weights(sizes: Sequence[int], *, by_column: bool) -> list[int]:
+def _times(ints: Formula, size: Dim, number: int) -> Term:
+    return size * number if isinstance(size, int) else ints("mul", ints.size(size), number)
+
+
+def _weights(sizes: Sequence[Dim], *, by_column: bool) -> list[Dim]:
     """What a step along each spatial axis adds to a flat index."""
     order = range(len(sizes)) if by_column else range(len(sizes) - 1, -1, -1)
-    weights, step = [0] * len(sizes), 1
+    weights: list[Dim] = [0] * len(sizes)
+    step: Dim = 1
     for axis in order:
         weights[axis] = step
-        step *= sizes[axis]
+        step = step * sizes[axis]
     return weights
 
 
-def _channel_offset(ctx: Context, x: Tensor, area: int) -> Tensor:
+def _channel_offset(ctx: Context, x: Tensor, area: Dim) -> Tensor:
     """Flat index of the first element of each channel."""
     ints = Formula(ctx, Elem.INT64)
-    channel = ints("mul", positions(x.shape[1], 1, x.rank), area)
+    channel = ints("mul", positions(x.shape[1], 1, x.rank), ints.size(area))
     if x.shape[0] == 1:
         return channel
-    return ints("add", ints("mul", ints("mul", positions(x.shape[0], 0, x.rank), ints.size(x.shape[1])), area), channel)
+    row = ints("mul", ints("mul", positions(x.shape[0], 0, x.rank), ints.size(x.shape[1])), ints.size(area))
+    return ints("add", row, channel)
 
 
 @onnx_op("AveragePool", since=7)

@@ -24,7 +24,7 @@ from webnn_translator.ops.layout import reshape_to, transposed
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.ops.quantize import dynamically_quantised, one_number
 from webnn_translator.ops.shape import convert
-from webnn_translator.ops.windows import spans_of
+from webnn_translator.ops.windows import demand_windows, settled
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
 
@@ -261,9 +261,11 @@ def _convolution(
 ) -> Tensor:
     """int32 sums of [batch, channels, spatial...] and [filters, channels / groups, spatial...], plus a bias."""
     groups = node.integer("group", 1)
-    spans = spans_of(node, x.shape[2:], kernel_of(ctx, node, x, w))
     spread = None if w_zero is None else _spread_over_filters(ctx, w_zero, w.rank)
     data = _centred(ctx, x, None if x_zero is None else one_number(ctx, x_zero), rows=False)
+    # The zero point is 0 by now, and so is padding.
+    data, spans, _ = settled(ctx, node, data, kernel_of(ctx, node, x, w))
+    demand_windows(ctx, data.shape[2:], spans)
     filters = _centred(ctx, w, spread, rows=False)
     channels = ctx.size(w.shape[1], "the number of channels of a filter")
     batch, _, *sizes = data.shape

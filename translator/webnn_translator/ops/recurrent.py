@@ -25,7 +25,7 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["run_recurrent"]
 
 _GATES: Final = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _DEFAULTS: Final = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
@@ -92,10 +92,17 @@ class _Layer:
 @onnx_op("RNN", "GRU", "LSTM", since=7)
 def recurrent(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     """Every step's hidden state, and the last states; `layout` 1 has the batch first."""
-    layer = _layer(ctx, node)
-    ctx.demand(layer.steps, 1, f"WebNN has no {node.op_type} without steps")
+    return run_recurrent(ctx, node, node.op_type, node.input(1), node.input(2))
+
+
+def run_recurrent(
+    ctx: Context, node: OnnxNode, kind: str, weight: Tensor, recurrent_weight: Tensor
+) -> list[Tensor | None]:
+    """A node whose inputs are those of the operator `kind`, with weights that may be made of its own."""
+    layer = _layer(ctx, node, kind, weight, recurrent_weight)
+    ctx.demand(layer.steps, 1, f"WebNN has no {kind} without steps")
     # There is nothing to compare with either.
-    ctx.demand(layer.x.shape[1], 1, f"ONNX Runtime ends the process on a {node.op_type} of a batch without rows")
+    ctx.demand(layer.x.shape[1], 1, f"ONNX Runtime ends the process on a {kind} of a batch without rows")
     wants_sequence, wants_cell = node.wants(0), node.wants(2)
     if _is_direct(ctx, layer, wants_cell=wants_cell):
         sequence, *states = _direct(ctx, layer, wants_sequence=wants_sequence)
@@ -107,9 +114,9 @@ def recurrent(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     return [sequence, *states]
 
 
-def _layer(ctx: Context, node: OnnxNode) -> _Layer:
-    gates = _GATES[node.op_type]
-    x, weight, recurrent_weight, bias = node.input(0), node.input(1), node.input(2), node.optional(3)
+def _layer(ctx: Context, node: OnnxNode, kind: str, weight: Tensor, recurrent_weight: Tensor) -> _Layer:
+    gates = _GATES[kind]
+    x, bias = node.input(0), node.optional(3)
     for tensor, what in ((x, "input"), (weight, "weight"), (recurrent_weight, "recurrent weight")):
         if tensor.rank != 3:
             raise Refused(f"the {what} is {tensor}; rank 3 is needed")
@@ -117,7 +124,7 @@ def _layer(ctx: Context, node: OnnxNode) -> _Layer:
     if node.integer("hidden_size", hidden) != hidden:
         raise Refused(f"hidden_size is not {hidden}, as the weights say; the model is not valid")
     backward = _BACKWARD[node.choice("direction", "forward", *_BACKWARD)]
-    is_lstm = node.op_type == "LSTM"
+    is_lstm = kind == "LSTM"
     initial = [node.optional(5), node.optional(6)] if is_lstm else [node.optional(5)]
     if node.flag("layout", 0):
         x = transposed(ctx, x, (1, 0, 2))
@@ -128,16 +135,16 @@ def _layer(ctx: Context, node: OnnxNode) -> _Layer:
         biases = slice_of(ctx, bias, {1: (0, half, 1)}), slice_of(ctx, bias, {1: (half, half, 1)})
     clip = node.number("clip", 0.0) if node.has("clip") else None
     cell = Cell(
-        node.op_type,
+        kind,
         hidden,
         None if clip is None or clip <= 0 else clip,
         is_coupled=is_lstm and node.flag("input_forget", 0),
-        resets_after=node.op_type == "GRU" and node.flag("linear_before_reset", 0),
+        resets_after=kind == "GRU" and node.flag("linear_before_reset", 0),
     )
     return _Layer(
         cell,
         backward,
-        activations_of(node, _DEFAULTS[node.op_type], len(backward)),
+        activations_of(node, _DEFAULTS[kind], len(backward)),
         x,
         weight,
         recurrent_weight,

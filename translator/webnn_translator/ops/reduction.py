@@ -14,8 +14,8 @@ from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.symbolic import Items
-from webnn_translator.tensor import Tensor
+from webnn_translator.symbolic import Affine, Items
+from webnn_translator.tensor import Known, Tensor
 
 _OPS: Final = {
     "ReduceL1": "reduceL1",
@@ -38,6 +38,7 @@ _OF_SOMETHING: Final = {
 }
 # Where a reduction over nothing is the value itself by any reading of noop_with_empty_axes.
 _IDENTITIES: Final = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceLogSumExp")
+_EXTREMES: Final = ("ReduceMax", "ReduceMin")
 _LATER: Final = tuple(op for op in _OPS if op != "ReduceSum")
 
 
@@ -72,6 +73,12 @@ def _reduce(ctx: Context, node: OnnxNode, axes: Sequence[int] | None) -> Tensor:
         return x
     if items is not None and node.op_type in _EXACT and items.size:
         return ctx.symbols(_reduced(ctx, items, over, keep, _EXACT[node.op_type]), x.elem)
+    grid = ctx.affine(x) if node.op_type in _EXTREMES else None
+    if grid is not None and not isinstance(x.content, Known) and all(grid.strides[axis] == 0 for axis in over):
+        # As many copies of a size as there are rows, of which the largest is taken to count to it.
+        for axis in over:
+            ctx.demand(x.shape[axis], 1, f"{node.op_type} of no elements is {_OF_SOMETHING[node.op_type]}")
+        return _of_copies(ctx, x, grid, over, keep=keep)
     kept = [dim for axis, dim in enumerate(x.shape) if axis not in over]
     if node.op_type in _OF_SOMETHING and all(is_at_least(dim, 1, ctx.ranges) for dim in kept):
         for axis in over:
@@ -86,6 +93,15 @@ _EXACT: Final[dict[str, _Step]] = {
     "ReduceMax": lambda ctx, a, b: dim_max(a, b, ctx.ranges),
     "ReduceMin": lambda ctx, a, b: dim_min(a, b, ctx.ranges),
 }
+
+
+def _of_copies(ctx: Context, x: Tensor, grid: Affine, over: Sequence[int], *, keep: bool) -> Tensor:
+    """One of elements that are the same along the axes `over`."""
+    axes = [axis for axis in range(x.rank) if keep or axis not in over]
+    if not axes:
+        return ctx.symbols(np.asarray(grid.offset, object), x.elem)
+    shape = tuple(1 if axis in over else x.shape[axis] for axis in axes)
+    return Tensor(x.elem, shape, Affine(grid.offset, tuple(grid.strides[axis] for axis in axes)))
 
 
 def _reduced(ctx: Context, items: Items, axes: Sequence[int], keep: bool, step: _Step) -> Items:

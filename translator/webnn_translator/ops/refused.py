@@ -42,7 +42,6 @@ REFUSED: Final[dict[tuple[str, str], str]] = {
     **{("com.microsoft", op_type): _TEXT for op_type in ("Tokenizer", "WordConvEmbedding")},
     **{("ai.onnx.ml", op_type): _MAPS for op_type in ("CastMap", "CategoryMapper", "DictVectorizer")},
     ("com.microsoft", "CropAndResize"): "the places it samples are data; crop and resize before the model",
-    ("com.microsoft", "DynamicQuantizeLSTM"): "its states are quantised anew at every step; export the LSTM in float32",
     ("com.microsoft", "Inverse"): "WebNN has no solver of linear systems",
     ("com.microsoft", "Unique"): _LENGTH,
     ("", "ImageDecoder"): "it decodes compressed images; decode them before, with a library for images",

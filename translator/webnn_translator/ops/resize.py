@@ -109,7 +109,10 @@ def _by_scales(ctx: Context, x: Tensor, axes: Sequence[int], scales: Array) -> d
         size = dim
         wanted = {int(np.floor(np.float32(size) * np.float32(scale))), int(np.floor(size * float(scale)))}
         if len(wanted) > 1:
-            raise Refused(f"{size} times {scale} is a whole number but for rounding: its floor is not certain")
+            raise Refused(
+                f"{size} times {scale} is {min(wanted)} or {max(wanted)}, by how it is rounded; export with the size"
+                " that is meant instead of the scale, as interpolate(x, size=...) does"
+            )
         plan[axis] = Axis(size, wanted.pop(), float(scale))
     return plan
 
@@ -235,9 +238,8 @@ def _sampled(ctx: Context, x: Tensor, axis: int, change: Axis, rule: Rule) -> Te
         if not np.array_equal(outside, (single < 0) | (single > size - 1)):
             raise Refused("a position lies on the edge of the data but for rounding: it may be extrapolated or not")
     if rule.mode == "nearest":
-        places = _nearest(exact, change.scale, rule.rounding)
-        if not np.array_equal(places, _nearest(single, change.scale, rule.rounding)):
-            raise Refused("a position lies between two elements but for rounding: which is nearest is not certain")
+        # In float32, as ONNX Runtime has it, and as of free sizes: 9 / 0.6 is a little less than 15 there.
+        places = _nearest(single.astype(np.float64), change.scale, rule.rounding)
         made = _picked(ctx, x, axis, np.clip(places, 0, size - 1))
     else:
         made = _weighted(ctx, x, axis, *_neighbours(exact, size, change.scale, rule))

@@ -12,7 +12,7 @@ from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.ops.formula import Formula, Term, positions
 from webnn_translator.ops.layout import reshape_to
-from webnn_translator.ops.resize_rule import MOST_PARTS, RATIO, Axis, Rule
+from webnn_translator.ops.resize_rule import RATIO, Axis, Rule
 from webnn_translator.ops.shape import convert
 from webnn_translator.tensor import Tensor
 
@@ -43,12 +43,6 @@ def sampled_free(ctx: Context, x: Tensor, axis: int, change: Axis, rule: Rule) -
     if bounds(change.wanted, ctx.ranges)[0] < 1 and not ctx.demand(change.wanted, 1, why):
         raise Refused(f"a size is {change.wanted}, which may be 0; WebNN has no empty tensors", names)
     if rule.mode == "nearest":
-        if change.scale != RATIO and _fraction(change)[1] > MOST_PARTS:
-            raise Refused(
-                f"{change.size} is scaled by {change.scale:.6g}, and which element is nearest is then not certain for"
-                " every size; its value is needed",
-                names,
-            )
         return _picked(ctx, x, axis, _nearest(ctx, change, rule))
     place = _place(ctx, change, rule, names)
     reach = (0, 1) if rule.mode == "linear" else (-1, 0, 1, 2)

@@ -10,6 +10,7 @@ import numpy as np
 from webnn_runtime.format.dims import Dim, bounds, product
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
+from webnn_translator.carried import keep_inside, keep_places_inside
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -60,6 +61,9 @@ def _scatter_elements(ctx: Context, node: OnnxNode, reduction: str) -> Tensor:
     axis = ctx.axis(node.integer("axis", 0), data.rank)
     if indices.rank != data.rank or updates.rank != data.rank:
         raise Refused(f"data {data}, indices {indices}, updates {updates}; the model is not valid")
+    rows = data.shape[axis]
+    if isinstance(rows, int):
+        indices = keep_inside(ctx, indices, rows)
     smaller = [k for k in range(data.rank) if k != axis and not ctx.same(indices.shape[k], data.shape[k])]
     # Off the axis the indices may cover only the beginning of the data: the rest is put back behind it.
     part = slice_of(ctx, data, {k: (0, indices.shape[k], 1) for k in smaller})
@@ -149,8 +153,9 @@ def _in_rounds(ctx: Context, data: Tensor, indices: Array, updates: Tensor, redu
 @onnx_op("ScatterND", since=11)
 def scatter_nd_before_16(ctx: Context, node: OnnxNode) -> Tensor:
     """Slices replaced at index tuples."""
-    operands = [ctx.full(node.input(index)) for index in range(3)]
-    return ctx.computed(node.input(0).elem, "scatterND", *operands)
+    data, indices, updates = (node.input(index) for index in range(3))
+    operands = [ctx.full(one) for one in (data, keep_places_inside(ctx, indices, data.shape), updates)]
+    return ctx.computed(data.elem, "scatterND", *operands)
 
 
 @onnx_op("ScatterND", since=16)
@@ -160,6 +165,7 @@ def scatter_nd(ctx: Context, node: OnnxNode) -> Tensor:
     if reduction == "none":
         return scatter_nd_before_16(ctx, node)
     data, indices, updates = (node.input(index) for index in range(3))
+    indices = keep_places_inside(ctx, indices, data.shape)
     depth = ctx.size(indices.shape[-1], "the length of an index tuple")
     rows, width = product(list(data.shape[:depth])), product(list(data.shape[depth:]))
     count = product(list(indices.shape[:-1]))

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, bounds, ceil_div, dim_max, product
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.carried import bring_back
 from webnn_translator.context import Context
+from webnn_translator.counted import counted_in_float32
 from webnn_translator.elements import Elem
-from webnn_translator.initializers import elem_of, read_tensor
+from webnn_translator.initializers import elem_of, read_sparse, read_tensor
 from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
@@ -36,6 +38,9 @@ def constant(ctx: Context, node: OnnxNode) -> Tensor:
     (name,) = node.attributes
     if name == "value":
         elem, array = read_tensor(node.attributes["value"], None)
+        return Tensor(elem, tuple(array.shape), Known(array))
+    if name == "sparse_value":
+        elem, array = read_sparse(node.attributes[name], None)
         return Tensor(elem, tuple(array.shape), Known(array))
     if name in ("value_int", "value_ints"):
         return ctx.known(np.asarray(node.attributes[name], np.int64))
@@ -178,6 +183,10 @@ def convert(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     if elem.is_minifloat:
         raise Refused(f"values are rounded to {elem.text}, which WebNN cannot compute; constants may be stored in it")
     content = x.content
+    if x.elem is Elem.FLOAT16 and elem.is_integer and isinstance(content, (Known, Value)):
+        wide = counted_in_float32(ctx.emit, ctx.value(x))
+        if wide is not None:
+            return convert(ctx, ctx.tensor(wide, Elem.FLOAT, x.shape), elem)
     if isinstance(content, Known):
         array = content.array
         narrow = x.elem in (Elem.INT8, Elem.UINT8) or (x.elem.is_packed and x.elem.is_integer)

@@ -58,18 +58,17 @@ def _dft(ctx: Context, node: OnnxNode, axis: int) -> Tensor:
         parts = _parts(ctx, transposed(ctx, slice_of(ctx, x, {axis: (0, taken, 1)}), order))
         made = _transformed(ctx, parts, taken, points, keep=points // 2 + 1 if one_sided else points)
         return _joined(ctx, made, order)
-    size = ctx.size(x.shape[axis], "the dimension that is transformed back")
+    size = x.shape[axis]
     # The inverse of one half of a spectrum begins with the other half of it.
     natural = 2 * (size - 1) if one_sided else size
-    count = natural if length is None else ctx.integer(length, "the length of the transform")
+    count = natural if length is None else _length(ctx, length)
+    if not ctx.demand(count, 1, "a transform has samples") and bounds(count, ctx.ranges)[0] < 1:
+        raise Refused(f"a transform of {count} samples; 1 to {_LONGEST} are supported", sorted(names_of(count)))
     _require_short(ctx, count)
-    used = min(size, count // 2 + 1 if one_sided else count)
+    used = dim_min(size, count // 2 + 1 if one_sided else count, ctx.ranges)
     parts = _parts(ctx, transposed(ctx, slice_of(ctx, x, {axis: (0, used, 1)}), order))
-    if not one_sided:
-        # Where the sum is 0 in truth, NumPy's own answer in float32 is 1e-8 of the largest element, beyond the 1e-7
-        # that onnx's test of it allows.
-        raise Refused("the inverse transform of complex numbers: float32 is not as exact as ONNX's test of it demands")
-    return _joined(ctx, [_real_inverse(ctx, parts, used, count)], order)
+    made = [_real_inverse(ctx, parts, used, count)] if one_sided else _complex_inverse(ctx, parts, used, count)
+    return _joined(ctx, made, order)
 
 
 def _length(ctx: Context, length: Tensor) -> Dim:
@@ -111,10 +110,6 @@ def _angles(rows: int, columns: int, count: int) -> Array:
     return angles
 
 
-def _times(ctx: Context, x: Tensor, matrix: Array) -> Tensor:
-    return matmul_of(ctx, x, ctx.known(matrix.astype(x.elem.numpy), x.elem))
-
-
 def _waves(ctx: Context, elem: Elem, rows: Dim, columns: Dim, count: Dim) -> tuple[Tensor, Tensor]:
     """Cosine and sine of minus the angles, [rows, columns]; computed in the graph where a size is free."""
     if isinstance(rows, int) and isinstance(columns, int) and isinstance(count, int):
@@ -139,17 +134,28 @@ def _transformed(ctx: Context, parts: list[Tensor], used: Dim, count: Dim, *, ke
     return [reshape_to(ctx, part, (*part.shape, 1)) for part in (real, imaginary)]
 
 
-def _real_inverse(ctx: Context, parts: list[Tensor], used: int, count: int) -> Tensor:
-    """The real signal of half of a spectrum: each frequency but the first and the middle one counts twice."""
-    angles = _angles(used, count, count)
-    twice = np.full((used, 1), 2.0)
-    twice[0] = 1
-    if count % 2 == 0 and used == count // 2 + 1:
-        twice[-1] = 1
-    made = _times(ctx, parts[0], np.cos(angles) * twice / count)
+def _complex_inverse(ctx: Context, parts: list[Tensor], used: Dim, count: Dim) -> list[Tensor]:
+    """Real and imaginary part: the transform with the angles the other way round, divided by how many there are."""
+    cosine, minus_sine = _waves(ctx, parts[0].elem, used, count, count)
+    f = Formula(ctx, parts[0].elem)
+    real, imaginary = matmul_of(ctx, parts[0], cosine), f("neg", matmul_of(ctx, parts[0], minus_sine))
     if len(parts) == 2:
-        made = Formula(ctx, made.elem)("sub", made, _times(ctx, parts[1], np.sin(angles) * twice / count))
-    return reshape_to(ctx, made, (*made.shape, 1))
+        real = f("add", real, matmul_of(ctx, parts[1], minus_sine))
+        imaginary = f("add", imaginary, matmul_of(ctx, parts[1], cosine))
+    return [reshape_to(ctx, f("div", part, f.size(count)), (*part.shape, 1)) for part in (real, imaginary)]
+
+
+def _real_inverse(ctx: Context, parts: list[Tensor], used: Dim, count: Dim) -> Tensor:
+    """The real signal of half of a spectrum: each frequency but the first and the middle one counts twice."""
+    f, ints = Formula(ctx, parts[0].elem), Formula(ctx, Elem.INT64)
+    places = positions(used, 0, 1)
+    is_single = ints("logicalOr", ints("equal", places, 0), ints("equal", ints("mul", places, 2), ints.size(count)))
+    weights = f("where", is_single, ctx.scalar(1, f.elem), ctx.scalar(2, f.elem))
+    cosine, minus_sine = _waves(ctx, f.elem, used, count, count)
+    made = matmul_of(ctx, f("mul", parts[0], weights), cosine)
+    if len(parts) == 2:
+        made = f("add", made, matmul_of(ctx, f("mul", parts[1], weights), minus_sine))
+    return reshape_to(ctx, f("div", made, f.size(count)), (*made.shape, 1))
 
 
 @onnx_op("STFT", since=17)

@@ -20,6 +20,7 @@ from webnn_runtime.format.dims import (
     symbol,
 )
 from webnn_translator._errors import Refused
+from webnn_translator.carried import limit_to
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -176,7 +177,7 @@ def _end(end: int, step: int) -> int | None:
 
 
 def _dynamic_cut(ctx: Context, x: Tensor, dim: Dim, start: Dim, end: Dim, step: int) -> tuple[Dim, Dim, int]:
-    first = _clamped(ctx, start, dim, x)
+    first = _clamped(ctx, start, dim, x, is_start=True)
     if step < 0:
         if isinstance(start, int) and start in (-1, 2**31 - 1, 2**63 - 1) and isinstance(end, int) and end < -(2**30):
             return dim - 1, ceil_div(dim, -step), step
@@ -188,7 +189,7 @@ def _dynamic_cut(ctx: Context, x: Tensor, dim: Dim, start: Dim, end: Dim, step: 
     return first, ceil_div(length, step), step
 
 
-def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
+def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor, *, is_start: bool = False) -> Dim:
     """A start or end: negative ones count from the end, and both are clamped to 0..dim."""
     if isinstance(position, int):
         if position >= 0:
@@ -209,6 +210,10 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
             if is_from_end:
                 return dim_max(position, 0, ctx.ranges)
             names = sorted(names_of(position))
+            if is_start and x.elem.is_float and _is_rest(position):
+                # A text and its cache take what they need from the end of a table: the run refuses too large a sum.
+                limit_to(ctx, -position, 0, f"a Slice starts at {position}, and counts from the end below 0")
+                return position
             raise Refused(f"whether {position} is negative depends on {', '.join(names)}", names)
     if is_at_least(dim, position, ctx.ranges):
         return position
@@ -219,6 +224,11 @@ def _clamped(ctx: Context, position: Dim, dim: Dim, x: Tensor) -> Dim:
             ctx.narrow(name, dim, f"a constant table of {dim} is cut to it")
             return position
     return dim_min(position, dim, ctx.ranges)
+
+
+def _is_rest(position: Dim) -> bool:
+    """Whether it is a number less sizes, each of them."""
+    return isinstance(position, SymbolicDim) and all(count < 0 for sizes, count in position.terms if sizes)
 
 
 def padded(ctx: Context, x: Tensor, amounts: dict[int, tuple[Dim, Dim]], value: float = 0) -> Tensor:

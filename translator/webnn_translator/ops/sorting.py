@@ -7,14 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, bounds, is_at_least, names_of
+from webnn_runtime.format.dims import Dim, bounds, is_at_least, names_of, product
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula, positions
-from webnn_translator.ops.layout import reshape_to, transposed
+from webnn_translator.ops.layout import expand_to, joined, reshape_to, transposed
 from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
@@ -163,6 +163,10 @@ def non_zero(ctx: Context, node: OnnxNode) -> Tensor:
     if x.rank == 1 and value is not None and value != 0:
         # How torch's older exporter counts 0, 1, 2, ... where it assigns to a slice.
         return positions(x.shape[0], 1, 2)
+    if x.rank > 1 and value is not None and value != 0:
+        # Every place there is: how torch's older exporter repeats rows as often as a free size says.
+        every = [expand_to(ctx, positions(dim, axis, x.rank), x.shape) for axis, dim in enumerate(x.shape)]
+        return joined(ctx, [reshape_to(ctx, places, (1, product(x.shape))) for places in every], 0)
     array = _known(ctx, x)
     return ctx.known(np.stack(np.nonzero(array)).astype(np.int64) if array.ndim else np.zeros((0, 1), np.int64))
 

@@ -16,6 +16,8 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
     RotaryEmbedding gets its angles for every row of the batch: torch writes them once for all, which ONNX's definition
     of the operator broadcasts and ONNX Runtime's kernel refuses.
+    MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
+    DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
 
     Args:
         file: the model.
@@ -37,12 +39,21 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
-    written_out = _softmax_written_out(model) | _angles_repeated(model)
+    written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
     return model.SerializeToString() if permissions or more or written_out else str(file)
+
+
+def _replaced(model: Any, nodes: list[Any]) -> bool:
+    """Put `nodes` for those of the model, unless none was written out, which makes more of them; returns whether."""
+    changed = len(nodes) != len(model.graph.node)
+    if changed:
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+    return changed
 
 
 def _softmax_written_out(model: Any) -> bool:
@@ -65,11 +76,7 @@ def _softmax_written_out(model: Any) -> bool:
             onnx.helper.make_node("Softmax", [f"{made}//x"], [f"{made}//y"], axis=axis),
             onnx.helper.make_node("QuantizeLinear", [f"{made}//y", *out], [made]),
         ]
-    changed = len(nodes) != len(model.graph.node)
-    if changed:
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
-    return changed
+    return _replaced(model, nodes)
 
 
 def _angles_repeated(model: Any) -> bool:
@@ -91,8 +98,75 @@ def _angles_repeated(model: Any) -> bool:
                 nodes.append(helper.make_node("Expand", [one, f"{stem}shape"], [f"{stem}{place}"]))
                 node.input[place] = f"{stem}{place}"
         nodes.append(node)
-    changed = len(nodes) != len(model.graph.node)
-    if changed:
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
-    return changed
+    return _replaced(model, nodes)
+
+
+def _states_in_float(model: Any) -> bool:
+    """Put LSTM of dequantised weights for every DynamicQuantizeLSTM; returns whether there was one."""
+    from onnx import TensorProto, helper
+
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type != "DynamicQuantizeLSTM" or node.domain != "com.microsoft" or len(node.input) < 12:
+            nodes.append(node)
+            continue
+        stem = f"{next(filter(None, node.output))}//"
+        directions = 1
+        for attribute in node.attribute:
+            if attribute.name == "direction" and attribute.s == b"bidirectional":
+                directions = 2
+        nodes.append(helper.make_node("Constant", [], [f"{stem}shape"], value_ints=[directions, 1, -1]))
+        inputs = list(node.input)
+        for place, (scale, zero) in {1: (8, 9), 2: (10, 11)}.items():
+            made = [f"{stem}{place}{letter}" for letter in "abcdefg"]
+            steps = [
+                ("Cast", [inputs[place]], {"to": TensorProto.FLOAT}),
+                ("Cast", [inputs[zero]], {"to": TensorProto.FLOAT}),
+                ("Reshape", [made[1], f"{stem}shape"], {}),
+                ("Sub", [made[0], made[2]], {}),
+                ("Reshape", [inputs[scale], f"{stem}shape"], {}),
+                ("Mul", [made[3], made[4]], {}),
+                ("Transpose", [made[5]], {"perm": [0, 2, 1]}),
+            ]
+            nodes += [
+                helper.make_node(op, read, [name], **settings)
+                for (op, read, settings), name in zip(steps, made, strict=True)
+            ]
+            inputs[place] = made[-1]
+        plain = helper.make_node("LSTM", inputs[:8], list(node.output), name=node.name)
+        plain.attribute.extend(node.attribute)
+        nodes.append(plain)
+    return _replaced(model, nodes)
+
+
+def _deviations(model: Any) -> bool:
+    """Write every MeanVarianceNormalization out; returns whether there was one."""
+    from onnx import TensorProto, helper
+
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type != "MeanVarianceNormalization" or node.domain not in ("", "ai.onnx"):
+            nodes.append(node)
+            continue
+        (x,), (made,) = node.input, node.output
+        axes = next((list(one.ints) for one in node.attribute if one.name == "axes"), [0, 2, 3])
+        stem = f"{made}//"
+        # Axes became an input in opset 18.
+        more, settings = ([f"{stem}axes"], {}) if opset >= 18 else ([], {"axes": axes})
+        # The type of a float16 model is not known here; before CastLike, ONNX Runtime takes float32 alone.
+        back = ("CastLike", [f"{stem}y", x]) if opset >= 15 else ("Identity", [f"{stem}y"])
+        nodes += [
+            helper.make_node("Constant", [], [f"{stem}axes"], value=helper.make_tensor("", 7, [len(axes)], axes)),
+            helper.make_node("Constant", [], [f"{stem}epsilon"], value=helper.make_tensor("", 1, [], [1e-9])),
+            helper.make_node("Cast", [x], [f"{stem}x"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", [f"{stem}x", *more], [f"{stem}mean"], **settings),
+            helper.make_node("Sub", [f"{stem}x", f"{stem}mean"], [f"{stem}centred"]),
+            helper.make_node("Mul", [f"{stem}centred", f"{stem}centred"], [f"{stem}square"]),
+            helper.make_node("ReduceMean", [f"{stem}square", *more], [f"{stem}variance"], **settings),
+            helper.make_node("Sqrt", [f"{stem}variance"], [f"{stem}deviation"]),
+            helper.make_node("Add", [f"{stem}deviation", f"{stem}epsilon"], [f"{stem}divisor"]),
+            helper.make_node("Div", [f"{stem}centred", f"{stem}divisor"], [f"{stem}y"]),
+            helper.make_node(*back, [made]),
+        ]
+    return _replaced(model, nodes)

@@ -134,6 +134,8 @@ class Certificate:
         roundings: nodes that round data at run time to whole steps, as quantising does.
         between: what was checked between those, and between choices; None where the outputs agree without that.
         usual_tolerance: the default for the type that the graph computes in.
+        rounded_states: output -> the largest difference from ONNX Runtime's kernels, which round the states of LSTMs
+            that the graph does not round, as a part of the output's largest value.
     """
 
     reference: str
@@ -148,6 +150,7 @@ class Certificate:
     roundings: int = 0
     between: Between | None = None
     usual_tolerance: float = DEFAULT_TOLERANCE
+    rounded_states: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -184,6 +187,11 @@ class Certificate:
             **(self.between.record() if self.between is not None else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
             **({"emptyInputs": list(self.empty_inputs)} if self.empty_inputs else {}),
+            **(
+                {"roundedStates": {one: _rounded(d) for one, d in found.items()}}
+                if (found := self.rounded_states)
+                else {}
+            ),
             "notCheckedAtMaximum": list(self.unchecked_maxima),
             "outputs": _by_output(self.verdicts),
             "verdict": "passed" if self.passed else "failed",

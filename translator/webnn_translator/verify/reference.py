@@ -17,6 +17,7 @@ from webnn_translator.verify.as_meant import as_meant
 
 __all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
 
+_REUSED: Final = "attempting to re-use buffer"
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -45,6 +46,7 @@ class OnnxReference:
         watched: names of values inside of it that are given out as well.
         bound: inputs that the translation made constants of -> their values.
         empty: inputs without elements, which the graph lacks -> their shapes.
+        is_meant: whether operators compute what they mean (`as_meant`), and not what ONNX Runtime's kernels do.
 
     Attributes:
         version: of ONNX Runtime.
@@ -59,6 +61,8 @@ class OnnxReference:
         watched: Collection[str] = (),
         bound: Mapping[str, Array] | None = None,
         empty: Mapping[str, Sequence[Dim]] | None = None,
+        *,
+        is_meant: bool = True,
     ) -> None:
         self._bound = dict(bound or {})
         self.empty = dict(empty or {})
@@ -70,26 +74,32 @@ class OnnxReference:
                 backend="onnxruntime",
             ) from exc
         self.version = str(onnxruntime.__version__)
-        options = onnxruntime.SessionOptions()
+        self._options = options = onnxruntime.SessionOptions()
         # Initialisers that its optimiser removes are no news to the user, and an error is raised besides.
         options.log_severity_level = 4
         # Its fusions approximate (GELU by tanh at some levels); the plain graph is the meaning of the model.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = as_meant(file, watched)
+            source = as_meant(file, watched) if is_meant else str(file)
             if isinstance(source, str):
                 in_utf8(source)
             else:
                 folder = "session.model_external_initializers_file_folder_path"
                 options.add_session_config_entry(folder, in_utf8(file.parent.resolve()))
-            self._session: Any = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._source = source
+            self._session: Any = self._opened()
         except self._errors as exc:
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
         self._types = {item.name: item.type for item in self._session.get_inputs()}
         self._shapes = {item.name: item.shape for item in self._session.get_inputs()}
         self.inputs = list(self._types)
         self.outputs = [item.name for item in self._session.get_outputs()]
+
+    def _opened(self) -> Any:
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(self._source, self._options, providers=["CPUExecutionProvider"])
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str], bindings: Mapping[str, int]) -> dict[str, Array]:
         """Run with inputs by their original names; integers 0 and 1 stand for booleans.
@@ -109,6 +119,11 @@ class OnnxReference:
         try:
             results = self._session.run(list(outputs), fed)
         except self._errors as exc:
+            if _REUSED in str(exc) and self._options.enable_mem_reuse:
+                # It shares memory by shapes that it infers: of the inverse of half a spectrum that of the half.
+                self._options.enable_mem_reuse = False
+                self._session = self._opened()
+                return self.run(inputs, outputs, bindings)
             sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
             advice = "; --dim NAME=VALUE fixes a size, --min-dim and --max-dim the range of one" if sizes else ""
             raise SourceFailed(
