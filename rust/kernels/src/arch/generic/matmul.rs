@@ -218,7 +218,7 @@ pub(in crate::arch) fn finish<S: Simd>(
 }
 
 #[inline(always)]
-#[allow(clippy::manual_map)] // a closure would be a call for each row, around which no vector stays in a register
+#[allow(clippy::manual_map)] // a closure may become a call for each row
 fn finish_with<S: Simd>(
     s: S,
     task: &Matmul<'_>,

@@ -102,7 +102,7 @@ impl Simd for Avx2 {
     }
 }
 
-/// Halves of eight rows from one on. Not by `std::array::from_fn`, which becomes a call for each of them.
+/// Halves of eight rows from one on. Not by `std::array::from_fn`, which may become a call for each of them.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
 fn quarter(square: &[V; LANES], first: usize, half: usize) -> [__m256; 8] {
