@@ -1,7 +1,7 @@
 """What lowering rules work with: tensors in, tensors out.
 
-The context turns tensors into operands when a rule has to compute with them (`value`, `full`), and into
-integers, arrays or dimension expressions when a rule needs to know them (`ints`, `array`, `items`, `dims`).
+It makes operands of tensors to compute with (`value`, `full`), and integers, arrays or dimension expressions
+to know them by (`ints`, `array`, `items`, `dims`).
 """
 
 from __future__ import annotations
@@ -133,8 +133,7 @@ class Context:
             return tensor.content
         if isinstance(tensor.content, Symbols) and tensor.content.items.size == 1:
             return Affine(tensor.content.items.flat[0], (0,) * tensor.rank)
-        number = self.uniform(tensor)
-        if number is not None:
+        if (number := self.uniform(tensor)) is not None:
             return Affine(int(number), (0,) * tensor.rank)
         array = self.array(tensor)
         return None if array is None or array.size > 1 << 16 else affine_from_array(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -138,9 +139,7 @@ def cache_policy(given: str) -> str:
     Raises:
         Misuse: another word.
     """
-    if given not in ("auto", "empty", "keep"):
-        raise Misuse(f"--cache {given}: auto, empty or keep")
-    return given
+    return _one_of("--cache", given, ("auto", "empty", "keep"))
 
 
 def int64_policy(given: str) -> str:
@@ -149,9 +148,7 @@ def int64_policy(given: str) -> str:
     Raises:
         Misuse: another word.
     """
-    if given not in ("keep", "int32"):
-        raise Misuse(f"--int64 {given}: keep or int32")
-    return given
+    return _one_of("--int64", given, ("keep", "int32"))
 
 
 def lstm_states_policy(given: str) -> str:
@@ -160,8 +157,12 @@ def lstm_states_policy(given: str) -> str:
     Raises:
         Misuse: another word.
     """
-    if given not in ("keep", "float32"):
-        raise Misuse(f"--lstm-states {given}: keep or float32")
+    return _one_of("--lstm-states", given, ("keep", "float32"))
+
+
+def _one_of(flag: str, given: str, words: Sequence[str]) -> str:
+    if given not in words:
+        raise Misuse(f"{flag} {given}: {', '.join(words[:-1])} or {words[-1]}")
     return given
 
 
