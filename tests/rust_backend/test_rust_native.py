@@ -29,6 +29,7 @@ PATTERNS = {
     "convLayer",
     "dynamicRange",
     "eachText",
+    "embedding",
     "fromBlocks",
     "integerLayer",
     "layerNorm",

@@ -37,7 +37,7 @@ __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
 _NAME: Final = "rust"
 # What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
-_PLAN_REVISION: Final = 2
+_PLAN_REVISION: Final = 3
 # The engine counts bytes in 64 bits; more than these nobody has.
 _MOST_BYTES: Final = 2**63 - 1
 

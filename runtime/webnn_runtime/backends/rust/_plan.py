@@ -11,6 +11,7 @@ import numpy as np
 
 from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
 from webnn_runtime.backends.rust._calls import Call
+from webnn_runtime.backends.rust._embeddings import join_embeddings
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.binding import concrete_shape
 from webnn_runtime.format.dims import Dim, product
@@ -111,12 +112,13 @@ def segments(
     graph: Graph, lowering: Values, engine: Engine, max_memory: int | None = None
 ) -> tuple[list[Segment], set[str]]:
     """The segments of a lowered graph in order, and the constants that reference steps or results read."""
-    last_reads = {value: index for index, call in enumerate(lowering.calls) for value in call.reads}
-    last_reads.update(dict.fromkeys(graph.outputs.values(), len(lowering.calls)))
+    calls = join_embeddings(lowering.calls, lowering.types, graph.outputs.values())
+    last_reads = {value: index for index, call in enumerate(calls) for value in call.reads}
+    last_reads.update(dict.fromkeys(graph.outputs.values(), len(calls)))
     cutter = _Cutter(graph, engine, lowering, last_reads, max_memory)
-    for index, call in enumerate(lowering.calls):
+    for index, call in enumerate(calls):
         cutter.add(index, call)
-    cutter.finish(len(lowering.calls))
+    cutter.finish(len(calls))
     plain = {value for step in cutter.found if isinstance(step, ReferenceSegment) for value in step.reads}
     plain |= set(graph.outputs.values())
     return cutter.found, plain & lowering.constants.keys()

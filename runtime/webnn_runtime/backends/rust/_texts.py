@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn_runtime.backends.base import TextRunner
 from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
+from webnn_runtime.backends.rust._embeddings import join_embeddings
 from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packing import PLACES, STARTS, NotPacked, Packed, Packing
 from webnn_runtime.backends.rust._packing_rules import rule_of
@@ -66,14 +67,14 @@ class TextPlan(TextRunner):
         self._graph = graph
         self._originals = originals
         own = Assembly(engine, _NAMES, packed.types, packed.constants)
-        for call in packed.calls:
+        values = [graph.outputs[output] for output in packed.results]
+        for call in join_embeddings(packed.calls, packed.types, values):
             known = shared.get(call.results[0])
             if known is not None and known[0].taken(known[1]):
                 own.add_again(call, *known)
             else:
                 own.add(call)
         self._outputs = tuple(packed.results)
-        values = [graph.outputs[output] for output in self._outputs]
         own.builder.texts(_NAMES, [_INPUTS.get(name, "tokens") for name in own.reads], list(packed.results.values()))
         self._plan = own.build(values, max_memory)
         self._reads = tuple(name for name in own.reads if name not in _INPUTS)

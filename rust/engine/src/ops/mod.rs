@@ -22,7 +22,7 @@ use crate::plan::{BuildError, DataType, DimId, RunError};
 
 /// Raised with every change of what a kind's operands and attributes mean: who makes plans for another one is refused,
 /// rather than answered with something else.
-pub const REVISION: u32 = 2;
+pub const REVISION: u32 = 3;
 
 mod attention;
 mod blocked;
@@ -38,6 +38,7 @@ mod conv_transpose;
 mod coordinates;
 mod dynamic_range;
 mod elementwise;
+mod embedding;
 mod filter;
 mod float;
 mod fold;
@@ -90,6 +91,7 @@ const FAMILIES: &[&[Kind]] = &[
     coordinates::KINDS,
     dynamic_range::KINDS,
     elementwise::KINDS,
+    embedding::KINDS,
     gemm::KINDS,
     indexing::KINDS,
     integer_layer::KINDS,
