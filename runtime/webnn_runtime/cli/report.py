@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -13,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -46,8 +47,10 @@ class Report:
         self._warnings: list[str] = []
         for stream in (sys.stdout, sys.stderr):
             _spare_a_narrow(stream)
-        self._out = _Console(highlight=False, soft_wrap=True)
-        self._err = _Console(stderr=True, highlight=False, soft_wrap=True)
+        # rich itself leaves out the colours alone for NO_COLOR, and keeps dim and bold.
+        colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        self._out = _Console(highlight=False, soft_wrap=True, color_system=colours)
+        self._err = _Console(stderr=True, highlight=False, soft_wrap=True, color_system=colours)
 
     def result(self, text: str) -> None:
         """A line of the answer itself: shown even when quiet, unless JSON is the answer."""
@@ -121,11 +124,26 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, "the reader went away")
 
 
+# What says passed, failed or neither must not look alike where an encoding has no such signs.
+_MARKS: Final = {"✓": "ok:", "✗": "failed:", "–": "-", "…": "..."}
+
+
+def _marked(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Our own signs as words, a question mark for anything else that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_MARKS.get(character, "?") for character in lost), error.end
+
+
+codecs.register_error("webnn-marks", _marked)
+
+
 def _spare_a_narrow(stream: Any) -> None:
-    """Let a stream show a question mark for what its encoding lacks, in place of failing."""
+    """Let a stream show what its encoding lacks in another way, in place of failing."""
     is_utf = "utf" in (getattr(stream, "encoding", None) or "utf-8").lower()
     if hasattr(stream, "reconfigure") and (not is_utf or stream.errors == "strict"):
-        stream.reconfigure(errors="replace")
+        stream.reconfigure(errors="webnn-marks")
 
 
 @contextmanager
