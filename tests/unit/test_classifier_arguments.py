@@ -46,6 +46,12 @@ def test_a_length_leaves_room_for_more_than_special_tokens(length, make_encoder)
         WebNNClassifier(folder, backend="numpy", max_length=length)
 
 
+def test_an_unknown_reaction_to_truncation_is_refused_later_too(classify) -> None:
+    with pytest.raises(EmbedError, match="on_truncation='raise': expected one of warn, error, ignore"):
+        classify.on_truncation = "raise"
+    assert classify.on_truncation == "warn"
+
+
 def test_an_embedder_is_no_classifier(make_encoder) -> None:
     with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
         WebNNClassifier(make_encoder("vectors"), backend="numpy")

@@ -16,7 +16,7 @@ from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
-from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated, require_room
+from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, count_truncated, require_room
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
@@ -70,6 +70,8 @@ class WebNNClassifier:
         BackendError: the backend or the device is not there.
     """
 
+    on_truncation = TruncationChoice()
+
     def __init__(
         self,
         model_id: str | os.PathLike[str],
@@ -89,12 +91,11 @@ class WebNNClassifier:
     ) -> None:
         from webnn_runtime.model import load
 
-        check_choice(on_truncation)
+        self.on_truncation = on_truncation
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         given = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access).path
         folders = [found.path] if given is None else [given, found.path]
-        self.on_truncation = on_truncation
         self._source: Final = found
         self._lock: Final = Lock()
         self._truncated_count = 0
