@@ -188,8 +188,11 @@ def run_app(app: typer.Typer, name: str) -> int:
     except _USAGE_ERROR as exc:
         message = exc.format_message().removesuffix(".")
         context = getattr(exc, "ctx", None)
-        asked = getattr(context, "info_name", None) or name
-        path = getattr(context, "command_path", None) or name
+        # A switch without its value comes without a context.
+        known = getattr(command, "commands", {})
+        part = next((word for word in sys.argv[1:] if word in known), None)
+        asked = getattr(context, "info_name", None) or part or name
+        path = getattr(context, "command_path", None) or (f"{name} {part}" if part else name)
         Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {path} --help"), ExitCode.USAGE)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):

@@ -37,6 +37,13 @@ def in_a_process(module: str, *arguments: str, shell: str = "exec", **environmen
     )
 
 
+@pytest.mark.parametrize("switch", ["--backend", "--bakend"])
+def test_a_command_that_is_called_wrongly_points_at_its_own_help(switch, run) -> None:
+    ran = run("webnn", "embed", "model-webnn", "--json", switch)
+    assert (ran.code, ran.json["command"]) == (2, "embed")
+    assert ran.err.endswith("; see webnn embed --help\n")
+
+
 @pytest.mark.parametrize(("package", "command"), [("webnn_runtime", "webnn"), ("webnn_translator", "webnn-convert")])
 def test_a_package_is_its_command(package, command) -> None:
     assert in_a_process(package, "--version").stdout.decode().startswith(f"{command} 0.")
