@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
+from webnn_runtime.embed.arguments import named_after
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
@@ -102,24 +103,24 @@ class WebNNClassifier:
         self._model: Final[EncoderModel] = load(
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
-        settings = read_transformer(folders, task=_TASK)
-        _refuse_default_prompt(folders)
-        self._tokenizer: Final = TextTokenizer.load(
-            find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
-        )
-        graph = self._model.graph
-        rows = table_rows(graph, self._model.inputs)
-        self._feed: Final = Feed.of(
-            self._model.inputs,
-            graph.dims,
-            model_type=settings.model_type,
-            rows=rows,
-            pads_right=is_only_counted(graph),
-        )
-        self._output: Final = choose_logits(self._model.outputs, output_name)
-        self._labels: Final[Labels] = read_labels(folders, self._count())
-        bound = self._feed.limit.bounded_by(settings.table)
-        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
+        with named_after(found.source):
+            settings = read_transformer(folders, task=_TASK)
+            _refuse_default_prompt(folders)
+            self._tokenizer: Final = TextTokenizer.load(
+                find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
+            )
+            graph = self._model.graph
+            self._feed: Final = Feed.of(
+                self._model.inputs,
+                graph.dims,
+                model_type=settings.model_type,
+                rows=table_rows(graph, self._model.inputs),
+                pads_right=is_only_counted(graph),
+            )
+            self._output: Final = choose_logits(self._model.outputs, output_name)
+            self._labels: Final[Labels] = read_labels(folders, self._count())
+            bound = self._feed.limit.bounded_by(settings.table)
+            self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
 
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
@@ -302,7 +303,8 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
 
 
 def _listed(caller: str, inputs: object) -> list[Any]:
-    if not isinstance(inputs, Iterable):
+    # In the order of a set nobody knows whose label is whose, and what bytes hold are numbers.
+    if not isinstance(inputs, Iterable) or isinstance(inputs, (set, frozenset, bytes, bytearray)):
         raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
     return list(inputs)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, strings_of
+from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, named_after, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -19,7 +19,7 @@ from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, TruncationWarning, count_truncated
 from webnn_runtime.format.counts import is_count
-from webnn_runtime.format.errors import EmbedError, EmbedMisuse
+from webnn_runtime.format.errors import EmbedMisuse
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
@@ -106,7 +106,7 @@ class WebNNEmbedder:
         self._folder: Final = os.path.abspath(found.folder)
         self._lock: Final = Lock()
         self._truncated_count = 0
-        try:
+        with named_after(found.source):
             self._pipeline: Final = Pipeline.open(
                 model,
                 found.folder,
@@ -115,10 +115,6 @@ class WebNNEmbedder:
                 output_name=output_name,
                 library=library,
             )
-        except EmbedError as exc:
-            # A folder of the caller's is in the message already; an id of the Hub is not.
-            known = str(exc).startswith((f"{found.source}:", f"{found.source}{os.sep}"))
-            raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
         if max_seq_length is None:
