@@ -70,12 +70,12 @@ class Report:
     def note(self, text: str) -> None:
         """What is going on; on stderr, left out when quiet."""
         if not self._quiet:
-            self._err.print(text, markup=False, style="dim")
+            self._say(text, "dim")
 
     def warn(self, text: str) -> None:
         """Something to know; on stderr also when quiet, and in the JSON object."""
         self._warnings.append(text)
-        self._err.print(f"warning: {text}", markup=False, style="yellow")
+        self._say(f"warning: {text}", "yellow")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
@@ -98,11 +98,18 @@ class Report:
     def fail(self, error: BaseException, code: ExitCode) -> None:
         """Say what went wrong, in one message and without a traceback."""
         message = _message(error)
-        self._err.print(f"error: {message}", markup=False, style="red")
+        self._say(f"error: {message}", "red")
         if self._as_json:
             entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
             entry |= _details(error)
             self._print_json(ok=False, errors=[entry])
+
+    def _say(self, text: str, style: str) -> None:
+        try:
+            self._err.print(text, markup=False, style=style)
+        except OSError:
+            # Nobody can be told; the answer and the exit code are what they would have been.
+            _forget(sys.stderr)
 
     def _print_json(self, *, ok: bool, errors: list[dict[str, Any]]) -> None:
         answer = {
@@ -157,7 +164,7 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
         report.finish()
         sys.stdout.flush()
     except BrokenPipeError as exc:
-        _forget_stdout()
+        _forget(sys.stdout)
         raise typer.Exit(ExitCode.CLOSED_PIPE) from exc
     except MemoryError as exc:
         report.fail(WebnnError("not enough memory; free some, or raise the limit of the process"), ExitCode.UNEXPECTED)
@@ -165,17 +172,17 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
     except (WebnnError, OSError, KeyboardInterrupt) as exc:
         if isinstance(exc, OSError) and exc.filename is None and exc.errno == errno.ENOSPC:
             # Files of ours name themselves; what is left is stdout.
-            _forget_stdout()
+            _forget(sys.stdout)
             exc = WriteError(f"cannot be written: {exc.strerror}; choose another place", path="stdout")
         code = exit_code_of(exc)
         report.fail(exc if str(exc) else WebnnError("interrupted"), code)
         raise typer.Exit(code) from exc
 
 
-def _forget_stdout() -> None:
+def _forget(stream: Any) -> None:
     """Leave nothing for Python to write, and fail at, when it ends."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run_app(app: typer.Typer, name: str) -> int:
@@ -200,12 +207,12 @@ def run_app(app: typer.Typer, name: str) -> int:
     except SystemExit:
         # How typer ends a help that nobody reads to its end.
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":
-            _forget_stdout()
+            _forget(sys.stdout)
             return ExitCode.CLOSED_PIPE
         raise
     except OSError as exc:
         # Commands say what they cannot do; what is left is a help or a version that nobody can store.
-        _forget_stdout()
+        _forget(sys.stdout)
         error = WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path="stdout")
         Report(name).fail(error, ExitCode.USAGE)
         return ExitCode.USAGE

@@ -53,3 +53,17 @@ def test_an_encoding_without_signs_tells_passed_from_failed(monkeypatch) -> None
         report.detail(line)
     sys.stdout.flush()
     assert written.getvalue() == b"ok: one\nfailed: two\n- three\n? four...\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("place", ["> /dev/full", "> >(exec true)", ">&-"])
+def test_a_stderr_that_takes_nothing_costs_no_answer(place, bundle) -> None:
+    """The result is there, and a failure keeps its exit code."""
+    command = f"{sys.executable} -m webnn_runtime.cli"
+    expected = ((f"verify {bundle}", 0, b"hashes and canaries are right"), ("verify absent", 3, b""))
+    for arguments, code, shown in expected:
+        line = f"{command} {arguments} 2{place}"
+        ran = subprocess.run(
+            ["bash", "-c", line], env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.PIPE, check=False
+        )
+        assert (ran.returncode, shown in ran.stdout) == (code, True)
