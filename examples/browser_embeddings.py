@@ -4,7 +4,8 @@
     python examples/browser_embeddings.py minilm-webnn
 
 Open the address it prints in a browser that has WebNN. The text is split into tokens here, by the bundle's tokenizer;
-the vectors are made there, by the module that `webnn emit-js` writes, as the mean over the tokens of each sentence.
+the vectors are made there, by the module that `webnn emit-js` writes, as the mean over the tokens of each sentence. A
+model whose vectors are made in another way is refused.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from webnn_runtime import WebnnError
-from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime import Graph, WebNNEmbedder, WebnnError, load_bundle
 from webnn_translator.emit import ModuleSource, emit_module
 
 __all__ = ["main"]
 
 PAGE: Final = Path(__file__).with_suffix(".html")
+INPUTS: Final = {"input_ids", "attention_mask", "token_type_ids"}
 LONGEST: Final = 128
 
 
@@ -40,20 +41,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         bundle = load_bundle(options.bundle)
+        check_model(options.bundle, bundle.graph)
         module = emit_module(ModuleSource.of(bundle))
     except WebnnError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
     files = {"/": PAGE, "/model.mjs": module.encode(), "/model.weights": options.bundle / "model.weights"}
     handler = handler_of(files, tokenizer_of(options.bundle / "tokenizer.json"))
-    # WebNN needs a secure context, and localhost is one.
-    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler) as server:
+    try:
+        # WebNN needs a secure context, and localhost is one.
+        opened = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler)
+    except (OSError, OverflowError) as exc:
+        print(f"error: --port {options.port}: {exc}; --port 0 takes a free one", file=sys.stderr)
+        return 1
+    with opened as server:
         print(f"http://localhost:{server.server_port}/", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+def check_model(folder: Path, graph: Graph) -> None:
+    """Refuse a model whose vectors the page would make in another way than the model's own.
+
+    Raises:
+        WebnnError: it has no tokens, another pooling, more modules, or inputs that the page does not make.
+    """
+    found = WebNNEmbedder(folder, backend="numpy").backend_info()
+    if found["pooling"] != "mean" or found["modules"] not in ([], ["Normalize"]):
+        made = f"pooling {found['pooling']} and modules {found['modules']}"
+        raise WebnnError(f"{folder}: its vectors are made by {made}; this page takes the mean over the tokens alone")
+    if found["output"] != next(iter(graph.outputs)):
+        raise WebnnError(f"{folder}: tokens are in the output '{found['output']}'; this page reads the first one")
+    others = sorted(graph.inputs.keys() - INPUTS)
+    if others:
+        raise WebnnError(f"{folder}: the graph takes {', '.join(others)}; this page makes {', '.join(sorted(INPUTS))}")
 
 
 def tokenizer_of(path: Path) -> Any:
@@ -86,6 +110,7 @@ def handler_of(files: dict[str, Path | bytes], tokenizer: Any) -> type[http.serv
                 "input_ids": [row.ids for row in rows],
                 "attention_mask": [row.attention_mask for row in rows],
                 "token_type_ids": [row.type_ids for row in rows],
+                "cut": sum(bool(row.overflowing) for row in rows),
             }
             self._answer("application/json", json.dumps(tokens).encode())
 

@@ -207,17 +207,29 @@ def _tables(record: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
         yield title, _table(["", "milliseconds"], rows)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number from 1 to 1024")
+    return int(text)
+
+
 def main() -> None:
     """Measure, or take what was measured, and write pages and pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", default=None, help="numbers with commas between them; by default all CPUs, and 1")
+    parser.add_argument("--rounds", type=_count, default=9)
+    parser.add_argument(
+        "--threads",
+        type=lambda text: [_count(each) for each in text.split(",")],
+        default=[usable_threads(), 1],
+        help="numbers with commas between them; by default all CPUs, and 1",
+    )
     parser.add_argument("--cases", default=None, help=f"some of {','.join(CASES)}; leaves the pages as they are")
     parser.add_argument("--render", action="store_true", help="write the pages from .cache/bench")
     parser.add_argument("--quantized", action="store_true", help="int8 against int8, and what each of them loses")
     arguments = parser.parse_args()
-    asked = arguments.threads.split(",") if arguments.threads else [usable_threads(), 1]
-    threads = sorted({int(each) for each in asked}, reverse=True)
+    threads = sorted(set(arguments.threads), reverse=True)
+    if unknown := [name for name in (arguments.cases or "a").split(",") if name not in CASES]:
+        parser.error(f"--cases: there is no case {unknown[0]!r}; expected some of {','.join(CASES)}")
     if find_spec("matplotlib") is None:
         # Before an hour of measuring, and not behind it.
         parser.error("the pictures need matplotlib; install what is compared: pip install -e '.[bench]'")

@@ -231,8 +231,8 @@ LIGHT: Final = [
 ]
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
+def loaded_by(module: str) -> set[str]:
+    """Which of the heavy libraries come with a module."""
     code = f"import sys, {module}; print(*sorted({{n.partition('.')[0] for n in sys.modules}} & set({HEAVY!r})))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -241,7 +241,17 @@ def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
         check=True,
         env={"PYTHONPATH": os.pathsep.join(map(str, PACKAGES.values()))},
     )
-    assert done.stdout.split() == []
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_importing_a_package_loads_nothing_heavy(module: str) -> None:
+    assert loaded_by(module) == set()
+
+
+@pytest.mark.parametrize("module", ["webnn_runtime.cli.app", "webnn_translator.quantize"])
+def test_offering_commands_and_switches_needs_only_what_draws_them(module: str) -> None:
+    assert loaded_by(module) <= {"typer", "rich"}
 
 
 CRATES: Final = {

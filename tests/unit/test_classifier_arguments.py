@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from webnn_runtime import WebNNClassifier
+from webnn_runtime import WebNNClassifier, WebNNEmbedder
 from webnn_runtime.format.errors import EmbedError
 
 
@@ -33,6 +33,13 @@ def test_what_is_no_text_is_told_what_would_be_one(classify) -> None:
             call(None)
 
 
+@pytest.mark.parametrize("inputs", [{"sun", "rain"}, frozenset({"sun"}), b"sun", bytearray(b"sun")])
+def test_what_has_no_order_or_holds_numbers_is_no_list_of_texts(inputs, classify) -> None:
+    for call in (classify, classify.scores):
+        with pytest.raises(TypeError, match=f"are {type(inputs).__name__}; expected a text, a pair, or a list of them"):
+            call(inputs)
+
+
 @pytest.mark.parametrize("batch_size", [0, 1.5, "8"])
 def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
     with pytest.raises(EmbedError, match=f"batch_size={batch_size!r}: expected a whole number"):
@@ -46,9 +53,21 @@ def test_a_length_leaves_room_for_more_than_special_tokens(length, make_encoder)
         WebNNClassifier(folder, backend="numpy", max_length=length)
 
 
+def test_an_unknown_reaction_to_truncation_is_refused_later_too(classify) -> None:
+    with pytest.raises(EmbedError, match="on_truncation='raise': expected one of warn, error, ignore"):
+        classify.on_truncation = "raise"
+    assert classify.on_truncation == "warn"
+
+
 def test_an_embedder_is_no_classifier(make_encoder) -> None:
-    with pytest.raises(EmbedError, match=r"this is no classifier; .* webnn embed"):
+    with pytest.raises(EmbedError, match=r"/vectors: the graph's outputs .* this is no classifier; .* webnn embed"):
         WebNNClassifier(make_encoder("vectors"), backend="numpy")
+
+
+def test_a_classifier_is_no_embedder(make_encoder) -> None:
+    folder = make_encoder("labelled", labels=("no", "yes"))
+    with pytest.raises(EmbedError, match=r"/labelled: .*'logits' f32\[batch, 2\]: a classifier; .* webnn classify"):
+        WebNNEmbedder(folder, backend="numpy", pooling="mean")
 
 
 def test_a_default_prompt_that_would_be_left_out_is_refused(make_encoder) -> None:

@@ -188,6 +188,8 @@ def test_a_dimension_in_an_option_is_an_object() -> None:
         ("s: f32[3] @scalar(1)", [1.0, 1.0, 1.0]),
         ("s: i4[3] @bytes([255, 7, 248])", [-1, 7, -8]),
         ("s: u8[2] @bytes( [ 0 ,\n255 ] )", [0, 255]),
+        ("s: u8[2] @bytes # [9]\n (# (\n [ # 1, 2 ])\n 0 # ,\n, 255 # ;\n ] # ]\n )", [0, 255]),
+        ("s: u8[2] @bytes([0, #\n255#\n])", [0, 255]),
     ],
 )
 def test_inline_constants_are_exact(declaration: str, values: object) -> None:
@@ -217,6 +219,8 @@ def test_inline_constants_are_exact(declaration: str, values: object) -> None:
         ('webnn_graph "g" v1 { consts { c: f32[] @scalar(1e400); } }', 1, 48, "too large"),
         ('webnn_graph "g" v1 { consts { c: u8[1] @bytes([300]); } }', 1, 40, "integers from 0 to 255"),
         ('webnn_graph "g" v1 { consts { c: u8[1] @bytes([1,]); } }', 1, 40, "integers from 0 to 255"),
+        ('webnn_graph "g" v1 { consts { c: u8[1] @bytes([1 # and\n2]); } }', 1, 40, "integers from 0 to 255"),
+        ('webnn_graph "g" v1 { consts { c: u8[1] @bytes([1 # ]);', 1, 40, "found '@bytes'"),
         ('webnn_graph "g" v1 { consts { c: u8[2] @bytes([1]); } }', 1, 31, "holds 1 bytes; 2 are needed"),
         ('webnn_graph "g" v1 { consts { c: f32[2] @scalar(1) @weights("c"); } }', 1, 52, "two annotations"),
         ('webnn_graph "g" v1 { consts { c: i8[] @scalar(200); } }', 1, 31, "out of range; -128 to 127"),

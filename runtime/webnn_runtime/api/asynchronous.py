@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from webnn_runtime.api.context import MLContext
 from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.kept import Kept
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor
 from webnn_runtime.format.graph import Array
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncMLContext"]
 
 
-class AsyncMLContext:
+class AsyncMLContext(Kept):
     """Wraps a context; `MLContext` has the same methods itself, with the ending `_async`.
 
     Args:

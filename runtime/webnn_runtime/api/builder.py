@@ -9,6 +9,7 @@ import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, with_label
 from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.kept import Kept
 from webnn_runtime.api.operators import Operators
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, read_descriptor, tensor_type
 from webnn_runtime.format.builder import GraphBuilder, Value
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MLGraphBuilder", "MLOperand"]
 
 
-class MLOperand:
+class MLOperand(Kept):
     """A value of one builder (WebNN section "The MLOperand interface")."""
 
     __slots__ = ("_builder", "_value")
@@ -48,7 +49,7 @@ class MLOperand:
         return f"MLOperand({self._value.type})"
 
 
-class MLGraphBuilder(Operators):
+class MLGraphBuilder(Operators, Kept):
     """Collects operands and builds one graph (WebNN section "The MLGraphBuilder interface").
 
     The operator methods come from `Operators`.

@@ -14,6 +14,7 @@ import numpy as np
 from webnn_runtime.api.checks import check_dispatch, check_graph, check_shapes, check_targets
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupportedError, OperationError, UnknownError
 from webnn_runtime.api.graph import MLGraph
+from webnn_runtime.api.kept import Kept
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, fill_buffer, read_descriptor
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array
@@ -37,7 +38,7 @@ class MLContextLostInfo:
     message: str
 
 
-class MLContext:
+class MLContext(Kept):
     """One backend, its tensors and graphs, and one timeline on which their work is ordered.
 
     `dispatch`, `read_tensor` and `write_tensor` take effect in the order of their calls. Their `_async`

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError, OperationError
+from webnn_runtime.api.kept import Kept
 from webnn_runtime.format.binding import bind_shapes, concrete_shape
 from webnn_runtime.format.errors import ExecutionError, GraphError
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["MLGraph"]
 
 
-class MLGraph:
+class MLGraph(Kept):
     """A graph compiled for one context (WebNN section "The MLGraph interface").
 
     Names, types, `save` and `load` are extensions.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from webnn_runtime.api.errors import InvalidStateError, MLTypeError
+from webnn_runtime.api.kept import Kept
 from webnn_runtime.format.binding import plain_array
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import OperandError
@@ -30,7 +31,7 @@ Descriptor: TypeAlias = "Mapping[str, object] | Sequence[int]"
 Buffer: TypeAlias = "Array | bytes | bytearray | memoryview"
 
 
-class MLTensor:
+class MLTensor(Kept):
     """A tensor of one context (WebNN section "The MLTensor interface").
 
     Made by `MLContext.create_tensor` and `create_constant_tensor`, not directly.

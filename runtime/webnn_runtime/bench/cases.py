@@ -11,6 +11,7 @@ from typing import Final
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.bench.texts import cut, paragraph_lengths, short_lengths
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
+from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.passes.bind_dims import bind_dims
 
@@ -122,13 +123,15 @@ def cases_of_graph(graph: Graph, sizes: Mapping[str, int]) -> Iterator[tuple[Cas
         sizes: values of its named dimensions.
 
     Raises:
-        ShapeError: a size that the graph does not allow.
-        BenchError: no size of the other dimensions is allowed.
+        BenchError: a size that the graph does not allow, or none of the other dimensions.
     """
     from webnn_translator.verify.grid import grid
     from webnn_translator.verify.inputs import InputPlan
 
-    bound = bind_dims(graph, sizes) if sizes else graph
+    try:
+        bound = bind_dims(graph, sizes) if sizes else graph
+    except ShapeError as exc:
+        raise BenchError(f"--dim: {exc}") from exc
     points = grid(bound, has_masks=False)
     if not points:
         raise BenchError(f"no size of {', '.join(bound.dims)} is known that the graph allows; pass --dim NAME=VALUE")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,8 @@ from webnn_runtime.bench.start import measure_start
 from webnn_runtime.bench.texts import cut, paragraph_lengths, read_texts
 from webnn_runtime.bench.workload import Task, Workload, open_task
 from webnn_runtime.evaluation.texts import builtin_texts
+from webnn_runtime.format.errors import FormatError
+from webnn_runtime.format.strict_json import read_json
 from webnn_runtime.model import load
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
         raise BenchError("--cases, --texts and --scaling are about texts; this graph is run with --dim NAME=VALUE")
     if request.starts and task.kind != EMBEDDING:
         raise BenchError(f"--start is about embedders, and {request.bundle} is timed as {task.kind}; leave it out")
+    if request.calibrate is not None and not any(RIVALS[name].quantiser == NNCF for name in names):
+        raise BenchError("--calibrate is for openvino-int8, which is none of the contenders; name it by --against")
     plan = Plan(request.rounds, request.pause, quantization is not None)
     with _prepared([replace(task.spec, name=name) for name in names], task, request, left_out) as rivals:
         specs = [task.spec, *rivals]
@@ -216,7 +219,8 @@ def _optimised(spec: Spec, target: Path) -> None:
     for folder in (spec.folder, spec.bundle):
         path = None if folder is None else Path(folder) / "config.json"
         if path is not None and path.is_file():
-            config = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path.read_bytes(), FormatError, str(path))
+            config = found if isinstance(found, dict) else {}
             break
     sizes = [config.get(key, 0) for key in ("num_attention_heads", "hidden_size")]
     heads, hidden = (size if isinstance(size, int) else 0 for size in sizes)

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
+from webnn_runtime.embed.arguments import named_after
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
-from webnn_runtime.embed.truncation import OnTruncation, check_choice, count_truncated, require_room
+from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, count_truncated, require_room
 from webnn_runtime.embed.vocabulary import table_rows
 from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dtypes import DataType
@@ -70,6 +71,8 @@ class WebNNClassifier:
         BackendError: the backend or the device is not there.
     """
 
+    on_truncation = TruncationChoice()
+
     def __init__(
         self,
         model_id: str | os.PathLike[str],
@@ -89,36 +92,35 @@ class WebNNClassifier:
     ) -> None:
         from webnn_runtime.model import load
 
-        check_choice(on_truncation)
+        self.on_truncation = on_truncation
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         given = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access).path
         folders = [found.path] if given is None else [given, found.path]
-        self.on_truncation = on_truncation
         self._source: Final = found
         self._lock: Final = Lock()
         self._truncated_count = 0
         self._model: Final[EncoderModel] = load(
             found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
         )
-        settings = read_transformer(folders, task=_TASK)
-        _refuse_default_prompt(folders)
-        self._tokenizer: Final = TextTokenizer.load(
-            find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
-        )
-        graph = self._model.graph
-        rows = table_rows(graph, self._model.inputs)
-        self._feed: Final = Feed.of(
-            self._model.inputs,
-            graph.dims,
-            model_type=settings.model_type,
-            rows=rows,
-            pads_right=is_only_counted(graph),
-        )
-        self._output: Final = choose_logits(self._model.outputs, output_name)
-        self._labels: Final[Labels] = read_labels(folders, self._count())
-        bound = self._feed.limit.bounded_by(settings.table)
-        self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
+        with named_after(found.source):
+            settings = read_transformer(folders, task=_TASK)
+            _refuse_default_prompt(folders)
+            self._tokenizer: Final = TextTokenizer.load(
+                find_tokenizer(given, folders), do_lower_case=settings.do_lower_case
+            )
+            graph = self._model.graph
+            self._feed: Final = Feed.of(
+                self._model.inputs,
+                graph.dims,
+                model_type=settings.model_type,
+                rows=table_rows(graph, self._model.inputs),
+                pads_right=is_only_counted(graph),
+            )
+            self._output: Final = choose_logits(self._model.outputs, output_name)
+            self._labels: Final[Labels] = read_labels(folders, self._count())
+            bound = self._feed.limit.bounded_by(settings.table)
+            self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
 
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
@@ -301,7 +303,8 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
 
 
 def _listed(caller: str, inputs: object) -> list[Any]:
-    if not isinstance(inputs, Iterable):
+    # In the order of a set nobody knows whose label is whose, and what bytes hold are numbers.
+    if not isinstance(inputs, Iterable) or isinstance(inputs, (set, frozenset, bytes, bytearray)):
         raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
     return list(inputs)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,9 @@ from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.written import check_place
-from webnn_runtime.conformance import CasesFailed, Summary, Verdict, cases_of, run_suite
+
+if TYPE_CHECKING:
+    from webnn_runtime.conformance import Summary
 
 __all__ = ["conformance"]
 
@@ -31,6 +33,7 @@ def conformance(
     """Run every case of a folder and report per operator; exit code 8 if one failed."""
     with reporting("conformance", as_json=as_json, quiet=quiet) as report:
         from webnn_runtime.backends import get_backend
+        from webnn_runtime.conformance import CasesFailed, cases_of, run_suite
 
         if backend == "auto":
             raise Misuse("--backend auto: the answer would not say whose it is; name one of the backends")
@@ -54,6 +57,8 @@ def conformance(
 
 
 def _show(report: Report, summary: Summary) -> None:
+    from webnn_runtime.conformance import Verdict
+
     width = max(map(len, summary.operators))
     for name, tally in summary.operators.items():
         mark = "✗" if tally.failed else "✓" if tally.passed else "–"

@@ -87,7 +87,8 @@ def embed(
         if ranges is not None:
             embedder.load_ranges(ranges)
         info = embedder.backend_info()
-        size = info["dimension"] if truncate_dim is None else truncate_dim
+        size = embedder.get_sentence_embedding_dimension()
+        size = size if truncate_dim is None else min(truncate_dim, size)
         report.note(f"{info['model']}: {size} dimensions, backend {info['backend']}, texts: {len(given)}")
         vectors = embedder.encode(
             given,

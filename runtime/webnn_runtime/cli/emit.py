@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ import typer
 
 from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
+from webnn_runtime.cli.options import AsJson, BundlePath, Quiet, sizes_of
 from webnn_runtime.cli.report import reporting
 from webnn_runtime.cli.written import check_place, write_text
 
@@ -45,7 +45,7 @@ def emit_js(
         found = find_bundle(bundle)
         target = found.beside("model.mjs") if out is None else out
         check_place(target)
-        source = _source(found.path, _sizes(dim))
+        source = _source(found.path, sizes_of("--dim", dim))
         declaration = _declaration(target) if types else None
         write_text(target, emit_module(source), mark=MARK)
         report.data["module"] = str(target)
@@ -112,13 +112,3 @@ def _source(path: str, sizes: Mapping[str, int]) -> ModuleSource:
     except ShapeError as exc:
         raise Misuse(f"--dim: {exc}") from exc
     return ModuleSource.of(bundle, graph)
-
-
-def _sizes(texts: Sequence[str] | None) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    for text in texts or ():
-        name, _, value = text.partition("=")
-        if not name or not value.isascii() or not value.isdigit() or len(value) > 10:
-            raise Misuse(f"--dim '{text}': give it as NAME=VALUE, for example --dim batch_size=1")
-        sizes[name] = int(value)
-    return sizes

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import cache
 
-from webnn_runtime.bench.errors import BenchError, WrongAnswer
-from webnn_runtime.conformance import CasesFailed
-from webnn_runtime.evaluation import GateFailed, GateMisuse
 from webnn_runtime.format.errors import (
     BackendError,
     BackendUnavailable,
@@ -21,9 +19,6 @@ from webnn_runtime.format.errors import (
     WebnnError,
     WriteError,
 )
-from webnn_translator._errors import DimensionError, DynamicShape, InputError, InvalidModel, TranslateError
-from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
-from webnn_translator.verify import SourceFailed, VerificationFailed
 
 __all__ = ["ExitCode", "Misuse", "exit_code_of"]
 
@@ -53,41 +48,51 @@ class Misuse(WebnnError):
     """Options that do not make sense, alone or together."""
 
 
-# The first row whose class fits wins: leaves before their bases.
-_TABLE: tuple[tuple[type[BaseException], ExitCode], ...] = (
-    (Misuse, ExitCode.USAGE),
-    (QuantizeMisuse, ExitCode.USAGE),
-    (BenchError, ExitCode.USAGE),
-    (WrongAnswer, ExitCode.CHECK_FAILED),
-    (GateMisuse, ExitCode.USAGE),
-    (VerificationFailed, ExitCode.CHECK_FAILED),
-    (SourceFailed, ExitCode.CHECK_FAILED),
-    (CasesFailed, ExitCode.QUALITY_GATE),
-    (QualityGateFailed, ExitCode.QUALITY_GATE),
-    (GateFailed, ExitCode.QUALITY_GATE),
-    (DynamicShape, ExitCode.DIMENSIONS_MISSING),
-    (DimensionError, ExitCode.USAGE),
-    (InputError, ExitCode.USAGE),
-    (InvalidModel, ExitCode.MALFORMED),
-    (TranslateError, ExitCode.NOT_EXPRESSIBLE),
-    (WriteError, ExitCode.USAGE),
-    (MissingFile, ExitCode.NOT_FOUND),
-    (FormatError, ExitCode.MALFORMED),
-    (GraphError, ExitCode.MALFORMED),
-    (EmbedMisuse, ExitCode.USAGE),
-    (EmbedError, ExitCode.MALFORMED),
-    (HubMisuse, ExitCode.USAGE),
-    (HubError, ExitCode.NOT_FOUND),
-    (BackendUnavailable, ExitCode.USAGE),
-    (UnsupportedByBackend, ExitCode.USAGE),
-    (BackendError, ExitCode.UNEXPECTED),
-    (FileNotFoundError, ExitCode.NOT_FOUND),
-    (FileExistsError, ExitCode.USAGE),
-    (OSError, ExitCode.NOT_FOUND),
-    (KeyboardInterrupt, ExitCode.INTERRUPTED),
-)
+@cache
+def _table() -> tuple[tuple[type[BaseException], ExitCode], ...]:
+    """The first row whose class fits wins: leaves before their bases."""
+    # Only an error needs these, and with them come onnx and all that translates: a fifth of a command's start.
+    from webnn_runtime.bench.errors import BenchError, WrongAnswer
+    from webnn_runtime.conformance import CasesFailed
+    from webnn_runtime.evaluation import GateFailed, GateMisuse
+    from webnn_translator._errors import DimensionError, DynamicShape, InputError, InvalidModel, TranslateError
+    from webnn_translator.quantize import QualityGateFailed, QuantizeMisuse
+    from webnn_translator.verify import SourceFailed, VerificationFailed
+
+    return (
+        (Misuse, ExitCode.USAGE),
+        (QuantizeMisuse, ExitCode.USAGE),
+        (BenchError, ExitCode.USAGE),
+        (WrongAnswer, ExitCode.CHECK_FAILED),
+        (GateMisuse, ExitCode.USAGE),
+        (VerificationFailed, ExitCode.CHECK_FAILED),
+        (SourceFailed, ExitCode.CHECK_FAILED),
+        (CasesFailed, ExitCode.QUALITY_GATE),
+        (QualityGateFailed, ExitCode.QUALITY_GATE),
+        (GateFailed, ExitCode.QUALITY_GATE),
+        (DynamicShape, ExitCode.DIMENSIONS_MISSING),
+        (DimensionError, ExitCode.USAGE),
+        (InputError, ExitCode.USAGE),
+        (InvalidModel, ExitCode.MALFORMED),
+        (TranslateError, ExitCode.NOT_EXPRESSIBLE),
+        (WriteError, ExitCode.USAGE),
+        (MissingFile, ExitCode.NOT_FOUND),
+        (FormatError, ExitCode.MALFORMED),
+        (GraphError, ExitCode.MALFORMED),
+        (EmbedMisuse, ExitCode.USAGE),
+        (EmbedError, ExitCode.MALFORMED),
+        (HubMisuse, ExitCode.USAGE),
+        (HubError, ExitCode.NOT_FOUND),
+        (BackendUnavailable, ExitCode.USAGE),
+        (UnsupportedByBackend, ExitCode.USAGE),
+        (BackendError, ExitCode.UNEXPECTED),
+        (FileNotFoundError, ExitCode.NOT_FOUND),
+        (FileExistsError, ExitCode.USAGE),
+        (OSError, ExitCode.NOT_FOUND),
+        (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    )
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """The code for an error; what is in no row is unexpected."""
-    return next((code for kind, code in _TABLE if isinstance(error, kind)), ExitCode.UNEXPECTED)
+    return next((code for kind, code in _table() if isinstance(error, kind)), ExitCode.UNEXPECTED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -176,6 +176,9 @@ def check_compute(flag: str, value: str | None) -> None:
         raise Misuse(f"{flag} {value}: exact or int8")
 
 
+_MOST_DIGITS: Final = 20
+
+
 def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
     """What `--dim NAME=VALUE` and its like say.
 
@@ -185,8 +188,9 @@ def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for text in given or []:
         name, equals, value = text.partition("=")
-        if not name or not equals or not value.isascii() or not value.isdigit():
-            raise Misuse(f"{flag} {text}: write it as {flag} NAME=VALUE, for example {flag} sequence_length=128")
+        # Longer ones have their zeros in front, or more digits than Python makes a number of.
+        if not name or not equals or not value.isascii() or not value.isdigit() or len(value) > _MOST_DIGITS:
+            raise Misuse(f"{flag} {text[:80]}: write it as {flag} NAME=VALUE, for example {flag} sequence_length=128")
         if sizes.setdefault(name, int(value)) != int(value):
             raise Misuse(f"{flag} {name} is given twice, as {sizes[name]} and {value}; pass it once")
     return sizes

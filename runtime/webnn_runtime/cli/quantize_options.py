@@ -9,7 +9,7 @@ import typer
 
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.cli.texts import given_file
-from webnn_translator.quantize import BLOCK_SIZES, KINDS, QuantizeOptions
+from webnn_translator.quantize.options import BLOCK_SIZES, KINDS, QuantizeOptions
 
 __all__ = [
     "BlockSize",

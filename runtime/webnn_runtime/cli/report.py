@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -13,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 from rich.console import Console
@@ -46,8 +47,10 @@ class Report:
         self._warnings: list[str] = []
         for stream in (sys.stdout, sys.stderr):
             _spare_a_narrow(stream)
-        self._out = _Console(highlight=False, soft_wrap=True)
-        self._err = _Console(stderr=True, highlight=False, soft_wrap=True)
+        # rich itself leaves out the colours alone for NO_COLOR, and keeps dim and bold.
+        colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+        self._out = _Console(highlight=False, soft_wrap=True, color_system=colours)
+        self._err = _Console(stderr=True, highlight=False, soft_wrap=True, color_system=colours)
 
     def result(self, text: str) -> None:
         """A line of the answer itself: shown even when quiet, unless JSON is the answer."""
@@ -67,12 +70,12 @@ class Report:
     def note(self, text: str) -> None:
         """What is going on; on stderr, left out when quiet."""
         if not self._quiet:
-            self._err.print(text, markup=False, style="dim")
+            self._say(text, "dim")
 
     def warn(self, text: str) -> None:
         """Something to know; on stderr also when quiet, and in the JSON object."""
         self._warnings.append(text)
-        self._err.print(f"warning: {text}", markup=False, style="yellow")
+        self._say(f"warning: {text}", "yellow")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
@@ -95,11 +98,18 @@ class Report:
     def fail(self, error: BaseException, code: ExitCode) -> None:
         """Say what went wrong, in one message and without a traceback."""
         message = _message(error)
-        self._err.print(f"error: {message}", markup=False, style="red")
+        self._say(f"error: {message}", "red")
         if self._as_json:
             entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
             entry |= _details(error)
             self._print_json(ok=False, errors=[entry])
+
+    def _say(self, text: str, style: str) -> None:
+        try:
+            self._err.print(text, markup=False, style=style)
+        except OSError:
+            # Nobody can be told; the answer and the exit code are what they would have been.
+            _forget(sys.stderr)
 
     def _print_json(self, *, ok: bool, errors: list[dict[str, Any]]) -> None:
         answer = {
@@ -121,11 +131,26 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, "the reader went away")
 
 
+# What says passed, failed or neither must not look alike where an encoding has no such signs.
+_MARKS: Final = {"✓": "ok:", "✗": "failed:", "–": "-", "…": "..."}
+
+
+def _marked(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Our own signs as words, a question mark for anything else that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_MARKS.get(character, "?") for character in lost), error.end
+
+
+codecs.register_error("webnn-marks", _marked)
+
+
 def _spare_a_narrow(stream: Any) -> None:
-    """Let a stream show a question mark for what its encoding lacks, in place of failing."""
+    """Let a stream show what its encoding lacks in another way, in place of failing."""
     is_utf = "utf" in (getattr(stream, "encoding", None) or "utf-8").lower()
     if hasattr(stream, "reconfigure") and (not is_utf or stream.errors == "strict"):
-        stream.reconfigure(errors="replace")
+        stream.reconfigure(errors="webnn-marks")
 
 
 @contextmanager
@@ -139,7 +164,7 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
         report.finish()
         sys.stdout.flush()
     except BrokenPipeError as exc:
-        _forget_stdout()
+        _forget(sys.stdout)
         raise typer.Exit(ExitCode.CLOSED_PIPE) from exc
     except MemoryError as exc:
         report.fail(WebnnError("not enough memory; free some, or raise the limit of the process"), ExitCode.UNEXPECTED)
@@ -147,17 +172,17 @@ def reporting(command: str, *, as_json: bool, quiet: bool) -> Iterator[Report]:
     except (WebnnError, OSError, KeyboardInterrupt) as exc:
         if isinstance(exc, OSError) and exc.filename is None and exc.errno == errno.ENOSPC:
             # Files of ours name themselves; what is left is stdout.
-            _forget_stdout()
+            _forget(sys.stdout)
             exc = WriteError(f"cannot be written: {exc.strerror}; choose another place", path="stdout")
         code = exit_code_of(exc)
         report.fail(exc if str(exc) else WebnnError("interrupted"), code)
         raise typer.Exit(code) from exc
 
 
-def _forget_stdout() -> None:
+def _forget(stream: Any) -> None:
     """Leave nothing for Python to write, and fail at, when it ends."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run_app(app: typer.Typer, name: str) -> int:
@@ -170,8 +195,11 @@ def run_app(app: typer.Typer, name: str) -> int:
     except _USAGE_ERROR as exc:
         message = exc.format_message().removesuffix(".")
         context = getattr(exc, "ctx", None)
-        asked = getattr(context, "info_name", None) or name
-        path = getattr(context, "command_path", None) or name
+        # A switch without its value comes without a context.
+        known = getattr(command, "commands", {})
+        part = next((word for word in sys.argv[1:] if word in known), None)
+        asked = getattr(context, "info_name", None) or part or name
+        path = getattr(context, "command_path", None) or (f"{name} {part}" if part else name)
         Report(asked, as_json="--json" in sys.argv).fail(Misuse(f"{message}; see {path} --help"), ExitCode.USAGE)
         return ExitCode.USAGE
     except (typer.Abort, KeyboardInterrupt):
@@ -179,12 +207,12 @@ def run_app(app: typer.Typer, name: str) -> int:
     except SystemExit:
         # How typer ends a help that nobody reads to its end.
         if type(sys.stdout).__name__ == "PacifyFlushWrapper":
-            _forget_stdout()
+            _forget(sys.stdout)
             return ExitCode.CLOSED_PIPE
         raise
     except OSError as exc:
         # Commands say what they cannot do; what is left is a help or a version that nobody can store.
-        _forget_stdout()
+        _forget(sys.stdout)
         error = WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path="stdout")
         Report(name).fail(error, ExitCode.USAGE)
         return ExitCode.USAGE

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from webnn_runtime.format.counts import is_count
-from webnn_runtime.format.errors import EmbedMisuse
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 if TYPE_CHECKING:
     from webnn_runtime.embed.calls import EncodeMethod
 
-__all__ = ["by_precision", "check_batch_size", "check_flags", "strings_of"]
+__all__ = ["by_precision", "check_batch_size", "check_flags", "named_after", "strings_of"]
+
+
+@contextmanager
+def named_after(source: str) -> Iterator[None]:
+    """Put the model's name before what is wrong with its files, where the message has no place yet.
+
+    Raises:
+        EmbedError: of the same class, with the name.
+    """
+    try:
+        yield
+    except EmbedError as exc:
+        # A folder of the caller's is in the message already; an id of the Hub is not.
+        if str(exc).startswith((f"{source}:", f"{source}{os.sep}")):
+            raise
+        raise type(exc)(f"{source}: {exc}") from exc
 
 
 def by_precision(method: Callable[..., Any]) -> EncodeMethod:

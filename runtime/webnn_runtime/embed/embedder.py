@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import numpy as np
 
-from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, strings_of
+from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, named_after, strings_of
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
@@ -17,9 +17,9 @@ from webnn_runtime.embed.prompts import Prompter, PromptWarning
 from webnn_runtime.embed.settings import DOCUMENT_PROMPTS, QUERY_PROMPTS, LengthLimit
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
-from webnn_runtime.embed.truncation import OnTruncation, TruncationWarning, check_choice, count_truncated
+from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, TruncationWarning, count_truncated
 from webnn_runtime.format.counts import is_count
-from webnn_runtime.format.errors import EmbedError, EmbedMisuse
+from webnn_runtime.format.errors import EmbedMisuse
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
@@ -67,6 +67,8 @@ class WebNNEmbedder:
         BackendError: the backend or the device is not there.
     """
 
+    on_truncation = TruncationChoice()
+
     def __init__(
         self,
         model_id: str | os.PathLike[str],
@@ -92,20 +94,19 @@ class WebNNEmbedder:
             from webnn_runtime.embed.foreign import refuse_foreign
 
             refuse_foreign("WebNNEmbedder", foreign, WebNNEmbedder)
-        check_choice(on_truncation)
+        self.on_truncation = on_truncation
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
         tokenizer = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access)
         model = _open_model(
             found, backend=backend, threads=threads, device=device_type, max_memory=max_memory, compute=compute
         )
-        self.on_truncation = on_truncation
         self._source: Final = found
         # What is read and written later belongs to this folder, wherever the process has gone by then.
         self._folder: Final = os.path.abspath(found.folder)
         self._lock: Final = Lock()
         self._truncated_count = 0
-        try:
+        with named_after(found.source):
             self._pipeline: Final = Pipeline.open(
                 model,
                 found.folder,
@@ -114,10 +115,6 @@ class WebNNEmbedder:
                 output_name=output_name,
                 library=library,
             )
-        except EmbedError as exc:
-            # A folder of the caller's is in the message already; an id of the Hub is not.
-            known = str(exc).startswith((f"{found.source}:", f"{found.source}{os.sep}"))
-            raise type(exc)(str(exc) if known else f"{found.source}: {exc}") from exc
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
         self._store: RangeStore | None = None
         if max_seq_length is None:
@@ -183,11 +180,10 @@ class WebNNEmbedder:
             refuse_foreign("encode", foreign, self.encode)
         if convert_to_numpy is not True or convert_to_tensor is not False:
             raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
-        if precision != "float32":
-            from webnn_runtime.embed.precision import BYTES, PRECISIONS, quantize_embeddings
+        if precision != "float32" or ranges is not None:
+            from webnn_runtime.embed.precision import BYTES, check_precision, quantize_embeddings
 
-            if precision not in PRECISIONS:
-                raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
+            check_precision(precision, has_ranges=ranges is not None)
         check_batch_size(batch_size)
         if truncate_dim is None:
             truncate_dim = self._pipeline.truncate_dim

@@ -35,6 +35,7 @@ _INDEX_TYPES: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
 # What exporters call the token vectors; the first is sentence-transformers' own name.
 _TOKEN_OUTPUTS: Final = ("token_embeddings", "last_hidden_state")
+_LOGITS: Final = "logits"
 _SENTENCE_OUTPUT: Final = "sentence_embedding"
 
 
@@ -292,6 +293,8 @@ def choose_output(outputs: Mapping[str, TensorType], *, name: str | None, want_t
         if key in tokens:
             return _output(key, kinds[key])
     if len(tokens) != 1:
+        if not tokens and _LOGITS in kinds:
+            raise EmbedError(f"{_listing(outputs)}: a classifier; take WebNNClassifier, or webnn classify")
         raise EmbedError(
             f"{_listing(outputs)}, and it is not clear which one holds the token vectors: expected one of "
             f"{', '.join(_TOKEN_OUTPUTS)} (rank 3) or {_SENTENCE_OUTPUT} (rank 2); name it by output_name="

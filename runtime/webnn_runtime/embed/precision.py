@@ -17,7 +17,7 @@ from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["BITS", "BYTES", "PRECISIONS", "dequantize_embeddings", "quantize_embeddings"]
+__all__ = ["BITS", "BYTES", "PRECISIONS", "check_precision", "dequantize_embeddings", "quantize_embeddings"]
 
 Vectors: TypeAlias = "npt.NDArray[Any]"
 
@@ -26,6 +26,18 @@ BITS: Final = ("binary", "ubinary")
 PRECISIONS: Final = ("float32", "float16", *BYTES, *BITS)
 # int8 is uint8 moved by this, and binary is ubinary moved by it.
 _SIGNED_OFFSET: Final = 128
+
+
+def check_precision(precision: str, *, has_ranges: bool) -> None:
+    """Refuse what `encode` cannot honour.
+
+    Raises:
+        EmbedError: an unknown precision, or bounds for one that counts between none.
+    """
+    if precision not in PRECISIONS:
+        raise EmbedMisuse(f"encode: precision={precision!r}; expected one of {', '.join(PRECISIONS)}")
+    if has_ranges and precision not in BYTES:
+        raise EmbedMisuse(f"encode: ranges= are for {' and '.join(BYTES)}, not for {precision}; leave them out")
 
 
 def quantize_embeddings(
@@ -133,7 +145,10 @@ def _bounds(ranges: Ranges | npt.ArrayLike | None, features: int, precision: str
             f"precision='{precision}' needs the bounds of each feature; learn them from a few hundred typical texts by "
             "calibrate(texts) of an embedder, and pass ranges="
         )
-    bounds = ranges.array if isinstance(ranges, Ranges) else np.asarray(ranges, np.float32)
+    try:
+        bounds = ranges.array if isinstance(ranges, Ranges) else np.asarray(ranges, np.float32)
+    except (TypeError, ValueError) as exc:
+        raise EmbedError(f"ranges are no numbers ({exc}); expected [2, {features}], lowest and highest values") from exc
     if bounds.shape != (2, features):
         raise EmbedError(f"ranges of shape {list(bounds.shape)}; expected [2, {features}], lowest and highest values")
     if not isinstance(ranges, Ranges):

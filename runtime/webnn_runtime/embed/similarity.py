@@ -128,6 +128,8 @@ def _matrix(values: Vectors, name: str) -> Doubles:
             "search them by semantic_search, or make floats of them by dequantize_embeddings"
         )
     try:
+        if np.iscomplexobj(values):
+            raise TypeError("they are complex")
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as exc:
         raise EmbedError(f"argument '{name}' holds no vectors of numbers ({exc}); encode makes some of texts") from exc

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, overload
 
 from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
-__all__ = ["OnTruncation", "TruncationWarning", "check_choice", "count_truncated", "require_room"]
+__all__ = ["OnTruncation", "TruncationChoice", "TruncationWarning", "count_truncated", "require_room"]
 
 OnTruncation = Literal["warn", "error", "ignore"]
 _CHOICES: Final = ("warn", "error", "ignore")
@@ -20,14 +20,26 @@ class TruncationWarning(UserWarning):
     """Texts were longer than the model takes and lost their ends."""
 
 
-def check_choice(on_truncation: str) -> None:
-    """Refuse anything but a known choice.
+class TruncationChoice:
+    """An attribute that takes one of the known choices; with any other word texts would be cut without a word."""
 
-    Raises:
-        EmbedError: it is unknown.
-    """
-    if on_truncation not in _CHOICES:
-        raise EmbedMisuse(f"on_truncation={on_truncation!r}: expected one of {', '.join(_CHOICES)}")
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._place = f"_{name}"
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> TruncationChoice: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> OnTruncation: ...
+    def __get__(self, instance: object | None, owner: type) -> TruncationChoice | OnTruncation:
+        if instance is None:
+            return self
+        choice: OnTruncation = getattr(instance, self._place)
+        return choice
+
+    def __set__(self, instance: object, choice: OnTruncation) -> None:
+        if choice not in _CHOICES:
+            raise EmbedMisuse(f"on_truncation={choice!r}: expected one of {', '.join(_CHOICES)}")
+        setattr(instance, self._place, choice)
 
 
 def require_room(limit: LengthLimit, special_count: int) -> LengthLimit:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from webnn_runtime.format.companions import (
     GRAPH_FILE,
@@ -68,6 +68,12 @@ class Bundle:
 
     def __repr__(self) -> str:
         return f"Bundle({self.graph_file!r}, {self.graph!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "Bundle: holds mapped files, which cannot be copied or pickled; send its graph, or let another process "
+            f"open its own: load_bundle({self.graph_file!r})"
+        )
 
     @property
     def folder(self) -> Path:

@@ -58,7 +58,9 @@ def find_graph(path: str | os.PathLike[str]) -> str:
     """
     if not isinstance(path, (str, os.PathLike)):
         raise FormatError(f"{path!r} is no path; give a bundle's folder or its .webnn file as a str or a Path")
-    given = os.fspath(path) or os.curdir
+    given = os.fspath(path)
+    if not given:
+        raise MissingFile("the path is empty; give a bundle's folder or its .webnn file, or '.' for this folder")
     if not os.path.isdir(given):
         if not _exists(given):
             raise MissingFile("no such file or folder; give a bundle's folder or its .webnn file", path=given)

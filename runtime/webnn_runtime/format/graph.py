@@ -7,7 +7,7 @@ is the node's name. Insertion order of `inputs`, `constants` and `outputs` is me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -137,6 +137,10 @@ class Constant:
     def __hash__(self) -> int:
         return hash((self.type, self.key))
 
+    def __reduce__(self) -> tuple[Callable[..., Constant], tuple[object, ...]]:
+        # Through the constructor, so that what arrives is read-only again.
+        return Constant, (self.type, self.array, self.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -174,6 +178,9 @@ class Node:
 
     def __hash__(self) -> int:
         return hash((self.op, self.inputs, self.outputs))
+
+    def __reduce__(self) -> tuple[Callable[..., Node], tuple[object, ...]]:
+        return Node, (self.op, self.inputs, dict(self.options), self.outputs, self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +289,17 @@ class Graph:
         )
         return f"Graph({self.name!r}, {len(self.nodes)} nodes, {' -> '.join(sides)})"
 
+    def __copy__(self) -> Graph:
+        return self  # nothing about it can change
+
+    def __deepcopy__(self, memo: object) -> Graph:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Graph], tuple[object, ...]]:
+        # Checked where it arrives, as from a file; the values of its constants travel with it.
+        parts = (dict(part) for part in (self.dims, self.inputs, self.constants, self.outputs))
+        return _received, (self.name, *parts, self.nodes)
+
     @property
     def is_static(self) -> bool:
         """Whether no value's shape depends on a name."""
@@ -309,6 +327,10 @@ class Graph:
                 if value is not None:
                     found[value].append(node)
         return found
+
+
+def _received(name: str, dims: Any, inputs: Any, constants: Any, outputs: Any, nodes: tuple[Node, ...]) -> Graph:
+    return Graph.create(name, dims=dims, inputs=inputs, constants=constants, nodes=nodes, outputs=outputs)
 
 
 def _check_bound(inputs: Mapping[str, TensorType], nodes: list[Node]) -> None:

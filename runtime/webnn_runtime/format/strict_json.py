@@ -34,7 +34,8 @@ def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:
     except json.JSONDecodeError as exc:
         raise error(f"not JSON: {exc.msg}", path=path, line=exc.lineno, column=exc.colno) from exc
     except ValueError as exc:
-        raise error(f"not acceptable as JSON: {exc}", path=path) from exc
+        reason = "an integer of thousands of digits" if "int_max_str_digits" in str(exc) else exc
+        raise error(f"not acceptable as JSON: {reason}", path=path) from exc
     except RecursionError as exc:
         raise error("nested too deeply to be read", path=path) from exc
 

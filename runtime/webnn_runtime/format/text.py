@@ -7,6 +7,7 @@ need it. The normative description is docs/format.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -210,7 +211,8 @@ class _Parser:
     def bytes(self) -> Bytes:
         """All numbers at once: as tokens, a megabyte of them would take a hundred."""
         tokens = self.tokens
-        body = tokens.text[tokens.text.index("[") + 1 : tokens.text.rindex("]")].strip()
+        text = re.sub(r"#[^\n]*", "", tokens.text) if "#" in tokens.text else tokens.text
+        body = text[text.index("[") + 1 : text.rindex("]")].strip()
         items = [item.strip() for item in body.split(",")] if body else []
         if not all(item.isdigit() and len(item) <= 3 and int(item) <= 255 for item in items):
             raise tokens.error("@bytes holds something else than integers from 0 to 255 with commas between")

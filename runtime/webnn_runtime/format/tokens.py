@@ -26,12 +26,12 @@ _TOKEN: Final = re.compile(
     | [{}\[\]();:,=]
     | -?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?
     | "[^"\\]*(?:\\.[^"\\]*)*"
-    | @bytes[ \t\r\n]*\([ \t\r\n]*\[[0-9, \t\r\n]*\][ \t\r\n]*\)
+    | @bytes BLANK \( BLANK \[ [0-9, \t\r\n]* (?:\#[^\n]*\n[0-9, \t\r\n]*)* \] BLANK \)
     | @[a-z]+
     | \#[^\n]*
     | [^ \t\r\n]
     | \Z
-    )""",
+    )""".replace("BLANK", r"[ \t\r\n]* (?:\#[^\n]*\n[ \t\r\n]*)*"),
     re.VERBOSE | re.DOTALL,
 )
 # What begins with these is of one kind; `Tokens._kind` knows the rest.

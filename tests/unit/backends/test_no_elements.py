@@ -47,7 +47,7 @@ def test_a_product_of_nothing(backend: Backend, rows: int, inner: int, columns: 
 def test_an_extreme_of_no_elements_is_refused(backend: Backend, op: str) -> None:
     b = builder()
     model = backend.compile(b.build({"y": b.op(op, b.input("x", DataType.FLOAT32, (M, N)), axes=[1])}))
-    with pytest.raises(WebnnError, match=f"{op}: reduces no elements"):
+    with pytest.raises(ShapeError, match=f"{op}: reduces no elements; give it at least one"):
         model.run({"x": np.empty((2, 0), np.float32)})
     assert model.run({"x": np.empty((0, 0), np.float32)})["y"].shape == (0,)
     assert model.run({"x": np.full((2, 3), 4, np.float32)})["y"].shape == (2,)
@@ -56,7 +56,7 @@ def test_an_extreme_of_no_elements_is_refused(backend: Backend, op: str) -> None
 @pytest.mark.parametrize("dtype", [DataType.INT8, DataType.UINT32, DataType.INT64, DataType.UINT64])
 def test_an_extreme_of_no_integers_is_refused(backend: Backend, dtype: DataType) -> None:
     b = builder()
-    with pytest.raises(WebnnError, match="reduceMax: reduces no elements"):
+    with pytest.raises(ShapeError, match="reduceMax: reduces no elements; give it at least one"):
         run(backend, b.op("reduceMax", b.input("x", dtype, (M, N)), axes=[0]), x=np.empty((0, 2), dtype.numpy))
 
 
@@ -148,7 +148,7 @@ def test_an_index_into_nothing_is_refused(backend: Backend, op: str, capfd: pyte
     updates = [b.constant(np.ones((1, 2), np.float32))] if op.startswith("scatter") else []
     model = backend.compile(b.build({"y": b.op(op, x, indices, *updates, **options)}))
     feeds = {"i": np.zeros(indices.shape, np.int32)}
-    with pytest.raises(WebnnError, match=f"{op}: reads from an axis of no elements"):
+    with pytest.raises(ShapeError, match=f"{op}: reads from an axis of no elements; give it at least one"):
         model.run({"x": np.empty((0, 2), np.float32), **feeds})
     assert capfd.readouterr() == ("", "")
     assert np.isfinite(model.run({"x": np.ones((1, 2), np.float32), **feeds})["y"]).all()

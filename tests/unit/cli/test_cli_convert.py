@@ -223,6 +223,21 @@ def test_the_switches_of_older_scripts_work(
     assert (dense.parent / folder / "model.webnn").is_file()
 
 
+def test_too_little_memory_for_the_reference_is_no_fault_of_the_file(run, dense, monkeypatch) -> None:
+    import onnxruntime
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise RuntimeError(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: std::bad_alloc"
+        )
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", exhausted)
+    ran = run("webnn-convert", dense, "--json")
+    assert ran.code == 1
+    assert ran.json["errors"][0]["message"] == "not enough memory; free some, or raise the limit of the process"
+    assert not (dense.parent / "dense-webnn").exists()
+
+
 def test_no_colour_when_asked_for_none(dense: Path) -> None:
     done = _process(dense, "absent.onnx", FORCE_COLOR=None, NO_COLOR="1")
     _, err = done.communicate()

@@ -40,7 +40,9 @@ def test_bound_dimensions_are_numbers_in_the_module(run: Callable[..., Any], bun
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--dim", "batch"], "give it as NAME=VALUE"),
+        (["--dim", "batch"], "write it as --dim NAME=VALUE"),
+        (["--dim", f"batch={'9' * 5000}"], "write it as --dim NAME=VALUE"),
+        (["--dim", "batch=2", "--dim", "batch=3"], "--dim batch is given twice, as 2 and 3; pass it once"),
         (["--dim", "height=3"], "the graph has no dimension 'height'"),
         (["--dim", "batch=0"], "the graph allows 1 to"),
         (["-o", "out.txt", "--types"], "finds the types of .mjs and .js files only"),

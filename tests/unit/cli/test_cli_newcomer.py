@@ -37,16 +37,25 @@ def in_a_process(module: str, *arguments: str, shell: str = "exec", **environmen
     )
 
 
+@pytest.mark.parametrize("switch", ["--backend", "--bakend"])
+def test_a_command_that_is_called_wrongly_points_at_its_own_help(switch, run) -> None:
+    ran = run("webnn", "embed", "model-webnn", "--json", switch)
+    assert (ran.code, ran.json["command"]) == (2, "embed")
+    assert ran.err.endswith("; see webnn embed --help\n")
+
+
 @pytest.mark.parametrize(("package", "command"), [("webnn_runtime", "webnn"), ("webnn_translator", "webnn-convert")])
 def test_a_package_is_its_command(package, command) -> None:
     assert in_a_process(package, "--version").stdout.decode().startswith(f"{command} 0.")
 
 
-def test_a_locale_of_ascii_shows_question_marks_and_no_traceback(bundle) -> None:
+def test_a_locale_of_ascii_has_words_for_marks_and_no_traceback(bundle) -> None:
     locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    ran = in_a_process("webnn_runtime.cli", "verify", str(bundle), **locale)
+    place = bundle.rename(bundle.with_name("größe"))
+    ran = in_a_process("webnn_runtime.cli", "verify", str(place), **locale)
     assert (ran.returncode, ran.stderr.count(b"Traceback")) == (0, 0)
-    assert b"? every file has the SHA-256" in ran.stdout
+    assert ran.stdout.startswith(b"ok: every file has the SHA-256")
+    assert b"/gr??" in ran.stdout
 
 
 def test_a_name_that_the_locale_does_not_have_is_refused_where_a_library_opens_it(dense, bundle) -> None:

@@ -157,6 +157,14 @@ def test_truncation_can_be_ignored_and_is_still_counted(make) -> None:
 def test_an_unknown_reaction_to_truncation_is_refused(make) -> None:
     with pytest.raises(EmbedError, match="on_truncation='raise': expected one of warn, error, ignore"):
         make(on_truncation="raise")
+    embedder = make(max_seq_length=4)
+    with pytest.raises(EmbedError, match="on_truncation='raise': expected one of warn, error, ignore"):
+        embedder.on_truncation = "raise"
+    with pytest.warns(TruncationWarning):
+        embedder.encode("a b c")
+    embedder.on_truncation = "error"
+    with pytest.raises(EmbedError, match="shorten them"):
+        embedder.encode("a b c")
 
 
 def test_a_text_of_exactly_the_limit_is_whole(make) -> None:

@@ -132,7 +132,8 @@ def test_encode_quantises_what_it_gives_in_float32(precision, options, make) -> 
     assert (got.dtype, got.tobytes()) == (expected.dtype, expected.tobytes())
     assert embedder.encode(TEXTS[1], precision=precision, **options).tobytes() == got[1].tobytes()
     assert embedder.encode([], precision=precision, **options).shape == (0, got.shape[1])
-    assert embedder.encode(TEXTS, precision=precision, ranges=ranges.array, **options).tobytes() == got.tobytes()
+    if precision in ("int8", "uint8"):
+        assert embedder.encode(TEXTS, precision=precision, ranges=ranges.array, **options).tobytes() == got.tobytes()
 
 
 def test_bounds_of_few_texts_are_remarked_on(make, caplog) -> None:
@@ -153,6 +154,19 @@ def test_bounds_hold_for_one_length_of_vectors(make) -> None:
         embedder.encode(TEXTS, precision="int8", normalize=False)
     with pytest.raises(EmbedError, match=r"ranges= are for vectors of 6 features .* and these are vectors of 4"):
         embedder.encode(TEXTS, precision="int8", truncate_dim=4, ranges=whole)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "ubinary"])
+def test_bounds_are_refused_where_nothing_is_counted_between_them(precision, make) -> None:
+    embedder = make()
+    ranges = embedder.calibrate(TEXTS)
+    with pytest.raises(EmbedError, match=f"ranges= are for int8 and uint8, not for {precision}; leave them out"):
+        embedder.encode(TEXTS, precision=precision, ranges=ranges)
+
+
+def test_bounds_have_to_be_numbers(make) -> None:
+    with pytest.raises(EmbedError, match=r"ranges are no numbers .* expected \[2, 6\]"):
+        make().encode(TEXTS, precision="int8", ranges="bounds.json")
 
 
 def test_bounds_of_one_text_over_and_over_are_none(known) -> None:

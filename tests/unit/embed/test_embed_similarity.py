@@ -44,6 +44,7 @@ def test_every_vector_of_one_side_meets_every_vector_of_the_other(a, b, expected
         (X, [1, 2, 3], "vectors of 2 and 3 features"),
         ([[X]], X, "argument 'a' has 3 dimensions"),
         (X, 1.0, "argument 'b' has 0"),
+        ([1, 2j], X, r"'a' holds no vectors of numbers \(they are complex\)"),
     ],
 )
 def test_vectors_that_cannot_be_compared_are_refused(a, b, complaint) -> None:

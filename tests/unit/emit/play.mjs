@@ -2,6 +2,7 @@
 // {module, table, types, ...}; what came of each goes to stdout as JSON. Operands know the types that the plan says, node
 // after node. A plan may take things away from the browser: `limits`, `without` (methods), `arity` (method -> number of
 // arguments), `knows` (op -> members of its options that are read; all by default), `environment`.
+import { webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
@@ -81,8 +82,10 @@ function browser(item) {
   Object.defineProperty(globalThis, "navigator", { configurable: true, value: item.environment === "no webnn" ? {} : { ml } });
   globalThis.isSecureContext = item.environment !== "insecure";
   if (item.environment === "insecure") delete globalThis.navigator.ml;
+  Object.defineProperty(globalThis, "crypto", { configurable: true, value: item.environment === "no hashes" ? {} : webcrypto });
   globalThis.fetch = async (url) => {
     record.fetched = String(url).split("/").at(-1);
+    if (item.environment === "offline") throw new TypeError("Failed to fetch");
     return new Response(bytes(item.served ?? ""), { status: item.status ?? 200 });
   };
   return { context, record };

@@ -215,6 +215,46 @@ def test_a_number_that_the_type_does_not_hold_is_refused(play: Play, values: lis
     assert answer["error"].startswith("RangeError: input 'x': ")
 
 
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ([1, None], "TypeError: input 'x': value 1 is null; give numbers"),
+        (["1", 2], "TypeError: input 'x': value 0 is string; give numbers"),
+        ([True, 2], "TypeError: input 'x': value 0 is boolean; give numbers"),
+        ([[1], [2]], "TypeError: input 'x': value 0 is an array; give all values in one, row after row"),
+        ([1, 1e39], "RangeError: input 'x': 1e+39 is no float32"),
+    ],
+)
+def test_what_would_become_nan_or_infinity_is_refused(play: Play, values: list[Any], complaint: str) -> None:
+    text = emit_module(ModuleSource(small()))
+    item = {**GIVEN, "types": [[{"dataType": "float32", "shape": [2]}]], "dimensions": {"length": 2}}
+    (answer,) = play([{"text": text, **item, "feeds": {"x": ["numbers", values]}, "answers": {"y": base(bytes(8))}}])
+    assert answer.get("error") == complaint
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ([1, 1.5], "RangeError: input 'x': 1.5 is no int64"),
+        ([1, "2"], "TypeError: input 'x': value 1 is string; give numbers"),
+        ([2**64, 1], "RangeError: input 'x': 18446744073709552000 is no int64"),
+    ],
+)
+def test_what_is_no_64_bit_integer_is_told_with_the_input(play: Play, values: list[Any], complaint: str) -> None:
+    text = emit_module(ModuleSource(whole_numbers(DataType.INT64)))
+    kinds = [[{"dataType": "int64", "shape": [2]}]]
+    (answer,) = play([{"text": text, "types": kinds, "feeds": {"x": ["numbers", values]}}])
+    assert answer["error"] == complaint
+
+
+def test_truth_values_are_integers(play: Play) -> None:
+    text = emit_module(ModuleSource(whole_numbers(DataType.INT64)))
+    kinds = [[{"dataType": "int64", "shape": [2]}]]
+    item = {"types": kinds, "feeds": {"x": ["numbers", [True, False]]}, "answers": {"y": base(bytes(16))}}
+    (answer,) = play([{"text": text, **item}])
+    assert answer["record"]["written"] == {"x": base(np.int64([1, 0]).tobytes())}
+
+
 def pool() -> Graph:
     builder = GraphBuilder()
     x = builder.input("x", DataType.FLOAT32, (1, 1, 4, 4))
@@ -303,3 +343,21 @@ def test_inputs_are_known_by_their_original_names_too(play: Play) -> None:
     item = {**GIVEN, "feeds": {"x:0": ["float32", [1, 2, 3]]}, "answers": {"y": base(bytes(12))}}
     (answer,) = play([{"text": emit_module(ModuleSource(small(), {"x": "x:0"})), **item}])
     assert answer["record"]["written"] == {"x": base(np.float32([1, 2, 3]).tobytes())}
+
+
+def test_an_input_that_is_given_under_both_names_is_refused(play: Play) -> None:
+    feeds = {"x:0": ["float32", [1, 2, 3]], "x": ["float32", [4, 5, 6]]}
+    (answer,) = play([{"text": emit_module(ModuleSource(small(), {"x": "x:0"})), **GIVEN, "feeds": feeds}])
+    assert answer["error"] == "TypeError: input 'x' is given twice, once under its original name"
+
+
+def test_an_original_name_that_is_the_name_of_another_input_means_that_one(play: Play) -> None:
+    builder = GraphBuilder()
+    a, b = (builder.input(name, DataType.FLOAT32, (1,)) for name in ("a", "b"))
+    source = ModuleSource(builder.build({"y": builder.op("sub", a, b)}), {"a": "b", "b": "a"})
+    feeds = {"a": ["numbers", [1]], "b": ["numbers", [2]]}
+    kinds = [[{"dataType": "float32", "shape": [1]}]]
+    (answer,) = play([{"text": emit_module(source), "types": kinds, "feeds": feeds, "answers": {"y": base(bytes(4))}}])
+    assert answer["record"]["written"] == {
+        name: base(np.float32([value]).tobytes()) for name, value in zip("ab", (1, 2), strict=True)
+    }

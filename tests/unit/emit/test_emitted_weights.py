@@ -70,6 +70,8 @@ def test_weights_are_fetched_checked_and_not_copied(play: Play) -> None:
         (lambda data: {"served": base(data[:-1])}, "has 18 bytes; 19 are needed"),
         (lambda data: {"served": base(data + b"!")}, "has more than 19 bytes"),
         (lambda data: {"served": base(data[:-1] + b"!")}, "has SHA-256 "),
+        (lambda _: {"environment": "offline"}, "model.weights: cannot be fetched (Failed to fetch); serve it beside"),
+        (lambda _: {"environment": "no hashes"}, "UnsupportedError: this page is not in a secure context"),
     ],
 )
 def test_other_weights_are_refused(play: Play, served: Callable[[bytes], dict[str, Any]], complaint: str) -> None:

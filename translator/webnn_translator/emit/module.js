@@ -89,7 +89,12 @@ export async function fetchWeights(url, { signal, onProgress } = {}) {
   const { file, byteLength, sha256 } = model.weights;
   if (file === null) return new ArrayBuffer(0);
   const source = url ?? new URL(encodeURIComponent(file), import.meta.url);
-  const response = await fetch(source, { signal });
+  // Before the download.
+  if (globalThis.crypto?.subtle === undefined) refuse(["this page is not in a secure context; the SHA-256 of the weights needs https or localhost"]);
+  const response = await fetch(source, { signal }).catch((error) => {
+    // A browser's own message does not say what it could not fetch.
+    throw signal?.aborted ? error : new Error(`${source}: cannot be fetched (${error.message}); serve it beside the module`, { cause: error });
+  });
   if (!response.ok) throw new Error(`${source}: the server answers ${response.status}`);
   const weights = new Uint8Array(byteLength);
   let loaded = 0;
@@ -180,17 +185,20 @@ export async function build(context, weights, dimensions = {}) {
  * @returns {Promise<Record<string, {dataType: string, shape: number[], data: TypedArray}>>}
  */
 export async function run(graph, inputs) {
-  const known = new Set(model.inputs.flatMap(({ name, original }) => [name, original ?? name]));
-  for (const name of Object.keys(inputs)) {
-    if (!known.has(name)) throw new TypeError(`there is no input '${name}'; the inputs are ${[...known].join(", ")}`);
+  // One input's original name may be another's own, which wins.
+  const names = new Map(model.inputs.map(({ name, original }) => [original ?? name, name]));
+  for (const { name } of model.inputs) names.set(name, name);
+  const given = new Map();
+  for (const [spelling, values] of Object.entries(inputs)) {
+    const name = names.get(spelling);
+    if (name === undefined) throw new TypeError(`there is no input '${spelling}'; the inputs are ${[...names.keys()].join(", ")}`);
+    if (given.has(name)) throw new TypeError(`input '${name}' is given twice, once under its original name`);
+    given.set(name, values);
   }
   const values = model.inputs
     // An input that no output depends on is none of the compiled graph.
     .filter(({ name }) => Object.hasOwn(graph.inputs, name))
-    .map(({ name, original }) => {
-      const given = Object.hasOwn(inputs, name) ? inputs[name] : Object.hasOwn(inputs, original ?? name) ? inputs[original ?? name] : undefined;
-      return [name, bytesOf(name, given, graph.inputs[name])];
-    });
+    .map(({ name }) => [name, bytesOf(name, given.get(name), graph.inputs[name])]);
   // Nothing is awaited before the reads are queued, so no other call can come in between.
   for (const [name, bytes] of values) graph.context.writeTensor(graph.inputTensors[name], bytes);
   graph.context.dispatch(graph.graph, graph.inputTensors, graph.outputTensors);
@@ -312,9 +320,7 @@ function bytesOf(name, values, { dataType, shape }) {
     if (dataType === "float16" && Wanted === Uint16Array) {
       throw new TypeError(`input '${name}': this browser has no Float16Array; give the bits as a Uint16Array`);
     }
-    array = Wanted.from(values, dataType.endsWith("64") ? BigInt : undefined);
-    const lost = dataType.startsWith("float") ? -1 : values.findIndex((value, place) => array[place] != value);
-    if (lost !== -1) throw new RangeError(`input '${name}': ${values[lost]} is no ${dataType}`);
+    array = numbersOf(name, values, dataType, Wanted);
   }
   const bits = dataType === "float16" && array instanceof Uint16Array;
   if (!(array instanceof Wanted) && !bits) {
@@ -325,6 +331,25 @@ function bytesOf(name, values, { dataType, shape }) {
     throw new RangeError(`input '${name}' has ${array.length} values; [${shape}] needs ${count}`);
   }
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** Plain numbers as an array of a type. JavaScript itself would make NaN of what is none, and infinity or another integer of what is too large. */
+function numbersOf(name, values, dataType, Wanted) {
+  const isFloat = dataType.startsWith("float");
+  const isWide = dataType.endsWith("64");
+  const kinds = ["number", ...(isFloat ? [] : ["boolean"]), ...(isWide ? ["bigint"] : [])];
+  const refuse = (place, isLost) => {
+    if (place === -1) return;
+    const value = values[place];
+    if (isLost) throw new RangeError(`input '${name}': ${value} is no ${dataType}`);
+    const found = Array.isArray(value) ? "an array; give all values in one, row after row" : `${value === null ? null : typeof value}; give numbers`;
+    throw new TypeError(`input '${name}': value ${place} is ${found}`);
+  };
+  refuse(values.findIndex((value) => !kinds.includes(typeof value)), false);
+  if (!isFloat) refuse(values.findIndex((value) => typeof value === "number" && !Number.isInteger(value)), true);
+  const array = Wanted.from(values, isWide ? BigInt : undefined);
+  refuse(values.findIndex((value, place) => (isFloat ? Number.isFinite(value) && !Number.isFinite(array[place]) : array[place] != value)), true);
+  return array;
 }
 
 function elements(shape) {

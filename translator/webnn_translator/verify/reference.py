@@ -17,6 +17,7 @@ from webnn_translator.verify.as_meant import as_meant
 
 __all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
 
+_NO_MEMORY: Final = ("std::bad_alloc", "bad allocation", "Failed to allocate memory")
 _REUSED: Final = "attempting to re-use buffer"
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
@@ -90,6 +91,9 @@ class OnnxReference:
             self._source = source
             self._session: Any = self._opened()
         except self._errors as exc:
+            if any(sign in str(exc) for sign in _NO_MEMORY):
+                # No fault of the file.
+                raise MemoryError(_first_line(exc)) from exc
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
         self._types = {item.name: item.type for item in self._session.get_inputs()}
         self._shapes = {item.name: item.shape for item in self._session.get_inputs()}

@@ -25,7 +25,7 @@ from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, UnsupportedByBackend
+from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, ShapeError, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.passes.stored_weights import keep_packed
@@ -101,7 +101,7 @@ class RustExecutable(Executable):
             except (ValueError, RuntimeError, MemoryError) as exc:
                 if not isinstance(segment, NativeSegment):
                     raise
-                raise ExecutionError(str(exc), backend=_NAME) from exc
+                raise _refused(exc) from exc
             values.update(zip(segment.makes, made, strict=True))
             for name in dead:
                 values.pop(name, None)
@@ -256,6 +256,14 @@ def _total(counts: Iterable[Counter[str]]) -> dict[str, int]:
     for count in counts:
         total += count
     return dict(sorted(total.items()))
+
+
+def _refused(error: Exception) -> WebnnError:
+    """What stopped a native run: inputs of a size that the operator has no answer for, or anything else."""
+    reason = str(error)
+    if isinstance(error, ValueError) and reason.endswith("no elements"):
+        return ShapeError(f"{reason}; give it at least one")
+    return ExecutionError(reason, backend=_NAME)
 
 
 def _with_last_uses(found: Sequence[Segment], results: set[str]) -> tuple[tuple[Segment, tuple[str, ...]], ...]:

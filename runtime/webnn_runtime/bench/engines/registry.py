@@ -73,6 +73,8 @@ def choose_rivals(asked: str | None, spec: Spec, *, is_quantised: bool = False) 
     """
     if asked is not None and asked.strip() == "none":
         return [], {}
+    if asked is not None and not asked.strip(" ,"):
+        raise BenchError(f"--against: names no contender; expected some of {', '.join(RIVALS)}, or none")
     usual = [name for name, rival in RIVALS.items() if is_quantised or rival.quantiser is None]
     names = usual if asked is None else [name.strip() for name in asked.split(",") if name.strip()]
     chosen: list[str] = []

@@ -1,0 +1,69 @@
+"""What a terminal shows: marks that it has no signs for, and no escapes where none are wanted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+from webnn_runtime.cli.report import Report
+
+ROOT = Path(__file__).resolve().parents[3]
+SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator"), *filter(None, sys.path)])
+
+
+def on_a_terminal(*arguments: str, **environment: str) -> bytes:
+    """Everything that a command writes where stdout and stderr are one terminal."""
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "PYTHONPATH": SOURCES, "TERM": "xterm-256color", **environment}
+    environment.pop("FORCE_COLOR", None)
+    command = [sys.executable, "-m", "webnn_runtime.cli", *arguments]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # how Linux ends a terminal that nobody writes to any more
+                break
+            if not chunk:
+                break
+            shown += chunk
+    os.close(ours)
+    assert process.returncode is not None
+    return shown
+
+
+@pytest.mark.parametrize(("wanted", "has_escapes"), [({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)])
+def test_no_color_leaves_no_dim_and_no_bold_either(wanted, has_escapes, bundle) -> None:
+    shown = on_a_terminal("verify", str(bundle), **wanted)
+    assert b"without --source" in shown
+    assert (b"\x1b[" in shown) == has_escapes
+
+
+def test_an_encoding_without_signs_tells_passed_from_failed(monkeypatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="ascii"))
+    report = Report("verify")
+    for line in ("✓ one", "✗ two", "– three", "ü four…"):
+        report.detail(line)
+    sys.stdout.flush()
+    assert written.getvalue() == b"ok: one\nfailed: two\n- three\n? four...\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("place", ["> /dev/full", "> >(exec true)", ">&-"])
+def test_a_stderr_that_takes_nothing_costs_no_answer(place, bundle) -> None:
+    """The result is there, and a failure keeps its exit code."""
+    command = f"{sys.executable} -m webnn_runtime.cli"
+    expected = ((f"verify {bundle}", 0, b"hashes and canaries are right"), ("verify absent", 3, b""))
+    for arguments, code, shown in expected:
+        line = f"{command} {arguments} 2{place}"
+        ran = subprocess.run(
+            ["bash", "-c", line], env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.PIPE, check=False
+        )
+        assert (ran.returncode, shown in ran.stdout) == (code, True)
