@@ -15,7 +15,7 @@ import numpy as np
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, Needed, OnnxModel, serialize
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER, passed_as
-from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, product, rebuild, symbol
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, product, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -254,6 +254,10 @@ class Emitter:
     def is_positive(self, dim: Dim) -> bool:
         """Whether no value of the names makes `dim` 0."""
         return bounds(dim, self._graph.dims)[0] > 0
+
+    def larger(self, left: Dim, right: Dim) -> Dim:
+        """The larger one of two dimensions."""
+        return dim_max(left, right, self._graph.dims)
 
     def largest(self, dim: Dim) -> int:
         """The largest value that `dim` may have."""

@@ -22,9 +22,9 @@ __all__: list[str] = []
 
 def _clamped(g: Emitter, op: str, indices: Tensor, sizes: Sequence[Dim], *, wide: bool = False) -> str:
     """Indices within -size..size-1; one size for all, or one for each coordinate in the last dimension."""
-    g.demand_elements(
-        op, sizes, indices.shape, "reads from an axis of no elements; give it at least one, or no indices"
-    )
+    # Rows of no elements are gathered by any index.
+    demanding = g.results[0].shape if op == "gather" else indices.shape
+    g.demand_elements(op, sizes, demanding, "reads from an axis of no elements; give it at least one, or no indices")
     dtype = DataType.INT64 if wide or indices.dtype is DataType.UINT32 else indices.dtype
     known = g.array(indices)
     if known is not None and all(isinstance(size, int) for size in sizes):
