@@ -308,10 +308,14 @@ class Emitter:
     def finish(self, outputs: Sequence[Tensor]) -> OnnxModel:
         """The model of what the outputs depend on."""
         names = tuple(f"output_{index}" for index in range(len(outputs)))
+        # Where a Pad becomes part of a convolution, onnxruntime forgets that its operand has another reader, gives it
+        # the output's name and refuses the model. It leaves the largest of one value alone.
+        padded = {call.inputs[0] for call in self._calls if call.op_type == "Pad"}
         for name, value in zip(names, outputs, strict=True):
             passed = passed_as(value.type)
             source = value.name if passed == value.type else self.cast(value, passed.dtype)
-            self._calls.append(Call("Identity", name, (source,), (name,), {}))
+            copy = "Max" if source in padded and passed.dtype.is_float else "Identity"
+            self._calls.append(Call(copy, name, (source,), (name,), {}))
         return serialize(
             self._graph.name or "graph",
             self._calls,

@@ -100,10 +100,12 @@ def serialize(
     """
     kept, live = _needed(calls, outputs)
     used = {key: item for key, item in arrays.items() if key in live}
+    # onnxruntime infers shapes from the sizes of parts, however many there are.
+    sizes = {key for call in kept if call.op_type == "Split" for key in call.inputs[1:]}
     weights = {
         key: array
         for key, (array, elem_type) in used.items()
-        if array.nbytes > INLINE_BYTES and not _is_packed(elem_type)
+        if array.nbytes > INLINE_BYTES and not _is_packed(elem_type) and key not in sizes
     }
     body = proto.graph(
         name,

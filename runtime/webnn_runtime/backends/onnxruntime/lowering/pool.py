@@ -155,17 +155,27 @@ def _resample2d(
     # Between integers it would truncate.
     wide = DataType.FLOAT32 if is_linear and not x.dtype.is_float else kernel_type("Resize", x.dtype)
     name = g.transpose(x.name if wide is x.dtype else g.cast(x, wide), order)
-    shape = g.results[0].shape
+    shape = [g.results[0].shape[axis] for axis in order]
+    # onnxruntime makes no image without elements: it makes one, which is cut off.
+    made = [g.larger(dim, 1) for dim in shape]
     result = g.node(
         "Resize",
-        name,
+        _not_empty(g, name, [x.shape[axis] for axis in order]),
         None,
         None,
-        g.dims([shape[axis] for axis in order]),
+        g.dims(made),
         mode="linear" if is_linear else "nearest",
         coordinate_transformation_mode="half_pixel",
         nearest_mode="round_prefer_floor",
     )
+    if made != shape:
+        result = g.node("Slice", result, g.ints([0] * 4), g.dims(shape))
     if wide is not x.dtype:
         result = g.cast(g.node("Round", result) if is_linear else result, x.dtype)
     return g.transpose(result, sorted(range(4), key=lambda index: order[index]))
+
+
+def _not_empty(g: Emitter, name: str, shape: list[Dim]) -> str:
+    """A value with zeros wherever it may have no elements at all."""
+    missing = [g.larger(1 - dim, 0) for dim in shape]
+    return g.node("Pad", name, g.dims([0] * len(shape) + missing)) if any(missing) else name
