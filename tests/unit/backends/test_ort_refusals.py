@@ -70,3 +70,24 @@ def test_an_image_may_shrink_to_nothing_on_the_way(mode: str, dtype: DataType, r
     # The second output is not empty, so that onnxruntime is asked.
     one = b.op("concat", half, b.constant(np.ones((1, 2, 3, 8), dtype.numpy)), axis=0)
     assert check({"y": one}, x=values)["y"].shape == (rows // 2 + 1, 2, 3, 8)
+
+
+# Where the product moves the batch itself, onnxruntime ended the process on a constant factor of float16.
+@pytest.mark.parametrize("between", ["nothing", "identity", "reshape", "scale"])
+@pytest.mark.parametrize(("permutation", "turned"), [((1, 0, 2), False), ((1, 2, 0), False), ((1, 0, 2), True)])
+def test_a_product_of_float16_may_follow_a_moved_batch(
+    permutation: tuple[int, ...], turned: bool, between: str
+) -> None:
+    b = GraphBuilder()
+    x = b.op("transpose", b.input("x", DataType.FLOAT16, (5, 6, 7)), permutation=permutation)
+    if between == "identity":
+        x = b.op("identity", x)
+    elif between == "reshape":
+        x = b.op("reshape", x, newShape=x.shape)
+    elif between == "scale":
+        x = b.op("mul", x, b.constant(np.float16(0.5)))
+    _, rows, columns = x.type.static_shape
+    numbers = np.random.default_rng(0)
+    factor = b.constant(numbers.integers(-3, 4, (4, rows) if turned else (columns, 4)).astype(np.float16))
+    result = b.op("matmul", factor, x) if turned else b.op("matmul", x, factor)
+    check({"y": result}, x=numbers.integers(-3, 4, (5, 6, 7)).astype(np.float16))
