@@ -229,12 +229,18 @@ def test_rows_of_no_elements_are_gathered_by_any_index(backend: Backend) -> None
     assert run(backend, b.op("gather", x, indices, axis=0), x=np.empty((3, 0), np.float32)).shape == (4, 0)
 
 
-def test_nothing_is_gathered_from_no_columns(backend: Backend) -> None:
+@pytest.mark.parametrize("dtype", [DataType.FLOAT16, DataType.FLOAT32, DataType.INT8, DataType.UINT64])
+def test_nothing_is_gathered_from_no_columns(backend: Backend, dtype: DataType) -> None:
     b = builder()
-    result = b.op("gather", b.input("x", DataType.FLOAT32, (N, M)), b.constant(np.int32([1])), axis=1)
-    assert run(backend, result, x=np.empty((0, 0), np.float32)).shape == (0, 1)
+    gathered = b.op("gather", b.input("x", dtype, (N, M)), b.constant(np.int32([1])), axis=1)
+    # Something is left, so that the whole graph is run.
+    result = b.op("concat", gathered, b.constant(np.full((1, 1), 7, dtype.numpy)), axis=0)
+    model = backend.compile(b.build({"y": result}))
+    for rows, columns in [(0, 0), (0, 2)]:
+        assert model.run({"x": np.empty((rows, columns), dtype.numpy)})["y"].tolist() == [[7]]
+    assert model.run({"x": np.array([[1, 2], [3, 4]], dtype.numpy)})["y"].tolist() == [[2], [4], [7]]
     with pytest.raises(WebnnError, match="gather: reads from an axis of no elements"):
-        run(backend, result, x=np.empty((2, 0), np.float32))
+        model.run({"x": np.empty((2, 0), dtype.numpy)})
 
 
 def test_a_new_shape_without_elements_is_taken_as_it_is_said(backend: Backend) -> None:

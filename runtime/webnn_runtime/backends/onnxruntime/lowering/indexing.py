@@ -47,6 +47,10 @@ def _clamped(g: Emitter, op: str, indices: Tensor, sizes: Sequence[Dim], *, wide
 @lowering("gather")
 def _gather(g: Emitter, x: Tensor, indices: Tensor, *, axis: int) -> str:
     found = _clamped(g, "gather", indices, [x.shape[axis]])
+    if not g.is_positive(x.shape[axis]):
+        # Without an element there, rows of none are gathered, which onnxruntime refuses: one of zeros goes along.
+        shape = [g.larger(1 - dim, 0) if place == axis else dim for place, dim in enumerate(x.shape)]
+        x = Tensor(g.node("Concat", x, g.filled(shape, 0, x.dtype), axis=axis), x.type)
     return g.move(x, lambda name: g.node("Gather", name, found, axis=axis))
 
 
