@@ -132,6 +132,12 @@ def test_an_image_without_rows_does_not_become_one(backend: Backend, mode: str) 
         run(backend, b.op("resample2d", x, mode=mode, sizes=[4, 4]), x=np.empty((1, 2, 0, 3), np.float32))
 
 
+def test_nothing_is_resampled_of_no_images(backend: Backend) -> None:
+    b = builder()
+    result = b.op("resample2d", b.input("x", DataType.FLOAT32, (N, 2, M, 3)), sizes=[4, 4])
+    assert run(backend, result, x=np.empty((0, 2, 0, 3), np.float32)).shape == (0, 2, 4, 4)
+
+
 @pytest.mark.parametrize("op", ["quantizeLinear", "dequantizeLinear"])
 def test_no_elements_have_no_scales(backend: Backend, op: str) -> None:
     b = builder()
@@ -212,6 +218,18 @@ def test_an_image_of_no_elements_becomes_one(backend: Backend, op: str, shape: t
             run(backend, result, x=np.empty(shape, np.float32))
     else:
         assert run(backend, result, x=np.empty(shape, np.float32)).size == 0
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_windows_without_an_element_add_nothing(backend: Backend, layout: str) -> None:
+    b = builder()
+    x = b.input("x", DataType.FLOAT32, [{"n": 1, "c": 2, "h": 3, "w": N}[letter] for letter in layout])
+    filters, bias = b.constant(np.ones((2, 2, 1, 3), np.float32)), b.constant(np.float32([5, 7]))
+    result = b.op("convTranspose2d", x, filters, bias, inputLayout=layout, strides=[1, 2])
+    found = run(backend, result, x=np.empty([0 if dim is N else dim for dim in x.shape], np.float32))
+    # The filter reaches over one column beyond the stride.
+    wanted = np.float32([5, 7]).reshape(1, 2, 1, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(found, wanted if layout == "nchw" else wanted.transpose(0, 2, 3, 1), strict=True)
 
 
 @pytest.mark.parametrize("op", ["l2Pool2d", "maxPool2d"])

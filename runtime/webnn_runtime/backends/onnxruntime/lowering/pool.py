@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
-from webnn_runtime.backends.onnxruntime.lowering.conv import from_nchw, onnx_pads, to_nchw
+from webnn_runtime.backends.onnxruntime.lowering.conv import from_nchw, not_empty, onnx_pads, to_nchw
 from webnn_runtime.backends.onnxruntime.lowering.integers import larger
 from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dims import Dim
@@ -148,7 +148,7 @@ def _resample2d(
     del scales, sizes  # the type of the result says both
     for axis in axes:
         reason = "resamples an axis of no elements; give it at least one"
-        g.demand_elements("resample2d", [x.shape[axis]], [g.results[0].shape[axis]], reason)
+        g.demand_elements("resample2d", [x.shape[axis]], g.results[0].shape, reason)
     # onnxruntime resizes the last two axes only.
     order = [*(axis for axis in range(4) if axis not in axes), *sorted(axes)]
     is_linear = mode == "linear"
@@ -160,7 +160,7 @@ def _resample2d(
     made = [g.larger(dim, 1) for dim in shape]
     result = g.node(
         "Resize",
-        _not_empty(g, name, [x.shape[axis] for axis in order]),
+        not_empty(g, name, [x.shape[axis] for axis in order]),
         None,
         None,
         g.dims(made),
@@ -173,9 +173,3 @@ def _resample2d(
     if wide is not x.dtype:
         result = g.cast(g.node("Round", result) if is_linear else result, x.dtype)
     return g.transpose(result, sorted(range(4), key=lambda index: order[index]))
-
-
-def _not_empty(g: Emitter, name: str, shape: list[Dim]) -> str:
-    """A value with zeros wherever it may have no elements at all."""
-    missing = [g.larger(1 - dim, 0) for dim in shape]
-    return g.node("Pad", name, g.dims([0] * len(shape) + missing)) if any(missing) else name
