@@ -24,6 +24,7 @@ __all__ = [
     "Shape",
     "Site",
     "Slot",
+    "Values",
     "accepts",
     "between",
     "counts",

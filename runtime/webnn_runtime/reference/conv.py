@@ -101,7 +101,8 @@ def conv_transpose2d(
     for one, target in zip(image, result, strict=True):
         source = widen(one).reshape(groups, inputs // groups, rows * columns)
         total = np.zeros((groups, outputs, max(spread[0], top + sizes[0]), max(spread[1], left + sizes[1])))
-        for u, v in np.ndindex(height, width):
+        # An image of no elements adds nothing, wherever its windows would lie.
+        for u, v in np.ndindex((height, width) if source.size else (0, 0)):
             product = weight[..., u, v].swapaxes(1, 2) @ source
             total[
                 ...,

@@ -45,7 +45,8 @@ def gather_elements(x: Array, indices: Array, *, axis: int) -> Array:
 @kernel("gatherND")
 def gather_nd(x: Array, indices: Array) -> Array:
     """Slices of x at coordinates of its leading dimensions, held in the last dimension of the indices."""
-    return np.asarray(x[_coordinates(indices, x.shape)])
+    shape = (*indices.shape[:-1], *x.shape[indices.shape[-1] :])
+    return np.empty(shape, x.dtype) if 0 in shape else np.asarray(x[_coordinates(indices, x.shape)])
 
 
 @kernel("scatterElements")
@@ -60,5 +61,6 @@ def scatter_elements(x: Array, indices: Array, updates: Array, *, axis: int) -> 
 def scatter_nd(x: Array, indices: Array, updates: Array) -> Array:
     """A copy of x in which each update replaces the slice gatherND would read."""
     result: Array = x.copy()
-    result[_coordinates(indices, x.shape)] = updates
+    if updates.size:
+        result[_coordinates(indices, x.shape)] = updates
     return result

@@ -148,6 +148,11 @@ def resample2d(x: Array, *, mode: str, scales: tuple[float, ...], sizes: Pair | 
     Output o lies at (o + 0.5) / scale - 0.5 of the input, inside its range; the scale is that of the sizes.
     """
     goals = sizes or tuple(int(np.floor(x.shape[axis] * scale)) for axis, scale in zip(axes, scales, strict=True))
+    shape = list(x.shape)
+    for axis, goal in zip(axes, goals, strict=True):
+        shape[axis] = goal
+    if 0 in shape:
+        return np.empty(shape, x.dtype)
     if mode == "nearest-neighbor":
         for axis, goal in zip(axes, goals, strict=True):
             # A place halfway between two elements takes the lower one.
@@ -164,8 +169,6 @@ def resample2d(x: Array, *, mode: str, scales: tuple[float, ...], sizes: Pair | 
 
 
 def _places(size: int, goal: int) -> Float64:
-    if goal == 0:
-        return np.empty(0)
     if size == 0:
         raise ShapeError("resamples an axis of no elements; give it at least one")
     return np.clip((np.arange(goal) + 0.5) / (goal / size) - 0.5, 0.0, size - 1.0)

@@ -78,16 +78,18 @@ def _lstm_step(
     bi, bo, bf, bg = _gates(bias, layout, "iofg", hidden_size)
     ci, co, cf, cg = _gates(recurrent_bias, layout, "iofg", hidden_size)
     # Peepholes have an order of their own, whatever the layout of the gates.
-    pi, po, pf = _gates(peephole_weight, "iof", "iof", hidden_size)
+    peepholes = _gates(peephole_weight, "iof", "iof", hidden_size)
 
     def step(x: Float64, state: State) -> State:
         h, c = state
-        # All three peepholes look at the old cell state, the output gate's too.
-        i = gate(x @ wi.T + bi + h @ ri.T + ci + pi * c)
-        f = gate(x @ wf.T + bf + h @ rf.T + cf + pf * c)
+        # All three peepholes look at the old cell state, the output gate's too. Where there are none, nothing does:
+        # an infinite state times the zeros in their place would be NaN.
+        seen = [np.zeros(hidden_size)] * 3 if peephole_weight is None else [weight * c for weight in peepholes]
+        i = gate(x @ wi.T + bi + h @ ri.T + ci + seen[0])
+        f = gate(x @ wf.T + bf + h @ rf.T + cf + seen[2])
         g = candidate(x @ wg.T + bg + h @ rg.T + cg)
         new = f * c + i * g
-        o = gate(x @ wo.T + bo + h @ ro.T + co + po * c)
+        o = gate(x @ wo.T + bo + h @ ro.T + co + seen[1])
         return o * output(new), new
 
     return step

@@ -211,6 +211,17 @@ CASES = [
         )
         for t in FLOATS
     ),
+    # Zeros in the place of peepholes that are not there would make it NaN.
+    *(
+        (
+            "lstmCell",
+            f"{t.__name__} infinite state without peepholes",
+            [t([[2]]), t(GATES[0]), t(NO_BACK[0]), t([[0]]), t([[np.inf]]), t(GATE_BIAS[0]), None, None],
+            {"hidden_size": 1, "activations": RELU3},
+            [t([[np.inf]]), t([[np.inf]])],
+        )
+        for t in FLOATS
+    ),
     # Peepholes i, o, f = 1, 1, 0 on the old cell state 3: i = 5, o = 4, c' = 3 + 20, h' = 4 * 23.
     (
         "lstmCell",

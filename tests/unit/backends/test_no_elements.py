@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -131,6 +132,12 @@ def test_an_image_without_rows_does_not_become_one(backend: Backend, mode: str) 
         run(backend, b.op("resample2d", x, mode=mode, sizes=[4, 4]), x=np.empty((1, 2, 0, 3), np.float32))
 
 
+def test_nothing_is_resampled_of_no_images(backend: Backend) -> None:
+    b = builder()
+    result = b.op("resample2d", b.input("x", DataType.FLOAT32, (N, 2, M, 3)), sizes=[4, 4])
+    assert run(backend, result, x=np.empty((0, 2, 0, 3), np.float32)).shape == (0, 2, 4, 4)
+
+
 @pytest.mark.parametrize("op", ["quantizeLinear", "dequantizeLinear"])
 def test_no_elements_have_no_scales(backend: Backend, op: str) -> None:
     b = builder()
@@ -178,10 +185,80 @@ def test_normalising_over_what_may_be_nothing(
     np.testing.assert_allclose(found, wanted, rtol=2e-6, strict=True)
 
 
+# onnxruntime's own operator ends the process on such an image.
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("empty", ["", "n", "c", "h", "w", "nchw"])
+def test_an_instance_may_have_no_elements(backend: Backend, layout: str, empty: str) -> None:
+    b = GraphBuilder("g", [DynamicDim(letter, 64, 0) for letter in layout])
+    x = b.input("x", DataType.FLOAT32, [symbol(letter) for letter in layout])
+    scale, bias = (b.input(name, DataType.FLOAT32, [symbol("c")]) for name in ("scale", "bias"))
+    # Something is left to compute, so that the operator is run.
+    total = b.op("reduceSum", b.op("instanceNormalization", x, scale, bias, layout=layout, epsilon=0.01))
+    sizes = {letter: 0 if letter in empty else size for letter, size in zip("nchw", (2, 3, 4, 5), strict=True)}
+    shape = [sizes[letter] for letter in layout]
+    channels = np.arange(1, sizes["c"] + 1, dtype=np.float32)
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found = run(backend, total, x=image, scale=channels, bias=channels)
+    # What is normalised sums to nothing, which leaves the bias.
+    pixels = math.prod(shape) // max(sizes["c"], 1)
+    np.testing.assert_allclose(found, pixels * channels.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["averagePool2d", "convTranspose2d", "instanceNormalization", "l2Pool2d", "maxPool2d"])
+@pytest.mark.parametrize("shape", [(0, 2, 4, 5), (2, 2, 0, 5)])
+def test_an_image_of_no_elements_becomes_one(backend: Backend, op: str, shape: tuple[int, ...]) -> None:
+    b = builder()
+    x = b.input("x", DataType.FLOAT32, (N, 2, M, 5))
+    operands = [x, b.constant(np.ones((2, 2, 1, 1), np.float32))] if op == "convTranspose2d" else [x]
+    options = {"windowDimensions": [1, 3]} if "Pool" in op else {"strides": [2, 2]} if len(operands) > 1 else {}
+    result = b.op(op, *operands, **options)
+    if shape[2] == 0 and op != "instanceNormalization":
+        # No window fits.
+        with pytest.raises(ShapeError, match=r"needs|at least"):
+            run(backend, result, x=np.empty(shape, np.float32))
+    else:
+        assert run(backend, result, x=np.empty(shape, np.float32)).size == 0
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_windows_without_an_element_add_nothing(backend: Backend, layout: str) -> None:
+    b = builder()
+    x = b.input("x", DataType.FLOAT32, [{"n": 1, "c": 2, "h": 3, "w": N}[letter] for letter in layout])
+    filters, bias = b.constant(np.ones((2, 2, 1, 3), np.float32)), b.constant(np.float32([5, 7]))
+    result = b.op("convTranspose2d", x, filters, bias, inputLayout=layout, strides=[1, 2])
+    found = run(backend, result, x=np.empty([0 if dim is N else dim for dim in x.shape], np.float32))
+    # The filter reaches over one column beyond the stride.
+    wanted = np.float32([5, 7]).reshape(1, 2, 1, 1).repeat(3, axis=2)
+    np.testing.assert_array_equal(found, wanted if layout == "nchw" else wanted.transpose(0, 2, 3, 1), strict=True)
+
+
+@pytest.mark.parametrize("op", ["l2Pool2d", "maxPool2d"])
+def test_a_pool_of_padding_alone(backend: Backend, op: str) -> None:
+    b = builder()
+    result = b.op(op, b.input("x", DataType.FLOAT32, (1, 2, M, 3)), windowDimensions=[2, 1], padding=[1, 1, 0, 0])
+    found = run(backend, result, x=np.empty((1, 2, 0, 3), np.float32))
+    assert found.shape == (1, 2, 1, 3)
+    assert set(found.flat) == {0.0 if op == "l2Pool2d" else -np.inf}
+
+
 def test_rows_of_no_elements_are_gathered_by_any_index(backend: Backend) -> None:
     b = builder()
     x, indices = b.input("x", DataType.FLOAT32, (3, N)), b.constant(np.int32([2, 0, 1, 1]))
     assert run(backend, b.op("gather", x, indices, axis=0), x=np.empty((3, 0), np.float32)).shape == (4, 0)
+
+
+@pytest.mark.parametrize("dtype", [DataType.FLOAT16, DataType.FLOAT32, DataType.INT8, DataType.UINT64])
+def test_nothing_is_gathered_from_no_columns(backend: Backend, dtype: DataType) -> None:
+    b = builder()
+    gathered = b.op("gather", b.input("x", dtype, (N, M)), b.constant(np.int32([1])), axis=1)
+    # Something is left, so that the whole graph is run.
+    result = b.op("concat", gathered, b.constant(np.full((1, 1), 7, dtype.numpy)), axis=0)
+    model = backend.compile(b.build({"y": result}))
+    for rows, columns in [(0, 0), (0, 2)]:
+        assert model.run({"x": np.empty((rows, columns), dtype.numpy)})["y"].tolist() == [[7]]
+    assert model.run({"x": np.array([[1, 2], [3, 4]], dtype.numpy)})["y"].tolist() == [[2], [4], [7]]
+    with pytest.raises(WebnnError, match="gather: reads from an axis of no elements"):
+        model.run({"x": np.empty((2, 0), dtype.numpy)})
 
 
 def test_a_new_shape_without_elements_is_taken_as_it_is_said(backend: Backend) -> None:

@@ -116,6 +116,35 @@ def test_one_session_serves_all_values_of_the_names(graph_of: Callable[[GraphBui
         np.testing.assert_allclose(got, want, atol=2e-6, err_msg=f"batch {batch}, length {length}")
 
 
+# onnxruntime's own rounding up leaves out a last window that begins beyond the image, which WebNN counts.
+@pytest.mark.parametrize(
+    ("op", "dtype"),
+    [
+        *((op, dtype) for op in ("averagePool2d", "l2Pool2d") for dtype in (F32, DataType.FLOAT16)),
+        *(("maxPool2d", dtype) for dtype in (F32, DataType.FLOAT16, DataType.INT8, I64, DataType.UINT64)),
+    ],
+)
+@pytest.mark.parametrize("says_sizes", [False, True])
+def test_pools_round_up_at_every_size(op: str, dtype: DataType, says_sizes: bool) -> None:
+    for layout in ("nchw", "nhwc"):
+        builder = _builder()
+        x = builder.input("x", dtype, tuple({"n": B, "c": 2, "h": S, "w": 5}[letter] for letter in layout))
+        pooling: dict[str, object] = {"windowDimensions": [2, 2], "strides": [3, 2], "padding": [0, 1, 1, 0]}
+        if says_sizes:
+            pooling["outputSizes"] = [(S + 1) // 3 + 1, 3]
+        else:
+            pooling["outputShapeRounding"] = "ceil"
+        graph = builder.build({"y": builder.op(op, x, layout=layout, **pooling)})
+        executable, definition = BACKEND.compile(graph), compile_graph(graph, "numpy")
+        for length in range(1, 9):
+            sizes = {"n": 2, "c": 2, "h": length, "w": 5}
+            values = np.random.default_rng(length).integers(0, 100, [sizes[letter] for letter in layout])
+            feeds = {"x": values.astype(dtype.numpy)}
+            got, want = executable.run(feeds)["y"], definition.run(feeds)["y"]
+            assert got.shape[layout.index("h")] == -(-(length - 1) // 3) + 1
+            np.testing.assert_allclose(got, want, rtol=2e-3 if dtype is DataType.FLOAT16 else 1e-6, strict=True)
+
+
 def test_a_name_that_occurs_only_in_expressions_is_passed_in() -> None:
     builder = _builder()
     x = builder.input("x", F32, (B * 2 + 1,))

@@ -15,7 +15,7 @@ import numpy as np
 from webnn_runtime.backends.onnxruntime import proto
 from webnn_runtime.backends.onnxruntime.model import INLINE_BYTES, Call, Needed, OnnxModel, serialize
 from webnn_runtime.backends.onnxruntime.types import BOOL, DOUBLE, ELEM_TYPES, KERNEL_TYPES, WIDER, passed_as
-from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, product, rebuild, symbol
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, product, rebuild, symbol
 from webnn_runtime.format.dtypes import DataType, cast_number
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -255,6 +255,10 @@ class Emitter:
         """Whether no value of the names makes `dim` 0."""
         return bounds(dim, self._graph.dims)[0] > 0
 
+    def larger(self, left: Dim, right: Dim) -> Dim:
+        """The larger one of two dimensions."""
+        return dim_max(left, right, self._graph.dims)
+
     def largest(self, dim: Dim) -> int:
         """The largest value that `dim` may have."""
         return bounds(dim, self._graph.dims)[1]
@@ -304,10 +308,14 @@ class Emitter:
     def finish(self, outputs: Sequence[Tensor]) -> OnnxModel:
         """The model of what the outputs depend on."""
         names = tuple(f"output_{index}" for index in range(len(outputs)))
+        # Where a Pad becomes part of a convolution, onnxruntime forgets that its operand has another reader, gives it
+        # the output's name and refuses the model. It leaves the largest of one value alone.
+        padded = {call.inputs[0] for call in self._calls if call.op_type == "Pad"}
         for name, value in zip(names, outputs, strict=True):
             passed = passed_as(value.type)
             source = value.name if passed == value.type else self.cast(value, passed.dtype)
-            self._calls.append(Call("Identity", name, (source,), (name,), {}))
+            copy = "Max" if source in padded and passed.dtype.is_float else "Identity"
+            self._calls.append(Call(copy, name, (source,), (name,), {}))
         return serialize(
             self._graph.name or "graph",
             self._calls,

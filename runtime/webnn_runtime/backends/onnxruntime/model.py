@@ -52,6 +52,7 @@ class OnnxModel:
         tables: those of them that are only gathered from.
         needed: what operators may find to be missing.
         nodes: number of ONNX nodes.
+        multiplies_half: whether matrices of float16 are multiplied.
     """
 
     data: bytes
@@ -62,6 +63,7 @@ class OnnxModel:
     tables: frozenset[str]
     needed: tuple[Needed, ...]
     nodes: int
+    multiplies_half: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,12 @@ def serialize(
     """
     kept, live = _needed(calls, outputs)
     used = {key: item for key, item in arrays.items() if key in live}
+    # onnxruntime infers shapes from the sizes of parts, however many there are.
+    sizes = {key for call in kept if call.op_type == "Split" for key in call.inputs[1:]}
     weights = {
         key: array
         for key, (array, elem_type) in used.items()
-        if array.nbytes > INLINE_BYTES and not _is_packed(elem_type)
+        if array.nbytes > INLINE_BYTES and not _is_packed(elem_type) and key not in sizes
     }
     body = proto.graph(
         name,
@@ -133,6 +137,7 @@ def serialize(
         frozenset(key for key in weights if _is_table(key, kept)),
         tuple(needed),
         len(kept),
+        any(call.op_type == "MatMul" and _is_half(described.get(call.outputs[0])) for call in kept),
     )
 
 
@@ -145,6 +150,10 @@ def _needed(calls: Sequence[Call], outputs: Mapping[str, TensorType]) -> tuple[l
             live.update(call.inputs)
     kept.reverse()
     return kept, live
+
+
+def _is_half(kind: TensorType | None) -> bool:
+    return kind is not None and kind.dtype is DataType.FLOAT16
 
 
 def _info(name: str, kind: TensorType) -> bytes:

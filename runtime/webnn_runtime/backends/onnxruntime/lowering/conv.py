@@ -8,7 +8,7 @@ from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
 from webnn_runtime.format.dims import Dim
 
-__all__ = ["from_nchw", "onnx_pads", "to_nchw"]
+__all__ = ["from_nchw", "not_empty", "onnx_pads", "to_nchw"]
 
 
 def onnx_pads(padding: Sequence[int]) -> list[int]:
@@ -25,6 +25,12 @@ def to_nchw(g: Emitter, x: Tensor, layout: str) -> str:
 def from_nchw(g: Emitter, name: str, layout: str) -> str:
     """The inverse of `to_nchw`."""
     return g.transpose(name, ["nchw".index(axis) for axis in layout])
+
+
+def not_empty(g: Emitter, name: str, shape: Sequence[Dim]) -> str:
+    """A value with a zero along each dimension that may have no elements, where it has none."""
+    missing = [g.larger(1 - dim, 0) for dim in shape]
+    return g.node("Pad", name, g.dims([0] * len(shape) + missing)) if any(missing) else name
 
 
 @lowering("conv2d")
@@ -81,10 +87,15 @@ def _conv_transpose2d(
             + padding[2 * axis + 1]
             for axis, letter in enumerate("hw")
         )
+    image = to_nchw(g, x, input_layout)
+    # onnxruntime takes no image without elements. One of zeros has the same sums, and more of them, which are cut off.
+    count, channels, *spatial = (x.shape[input_layout.index(letter)] for letter in "nchw")
+    padded = not_empty(g, image, [count, channels - groups + 1, *spatial])
+    filters = g.transpose(weight, [filter_layout.index(axis) for axis in "iohw"])
     result = g.node(
         "ConvTranspose",
-        to_nchw(g, x, input_layout),
-        g.transpose(weight, [filter_layout.index(axis) for axis in "iohw"]),
+        padded,
+        not_empty(g, filters, [weight.shape[filter_layout.index("i")] - groups + 1, 1, 1, 1]),
         bias,
         pads=onnx_pads(g.integers(padding, "padding")),
         strides=g.integers(strides, "strides"),
@@ -92,4 +103,7 @@ def _conv_transpose2d(
         output_padding=g.integers(output_padding, "outputPadding"),
         group=groups,
     )
+    if padded != image:
+        shape = [g.results[0].shape[input_layout.index(letter)] for letter in "nchw"]
+        result = g.node("Slice", result, g.ints([0] * 4), g.dims(shape))
     return from_nchw(g, result, input_layout)

@@ -20,11 +20,14 @@ from webnn_runtime.format.dtypes import DataType
 __all__: list[str] = []
 
 
-def _clamped(g: Emitter, op: str, indices: Tensor, sizes: Sequence[Dim], *, wide: bool = False) -> str:
-    """Indices within -size..size-1; one size for all, or one for each coordinate in the last dimension."""
-    g.demand_elements(
-        op, sizes, indices.shape, "reads from an axis of no elements; give it at least one, or no indices"
-    )
+def _clamped(
+    g: Emitter, op: str, indices: Tensor, sizes: Sequence[Dim], moved: Sequence[Dim], *, wide: bool = False
+) -> str:
+    """Indices within -size..size-1; one size for all, or one for each coordinate in the last dimension.
+
+    `moved` is the shape of what is read or written: rows of no elements are found by any index.
+    """
+    g.demand_elements(op, sizes, moved, "reads from an axis of no elements; give it at least one, or no indices")
     dtype = DataType.INT64 if wide or indices.dtype is DataType.UINT32 else indices.dtype
     known = g.array(indices)
     if known is not None and all(isinstance(size, int) for size in sizes):
@@ -46,31 +49,43 @@ def _clamped(g: Emitter, op: str, indices: Tensor, sizes: Sequence[Dim], *, wide
 
 @lowering("gather")
 def _gather(g: Emitter, x: Tensor, indices: Tensor, *, axis: int) -> str:
-    found = _clamped(g, "gather", indices, [x.shape[axis]])
+    found = _clamped(g, "gather", indices, [x.shape[axis]], g.results[0].shape)
+    if not g.is_positive(x.shape[axis]):
+        # Without an element there, rows of none are gathered, which onnxruntime refuses: one of zeros goes along.
+        shape = [g.larger(1 - dim, 0) if place == axis else dim for place, dim in enumerate(x.shape)]
+        x = Tensor(g.node("Concat", x, g.filled(shape, 0, x.dtype), axis=axis), x.type)
     return g.move(x, lambda name: g.node("Gather", name, found, axis=axis))
 
 
 @lowering("gatherElements")
 def _gather_elements(g: Emitter, x: Tensor, indices: Tensor, *, axis: int) -> str:
-    return g.node("GatherElements", x, _clamped(g, "gatherElements", indices, [x.shape[axis]]), axis=axis)
+    return g.node(
+        "GatherElements", x, _clamped(g, "gatherElements", indices, [x.shape[axis]], indices.shape), axis=axis
+    )
 
 
 @lowering("gatherND")
 def _gather_nd(g: Emitter, x: Tensor, indices: Tensor) -> str:
-    return g.node("GatherND", x, _coordinates(g, "gatherND", x, indices))
+    return g.node("GatherND", x, _coordinates(g, "gatherND", x, indices, g.results[0].shape))
 
 
 @lowering("scatterElements")
 def _scatter_elements(g: Emitter, x: Tensor, indices: Tensor, updates: Tensor, *, axis: int) -> str:
-    return g.node("ScatterElements", x, _clamped(g, "scatterElements", indices, [x.shape[axis]]), updates, axis=axis)
+    return g.node(
+        "ScatterElements",
+        x,
+        _clamped(g, "scatterElements", indices, [x.shape[axis]], indices.shape),
+        updates,
+        axis=axis,
+    )
 
 
 @lowering("scatterND")
 def _scatter_nd(g: Emitter, x: Tensor, indices: Tensor, updates: Tensor) -> str:
-    return g.node("ScatterND", x, _coordinates(g, "scatterND", x, indices), updates)
+    return g.node("ScatterND", x, _coordinates(g, "scatterND", x, indices, updates.shape), updates)
 
 
-def _coordinates(g: Emitter, op: str, x: Tensor, indices: Tensor) -> str:
+def _coordinates(g: Emitter, op: str, x: Tensor, indices: Tensor, moved: Sequence[Dim]) -> str:
     depth = indices.shape[-1]
     assert isinstance(depth, int)  # the row's shape rule demands it
-    return _clamped(g, op, indices, x.shape[:depth], wide=True)
+    return _clamped(g, op, indices, x.shape[:depth], moved, wide=True)

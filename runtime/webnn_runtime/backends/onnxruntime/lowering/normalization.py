@@ -22,7 +22,7 @@ def _layer_normalization(
     if not axes:
         return _over_nothing(g, x, bias)
     if not all(g.is_positive(x.shape[axis]) for axis in axes):
-        return _maybe_empty(g, x, scale, bias, axes, epsilon)
+        return _in_steps(g, x, scale, bias, epsilon, over=axes, along=axes)
     # ONNX normalises the last dimensions, with scale and bias in their order: bring the axes there as given.
     permutation = [axis for axis in range(x.rank) if axis not in axes] + list(axes)
     weights = scale.name if scale is not None else g.filled([x.shape[axis] for axis in axes], 1, x.dtype)
@@ -37,17 +37,24 @@ def _layer_normalization(
     return g.transpose(normal, _inverse(permutation))
 
 
-def _maybe_empty(
-    g: Emitter, x: Tensor, scale: Tensor | None, bias: Tensor | None, axes: tuple[int, ...], epsilon: float
+def _in_steps(
+    g: Emitter,
+    x: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    epsilon: float,
+    *,
+    over: Sequence[int],
+    along: Sequence[int],
 ) -> str:
-    """In single steps, where the axes may hold nothing: onnxruntime's own operator fails on them."""
-    over = g.ints(axes)
-    centred = g.node("Sub", x, g.node("ReduceMean", x, over))
-    variance = g.node("ReduceMean", g.node("Mul", centred, centred), over)
+    """Normalised `over` axes in steps: where there may be no elements, the operators of onnxruntime fail or crash."""
+    axes = g.ints(over)
+    centred = g.node("Sub", x, g.node("ReduceMean", x, axes))
+    variance = g.node("ReduceMean", g.node("Mul", centred, centred), axes)
     result = g.node("Div", centred, g.node("Sqrt", g.node("Add", variance, g.scalar(epsilon, x.dtype))))
-    # Scale and bias have the axes in the order given.
-    order = sorted(range(len(axes)), key=lambda position: axes[position])
-    shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.rank)]
+    # Scale and bias have their axes in the order given.
+    order = sorted(range(len(along)), key=lambda position: along[position])
+    shape = [x.shape[axis] if axis in along else 1 for axis in range(x.rank)]
     for value, op_type in ((scale, "Mul"), (bias, "Add")):
         if value is not None:
             result = g.node(op_type, result, g.reshape(g.transpose(value, order), shape))
@@ -65,6 +72,8 @@ def _instance_normalization(
     g: Emitter, x: Tensor, scale: Tensor | None, bias: Tensor | None, *, epsilon: float, layout: str
 ) -> str:
     to_nchw = [0, 1, 2, 3] if layout == "nchw" else [0, 3, 1, 2]
+    if not all(map(g.is_positive, x.shape)):
+        return _in_steps(g, x, scale, bias, epsilon, over=to_nchw[2:], along=to_nchw[1:2])
     channels: list[Dim] = [x.shape[to_nchw[1]]]
     scale_name = scale.name if scale is not None else g.filled(channels, 1, x.dtype)
     bias_name = bias.name if bias is not None else g.filled(channels, 0, x.dtype)

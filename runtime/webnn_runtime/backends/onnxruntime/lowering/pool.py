@@ -9,7 +9,7 @@ import numpy as np
 
 from webnn_runtime.backends.onnxruntime.emitter import Emitter, Tensor, kernel_type
 from webnn_runtime.backends.onnxruntime.lowering._registry import lowering
-from webnn_runtime.backends.onnxruntime.lowering.conv import from_nchw, onnx_pads, to_nchw
+from webnn_runtime.backends.onnxruntime.lowering.conv import from_nchw, not_empty, onnx_pads, to_nchw
 from webnn_runtime.backends.onnxruntime.lowering.integers import larger
 from webnn_runtime.backends.onnxruntime.types import DOUBLE
 from webnn_runtime.format.dims import Dim
@@ -31,20 +31,19 @@ class _Windows:
         sizes: number of windows along both axes.
     """
 
-    attributes: dict[str, list[int] | int]
-    pads: list[int]
+    attributes: dict[str, list[int]]
+    pads: list[Dim]
     sizes: list[Dim]
 
     @property
     def window(self) -> list[int]:
-        found = self.attributes["kernel_shape"]
-        assert isinstance(found, list)
-        return found
+        return self.attributes["kernel_shape"]
 
     @property
-    def needs_explicit_pad(self) -> bool:
-        """Whether a padding is as large as the window, which onnxruntime refuses."""
-        return any(pad >= self.window[axis % 2] for axis, pad in enumerate(self.pads))
+    def fixed_pads(self) -> list[int] | None:
+        """Paddings as an attribute; None where one depends on a name, or is as large as the window (refused)."""
+        fixed = [pad for axis, pad in enumerate(self.pads) if isinstance(pad, int) and pad < self.window[axis % 2]]
+        return fixed if len(fixed) == len(self.pads) else None
 
 
 def _windows(
@@ -57,22 +56,19 @@ def _windows(
     dilations: tuple[Dim, ...],
     layout: str,
     output_shape_rounding: str,
+    output_sizes: tuple[Dim, ...] | None,
 ) -> _Windows:
     window = g.integers(window_dimensions, "windowDimensions")
     step = g.integers(strides, "strides")
     spread = g.integers(dilations, "dilations")
-    pads = onnx_pads(g.integers(padding, "padding"))
-    attributes: dict[str, list[int] | int] = {"kernel_shape": window, "strides": step, "dilations": spread}
+    pads: list[Dim] = [*onnx_pads(g.integers(padding, "padding"))]
     sizes = [g.results[0].shape[layout.index(letter)] for letter in "hw"]
     for axis, letter in enumerate("hw"):
-        have, count = x.shape[layout.index(letter)], sizes[axis]
-        if isinstance(have, int) and isinstance(count, int):
+        if output_shape_rounding == "ceil" or output_sizes is not None:
             # onnxruntime's own rounding up leaves out a last window that WebNN counts.
-            reach = (count - 1) * step[axis] + (window[axis] - 1) * spread[axis] + 1
-            pads[axis + 2] = max(pads[axis + 2], reach - have - pads[axis])
-        elif output_shape_rounding == "ceil":
-            attributes["ceil_mode"] = 1
-    return _Windows(attributes, pads, sizes)
+            reach = (sizes[axis] - 1) * step[axis] + (window[axis] - 1) * spread[axis] + 1
+            pads[axis + 2] = g.larger(pads[axis + 2], reach - x.shape[layout.index(letter)] - pads[axis])
+    return _Windows({"kernel_shape": window, "strides": step, "dilations": spread}, pads, sizes)
 
 
 def _is_global(x: Tensor, options: dict[str, object]) -> bool:
@@ -81,23 +77,23 @@ def _is_global(x: Tensor, options: dict[str, object]) -> bool:
     return options["window_dimensions"] == image and options["padding"] == (0, 0, 0, 0)
 
 
-def _padded(g: Emitter, name: str, pads: list[int], filler: str | None) -> str:
-    padded = g.node("Pad", name, g.ints([0, 0, *pads[:2], 0, 0, *pads[2:]]), filler)
+def _padded(g: Emitter, name: str, pads: list[Dim], filler: str | None) -> str:
+    padded = g.node("Pad", name, g.dims([0, 0, *pads[:2], 0, 0, *pads[2:]]), filler)
     # The larger of a value and itself is that value, but keeps onnxruntime from merging the padding into the pool,
     # which then refuses it as too large.
     return g.node("Max", padded, padded)
 
 
 def _pool(onnx_op: str, **fixed: int) -> Callable[..., str]:
-    def lower(g: Emitter, x: Tensor, *, output_sizes: tuple[Dim, ...] | None, **options: object) -> str:
-        del output_sizes  # the type of the result says it
+    def lower(g: Emitter, x: Tensor, **options: object) -> str:
         layout = str(options["layout"])
         image = to_nchw(g, x, layout)
         if _is_global(x, options) and options["dilations"] == (1, 1):
             return from_nchw(g, g.node(_GLOBAL[onnx_op], image, **fixed), layout)
         windows = _windows(g, x, **options)  # type: ignore[arg-type]  # the row's options
-        if not windows.needs_explicit_pad:
-            return from_nchw(g, g.node(onnx_op, image, pads=windows.pads, **windows.attributes, **fixed), layout)
+        # onnxruntime pads no image that has no rows.
+        if windows.fixed_pads is not None and all(map(g.is_positive, x.shape)):
+            return from_nchw(g, g.node(onnx_op, image, pads=windows.fixed_pads, **windows.attributes, **fixed), layout)
         filler = g.scalar(-np.inf, x.dtype) if onnx_op == "MaxPool" else None
         result = g.node(onnx_op, _padded(g, image, windows.pads, filler), **windows.attributes, **fixed)
         if onnx_op == "AveragePool":
@@ -115,9 +111,9 @@ lowering("l2Pool2d")(_pool("LpPool", p=2))
 
 
 @lowering("maxPool2d")
-def _max_pool2d(g: Emitter, x: Tensor, *, output_sizes: tuple[Dim, ...] | None, **options: object) -> str:
+def _max_pool2d(g: Emitter, x: Tensor, **options: object) -> str:
     if x.dtype.is_float:
-        return _pool("MaxPool")(g, x, output_sizes=output_sizes, **options)
+        return _pool("MaxPool")(g, x, **options)
     layout = str(options["layout"])
     windows = _windows(g, x, **options)  # type: ignore[arg-type]  # the row's options
     is_wide = x.dtype.bits == 64
@@ -129,13 +125,12 @@ def _max_pool2d(g: Emitter, x: Tensor, *, output_sizes: tuple[Dim, ...] | None, 
         return g.cast(from_nchw(g, g.node("MaxPool", padded, **windows.attributes), layout), x.dtype)
     result = ""
     step, spread = (g.integers(options[key], key) for key in ("strides", "dilations"))  # type: ignore[arg-type]  # dimensions
-    rows, columns = g.integers(windows.sizes, "size of the result, of 64-bit integers,")
     for place in np.ndindex(*windows.window):
         starts = [place[axis] * spread[axis] for axis in (0, 1)]
         ends = [
-            start + (count - 1) * stride + 1 for start, count, stride in zip(starts, (rows, columns), step, strict=True)
+            start + (count - 1) * stride + 1 for start, count, stride in zip(starts, windows.sizes, step, strict=True)
         ]
-        elements = g.node("Slice", padded, g.ints(starts), g.ints(ends), g.ints([2, 3]), g.ints(step))
+        elements = g.node("Slice", padded, g.ints(starts), g.dims(ends), g.ints([2, 3]), g.ints(step))
         result = larger(g, result, elements) if result else elements
     return from_nchw(g, g.from_ordered("Where", result, x.dtype), layout)
 
@@ -160,17 +155,21 @@ def _resample2d(
     # Between integers it would truncate.
     wide = DataType.FLOAT32 if is_linear and not x.dtype.is_float else kernel_type("Resize", x.dtype)
     name = g.transpose(x.name if wide is x.dtype else g.cast(x, wide), order)
-    shape = g.results[0].shape
+    shape = [g.results[0].shape[axis] for axis in order]
+    # onnxruntime makes no image without elements: it makes one, which is cut off.
+    made = [g.larger(dim, 1) for dim in shape]
     result = g.node(
         "Resize",
-        name,
+        not_empty(g, name, [x.shape[axis] for axis in order]),
         None,
         None,
-        g.dims([shape[axis] for axis in order]),
+        g.dims(made),
         mode="linear" if is_linear else "nearest",
         coordinate_transformation_mode="half_pixel",
         nearest_mode="round_prefer_floor",
     )
+    if made != shape:
+        result = g.node("Slice", result, g.ints([0] * 4), g.dims(shape))
     if wide is not x.dtype:
         result = g.cast(g.node("Round", result) if is_linear else result, x.dtype)
     return g.transpose(result, sorted(range(4), key=lambda index: order[index]))
