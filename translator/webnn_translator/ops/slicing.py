@@ -73,7 +73,8 @@ def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Te
     if len(sizes) != len(node.outputs):
         raise Refused(f"{len(sizes)} sizes for {len(node.outputs)} outputs; the model is not valid")
     if not ctx.same(sum(sizes[1:], sizes[0]), x.shape[axis]):
-        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}")
+        names = sorted(frozenset().union(*(names_of(dim) for dim in (*sizes, x.shape[axis]))))
+        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}", names)
     if ctx.items(x) is None and not isinstance(x.content, Affine) and 0 not in (*sizes, *x.shape):
         parts = ctx.emit.op_many("split", ctx.full(x), splits=tuple(sizes), axis=axis)
         return [ctx.tensor(part, x.elem) for part in parts]
