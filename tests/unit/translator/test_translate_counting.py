@@ -63,3 +63,19 @@ def test_counting_without_an_end_is_refused(build) -> None:
         model = build(nodes, {"x": (F, (1,))}, constants={**numbers, "end": F(end), "step": F(step)})
         with pytest.raises(UnsupportedOp, match=words):
             translate(model)
+
+
+@pytest.mark.parametrize("divisor", [2, 3])
+def test_what_is_never_above_0_is_divided_toward_it(build, agree, divisor) -> None:
+    # A least size of 1 makes -(n // 2) at most 0, and not the sizes with -(n // 2) below it invalid.
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Div", ["s", "two"], ["half"]),
+        N("Neg", ["half"], ["below"]),
+        N("Div", ["below", "divisor"], ["quotient"]),
+        N("Cast", ["quotient"], ["f"], to=TensorProto.FLOAT),
+        N("Add", ["x", "f"], ["y"]),
+    ]
+    constants = {"two": np.asarray([2], I64), "divisor": np.asarray([divisor], I64)}
+    found = agree(build(nodes, {"x": (F, ("n",))}, constants=constants), *({"x": np.zeros(n, F)} for n in range(1, 14)))
+    assert found.unbounded == ("n",)
