@@ -137,8 +137,8 @@ def _loop(t: Translator, proto: onnx.NodeProto, attributes: Mapping[str, Any]) -
         if verdict is None and (limit is None or collected):
             what = "it collects a row in each" if collected else "nothing else bounds them"
             sizes = [] if t.ctx.emit.sources(t.ctx.full(going)) else sorted(t.ctx.ranges)
-            how = "sizes decide how many rounds it takes" if sizes else "a condition computed at run time ends its rounds"
-            raise Refused(f"{how}, and {what}", sizes)
+            ends = "a condition computed at run time ends its rounds"
+            raise Refused(f"{'sizes decide how many rounds it takes' if sizes else ends}, and {what}", sizes)
         inputs = [t.ctx.scalar(done, Elem.INT64), going, *carried]
         found = _results(t, proto, graph, inputs, unwanted, repeated=True)
         if found is None:
