@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
@@ -10,8 +11,10 @@ from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_translator.translate import translate
+from webnn_translator.verify import check_graph
 from webnn_translator.verify.grid import Point
 from webnn_translator.verify.inputs import InputPlan
+from webnn_translator.verify.reference import OnnxReference
 
 I64 = DataType.INT64
 BATCH = symbol("batch")
@@ -71,3 +74,32 @@ def test_what_is_compared_with_positions_alone_is_not_taken_for_more(build) -> N
     inputs = {"x": (np.int64, ("n",)), "flags": (np.int64, ("n",))}
     plan = InputPlan.of(translate(build(nodes, inputs, constants={"one": np.asarray([1], np.int64)})).graph)
     assert set(np.unique(plan.draw(Point({"n": 99}), 1)["flags"])) == {0, 1}
+
+
+CACHE = (np.float32, ("n", "t", 2))
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "number"),
+    [
+        (
+            helper.make_node("TensorScatter", ["cache", "new", "place"], ["y"], axis=1),
+            {"cache": CACHE, "new": CACHE, "place": (np.int64, ("n",))},
+            0,
+        ),
+        (helper.make_node("Div", ["a", "b"], ["y"]), dict.fromkeys("ab", (np.int64, ("n",))), 1),
+    ],
+    ids=["a place in a cache", "a divisor"],
+)
+def test_integers_that_the_source_takes_only_alike_are_so(build, tmp_path, node, inputs, number) -> None:
+    model = build([node], inputs, opset=24)
+    model = onnx.shape_inference.infer_shapes(model)
+    onnx.save(model, tmp_path / "model.onnx")
+    source = OnnxReference(tmp_path / "model.onnx")
+    checked = check_graph(
+        translate(model).graph, lambda fed: source.run(fed, ["y"], {}), reference_name="ORT", backends=["numpy"]
+    )
+    assert checked.certificate.passed
+    points = checked.certificate.record()["grid"]
+    assert isinstance(points, list)
+    assert number in {point.get("integers") for point in points}

@@ -100,6 +100,13 @@ class InputPlan:
             for index, (name, kind) in enumerate(self.inputs.items())
         }
 
+    def plainer(self, drawn: Mapping[str, Array]) -> Iterator[tuple[int, dict[str, Array]]]:
+        """The same with 0, and with 1, for integers of which nothing is known: places and divisors that are valid."""
+        known = {*self.limits, *self.free_limits, *self.masks, *self.choices}
+        unknown = [name for name, kind in self.inputs.items() if not kind.dtype.is_float and name not in known]
+        for number in (0, 1) if unknown else ():
+            yield number, {**drawn, **{name: np.full_like(drawn[name], number) for name in unknown}}
+
     def _fill(self, name: str, kind: TensorType, shape: tuple[int, ...], point: Point, seed: int) -> Array:
         dtype = kind.dtype.numpy
         count = int(np.prod(shape, dtype=np.int64))
