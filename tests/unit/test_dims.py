@@ -46,6 +46,9 @@ RANGES = {"a": DynamicDim("a", 8), "b": DynamicDim("b", 100, 10), "p": DynamicDi
         (dim_max(A, B), "max(a, b)"),
         (dim_min(B + 1, 3 * A), "min(3*a, b + 1)"),
         (ceil_div(A, 2), "(a + 1)//2"),
+        (-A // 4, "-((a + 3)//4)"),
+        ((A + -A % 4) // 4, "(a + 3)//4"),
+        ((-A + 2 * B + 5) // 4, "b - (a + 2*b + 2)//4 + 1"),
     ],
 )
 def test_a_dimension_prints_as_one_would_write_it(dim, text):
@@ -71,12 +74,25 @@ def test_a_dimension_prints_as_one_would_write_it(dim, text):
         ((A // 2 + 3) // 3, A // 6 + 1),
         (product([A, 2, B, 3]), 6 * A * B),
         (product([]), 1),
+        # Padding up to whole windows, as models write it.
+        (A + (4 - A % 4) % 4, 4 * ceil_div(A, 4)),
+        (A // 2 + (7 - A // 2 % 7) % 7, 7 * ceil_div(A // 2, 7)),
+        ((3 - A) // 4, -(A // 4)),
     ],
 )
 def test_equal_dimensions_have_one_form(left, right):
     assert left == right
     assert is_equal(left, right) is True
     assert type(left) is type(right)
+
+
+@pytest.mark.parametrize("divisor", [2, 3, 4, 7, -5])
+@pytest.mark.parametrize("b", [-9, -4, -1, 0, 3, 8])
+@pytest.mark.parametrize("a", [-7, -3, -1, 2, 5])
+def test_a_quotient_rounds_down_whatever_the_signs(a, b, divisor):
+    quotient = (a * A + b * (B // 3) + 5) // divisor
+    for values in ({"a": size, "b": other} for size in range(9) for other in (0, 2, 3, 17)):
+        assert evaluate(quotient, values) == (a * values["a"] + b * (values["b"] // 3) + 5) // divisor
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from webnn_translator.elements import Elem
 from webnn_translator.symbolic import Items, map_items
 from webnn_translator.tensor import Symbols, Tensor
 
-__all__ = ["combined", "joined_dims", "reshaped_dims", "rounded", "scaled_floor", "whole"]
+__all__ = ["combined", "joined_dims", "over_one_denominator", "reshaped_dims", "rounded", "scaled_floor", "whole"]
 
 # float32 holds all integers up to here, and their halves, quarters, ... with as many digits.
 _EXACT: Final = 1 << 24
@@ -121,6 +121,23 @@ def whole(ctx: Context, x: Tensor, elem: Elem) -> Tensor:
     return ctx.symbols(items, elem)
 
 
+def over_one_denominator(ctx: Context, tensors: Sequence[Tensor]) -> tuple[list[Dim], int] | None:
+    """Numerators of single numbers that are dimensions or constants, and their denominator; None where one is neither.
+
+    Raises:
+        Refused: float32 would round one of them.
+    """
+    read = [_read(ctx, tensor) for tensor in tensors]
+    known = [one for one in read if one is not None and one.items.size == 1]
+    if len(known) != len(tensors):
+        return None
+    denominator = max(one.denominator for one in known)
+    numbers = [one.items.item() * (denominator // one.denominator) for one in known]
+    for need in (*(need for one in known for need in one.needs), *numbers):
+        _demand(ctx, need)
+    return numbers, denominator
+
+
 def scaled_floor(ctx: Context, dim: Dim, factor: float) -> Dim:
     """`floor(dim * factor)` of a named dimension and a factor in float32, as a quotient of whole numbers.
 
@@ -171,6 +188,8 @@ def _demand(ctx: Context, need: Dim) -> None:
     low, high = bounds(need, ctx.ranges)
     if low >= -_EXACT and high <= _EXACT:
         return
+    if high <= _EXACT:
+        need, low, high = -need, -high, -low
     names = sorted(names_of(need))
     if len(names) == 1:
         slope = need - substitute(need, {names[0]: symbol(names[0]) - 1})
@@ -182,6 +201,8 @@ def _demand(ctx: Context, need: Dim) -> None:
         at_least = bounds(need, {names[0]: DynamicDim(names[0], _LEAST, 0)})[1]
         if low >= -_EXACT and at_least <= _EXACT and ctx.demand(-need, -_EXACT, _WHY):
             return
+    if not names:
+        raise Refused("numbers that are counted in float32 would be rounded; the value of the dimension is needed")
     raise Refused(f"{need} is computed in float32, which may round it; the value of the dimension is needed", names)
 
 

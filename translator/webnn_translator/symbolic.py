@@ -126,6 +126,8 @@ def truncated_div(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim]) -> Di
         return quotient
     if is_at_least(left, 0, ranges) and is_at_least(right, 1, ranges):
         return quotient
+    if is_at_least(0, left, ranges) and is_at_least(right, 1, ranges):
+        return -(-left // right)
     raise Undecided(f"the sign of {left} / {right} is not known")
 
 

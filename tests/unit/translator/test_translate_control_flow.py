@@ -162,6 +162,24 @@ def test_a_condition_of_the_run_that_decides_a_shape_is_refused(given, outputs, 
         translate(model)
 
 
+def test_a_loop_that_a_free_size_ends_asks_for_the_size(build, agree) -> None:
+    """As TensorFlow writes its while loops: without a number of rounds, the condition counts."""
+    nodes = [
+        N("Add", ["c", "c"], ["next"]),
+        N("Add", ["i", "one"], ["done"]),
+        N("Shape", ["x"], ["s"]),
+        N("Squeeze", ["s"], ["size"]),
+        N("Less", ["done", "size"], ["again"]),
+    ]
+    loop = N("Loop", ["", "start", "x"], ["y", "rows"], body=loop_body(nodes, ["again", "next", "next"]))
+    constants = {"start": np.asarray(True), "one": np.asarray(1)}
+    model = build([loop], {"x": (F, ("n",))}, ["y", "rows"], constants=constants)
+    with pytest.raises(DynamicShape, match="sizes decide how many rounds it takes, and it collects a row") as refusal:
+        translate(model)
+    assert list(refusal.value.missing) == ["n"]
+    agree(model, {"x": np.arange(5, dtype=F)}, dims={"n": 5})
+
+
 def test_loops_in_loops_and_branches_in_loops(build, agree) -> None:
     inner = body(
         [N("Identity", ["go"], ["on"]), N("Add", ["d", "outer"], ["e"])],

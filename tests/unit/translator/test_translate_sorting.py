@@ -7,6 +7,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from webnn_runtime.backends import get_backend
+from webnn_runtime.format.errors import ShapeError
 from webnn_translator._errors import DynamicShape
 from webnn_translator.ops import sorting
 from webnn_translator.translate import translate
@@ -44,6 +45,22 @@ def test_top_k_of_a_dynamic_length(build, agree) -> None:
     model = build([node], {"x": (np.float32, ["n", "length"])}, ["y", "i"], constants={"k": np.array([3])})
     rng = np.random.default_rng(1)
     agree(model, *({"x": rng.normal(size=(2, n)).astype(np.float32)} for n in (3, 8)))
+
+
+@pytest.mark.parametrize("max_dims", [{}, {"length": 100}])
+def test_a_row_has_as_many_elements_as_are_taken(build, agree, max_dims) -> None:
+    """ONNX fails on fewer, and sizes that decide it together are held against one another at the run."""
+    node = helper.make_node("TopK", ["x", "k"], ["y", "i"])
+    model = build([node], {"x": (np.float32, ["n", "length"])}, ["y", "i"], constants={"k": np.array([3])})
+    (_, length) = translate(model, max_dims=max_dims).dims
+    assert (length.min_size, "at least 3: TopK takes 3 elements" in length.why) == (3, True)
+    nodes = [helper.make_node("Flatten", ["x"], ["row"]), helper.make_node("TopK", ["row", "k"], ["y", "i"])]
+    model = build(nodes, {"x": (np.float32, [1, "length", "w"])}, ["y", "i"], constants={"k": np.array([3])})
+    rng = np.random.default_rng(3)
+    feeds = [{"x": rng.normal(size=(1, *size)).astype(np.float32)} for size in ((1, 3), (3, 1), (4, 5))]
+    found = agree(model, *feeds, max_dims={**max_dims, **({"w": 100} if max_dims else {})})
+    with pytest.raises(ShapeError, match=r"needs length\*w >= 3"):
+        get_backend("numpy").compile(found.graph).run({"x": np.zeros((1, 2, 1), np.float32)})
 
 
 def test_a_free_length_is_sorted_once_it_has_a_limit(build, agree) -> None:

@@ -65,3 +65,15 @@ def test_normalisations_as_onnx_runtime_writes_them_into_older_models(build, agr
     constants = {"g": normal(8), "b": normal(8)}
     model = build(nodes, {"x": (F, ("n", 3, 8))}, ["y", "z"], constants=constants, opset=14)
     agree(model, {"x": normal(2, 3, 8)}, tolerance=1e-4)
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+def test_no_more_tokens_are_turned_than_the_table_has_rows(domain, build, agree) -> None:
+    """ONNX Runtime refuses them, whatever their positions are."""
+    angles = {"c": normal(6, WIDTH // 2), "s": normal(6, WIDTH // 2)}
+    node = N("RotaryEmbedding", ["x", "p", "c", "s"] if domain else ["x", "c", "s", "p"], ["y"], domain=domain)
+    inputs = {"x": (F, ("n", HEADS, "t", WIDTH)), "p": (np.int64, ("n", "t"))}
+    model = build([node], inputs, constants=angles, opset=23, domains=[(domain, 1)] if domain else ())
+    feeds = ({"x": normal(n, HEADS, t, WIDTH), "p": RNG.integers(0, 6, (n, t))} for n, t in ((2, 3), (1, 6)))
+    (_, length) = agree(model, *feeds, tolerance=1e-4).dims
+    assert (length.max_size, length.why) == (6, "at most 6: the table of angles has 6 rows")

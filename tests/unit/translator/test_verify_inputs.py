@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import pytest
+from onnx import helper
 
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_translator.translate import translate
+from webnn_translator.verify import check_graph
 from webnn_translator.verify.grid import Point
 from webnn_translator.verify.inputs import InputPlan
+from webnn_translator.verify.reference import OnnxReference
 
 I64 = DataType.INT64
 BATCH = symbol("batch")
@@ -39,3 +45,61 @@ def test_what_is_compared_with_numbers_has_them_though_it_is_as_long_as_the_ids(
     drawn = plan.draw(Point({"batch": 2, "rows": 9, "length": 5}, padded=True), 1)
     assert set(np.unique(drawn["kinds"])) == {0, 3}
     assert plan.masks == {"attention_mask"}
+
+
+@pytest.mark.parametrize("operator", ["ScatterElements", "ScatterND"])
+def test_what_is_added_up_by_rows_names_rows_that_there_are(build, operator) -> None:
+    """The edges of a graph name its nodes, of which there are as many as a named dimension says."""
+    scatter = helper.make_node(operator, ["x", "to", "edges"], ["y"], reduction="add")
+    width = 4 if operator == "ScatterElements" else 1
+    inputs = {
+        "x": (np.float32, ("nodes", 4)),
+        "to": (np.int64, ("many", width)),
+        "edges": (np.float32, ("many", 4)),
+    }
+    plan = InputPlan.of(translate(build([scatter], inputs, opset=18)).graph)
+    for nodes in (1, 5):
+        drawn = plan.draw(Point({"nodes": nodes, "many": 99}), 1)["to"]
+        assert set(np.unique(drawn)) == set(range(nodes))
+
+
+def test_what_is_compared_with_positions_alone_is_not_taken_for_more(build) -> None:
+    # Numbers that an input decides are no rows of a table.
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"]),
+        helper.make_node("Expand", ["one", "s"], ["ones"]),
+        helper.make_node("Mul", ["ones", "x"], ["others"]),
+        helper.make_node("Equal", ["flags", "others"], ["y"]),
+    ]
+    inputs = {"x": (np.int64, ("n",)), "flags": (np.int64, ("n",))}
+    plan = InputPlan.of(translate(build(nodes, inputs, constants={"one": np.asarray([1], np.int64)})).graph)
+    assert set(np.unique(plan.draw(Point({"n": 99}), 1)["flags"])) == {0, 1}
+
+
+CACHE = (np.float32, ("n", "t", 2))
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "number"),
+    [
+        (
+            helper.make_node("TensorScatter", ["cache", "new", "place"], ["y"], axis=1),
+            {"cache": CACHE, "new": CACHE, "place": (np.int64, ("n",))},
+            0,
+        ),
+        (helper.make_node("Div", ["a", "b"], ["y"]), dict.fromkeys("ab", (np.int64, ("n",))), 1),
+    ],
+    ids=["a place in a cache", "a divisor"],
+)
+def test_integers_that_the_source_takes_only_alike_are_so(build, tmp_path, node, inputs, number) -> None:
+    model = build([node], inputs, opset=24)
+    model = onnx.shape_inference.infer_shapes(model)
+    onnx.save(model, tmp_path / "model.onnx")
+    source = OnnxReference(tmp_path / "model.onnx")
+    checked = check_graph(
+        translate(model).graph, lambda fed: source.run(fed, ["y"], {}), reference_name="ORT", backends=["numpy"]
+    )
+    assert checked.certificate.passed
+    points = checked.certificate.record()["grid"]
+    assert isinstance(points, list)
+    assert number in {point.get("integers") for point in points}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from webnn_runtime.format.dims import Dim, product
+from webnn_runtime.format.dims import Dim, is_equal, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.formula import Formula, positions
-from webnn_translator.ops.layout import reshape_to, transposed
+from webnn_translator.ops.layout import held_to, reshape_to, transposed
 from webnn_translator.ops.matmul import matmul_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.tensor import Tensor
@@ -42,8 +42,10 @@ def einsum(ctx: Context, node: OnnxNode) -> Tensor:
         for label, dim in zip(part.labels, part.tensor.shape, strict=True):
             if sizes.setdefault(label, dim) == 1:
                 sizes[label] = dim
-            elif dim != 1 and not ctx.same(dim, sizes[label]):
+            elif dim != 1 and is_equal(dim, sizes[label], ctx.ranges) is False:
                 raise Refused(f"its letter {label} is {sizes[label]} and {dim}")
+    # What has several names is held to be one size at the run.
+    parts = [_named_alike(ctx, part, sizes) for part in parts]
     # A size of 1 that others stretch is left out; what has it is the same for all of them.
     parts = [
         _without(ctx, part, [label for label in part.labels if part.at(label) == 1 and sizes[label] != 1])
@@ -83,15 +85,19 @@ def _parsed(equation: str, operands: Sequence[Tensor]) -> tuple[list[tuple[str, 
     return terms, (*before, *(ellipsis if dots else ()), *after)
 
 
+def _named_alike(ctx: Context, part: _Labelled, sizes: Mapping[str, Dim]) -> _Labelled:
+    dims = [1 if part.at(label) == 1 else sizes[label] for label in part.labels]
+    return _Labelled(held_to(ctx, part.tensor, dims), part.labels)
+
+
 def _diagonal(ctx: Context, x: Tensor, labels: tuple[str, ...]) -> _Labelled:
     """Of a label that occurs twice, only where both indices are equal."""
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             first = labels.index(label)
             second = labels.index(label, first + 1)
-            if not ctx.same(x.shape[first], x.shape[second]):
-                raise Refused(f"its letter {label} is {x.shape[first]} and {x.shape[second]}")
             size, rank = x.shape[first], x.rank
+            x = held_to(ctx, x, [size if axis == second else dim for axis, dim in enumerate(x.shape)])
             f = Formula(ctx, x.elem)
             on = f("equal", positions(size, first, rank), positions(size, second, rank))
             kept = f("where", on, x, ctx.scalar(0, x.elem))

@@ -49,7 +49,7 @@ def arithmetic(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _divided(ctx: Context, a: Dim, b: Dim) -> Dim:
-    if is_at_least(b, 1, ctx.ranges) and is_at_least(a, 0, ctx.ranges) is None:
+    if is_at_least(b, 1, ctx.ranges) and is_at_least(a, 0, ctx.ranges) is None and not is_at_least(0, a, ctx.ranges):
         # A quotient of sizes; below 0 it would be rounded up.
         ctx.demand(a, 0, f"{a} is divided by {b}")
     return truncated_div(a, b, ctx.ranges)

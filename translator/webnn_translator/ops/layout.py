@@ -21,9 +21,9 @@ from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import joined_dims, reshaped_dims
 from webnn_translator.symbolic import Affine
-from webnn_translator.tensor import Columns, Known, Quantised, Tensor
+from webnn_translator.tensor import Columns, Known, Quantised, Symbols, Tensor
 
-__all__ = ["expand_to", "joined", "reshape_to", "transposed"]
+__all__ = ["expand_to", "held_to", "joined", "reshape_to", "transposed"]
 
 
 def reshape_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
@@ -86,6 +86,24 @@ def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
         )
         return Tensor(x.elem, tuple(values.shape), Quantised(values, whole.kind, scale, zero, whole.name))
     return ctx.tensor(ctx.emit.transpose(ctx.full(x), tuple(permutation)), x.elem)
+
+
+def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
+    """`x`, of which one dimension has another name than in `shape`: a run in which that is another size is refused.
+
+    Raises:
+        Refused: they cannot be one size, or no run could tell.
+    """
+    others = [(dim, wanted) for dim, wanted in zip(x.shape, shape, strict=True) if not ctx.same(dim, wanted)]
+    if not others:
+        return x
+    is_one = len(others) == 1 and is_equal(*others[0], ctx.ranges) is None
+    is_known = isinstance(x.content, (Affine, Symbols)) or ctx.uniform(x) is not None
+    if not is_one or is_known:
+        names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
+        raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
+    # Both have as many elements only where the sizes are equal.
+    return reshape_to(ctx, x, shape)
 
 
 def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:

@@ -86,8 +86,8 @@ def _pad(
             if mode != "constant" and (begin, end) != (-cut_begin, -cut_end):
                 raise Refused(f"mode {mode} cuts one side of an axis and fills the other; their order is not defined")
             left = x.shape[axis] - cut_begin - cut_end
-            if is_at_least(left, 1, ctx.ranges) is not True:
-                raise Refused(f"negative padding leaves {left} elements; WebNN has no empty tensors")
+            if not (is_at_least(left, 1, ctx.ranges) or ctx.demand(left, 1, f"a Pad leaves {left} elements")):
+                raise Refused(f"the padding leaves {left} elements; WebNN has no empty tensors", sorted(names_of(left)))
             cuts[axis] = (cut_begin, left, 1)
         amounts[axis] = (0 if cut_begin else begin, 0 if cut_end else end)
     x = slice_of(ctx, x, cuts)

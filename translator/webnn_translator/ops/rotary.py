@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from webnn_runtime.format.dims import SymbolicDim, bounds
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
@@ -23,6 +24,7 @@ def rotary_embedding(ctx: Context, node: OnnxNode) -> Tensor:
     if x.rank == 3 and not heads:
         raise Refused("attribute num_heads is missing for an input of rank 3; the model is not valid")
     if ids is not None:
+        _limit_length(ctx, x, cos)
         cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
     elif cos.rank != 3 or sin.rank != 3:
         raise Refused(f"without position ids the angles are {cos}; [batch, length, pairs] is needed")
@@ -36,7 +38,7 @@ def rotary_embedding(ctx: Context, node: OnnxNode) -> Tensor:
 )
 def rotary_embedding_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
     """With tables, and position ids for every token or one number that the first token has."""
-    node.ignore("is_packed_batching")  # lifts a limit on the length, changes no number
+    is_packed = node.flag("is_packed_batching", 0)  # lifts a limit on the length, changes no number
     if node.number("scale", 1.0) != 1.0:
         raise Refused("scale is not 1; what it would scale is not stated")
     x, ids, cos, sin = (node.input(index) for index in range(4))
@@ -46,11 +48,20 @@ def rotary_embedding_microsoft(ctx: Context, node: OnnxNode) -> Tensor:
             raise Refused("rotary_embedding_dim needs num_heads; the model is not valid")
         each = ctx.size(cos.shape[1], "the width of the table") * 2
         heads = ctx.size(x.shape[2], "the width of the data") // each
+    if not is_packed:
+        _limit_length(ctx, x, cos)
     if ids.rank < 2:
         length = x.shape[1] if x.rank == 3 else x.shape[2]
         ids = ctx.elementwise("add", reshape_to(ctx, ids, (1, 1)), _counted(ids, length))
     cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
     return _turned(ctx, x, cos, sin, heads, width, interleaved=node.flag("interleaved", 0))
+
+
+def _limit_length(ctx: Context, x: Tensor, table: Tensor) -> None:
+    """As many tokens as the table has rows: ONNX Runtime takes no more of them, whatever their positions are."""
+    length, rows = x.shape[1 if x.rank == 3 else 2], table.shape[0]
+    if isinstance(rows, int) and isinstance(length, SymbolicDim) and bounds(length, ctx.ranges)[1] > rows:
+        ctx.demand(-length, -rows, f"the table of angles has {rows} rows")
 
 
 def _counted(ids: Tensor, length: object) -> Tensor:

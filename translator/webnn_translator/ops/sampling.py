@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import product as combinations
 
-from webnn_runtime.format.dims import Dim, is_at_least, product
+from webnn_runtime.format.dims import Dim, is_at_least, is_equal, product
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.conv import convolved, kernel_of
 from webnn_translator.ops.formula import Formula, positions
-from webnn_translator.ops.layout import reshape_to, transposed
+from webnn_translator.ops.layout import held_to, reshape_to, transposed
 from webnn_translator.ops.shape import convert
 from webnn_translator.ops.slicing import slice_of
 from webnn_translator.ops.windows import Span, spans_of
@@ -98,8 +98,11 @@ def grid_sample(ctx: Context, node: OnnxNode) -> Tensor:
     padding = node.choice("padding_mode", "zeros", "zeros", "border", "reflection")
     is_aligned = node.flag("align_corners", 0)
     spatial = x.rank - 2
-    if spatial < 1 or grid.rank != x.rank or grid.shape[-1] != spatial or not ctx.same(grid.shape[0], x.shape[0]):
+    ranks_fit = spatial >= 1 and grid.rank == x.rank and grid.shape[-1] == spatial
+    if not ranks_fit or is_equal(grid.shape[0], x.shape[0], ctx.ranges) is False:
         raise Refused(f"the input is {x} and the grid {grid}; the model is not valid")
+    # As many grids as images, which the run decides where the two batches have names of their own.
+    grid = held_to(ctx, grid, (x.shape[0], *grid.shape[1:]))
     if spatial > 3 or (mode == "cubic" and spatial > 2):
         raise Refused(f"mode {mode} over {spatial} axes; up to 3 are supported, and 2 for a cubic")
     f = Formula(ctx, Elem.FLOAT)

@@ -19,7 +19,7 @@ from webnn_translator.initializers import elem_of, read_sparse, read_tensor
 from webnn_translator.minifloats import round_to_bfloat16
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
-from webnn_translator.scaled_dims import whole
+from webnn_translator.scaled_dims import over_one_denominator, whole
 from webnn_translator.symbolic import Affine, map_items
 from webnn_translator.tensor import Columns, Known, OnnxValue, Quantised, Symbols, Tensor
 
@@ -116,48 +116,40 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
     start, limit, delta = (node.input(index) for index in range(3))
     arrays = [ctx.array(tensor) for tensor in (start, limit, delta)]
     if all(array is not None for array in arrays):
-        first, last, step = (array.reshape(())[()] for array in arrays if array is not None)
-        if step == 0:
-            raise Refused("delta is 0; the model is not valid")
-        count = max(0, int(np.ceil((float(last) - float(first)) / float(step))))
-        if count > _LONGEST:
-            raise Refused(f"it counts {count} numbers at once, which no model needs")
-        if start.elem.is_float:
-            values: Array = (first + np.arange(count).astype(start.elem.numpy) * step).astype(start.elem.numpy)
-        else:
-            values = np.arange(int(first), int(last), int(step)).astype(start.elem.numpy)
-        return ctx.known(values, start.elem)
-    if start.elem.is_float:
-        # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
-        whole = [_as_integer(ctx, tensor) for tensor in (start, limit, delta)]
-        if any(tensor is None for tensor in whole):
-            raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
-        counted = _counted(ctx, *(tensor for tensor in whole if tensor is not None))
-        return convert(ctx, counted, start.elem)
-    return _counted(ctx, start, limit, delta)
+        return ctx.known(_numbers(*(array.reshape(())[()] for array in arrays if array is not None)), start.elem)
+    if not start.elem.is_float:
+        first, last = ctx.dims(start, "start")[0], ctx.dims(limit, "limit")[0]
+        return _counted(ctx, start.elem, first, last, ctx.integer(delta, "delta"))
+    # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
+    read = over_one_denominator(ctx, (start, limit, delta))
+    (first, last, step), denominator = read or ((0, 0, None), 1)
+    if not isinstance(step, int):
+        raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+    counted = convert(ctx, _counted(ctx, Elem.INT64, first, last, step), start.elem)
+    # From 0.5 on, the middle of each pixel: in halves, and then halved.
+    return counted if denominator == 1 else ctx.elementwise("mul", counted, ctx.scalar(1 / denominator, start.elem))
 
 
-def _as_integer(ctx: Context, tensor: Tensor) -> Tensor | None:
-    """A float tensor whose elements are dimensions or whole numbers, as int64."""
-    if isinstance(tensor.content, Symbols):
-        return Tensor(Elem.INT64, tensor.shape, tensor.content)
-    array = ctx.array(tensor)
-    if array is None or not (np.isfinite(array).all() and (array == np.rint(array)).all()):
-        return None
-    return ctx.known(array.astype(np.int64))
-
-
-def _counted(ctx: Context, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
-    first_dim, last_dim = ctx.dims(start, "start")[0], ctx.dims(limit, "limit")[0]
-    step_int = ctx.integer(delta, "delta")
-    if step_int == 0:
+def _numbers(first: Any, last: Any, step: Any) -> Array:
+    """What NumPy scalars of one type count; how many there are is computed in double, as by ONNX Runtime."""
+    if step == 0:
         raise Refused("delta is 0; the model is not valid")
-    length: Dim = (
-        ceil_div(last_dim - first_dim, step_int) if step_int > 0 else ceil_div(first_dim - last_dim, -step_int)
-    )
+    count = np.ceil((float(last) - float(first)) / float(step))
+    if not count <= _LONGEST:
+        raise Refused(f"it counts {count:.0f} numbers at once, which no model needs")
+    if first.dtype.kind == "f":
+        floats: Array = (first + np.arange(max(0, count)).astype(first.dtype) * step).astype(first.dtype)
+        return floats
+    return np.arange(int(first), int(last), int(step)).astype(first.dtype)
+
+
+def _counted(ctx: Context, elem: Elem, first: Dim, last: Dim, step: int) -> Tensor:
+    if step == 0:
+        raise Refused("delta is 0; the model is not valid")
+    length: Dim = ceil_div(last - first, step) if step > 0 else ceil_div(first - last, -step)
     if bounds(length, ctx.ranges)[0] < 0:
         length = dim_max(length, 0, ctx.ranges)
-    return Tensor(start.elem, (length,), Affine(first_dim, (step_int,)))
+    return Tensor(elem, (length,), Affine(first, (step,)))
 
 
 @onnx_op("Cast", since=6)

@@ -16,6 +16,7 @@ from webnn_runtime.format.dims import (
     dim_max,
     dim_min,
     is_at_least,
+    is_equal,
     names_of,
     symbol,
 )
@@ -64,17 +65,21 @@ def split(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
 def _split(ctx: Context, node: OnnxNode, sizes: Sequence[Dim] | None) -> list[Tensor | None]:
     x = node.input(0)
     axis = ctx.axis(node.integer("axis", 0), x.rank)
+    whole = x.shape[axis]
     if sizes is None:
-        whole = x.shape[axis]
         each = whole // len(node.outputs)
-        if each * len(node.outputs) != whole:
-            raise Refused(f"dimension {whole} is not divided by {len(node.outputs)}")
+        if isinstance(each, SymbolicDim):
+            ctx.demand(each, 1, f"a Split into {len(node.outputs)} parts would leave nothing for them")
         sizes = [each] * len(node.outputs)
     if len(sizes) != len(node.outputs):
         raise Refused(f"{len(sizes)} sizes for {len(node.outputs)} outputs; the model is not valid")
-    if not ctx.same(sum(sizes[1:], sizes[0]), x.shape[axis]):
-        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {x.shape[axis]}")
-    if ctx.items(x) is None and not isinstance(x.content, Affine) and 0 not in (*sizes, *x.shape):
+    is_computed = ctx.items(x) is None and not isinstance(x.content, Affine) and 0 not in (*sizes, *x.shape)
+    adds_up = is_equal(sum(sizes[1:], sizes[0]), whole, ctx.ranges)
+    if adds_up is False or not (adds_up or is_computed):
+        names = sorted(frozenset().union(*(names_of(dim) for dim in (*sizes, whole))))
+        raise Refused(f"sizes [{', '.join(map(str, sizes))}] do not add up to {whole}", names)
+    if is_computed:
+        # Where only the run can tell whether they add up, the node is refused there.
         parts = ctx.emit.op_many("split", ctx.full(x), splits=tuple(sizes), axis=axis)
         return [ctx.tensor(part, x.elem) for part in parts]
     starts = list(accumulate(sizes, initial=0))

@@ -57,11 +57,16 @@ def _top_k(ctx: Context, node: OnnxNode, k: Dim, *, largest: bool) -> list[Tenso
         raise Refused(f"k is {k} of {size} elements; the model is not valid")
     if is_at_least(k, 1, ctx.ranges) is not True:
         raise Refused(f"k is {k}; WebNN has no empty tensors")
+    is_open = is_at_least(size, k, ctx.ranges) is None and not ctx.demand(size - k, 0, f"TopK takes {k} elements")
     order = [*(a for a in range(x.rank) if a != axis), axis]
     rows = transposed(ctx, x, order)
     if rows.elem in (Elem.BOOL,):
         raise Refused(f"the input is {x}; the model is not valid")
     picks = _by_rank(ctx, rows, k, largest) if _is_countable(ctx, rows) else _by_rounds(ctx, rows, k, largest)
+    if is_open:
+        # Sizes that decide it together are held against one another at the run, where the first k places are cut out.
+        first = ctx.emit.op("slice", ctx.full(positions(size, 0, 1)), starts=(0,), sizes=(k,))
+        picks = ctx.computed(Elem.INT64, "gather", ctx.full(picks), first, axis=x.rank - 1)
     back = [order.index(a) for a in range(x.rank)]
     values = ctx.computed(x.elem, "gatherElements", ctx.full(rows), ctx.full(picks), axis=x.rank - 1)
     return [transposed(ctx, values, back), transposed(ctx, picks, back)]

@@ -98,7 +98,7 @@ def _log_of_1_plus(f: Formula, u: Tensor) -> Tensor:
     """log(1 + u) for u from -1 on: what rounding did to 1 + u is taken out again."""
     whole = f("add", u, 1)
     mended = f("mul", f("log", whole), f("div", u, f("sub", whole, 1)))
-    return f("where", f("logicalOr", f("equal", whole, 1), f("isInfinite", u)), u, mended)
+    return f("where", f("logicalOr", f("equal", whole, 1), f("equal", u, math.inf)), u, mended)
 
 
 def _log_of_double(f: Formula, x: Tensor) -> Tensor:

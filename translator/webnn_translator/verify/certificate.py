@@ -182,7 +182,7 @@ class Certificate:
             "toleranceLoosened": self.tolerance > self.usual_tolerance,
             **({"computesIn": "float16"} if self.usual_tolerance > DEFAULT_TOLERANCE else {}),
             "inputs": self.inputs,
-            "grid": [{"dims": dict(point.bindings), "padded": point.padded} for point in self.grid],
+            "grid": [point.record() for point in self.grid],
             **({"roundings": self.roundings} if self.roundings else {}),
             **(self.between.record() if self.between is not None else {}),
             **({"typeMappings": dict(self.mappings)} if self.mappings else {}),
@@ -212,7 +212,7 @@ def _line(verdict: Verdict) -> dict[str, object]:
         "largest": _rounded(worst.largest),
         "meanCosine": worst.mean_cosine,
         "minCosine": worst.min_cosine,
-        "at": {"dims": dict(verdict.at.bindings), "padded": verdict.at.padded},
+        "at": verdict.at.record(),
         "points": verdict.points,
         "passed": worst.passed,
     }

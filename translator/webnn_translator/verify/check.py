@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, TypeAlias
 
@@ -27,6 +28,7 @@ from webnn_translator.verify.compare import (
 from webnn_translator.verify.cuts import Choice, Cut, cut_graph, roundings
 from webnn_translator.verify.grid import Point, grid, unchecked_maxima
 from webnn_translator.verify.inputs import InputPlan
+from webnn_translator.verify.reference import SourceFailed
 
 __all__ = ["CHECKED_BACKENDS", "Checked", "Progress", "Reference", "check_graph", "usual_tolerance"]
 
@@ -109,9 +111,10 @@ def check_graph(
     cut_values, ties, chosen = {cut.value for cut in cuts}, Ties(), Ties()
     stepped: dict[tuple[str, str], _Runs] = {}
     done = 0
+    ran: list[Point] = []
     for index, point in enumerate(points):
-        inputs = plan.draw(point, _SEED + 100 * index)
-        expected = reference(inputs)
+        plain, inputs, expected = _answered(reference, plan, plan.draw(point, _SEED + 100 * index))
+        ran.append(replace(point, integers=plain))
         fed = {cut.fed: expected[cut.value].astype(cut.kind.dtype.numpy) for cut in cuts}
         is_right = True
         done += 1
@@ -144,12 +147,29 @@ def check_graph(
         tolerance=tolerance,
         usual_tolerance=usual,
         inputs=plan.kind,
-        grid=points,
+        grid=ran,
         unchecked_maxima=unchecked_maxima(graph, points),
         verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
         between=_between(cuts, ties, chosen, stepped) if cuts else None,
     )
     return Checked(certificate, canaries)
+
+
+def _answered(
+    reference: Reference, plan: InputPlan, inputs: Mapping[str, Array]
+) -> tuple[int | None, Mapping[str, Array], dict[str, Array]]:
+    """What all unknown integers are, where the source takes no others; the inputs, and what it makes of them.
+
+    Raises:
+        SourceFailed: it takes none of them.
+    """
+    try:
+        return None, inputs, reference(inputs)
+    except SourceFailed:
+        for number, plainer in plan.plainer(inputs):
+            with suppress(SourceFailed):
+                return number, plainer, reference(plainer)
+        raise
 
 
 def _between(

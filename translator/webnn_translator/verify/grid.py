@@ -52,10 +52,17 @@ class Point:
     Attributes:
         bindings: a value for every named dimension.
         padded: whether masks hide the end of the rows.
+        integers: what all integers of which nothing is known were, where the source takes no others; else None.
     """
 
     bindings: Mapping[str, int]
     padded: bool = False
+    integers: int | None = None
+
+    def record(self) -> dict[str, object]:
+        """As it stands in a certificate."""
+        only = {} if self.integers is None else {"integers": self.integers}
+        return {"dims": dict(self.bindings), "padded": self.padded, **only}
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ tokenizer's own names say which indices are tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -100,6 +100,13 @@ class InputPlan:
             for index, (name, kind) in enumerate(self.inputs.items())
         }
 
+    def plainer(self, drawn: Mapping[str, Array]) -> Iterator[tuple[int, dict[str, Array]]]:
+        """The same with 0, and with 1, for integers of which nothing is known: places and divisors that are valid."""
+        known = {*self.limits, *self.free_limits, *self.masks, *self.choices}
+        unknown = [name for name, kind in self.inputs.items() if not kind.dtype.is_float and name not in known]
+        for number in (0, 1) if unknown else ():
+            yield number, {**drawn, **{name: np.full_like(drawn[name], number) for name in unknown}}
+
     def _fill(self, name: str, kind: TensorType, shape: tuple[int, ...], point: Point, seed: int) -> Array:
         dtype = kind.dtype.numpy
         count = int(np.prod(shape, dtype=np.int64))
@@ -130,9 +137,12 @@ def _limits(graph: Graph) -> tuple[dict[str, int], dict[str, frozenset[SymbolicD
     producers = {value: node for node in graph.nodes for value in node.outputs}
     limits: dict[str, int] = {}
     free: dict[str, frozenset[SymbolicDim]] = {}
+    fed = set(graph.inputs)
     for node in graph.nodes:
-        for limit in _table_rows(graph, node):
-            for name in _sources(graph, producers, node.inputs[1]):
+        if any(value in fed for value in node.inputs):
+            fed.update(node.outputs)
+        for indices, limit in (*_table_rows(graph, node), *_compared_places(graph, node, fed)):
+            for name in _sources(graph, producers, indices):
                 if isinstance(limit, int):
                     limits[name] = min(limit, limits.get(name, limit))
                 else:
@@ -157,16 +167,31 @@ def _choices(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
     return found
 
 
-def _table_rows(graph: Graph, node: Node) -> Sequence[Dim]:
-    """How many entries the indices of a node can reach, along every axis that they are for."""
+def _table_rows(graph: Graph, node: Node) -> Iterator[tuple[str | None, Dim]]:
+    """The indices of a node, and how many entries they can reach, along every axis that they are for."""
     table, axis = node.inputs[0] if node.inputs else None, node.options.get("axis")
     if table is None:
-        return ()
+        return
     shape = graph.types[table].shape
     if node.op in ("gatherND", "scatterND"):
         depth = graph.types[str(node.inputs[1])].shape[-1]
-        return shape[:depth] if isinstance(depth, int) else ()
-    return (shape[axis],) if node.op in _INDEXING and isinstance(axis, int) else ()
+        yield from ((node.inputs[1], rows) for rows in (shape[:depth] if isinstance(depth, int) else ()))
+    elif node.op in _INDEXING and isinstance(axis, int):
+        yield node.inputs[1], shape[axis]
+
+
+def _compared_places(graph: Graph, node: Node, fed: Set[str]) -> Iterator[tuple[str | None, Dim]]:
+    """Indices that are compared with the numbers of all rows of a table, as many as a named dimension says.
+
+    So rows are added up by what they belong to, the nodes of a graph by its edges. What no input is in is counted.
+    """
+    if node.op != "equal":
+        return
+    for indices, places in (node.inputs, node.inputs[::-1]):
+        shape = graph.types[str(places)].shape
+        sizes = [dim for dim in shape if isinstance(dim, SymbolicDim)]
+        if places not in fed and len(sizes) == 1 and shape.count(1) == len(shape) - 1:
+            yield indices, sizes[0]
 
 
 def _sources(graph: Graph, producers: Mapping[str, Node], value: str | None) -> set[str]:

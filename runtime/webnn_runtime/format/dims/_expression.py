@@ -269,6 +269,10 @@ def floor_divide(numerator: Dim, divisor: Dim) -> Dim:
         if divisor < 0:
             numerator, divisor = -numerator, -divisor
         # floor((q*d + r)/d) = q + floor(r/d): take out what divides, so that equal forms meet.
+        signs = [coefficient < 0 for monomial, coefficient in _terms(numerator) if monomial and coefficient % divisor]
+        if signs and signs[0]:
+            # -n//4 is -((n + 3)//4). In the form 3*n//4 - n nobody sees that a size less it is never 0.
+            return -floor_divide(divisor - 1 - numerator, divisor)
         whole: Dim = 0
         rest: Dim = 0
         for monomial, coefficient in _terms(numerator):

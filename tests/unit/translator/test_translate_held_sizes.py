@@ -1,0 +1,73 @@
+"""Sizes that have to fit one another though they have names of their own: the run refuses those that do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from webnn_runtime.backends import get_backend
+from webnn_runtime.format.errors import ShapeError
+from webnn_translator._errors import DynamicShape
+from webnn_translator.translate import translate
+
+N = helper.make_node
+F, I64 = np.float32, np.int64
+
+
+def normal(*shape):
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(F)
+
+
+CASES = {
+    "a product of two": (
+        N("Einsum", ["a", "b"], ["y"], equation="ij,jk->ik"),
+        {"a": ("n", "k"), "b": ("j", "m")},
+        {"a": (3, 4), "b": (4, 2)},
+        {"a": (3, 2), "b": (4, 2)},
+    ),
+    "a diagonal": (N("Einsum", ["a"], ["y"], equation="ii->i"), {"a": ("n", "k")}, {"a": (3, 3)}, {"a": (2, 6)}),
+    "an image and its grid": (
+        N("GridSample", ["a", "b"], ["y"]),
+        {"a": ("n", 2, "h", "w"), "b": ("m", "p", "q", 2)},
+        {"a": (2, 2, 4, 5), "b": (2, 3, 2, 2)},
+        {"a": (2, 2, 4, 5), "b": (1, 3, 2, 2)},
+    ),
+    "halves": (N("Split", ["a"], ["y", "z"], axis=1), {"a": ("n", "k")}, {"a": (2, 6)}, {"a": (2, 5)}),
+    "parts of given sizes": (
+        N("Split", ["a", "sizes"], ["y", "z"], axis=1),
+        {"a": ("n", "k")},
+        {"a": (2, 5)},
+        {"a": (2, 6)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_does_not_fit_is_refused_at_the_run(case, build, agree) -> None:
+    node, inputs, fitting, other = CASES[case]
+    model = build(
+        [node],
+        {name: (F, shape) for name, shape in inputs.items()},
+        list(node.output),
+        constants={"sizes": np.asarray([2, 3], I64)} if "sizes" in node.input else {},
+        opset=16,
+    )
+    found = agree(model, {name: normal(*shape) for name, shape in fitting.items()})
+    with pytest.raises(ShapeError, match=r"needs .* == "):
+        get_backend("numpy").compile(found.graph).run({name: normal(*shape) for name, shape in other.items()})
+
+
+def test_two_sizes_at_once_are_asked_for(build) -> None:
+    # As many elements as wanted in all says nothing of each of two sizes.
+    node = N("Einsum", ["a", "b"], ["y"], equation="ij,ij->i")
+    model = build([node], {"a": (F, ("n", "k")), "b": (F, ("m", "j"))})
+    with pytest.raises(DynamicShape, match=r"float\[m, j\] where \[n, k\] is needed") as refusal:
+        translate(model)
+    assert sorted(refusal.value.missing) == ["j", "k", "m", "n"]
+
+
+def test_sizes_of_which_padding_leaves_nothing_are_left_out(build, agree) -> None:
+    model = build([N("Pad", ["x", "p"], ["y"])], {"x": (F, (2, "n"))}, constants={"p": np.asarray([0, -2, 0, -1], I64)})
+    found = agree(model, {"x": normal(2, 4)}, {"x": normal(2, 9)})
+    assert [(dim.min_size, dim.why) for dim in found.dims] == [(4, "at least 4: a Pad leaves n - 3 elements")]
