@@ -300,13 +300,17 @@ fn finished() -> PyErr {
 fn refused(error: BuildError) -> PyErr {
     match error {
         BuildError::Unsupported(_) => PyNotImplementedError::new_err(error.to_string()),
+        BuildError::NoMemory { .. } => PyMemoryError::new_err(error.to_string()),
+        BuildError::Panic(_) => PyRuntimeError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }
 }
 
 fn failed(error: RunError) -> PyErr {
     match error {
-        RunError::Memory { .. } | RunError::NoMemory { .. } => PyMemoryError::new_err(error.to_string()),
+        RunError::Memory { .. } | RunError::NoMemory { .. } | RunError::NoMemoryForWeights { .. } => {
+            PyMemoryError::new_err(error.to_string())
+        }
         RunError::Panic(_) => PyRuntimeError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }

@@ -3,6 +3,7 @@
 //! all-MiniLM-L6-v2 has 42 MB of weights in layers, which one thread packs in 10 ms; planning what runs them takes as long.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -199,7 +200,8 @@ impl Packers {
         while let Some(packing) = self.next() {
             // Unless its plan is gone already.
             if Arc::strong_count(&packing) > 1 {
-                packing.matrix();
+                // Where there is no memory for it: whoever needs it tries again, and says so.
+                let _ = catch_unwind(AssertUnwindSafe(|| _ = packing.matrix()));
             }
         }
     }

@@ -38,7 +38,7 @@ mod task;
 mod windows;
 
 pub use activation::{Activation, Function};
-pub use arch::pages::{Bytes, Lines};
+pub use arch::pages::{Bytes, Lines, NoMemory};
 pub use arch::rows_mut::RowsMut;
 pub use dispatch::{Isa, Kernels};
 pub use integers::{IntegerKernels, IntegerMatmul, IntegerPanels, PackedIntegers, Quantise, Range, RowScale};

@@ -1,5 +1,6 @@
 //! Building a plan: every index, type and count is checked here, so that a run can rely on them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::arena::Arenas;
@@ -112,7 +113,9 @@ impl PlanBuilder {
             results.iter().map(|(dtype, shape)| self.kind_of(*dtype, shape, None)).collect::<Result<_, _>>()?;
         let request =
             Request { kind, attributes, operands: &given, results: &made, engine: &self.engine, dims: &self.dims };
-        let op = ops::make(&request)?;
+        // What is made may be packed weights, for which there may be no memory.
+        let made = catch_unwind(AssertUnwindSafe(|| ops::make(&request)));
+        let op = made.map_err(|panic| BuildError::of(&*panic))??;
         for position in op.taken().iter().chain(op.in_place()) {
             if *position >= operands.len() {
                 return Err(BuildError::Value(format!("{kind}: no operand {position}")));

@@ -1,6 +1,9 @@
 //! What can be wrong with a plan, and with one run of it.
 
+use std::any::Any;
 use std::fmt;
+
+use kernels::NoMemory;
 
 /// A plan that cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +16,23 @@ pub enum BuildError {
     Attribute(String),
     /// There is no kernel of this kind for these types or options; the definition of the operator has to do it.
     Unsupported(String),
+    /// The system does not have the memory for weights.
+    NoMemory {
+        /// Bytes that were asked for.
+        needed: usize,
+    },
+    /// Making a step panicked: a mistake of ours.
+    Panic(String),
+}
+
+impl BuildError {
+    /// The error that a panic stands for.
+    pub(super) fn of(panic: &(dyn Any + Send)) -> Self {
+        match panic.downcast_ref() {
+            Some(NoMemory(needed)) => Self::NoMemory { needed: *needed },
+            None => Self::Panic(said(panic)),
+        }
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -20,6 +40,10 @@ impl fmt::Display for BuildError {
         match self {
             Self::Dimension(what) => write!(f, "dimension expression: {what}"),
             Self::Value(what) | Self::Attribute(what) | Self::Unsupported(what) => f.write_str(what),
+            Self::NoMemory { needed } => {
+                write!(f, "{needed} bytes are needed for weights; the system does not have them")
+            }
+            Self::Panic(what) => write!(f, "internal error: {what}"),
         }
     }
 }
@@ -45,6 +69,11 @@ pub enum RunError {
         /// Bytes it needs.
         needed: usize,
     },
+    /// The system does not have the memory for weights that are packed at their first use.
+    NoMemoryForWeights {
+        /// Bytes that were asked for.
+        needed: usize,
+    },
     /// Operands do not fit together.
     Operand(String),
     /// A step panicked: a mistake of ours.
@@ -52,6 +81,14 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// The error that a panic stands for.
+    pub(super) fn of(panic: &(dyn Any + Send)) -> Self {
+        match panic.downcast_ref() {
+            Some(NoMemory(needed)) => Self::NoMemoryForWeights { needed: *needed },
+            None => Self::Panic(said(panic)),
+        }
+    }
+
     /// The error with the step that it happened in.
     pub(crate) fn in_step(self, label: &str) -> Self {
         match self {
@@ -76,9 +113,18 @@ impl fmt::Display for RunError {
                     "{needed} bytes are needed for values; the system does not have them, give max_memory or less at once"
                 )
             }
+            Self::NoMemoryForWeights { needed } => {
+                write!(f, "{needed} bytes are needed for weights; the system does not have them")
+            }
             Self::Panic(what) => write!(f, "internal error: {what}"),
         }
     }
 }
 
 impl std::error::Error for RunError {}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
+}

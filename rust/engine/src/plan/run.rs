@@ -1,6 +1,5 @@
 //! Running a plan: evaluate the dimensions, lay out, and the steps in order.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -176,7 +175,7 @@ impl Plan {
         outputs: &mut [&mut [u8]],
     ) -> Result<(), RunError> {
         self.check(layout, inputs, outputs)?;
-        self.engine.packers.help();
+        catch_unwind(AssertUnwindSafe(|| self.engine.packers.help())).map_err(|panic| RunError::of(&*panic))?;
         if let Some(allowed) = self.budget.filter(|allowed| layout.bytes > *allowed) {
             return Err(RunError::Memory { needed: layout.bytes, allowed });
         }
@@ -188,7 +187,7 @@ impl Plan {
                 match catch_unwind(AssertUnwindSafe(attempt)) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return Err(error.in_step(&step.op.label())),
-                    Err(panic) => return Err(RunError::Panic(said(&*panic)).in_step(&step.op.label())),
+                    Err(panic) => return Err(RunError::of(&*panic).in_step(&step.op.label())),
                 }
             }
             Ok(())
@@ -303,12 +302,6 @@ impl<'a> Piece<'a> {
             Self::Write(_) => &[],
         }
     }
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".into())
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ const HUGE_PAGE: usize = 2 << 20;
 /// Bytes of a chunk, unless one matrix needs more. What is not used of it is never touched, and so not resident.
 const CHUNK: usize = 16 << 20;
 
+/// What unwinds where the system has no memory for so many bytes: nobody has made a mistake, so no message is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct NoMemory(pub usize);
+
 /// Lines that begin as zeros and that nobody else has, or that lie in bytes which are only read.
 #[derive(Debug)]
 pub struct Lines(Place);
@@ -70,6 +74,10 @@ static CURRENT: Mutex<(Weak<Chunk>, usize)> = Mutex::new((Weak::new(), 0));
 
 impl Lines {
     /// `count` lines of zeros.
+    ///
+    /// # Panics
+    ///
+    /// With [`NoMemory`], where the system does not have as many.
     pub fn zeroed(count: usize) -> Self {
         let bytes = count.checked_mul(size_of::<Line>()).expect("more lines than there is memory");
         // In use by another thread, or for good in a child that was forked just then: lines from a chunk of their own.
@@ -147,9 +155,10 @@ unsafe impl Sync for Chunk {}
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 mod system {
     use std::ffi::{c_int, c_void};
+    use std::panic::resume_unwind;
     use std::ptr::{NonNull, null_mut};
 
-    use super::{Chunk, HUGE_PAGE};
+    use super::{Chunk, HUGE_PAGE, NoMemory};
 
     // As in the headers of Linux, the same on every 64-bit architecture that Rust has a table for.
     const PROT_READ_WRITE: c_int = 3;
@@ -183,7 +192,9 @@ mod system {
             let mapped = bytes + HUGE_PAGE;
             // SAFETY: a new anonymous mapping at an address of the system's choice touches nothing that exists.
             let at = unsafe { mmap(null_mut(), mapped, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0) };
-            assert!(at.addr() != usize::MAX, "no memory for {bytes} bytes of weights");
+            if at.addr() == usize::MAX {
+                resume_unwind(Box::new(NoMemory(bytes)));
+            }
             let skip = at.addr().next_multiple_of(HUGE_PAGE) - at.addr();
             // SAFETY: less than a huge page is skipped, and the mapping is `bytes` and one of these.
             let start = unsafe { at.add(skip) };
@@ -204,10 +215,11 @@ mod system {
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 mod system {
-    use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::panic::resume_unwind;
     use std::ptr::NonNull;
 
-    use super::Chunk;
+    use super::{Chunk, NoMemory};
 
     pub(super) type Mapping = Layout;
 
@@ -216,7 +228,8 @@ mod system {
         pub(super) fn new(bytes: usize) -> Self {
             let mapping = Layout::from_size_align(bytes, 4096).expect("a chunk of weights that fits into memory");
             // SAFETY: the layout has a size.
-            let start = NonNull::new(unsafe { alloc_zeroed(mapping) }).unwrap_or_else(|| handle_alloc_error(mapping));
+            let start = unsafe { alloc_zeroed(mapping) };
+            let start = NonNull::new(start).unwrap_or_else(|| resume_unwind(Box::new(NoMemory(bytes))));
             Self { start, bytes, mapping }
         }
     }
