@@ -5,7 +5,7 @@ use std::sync::Arc;
 use engine::ops::{self, Attribute, Attributes};
 use engine::plan::{Batch, BuildError, DataType, DimId, Plan, PlanBuilder, RunError, TextInput, Texts, Token, ValueId};
 use numpy::{PyReadonlyArray1, PyReadwriteArray1};
-use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 
@@ -312,6 +312,7 @@ fn failed(error: RunError) -> PyErr {
             PyMemoryError::new_err(error.to_string())
         }
         RunError::Panic(_) => PyRuntimeError::new_err(error.to_string()),
+        RunError::NoElements(_) => PyIndexError::new_err(error.to_string()),
         _ => PyValueError::new_err(error.to_string()),
     }
 }

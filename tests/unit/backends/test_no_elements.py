@@ -128,7 +128,7 @@ def test_an_image_without_rows_has_none_at_another_scale(backend: Backend, mode:
 def test_an_image_without_rows_does_not_become_one(backend: Backend, mode: str) -> None:
     b = builder()
     x = b.input("x", DataType.FLOAT32, (1, 2, N, 3))
-    with pytest.raises(WebnnError, match="resample2d: "):
+    with pytest.raises(ShapeError, match="resample2d: resamples an axis of no elements; give it at least one"):
         run(backend, b.op("resample2d", x, mode=mode, sizes=[4, 4]), x=np.empty((1, 2, 0, 3), np.float32))
 
 

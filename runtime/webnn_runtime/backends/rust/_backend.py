@@ -15,6 +15,7 @@ from webnn_runtime.backends.base import (
     own_results,
     refuse_impossible,
 )
+from webnn_runtime.backends.rust._errors import NAME
 from webnn_runtime.backends.rust._lowering import lower
 from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packed_file import PackedWeights, open_packed
@@ -25,7 +26,7 @@ from webnn_runtime.backends.rust._texts import TextPlan, text_plan
 from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.dims import names_of
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, ShapeError, UnsupportedByBackend, WebnnError
+from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.locks import Lock
 from webnn_runtime.passes.stored_weights import keep_packed
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
-_NAME: Final = "rust"
 # What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
 _PLAN_REVISION: Final = 3
 # The engine counts bytes in 64 bits; more than these nobody has.
@@ -95,13 +95,7 @@ class RustExecutable(Executable):
         values = {**self._constants, **inputs}
         shared = {id(array) for array in values.values()}
         for segment, dead in self._segments:
-            operands = [values[name] for name in segment.reads]
-            try:
-                made = segment.run(operands, bindings)
-            except (ValueError, RuntimeError, MemoryError) as exc:
-                if not isinstance(segment, NativeSegment):
-                    raise
-                raise _refused(exc) from exc
+            made = segment.run([values[name] for name in segment.reads], bindings)
             values.update(zip(segment.makes, made, strict=True))
             for name in dead:
                 values.pop(name, None)
@@ -133,7 +127,7 @@ class RustExecutable(Executable):
         reference = self.on_reference()
         texts = self._text_plan(tuple(self._results))
         return {
-            "backend": _NAME,
+            "backend": NAME,
             "device": "cpu",
             "isa": self._engine.isa,
             "threads": self._engine.threads,
@@ -169,7 +163,7 @@ class RustExecutable(Executable):
 class RustBackend(Backend):
     """The native engine behind the backend interface."""
 
-    name = _NAME
+    name = NAME
     unsupported = UNSUPPORTED
     arithmetics = ("exact", "int8")
 
@@ -185,18 +179,18 @@ class RustBackend(Backend):
             import webnn_kernels
         except ImportError as exc:
             raise BackendUnavailable(
-                f"the native package cannot be imported ({exc}); install it with: pip install ./rust", backend=_NAME
+                f"the native package cannot be imported ({exc}); install it with: pip install ./rust", backend=NAME
             ) from exc
         except RuntimeError as exc:
             # The environment asks for an instruction set that this CPU lacks: not for another backend.
-            raise UnsupportedByBackend(str(exc), backend=_NAME) from exc
+            raise UnsupportedByBackend(str(exc), backend=NAME) from exc
         found = getattr(webnn_kernels, "plan_revision", 0)
         if found != _PLAN_REVISION:
             # Nor this: who has installed the package wants it.
             raise UnsupportedByBackend(
                 f"webnn-kernels {webnn_kernels.__version__} runs plans of revision {found}, this webnn-runtime makes "
                 f"those of revision {_PLAN_REVISION}; install the one that belongs to it with: pip install ./rust",
-                backend=_NAME,
+                backend=NAME,
             )
 
     def compile(self, graph: Graph, options: CompileOptions | None = None) -> Executable:
@@ -210,23 +204,23 @@ class RustBackend(Backend):
         chosen = options or CompileOptions()
         refuse_impossible(self, chosen)
         if chosen.device != "cpu":
-            raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=_NAME)
+            raise BackendUnavailable(f"there is no device '{chosen.device}'; only 'cpu'", backend=NAME)
         most: object = chosen.max_memory
         if most is not None and not is_count(most, 1, _MOST_BYTES):
             raise UnsupportedByBackend(
-                f"max_memory={most!r}; must be at least 1 byte, as a whole number up to {_MOST_BYTES}", backend=_NAME
+                f"max_memory={most!r}; must be at least 1 byte, as a whole number up to {_MOST_BYTES}", backend=NAME
             )
         unknown = chosen.session_options.keys() - {"isa"}
         if unknown:
             names = ", ".join(sorted(unknown))
-            raise UnsupportedByBackend(f"there is no session option {names}; only isa", backend=_NAME)
+            raise UnsupportedByBackend(f"there is no session option {names}; only isa", backend=NAME)
         from webnn_kernels import Engine
 
         isa = chosen.session_options.get("isa")
         try:
             engine = Engine(chosen.threads, isa)
         except (ValueError, OverflowError, TypeError) as exc:
-            raise UnsupportedByBackend(f"the engine cannot start: {exc}", backend=_NAME) from exc
+            raise UnsupportedByBackend(f"the engine cannot start: {exc}", backend=NAME) from exc
         packed = open_packed(chosen.bundle, engine.isa)
         if packed.native is not None:
             engine = Engine(chosen.threads, isa, packed.native)
@@ -239,14 +233,14 @@ class RustBackend(Backend):
             raise UnsupportedByBackend(
                 "compute='int8': the graph has no layer with one scale of 8-bit weights per column; "
                 "quantise it with webnn-convert --quantize int8, or leave compute out",
-                backend=_NAME,
+                backend=NAME,
             )
         reference = executable.on_reference()
         if chosen.strict and reference:
             names = ", ".join(f"{op} ({count})" for op, count in sorted(reference.items()))
             raise UnsupportedByBackend(
                 f"no native kernel for {names}; compile without strict to run these on the reference kernels",
-                backend=_NAME,
+                backend=NAME,
             )
         return executable
 
@@ -256,14 +250,6 @@ def _total(counts: Iterable[Counter[str]]) -> dict[str, int]:
     for count in counts:
         total += count
     return dict(sorted(total.items()))
-
-
-def _refused(error: Exception) -> WebnnError:
-    """What stopped a native run: inputs of a size that the operator has no answer for, or anything else."""
-    reason = str(error)
-    if isinstance(error, ValueError) and reason.endswith("no elements"):
-        return ShapeError(f"{reason}; give it at least one")
-    return ExecutionError(reason, backend=_NAME)
 
 
 def _with_last_uses(found: Sequence[Segment], results: set[str]) -> tuple[tuple[Segment, tuple[str, ...]], ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
 from webnn_runtime.backends.rust._calls import Call
 from webnn_runtime.backends.rust._embeddings import join_embeddings
+from webnn_runtime.backends.rust._errors import NATIVE, refused
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.binding import concrete_shape
 from webnn_runtime.format.dims import Dim, product
@@ -103,8 +104,11 @@ class NativeSegment(Segment):
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
             self._shapes[values] = shapes
-        results = tuple(np.empty(shape, dtype) for shape, dtype in shapes)
-        self.plan.run(values, [bytes_of(array) for array in operands], [bytes_of(array) for array in results])
+        try:
+            results = tuple(np.empty(shape, dtype) for shape, dtype in shapes)
+            self.plan.run(values, [bytes_of(array) for array in operands], [bytes_of(array) for array in results])
+        except NATIVE as exc:
+            raise refused(exc) from exc
         return results
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from webnn_runtime.backends.base import TextRunner
 from webnn_runtime.backends.rust._assembly import Assembly, bytes_of
 from webnn_runtime.backends.rust._embeddings import join_embeddings
+from webnn_runtime.backends.rust._errors import NATIVE, refused
 from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packing import PLACES, STARTS, NotPacked, Packed, Packing
 from webnn_runtime.backends.rust._packing_rules import rule_of
 from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
 from webnn_runtime.backends.rust._values import Values
-from webnn_runtime.format.errors import ExecutionError, OperandError, ShapeError
+from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class TextPlan(TextRunner):
         operands = [bytes_of(inputs[name]) for name in self._reads]
         try:
             self._plan.run_texts((0, 0, 0), lengths, operands, [bytes_of(array) for array in results])
-        except (ValueError, RuntimeError, MemoryError) as exc:
-            raise ExecutionError(str(exc), backend="rust") from exc
+        except NATIVE as exc:
+            raise refused(exc) from exc
         self._originals.let_go()
         return dict(zip(self._outputs, results, strict=True))
 

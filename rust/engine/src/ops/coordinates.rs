@@ -72,7 +72,7 @@ impl Op for AlongAxis {
             return Err(RunError::Operand(format!("indices of {:?} for {:?}", indices.shape, x.shape)));
         }
         if size == 0 && indices.count() > 0 {
-            return Err(RunError::Operand("reads from an axis of no elements".into()));
+            return Err(RunError::NoElements("reads from an axis of no elements".into()));
         }
         let inner: usize = x.shape[self.axis + 1..].iter().product();
         let positions = positions(indices, size);
@@ -147,7 +147,7 @@ impl Op for Slices {
             return Err(RunError::Operand(format!("{written} bytes for {count} slices of {bytes}")));
         }
         if written > 0 && leading.contains(&0) {
-            return Err(RunError::Operand("reads from an axis of no elements".into()));
+            return Err(RunError::NoElements("reads from an axis of no elements".into()));
         }
         let indices = wide(indices);
         let place = |slice: usize| {

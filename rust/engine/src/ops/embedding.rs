@@ -98,7 +98,7 @@ impl<'a> Table<'a> {
             return Err(refuse(format!("a table of shape {:?}", table.shape)));
         }
         if rows == 0 {
-            return Err(RunError::Operand("reads from an axis of no elements".into()));
+            return Err(RunError::NoElements("reads from an axis of no elements".into()));
         }
         if !indices.is_present() {
             return if count.is_multiple_of(rows) {

@@ -104,7 +104,7 @@ where
             return Err(RunError::Operand(format!("{} results; must be {kept}", out.len())));
         }
         if count == 0 && self.needs_one && !out.is_empty() {
-            return Err(RunError::Operand("reduces no elements".into()));
+            return Err(RunError::NoElements("reduces no elements".into()));
         }
         if x.is_empty() {
             out.fill((self.finish)(self.start, count));

@@ -45,7 +45,7 @@ impl Op for Gather {
             return Ok(());
         }
         if size == 0 {
-            return Err(RunError::Operand("reads from an axis of no elements".into()));
+            return Err(RunError::NoElements("reads from an axis of no elements".into()));
         }
         let count = (BYTES_PER_PIECE / inner).max(1);
         let pieces = out.data.chunks_mut(count * inner).enumerate().collect();

@@ -76,6 +76,8 @@ pub enum RunError {
     },
     /// Operands do not fit together.
     Operand(String),
+    /// An operator has to read an axis that is empty.
+    NoElements(String),
     /// A step panicked: a mistake of ours.
     Panic(String),
 }
@@ -93,6 +95,7 @@ impl RunError {
     pub(crate) fn in_step(self, label: &str) -> Self {
         match self {
             Self::Operand(what) => Self::Operand(format!("{label}: {what}")),
+            Self::NoElements(what) => Self::NoElements(format!("{label}: {what}")),
             Self::Panic(what) => Self::Panic(format!("{label}: {what}")),
             other => other,
         }
@@ -103,7 +106,7 @@ impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dimension(what) => write!(f, "dimensions: {what}"),
-            Self::Array(what) | Self::Operand(what) => f.write_str(what),
+            Self::Array(what) | Self::Operand(what) | Self::NoElements(what) => f.write_str(what),
             Self::Memory { needed, allowed } => {
                 write!(f, "{needed} bytes are needed for values; {allowed} are allowed")
             }
