@@ -113,6 +113,7 @@ class PlanBuilder:
         operands: Sequence[int | None],
         attributes: Mapping[str, tuple[str, object]],
         results: Sequence[tuple[str, Sequence[int]]],
+        node: str = "",
     ) -> list[int]: ...
     def again(
         self,

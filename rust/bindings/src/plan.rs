@@ -61,13 +61,16 @@ impl PyPlanBuilder {
 
     /// The next step; `NotImplementedError` where there is no kernel for it.
     ///
-    /// An attribute is a pair: `bool`, `int`, `ints`, `float`, `floats`, `text`, `texts` or `dims`, and its value.
+    /// An attribute is a pair: `bool`, `int`, `ints`, `float`, `floats`, `text`, `texts` or `dims`, and its value. Errors of
+    /// runs name the node.
+    #[pyo3(signature = (kind, operands, attributes, results, node=""))]
     fn step(
         &mut self,
         kind: &str,
         operands: Vec<Option<usize>>,
         attributes: &Bound<'_, PyDict>,
         results: Vec<(String, Vec<usize>)>,
+        node: &str,
     ) -> PyResult<Vec<usize>> {
         let operands = self.optional_values(operands)?;
         let mut named_attributes = Attributes::default();
@@ -77,7 +80,9 @@ impl PyPlanBuilder {
         }
         let results = self.kinds(&results)?;
         let kinds: Vec<(DataType, &[DimId])> = results.iter().map(|(dtype, shape)| (*dtype, &shape[..])).collect();
-        let made = self.builder()?.step(kind, &operands, &named_attributes, &kinds).map_err(refused)?;
+        let builder = self.builder()?;
+        let made = builder.step(kind, &operands, &named_attributes, &kinds).map_err(refused)?;
+        builder.name(node);
         Ok(made.into_iter().map(|value| self.keep(value)).collect())
     }
 

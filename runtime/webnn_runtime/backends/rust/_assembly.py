@@ -61,7 +61,7 @@ class Assembly:
         else:
             operands = [None if value is None else self.value(value) for value in call.operands]
             results = [(types[value].dtype.value, self._shape(types[value])) for value in call.results]
-            made = self.builder.step(call.kind, operands, self._attributes(call), results)
+            made = self.builder.step(call.kind, operands, self._attributes(call), results, call.origin)
             self._count(call)
         self._keep(call, made)
 

@@ -44,6 +44,11 @@ class Call:
         return self.kind if self.node is None else self.node.op
 
     @property
+    def origin(self) -> str:
+        """For errors: the node, or the last one of a pattern."""
+        return self.results[0].partition(":")[0] if self.node is None else self.node.name
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Operands that are there."""
         return tuple(value for value in self.operands if value is not None)

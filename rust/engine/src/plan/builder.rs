@@ -161,7 +161,9 @@ impl PlanBuilder {
         {
             return Err(BuildError::Value(format!("step {step} was made for values of other types or sizes")));
         }
-        self.add(Arc::clone(&known.op), operands, results)
+        let made = self.add(Arc::clone(&known.op), operands, results)?;
+        self.name(&known.name);
+        Ok(made)
     }
 
     fn add(
@@ -173,8 +175,15 @@ impl PlanBuilder {
         let results: Vec<ValueId> = (results.iter())
             .map(|(dtype, shape)| self.value(*dtype, shape, Storage::Temporary))
             .collect::<Result<_, _>>()?;
-        self.steps.push(Step { op, operands: operands.into(), results: results.clone().into() });
+        self.steps.push(Step { op, operands: operands.into(), results: results.clone().into(), name: "".into() });
         Ok(results)
+    }
+
+    /// Says whose the last step is: the name of a node of the graph, for errors of runs.
+    pub fn name(&mut self, node: &str) {
+        if let Some(step) = self.steps.last_mut() {
+            step.name = node.into();
+        }
     }
 
     /// Makes this a plan for [`Plan::run_texts`].

@@ -91,8 +91,9 @@ impl RunError {
         }
     }
 
-    /// The error with the step that it happened in.
-    pub(crate) fn in_step(self, label: &str) -> Self {
+    /// The error with the step that it happened in, and whose that is.
+    pub(crate) fn in_step(self, node: &str, label: &str) -> Self {
+        let label = if node.is_empty() { label.to_owned() } else { format!("node '{node}': {label}") };
         match self {
             Self::Operand(what) => Self::Operand(format!("{label}: {what}")),
             Self::NoElements(what) => Self::NoElements(format!("{label}: {what}")),

@@ -33,6 +33,8 @@ struct Step {
     op: Arc<dyn Op>,
     operands: Box<[Option<ValueId>]>,
     results: Box<[ValueId]>,
+    /// Whose it is, for errors: empty for nobody's.
+    name: Box<str>,
 }
 
 /// What a plan is made of, after building: nothing in it changes.

@@ -186,8 +186,8 @@ impl Plan {
                 let attempt = || self.step(engine, step, place, layout, memory, inputs, outputs);
                 match catch_unwind(AssertUnwindSafe(attempt)) {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => return Err(error.in_step(&step.op.label())),
-                    Err(panic) => return Err(RunError::of(&*panic).in_step(&step.op.label())),
+                    Ok(Err(error)) => return Err(error.in_step(&step.name, &step.op.label())),
+                    Err(panic) => return Err(RunError::of(&*panic).in_step(&step.name, &step.op.label())),
                 }
             }
             Ok(())
