@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(600)]
 
 FUSED = {
     "attention+mask": 6,
-    "layerNormalization": 13,
+    "embedding+layerNormalization": 1,
+    "layerNormalization": 12,
     "linear x3+bias": 6,
     "linear+bias+gelu": 6,
     "linear+bias+residual": 12,

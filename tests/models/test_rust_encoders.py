@@ -73,7 +73,13 @@ options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE
 options.optimized_model_filepath = f"{sys.argv[1]}/modernbert-optimised.onnx"
 onnxruntime.InferenceSession(f"{sys.argv[1]}/modernbert.onnx", options, providers=["CPUExecutionProvider"])
 """
-BERT = {"attention+mask": 2, "layerNormalization": 5, "linear x3+bias": 2, "linear+bias+gelu": 2}
+BERT = {
+    "embedding+layerNormalization": 1,
+    "attention+mask": 2,
+    "layerNormalization": 4,
+    "linear x3+bias": 2,
+    "linear+bias+gelu": 2,
+}
 FUSED = {
     "bert": {**BERT, "linear+bias+residual": 4},
     "roberta": {**BERT, "linear+bias+residual": 4},

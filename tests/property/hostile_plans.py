@@ -117,7 +117,7 @@ def damaged(program: Program, random: Random) -> Program:
 
 
 def changed_step(arguments: list[Any], random: Random) -> list[Any]:
-    kind, operands, attributes, results = arguments
+    kind, operands, attributes, results, node = arguments
     attributes, operands = dict(attributes), list(operands)
     form = random.choice(["kind", "operands", "attribute", "absent", "gone"])
     if form == "kind":
@@ -133,7 +133,7 @@ def changed_step(arguments: list[Any], random: Random) -> list[Any]:
             attributes[chosen] = (random.choice(["int", "ints", "float", "text", "bool"]), value)
         else:
             attributes[chosen] = (tag, changed(value, random))
-    return [kind, operands, attributes, results]
+    return [kind, operands, attributes, results, node]
 
 
 def changed(value: Any, random: Random) -> Any:
@@ -276,7 +276,7 @@ def try_again(program: Program, random: Random) -> tuple[str, str | None]:
     steps = [step for step in range(len(first.plan.labels)) if first.plan.taken(step)]
     step = random.choice(steps) if steps and random.random() < 0.95 else random.randrange(1000)
     made = [arguments for name, arguments in program if name == "step"]
-    _, known, _, results = made[step] if step < len(made) else ("", [None], {}, [])
+    _, known, _, results, _ = made[step] if step < len(made) else ("", [None], {}, [], "")
     calls: Program = [("names", ["n"]), ("dimension", [["n"]])]
     calls += [("dimension", [[random.choice([1, 2, 4, 8, 8, 16, 16])]]) for _ in range(5)]
     # Values of the types that the step has, or of others, in any shapes.

@@ -80,7 +80,7 @@ def of_columns(b):
 
 
 def scaled_alike(b):
-    """One scale for all words: that is no scale of rows."""
+    """One scale for all words, as ONNX Runtime quantises."""
     table = b.builder.constant(b.random.integers(-9, 9, (WORDS, WIDTH)).astype(np.int8), I8)
     words = b.op("gather", table, b.ids, axis=0)
     one, zero = (
@@ -88,6 +88,14 @@ def scaled_alike(b):
         b.builder.constant(np.zeros((1, 1, 1), np.int8), I8),
     )
     return b.sum(b.op("dequantizeLinear", words, one, zero), b.picked_kinds())
+
+
+def one_zero(b):
+    """A scale for each word, and one zero point for all."""
+    table = b.builder.constant(b.random.integers(-9, 9, (WORDS, WIDTH)).astype(np.int8), I8)
+    words, scale = b.op("gather", table, b.ids, axis=0), b.op("gather", b.floats(WORDS, 1), b.ids, axis=0)
+    zero = b.op("expand", b.builder.constant(np.array(3, np.int8), I8), new_shape=(B, L, 1))
+    return b.sum(b.op("dequantizeLinear", words, scale, zero), b.picked_kinds())
 
 
 ONE, BOTH = {"embedding": 1}, {"embedding+layerNormalization": 1}
@@ -100,6 +108,8 @@ SUMS = {
     "a row for all": (lambda b: b.normalised(b.sum(b.words(), b.floats(1, WIDTH), b.floats(1, 1, WIDTH))), BOTH),
     "a vector": (lambda b: b.normalised(b.sum(b.floats(WIDTH), b.words())), BOTH),
     "8 bits": (lambda b: b.normalised(b.sum(b.integers(WORDS, b.ids), b.integers(KINDS, b.kinds, U8))), BOTH),
+    "8 bits with one scale": (scaled_alike, ONE),
+    "8 bits with one zero point": (one_zero, ONE),
     "8 bits and floats": (lambda b: b.sum(b.integers(WORDS, b.ids, U8), b.places(), b.picked_kinds()), ONE),
     "two sums": (two_sums, {"embedding": 2}),
     "normalised along two axes": (
@@ -109,7 +119,6 @@ SUMS = {
     "words alone": (lambda b: b.words(), {}),
     "rows that others read too": (read_twice, {}),
     "columns": (of_columns, {}),
-    "one scale": (scaled_alike, {}),
     "nothing picked": (lambda b: b.sum(b.op("expand", b.places(), new_shape=(B, L, WIDTH)), b.floats(WIDTH)), {}),
 }
 
@@ -144,20 +153,23 @@ def test_sums_of_picked_rows_are_one_step_with_the_bits_of_many(made, fused, rus
         np.testing.assert_allclose(y, REFERENCE.compile(graph).run(feeds)["y"], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("bits", [32, 8])
-def test_texts_read_their_places_from_the_table_itself(bits, rust, monkeypatch):
+@pytest.mark.parametrize("kind", ["floats", "8 bits", "8 bits unpacked whole"])
+def test_texts_read_their_places_from_the_table_itself(kind, rust, monkeypatch):
     b = Beginning()
-    if bits == 32:
+    if kind == "floats":
         places = b.places()
     else:
         table = b.builder.constant(b.random.integers(-99, 99, (PLACES, WIDTH)).astype(np.int8), I8)
         scale = b.floats(PLACES, 1)
         zero = b.builder.constant(b.random.integers(-9, 9, (PLACES, 1)).astype(np.int8), I8)
-        parts = [
-            b.op("slice", part, starts=(0, 0), sizes=(L, width))
-            for part, width in ((table, WIDTH), (scale, 1), (zero, 1))
-        ]
-        places = b.op("reshape", b.op("dequantizeLinear", *parts), new_shape=(1, L, WIDTH))
+        parts = [(table, WIDTH), (scale, 1), (zero, 1)]
+        if kind == "8 bits":
+            own = [b.op("slice", part, starts=(0, 0), sizes=(L, width)) for part, width in parts]
+            rows = b.op("dequantizeLinear", *own)
+        else:
+            whole = b.op("dequantizeLinear", table, scale, zero)
+            rows = b.op("slice", whole, starts=(0, 0), sizes=(L, WIDTH))
+        places = b.op("reshape", rows, new_shape=(1, L, WIDTH))
     graph = b.builder.build({"y": b.normalised(b.sum(b.words(), places, b.picked_kinds()))})
     model = rust.compile(graph)
     assert model.texts()._plan.labels == ["embedding+layerNormalization"]

@@ -112,7 +112,7 @@ class _Joining:
             if maker.kind == "gather":
                 return self._picked(maker)
             if maker.kind == "dequantizeLinear":
-                return self._of_integers(*map(self._made_for_this, maker.reads))
+                return self._of_integers(maker)
         common = _inner(shape)
         if own and len(own) < len(common) and common[-len(own) :] == own and self._types[value].rank:
             return _Table(value)
@@ -124,32 +124,45 @@ class _Joining:
         if not self._are_rows(rows, gather):
             return None
         whole = self._whole(rows, indices)
-        maker = self._made_for_this(self._behind_views(rows))
+        maker = self._made_for_this(self._behind_views(whole.rows))
         if maker is not None and maker.kind == "dequantizeLinear":
             tables = [self._whole(value, indices) for value in maker.reads]
-            if all(table.indices is not None for table in tables):
-                found = self._scaled(*(table.rows for table in tables))
-                if found is not None:
-                    return replace(found, indices=indices, inside=any(table.inside for table in tables))
+            found = self._scaled(*(table.rows for table in tables))
+            if found is not None:
+                inside = any(table.inside for table in (whole, *tables))
+                return replace(found, indices=indices, inside=inside)
         return replace(whole, indices=indices) if self._types[whole.rows].dtype is DataType.FLOAT32 else None
 
-    def _of_integers(self, *gathers: Call | None) -> _Table | None:
-        """Rows of a table of integers, and the scale and zero point of each."""
-        if any(call is None or call.kind != "gather" or not self._are_rows(call.reads[0], call) for call in gathers):
-            return None
-        tables, indices = zip(*(call.reads for call in gathers if call is not None), strict=True)
-        found = self._scaled(*tables) if len(set(indices)) == 1 else None
-        return None if found is None else replace(found, indices=indices[0])
+    def _of_integers(self, floats: Call) -> _Table | None:
+        """Rows of a table of integers, and the scale and zero point of each, or of all."""
+        tables, indices = [], set()
+        for value in floats.reads:
+            maker, one = self._made_for_this(value), self._one(value)
+            if one is not None:
+                tables.append(one)
+            elif maker is not None and maker.kind == "gather" and self._are_rows(maker.reads[0], maker):
+                tables.append(maker.reads[0])
+                indices.add(maker.reads[1])
+            else:
+                return None
+        found = self._scaled(*tables) if len(indices) == 1 else None
+        return None if found is None else replace(found, indices=indices.pop())
 
     def _scaled(self, rows: str, scale: str, zero: str) -> _Table | None:
-        shape = self._types[rows].shape
-        each = (*shape[:-1], 1)
+        each = (*self._types[rows].shape[:-1], 1)
         fits = (
             self._types[rows].dtype in _QUANTISED
             and self._types[scale].dtype is DataType.FLOAT32
-            and self._types[scale].shape == self._types[zero].shape == each
+            and all(self._types[value].shape == each or self._one(value) == value for value in (scale, zero))
         )
         return _Table(rows, scale, zero) if fits else None
+
+    def _one(self, value: str) -> str | None:
+        """The one element that all elements of a value are."""
+        if all(dim == 1 for dim in self._types[value].shape):
+            return value
+        maker = self._made_for_this(value)
+        return self._one(maker.reads[0]) if maker is not None and maker.kind in ("expand", "gather", "view") else None
 
     def _are_rows(self, table: str, gather: Call) -> bool:
         """Whether the gather picks along the axis before the last one, and others have one element."""

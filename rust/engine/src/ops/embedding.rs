@@ -26,7 +26,8 @@ const TOGETHER: usize = 4;
 ///
 /// Operands: the normalisation's scale and bias, either absent; then four for each table. A table is `[..., rows, width]`, and its
 /// indices say which row each row of the result reads, as those of a gather do; without indices its rows come in turn, again and
-/// again. With a scale and a zero point, `[..., rows, 1]`, a table of integers stands for `(table - zero point) * scale`.
+/// again. With a scale and a zero point, `[..., rows, 1]` or one element, a table of integers stands for
+/// `(table - zero point) * scale`.
 /// The attribute `inside` says for each table whether an index outside it is refused, not clamped.
 struct Embedding {
     inside: Vec<bool>,
@@ -94,7 +95,8 @@ impl<'a> Table<'a> {
             _ => Numbers::Floats(table.elements()),
         };
         let is_scaled = !matches!(numbers, Numbers::Floats(_));
-        if rows * width != table.count() || is_scaled && [scale.count(), zero.count()] != [rows; 2] {
+        let fits = |values: &Tensor<'_>| [1, rows].contains(&values.count());
+        if rows * width != table.count() || is_scaled && !(fits(scale) && fits(zero)) {
             return Err(refuse(format!("a table of shape {:?}", table.shape)));
         }
         if rows == 0 {
@@ -124,10 +126,19 @@ impl<'a> Table<'a> {
         match &self.numbers {
             Numbers::Floats(table) if is_first => to.copy_from_slice(&table[range]),
             Numbers::Floats(table) => cx.engine.kernels.accumulate(&table[range], to),
-            Numbers::Signed(table, scale, zero) => scaled(&table[range], scale[index], zero[index], is_first, to),
-            Numbers::Unsigned(table, scale, zero) => scaled(&table[range], scale[index], zero[index], is_first, to),
+            Numbers::Signed(table, scale, zero) => {
+                scaled(&table[range], own(scale, index), own(zero, index), is_first, to);
+            }
+            Numbers::Unsigned(table, scale, zero) => {
+                scaled(&table[range], own(scale, index), own(zero, index), is_first, to);
+            }
         }
     }
+}
+
+/// What a row has, or all rows together.
+fn own<T: Copy>(values: &[T], row: usize) -> T {
+    values[if values.len() == 1 { 0 } else { row }]
 }
 
 impl Op for Embedding {
@@ -226,7 +237,7 @@ mod tests {
             let words = numbers(11 * WIDTH, 0.7);
             let kinds: Vec<i8> = (0..3 * WIDTH).map(|i| (i * 7 % 256) as u8 as i8).collect();
             let places: Vec<u8> = (0..count * WIDTH).map(|i| (i * 5 % 256) as u8).collect();
-            let (scales, zeros) = (numbers(3, 0.9), [3_i8, -128, 127]);
+            let (scales, zero) = (numbers(3, 0.9), -128_i8);
             let (steps, lows) = (numbers(count, 0.4), (0..count).map(|i| (i * 50) as u8).collect::<Vec<_>>());
             // The second is the first from the end, the third beyond the end.
             let indices: Vec<i64> = (0..count).map(|i| [4, -1, 99, 0, 7][i % 5]).collect();
@@ -236,7 +247,7 @@ mod tests {
                 let (word, kind) = ([4, 10, 10, 0, 7][i % 5], i % 3);
                 (0..WIDTH)
                     .map(|at| {
-                        let kind = (f32::from(kinds[kind * WIDTH + at]) - f32::from(zeros[kind])) * scales[kind];
+                        let kind = (f32::from(kinds[kind * WIDTH + at]) - f32::from(zero)) * scales[kind];
                         let place = (f32::from(places[i * WIDTH + at]) - f32::from(lows[i])) * steps[i];
                         words[word * WIDTH + at] + kind + place + last[at]
                     })
@@ -249,7 +260,7 @@ mod tests {
                 Given::new(Int8, &[3, WIDTH], &kinds),
                 Given::new(Int32, &[1, count], &other),
                 Given::new(Float32, &[3, 1], &scales),
-                Given::new(Int8, &[3, 1], &zeros),
+                Given::new(Int8, &[1, 1], &[zero]),
                 Given::new(Uint8, &[1, count, WIDTH], &places),
                 Given::new(Float32, &[1, count, 1], &steps),
                 Given::new(Uint8, &[1, count, 1], &lows),
@@ -301,6 +312,9 @@ mod tests {
         assert!(!run([Some(&floats), None, Some(&scale), None], 0, 4));
         assert!(!run([Some(&bytes), None, None, None], 0, 4));
         assert!(!run([Some(&bytes), None, Some(&scale), Some(&scale)], 0, 4));
+        let (few, zero) = (Given::new(Float32, &[3], &[1.0_f32; 3]), Given::new(Int8, &[1], &[1_i8]));
+        assert!(run([Some(&bytes), None, Some(&scale), Some(&zero)], 0, 4));
+        assert!(!run([Some(&bytes), None, Some(&few), Some(&zero)], 0, 4));
         assert!(!run([Some(&scale), None, None, None], 0, 4));
     }
 }
