@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from webnn_runtime import Graph, WebNNEmbedder, WebnnError, load_bundle
 from webnn_translator.emit import ModuleSource, emit_module
 
@@ -26,6 +28,7 @@ __all__ = ["main"]
 PAGE: Final = Path(__file__).with_suffix(".html")
 INPUTS: Final = {"input_ids", "attention_mask", "token_type_ids"}
 LONGEST: Final = 128
+PROBE: Final = "A Text"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     try:
         bundle = load_bundle(options.bundle)
-        check_model(options.bundle, bundle.graph)
+        longest = check_model(options.bundle, bundle.graph)
         module = emit_module(ModuleSource.of(bundle))
     except WebnnError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
     files = {"/": PAGE, "/model.mjs": module.encode(), "/model.weights": options.bundle / "model.weights"}
-    handler = handler_of(files, tokenizer_of(options.bundle / "tokenizer.json"))
+    handler = handler_of(files, tokenizer_of(options.bundle / "tokenizer.json", longest))
     try:
         # WebNN needs a secure context, and localhost is one.
         opened = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler)
@@ -63,13 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def check_model(folder: Path, graph: Graph) -> None:
+def check_model(folder: Path, graph: Graph) -> int:
     """Refuse a model whose vectors the page would make in another way than the model's own.
 
+    Returns:
+        How many tokens the page takes of a text.
+
     Raises:
-        WebnnError: it has no tokens, another pooling, more modules, or inputs that the page does not make.
+        WebnnError: it has no tokens, other ones, another pooling, more modules, or inputs that the page does not make.
     """
-    found = WebNNEmbedder(folder, backend="numpy").backend_info()
+    embedder = WebNNEmbedder(folder, backend="numpy")
+    found = embedder.backend_info()
     if found["pooling"] != "mean" or found["modules"] not in ([], ["Normalize"]):
         made = f"pooling {found['pooling']} and modules {found['modules']}"
         raise WebnnError(f"{folder}: its vectors are made by {made}; this page takes the mean over the tokens alone")
@@ -78,14 +85,20 @@ def check_model(folder: Path, graph: Graph) -> None:
     others = sorted(graph.inputs.keys() - INPUTS)
     if others:
         raise WebnnError(f"{folder}: the graph takes {', '.join(others)}; this page makes {', '.join(sorted(INPUTS))}")
+    longest = min(LONGEST, embedder.max_seq_length or LONGEST)
+    if tokenizer_of(folder / "tokenizer.json", longest).encode(PROBE).ids != embedder.tokenize(PROBE)[0]:
+        raise WebnnError(f"{folder}: texts are changed before tokenizer.json splits them; this page changes none")
+    if not np.array_equal(embedder.encode(PROBE), embedder.encode(PROBE, prompt="")):
+        raise WebnnError(f"{folder}: a prompt stands before each text; this page puts none there")
+    return longest
 
 
-def tokenizer_of(path: Path) -> Any:
-    """The bundle's tokenizer, padding a batch to its longest text."""
+def tokenizer_of(path: Path, longest: int) -> Any:
+    """The bundle's tokenizer, padding a batch to its longest text and cutting texts behind as many tokens."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(LONGEST)
+    tokenizer.enable_truncation(longest)
     tokenizer.enable_padding()
     return tokenizer
 

@@ -228,7 +228,8 @@ def main() -> None:
     parser.add_argument("--quantized", action="store_true", help="int8 against int8, and what each of them loses")
     arguments = parser.parse_args()
     threads = sorted(set(arguments.threads), reverse=True)
-    if unknown := [name for name in (arguments.cases or "a").split(",") if name not in CASES]:
+    asked = [] if arguments.cases is None else arguments.cases.split(",")
+    if unknown := [name for name in asked if name not in CASES]:
         parser.error(f"--cases: there is no case {unknown[0]!r}; expected some of {','.join(CASES)}")
     if find_spec("matplotlib") is None:
         # Before an hour of measuring, and not behind it.

@@ -138,7 +138,9 @@ def _loop(t: Translator, proto: onnx.NodeProto, attributes: Mapping[str, Any]) -
             what = "it collects a row in each" if collected else "nothing else bounds them"
             sizes = [] if t.ctx.emit.sources(t.ctx.full(going)) else sorted(t.ctx.ranges)
             ends = "a condition computed at run time ends its rounds"
-            raise Refused(f"{'sizes decide how many rounds it takes' if sizes else ends}, and {what}", sizes)
+            if sizes:
+                ends = "sizes decide how many rounds it takes"
+            raise Refused(f"{ends}, and {what}", sizes)
         inputs = [t.ctx.scalar(done, Elem.INT64), going, *carried]
         found = _results(t, proto, graph, inputs, unwanted, repeated=True)
         if found is None:

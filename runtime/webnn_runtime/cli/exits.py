@@ -51,7 +51,7 @@ class Misuse(WebnnError):
 @cache
 def _table() -> tuple[tuple[type[BaseException], ExitCode], ...]:
     """The first row whose class fits wins: leaves before their bases."""
-    # Only an error needs these, and with them come onnx and all that translates: a fifth of a command's start.
+    # Only an error needs these, and with them come onnx and all that translates: 0.2 s, as long as the rest of a start.
     from webnn_runtime.bench.errors import BenchError, WrongAnswer
     from webnn_runtime.conformance import CasesFailed
     from webnn_runtime.evaluation import GateFailed, GateMisuse

@@ -38,6 +38,9 @@ __all__ = [
     "values_of",
 ]
 
+# Longer sizes have zeros in front, or more digits than Python makes a number of.
+_MOST_DIGITS: Final = 20
+
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer and nothing else.")]
 BackendName: TypeAlias = Annotated[
@@ -176,9 +179,6 @@ def check_compute(flag: str, value: str | None) -> None:
         raise Misuse(f"{flag} {value}: exact or int8")
 
 
-_MOST_DIGITS: Final = 20
-
-
 def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
     """What `--dim NAME=VALUE` and its like say.
 
@@ -188,7 +188,6 @@ def sizes_of(flag: str, given: list[str] | None) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for text in given or []:
         name, equals, value = text.partition("=")
-        # Longer ones have their zeros in front, or more digits than Python makes a number of.
         if not name or not equals or not value.isascii() or not value.isdigit() or len(value) > _MOST_DIGITS:
             raise Misuse(f"{flag} {text[:80]}: write it as {flag} NAME=VALUE, for example {flag} sequence_length=128")
         if sizes.setdefault(name, int(value)) != int(value):

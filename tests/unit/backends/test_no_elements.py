@@ -232,12 +232,19 @@ def test_windows_without_an_element_add_nothing(backend: Backend, layout: str) -
     np.testing.assert_array_equal(found, wanted if layout == "nchw" else wanted.transpose(0, 2, 3, 1), strict=True)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("op", ["l2Pool2d", "maxPool2d"])
-def test_a_pool_of_padding_alone(backend: Backend, op: str) -> None:
+def test_a_pool_of_padding_alone(backend: Backend, op: str, stride: int) -> None:
     b = builder()
-    result = b.op(op, b.input("x", DataType.FLOAT32, (1, 2, M, 3)), windowDimensions=[2, 1], padding=[1, 1, 0, 0])
+    result = b.op(
+        op,
+        b.input("x", DataType.FLOAT32, (1, 2, M, 3)),
+        windowDimensions=[2, 1],
+        padding=[1, 1, 0, 0],
+        strides=[1, stride],
+    )
     found = run(backend, result, x=np.empty((1, 2, 0, 3), np.float32))
-    assert found.shape == (1, 2, 1, 3)
+    assert found.shape == (1, 2, 1, -(-3 // stride))
     assert set(found.flat) == {0.0 if op == "l2Pool2d" else -np.inf}
 
 

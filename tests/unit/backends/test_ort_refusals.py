@@ -91,3 +91,18 @@ def test_a_product_of_float16_may_follow_a_moved_batch(
     factor = b.constant(numbers.integers(-3, 4, (4, rows) if turned else (columns, 4)).astype(np.float16))
     result = b.op("matmul", factor, x) if turned else b.op("matmul", x, factor)
     check({"y": result}, x=numbers.integers(-3, 4, (5, 6, 7)).astype(np.float16))
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize(("padding", "rows"), [((1, 2, 1, 0), 0), ((2, 1, 0, 1), 0), ((1, 0, 0, 0), 2)])
+def test_padding_may_leave_nothing_of_an_image(layout: str, padding: tuple[int, ...], rows: int) -> None:
+    b = GraphBuilder(dims=[DynamicDim("rows", 64, 1)])
+    x = b.input("x", DataType.FLOAT32, [{"n": 1, "c": 1, "h": symbol("rows"), "w": 3}[letter] for letter in layout])
+    filters = b.constant(np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3))
+    y = b.op("convTranspose2d", x, filters, inputLayout=layout, strides=[2, 1], padding=padding)
+    # The second output is not empty, so that onnxruntime is asked.
+    outputs = {"y": y, "z": b.op("reduceSum", y)}
+    for size in (1, 2, 4):
+        shape = [{"n": 1, "c": 1, "h": size, "w": 3}[letter] for letter in layout]
+        found = check(outputs, x=np.random.default_rng(0).integers(-9, 9, shape).astype(np.float32))["y"]
+        assert found.shape[layout.index("h")] == rows + 2 * (size - 1)

@@ -15,6 +15,7 @@ import pytest
         (["--threads", "2,"], "''; expected a number from 1 to 1024"),
         (["--threads", "0"], "'0'; expected a number from 1 to 1024"),
         (["--cases", "a,z"], "--cases: there is no case 'z'; expected some of a,b,"),
+        (["--cases", ""], "--cases: there is no case ''; expected some of a,b,"),
     ],
 )
 def test_a_wrong_value_is_told_before_anything_runs(arguments, message, monkeypatch, capsys) -> None:

@@ -32,9 +32,25 @@ def takes_first(folder: Path) -> None:
     place.write_text(json.dumps({**config, **swapped}), encoding="utf-8")
 
 
+def puts_a_prompt(folder: Path) -> None:
+    config = {"prompts": {"query": "sun "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def lowers(folder: Path) -> None:
+    """By a setting, where the tokenizer itself would not."""
+    place = folder / "tokenizer.json"
+    place.write_text(
+        json.dumps({**json.loads(place.read_text(encoding="utf-8")), "normalizer": None}), encoding="utf-8"
+    )
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"do_lower_case": True}), encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (puts_a_prompt, "a prompt stands before each text; this page puts none there"),
+        (lowers, "texts are changed before tokenizer.json splits them; this page changes none"),
         (takes_first, "its vectors are made by pooling cls and modules []; this page takes the mean"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer.json"),
     ],
@@ -46,7 +62,8 @@ def test_a_model_that_the_page_would_read_otherwise_is_refused(example, encoder,
 
 
 def test_a_mean_over_tokens_is_what_the_page_takes(example, encoder) -> None:
-    example.check_model(encoder, load_bundle(encoder).graph)
+    # No more tokens of a text than the model takes.
+    assert example.check_model(encoder, load_bundle(encoder).graph) == 16
 
 
 def test_a_port_that_is_taken_is_told_without_a_traceback(example, encoder, capsys) -> None:

@@ -67,6 +67,14 @@ def test_two_sizes_at_once_are_asked_for(build) -> None:
     assert sorted(refusal.value.missing) == ["j", "k", "m", "n"]
 
 
+def test_nothing_is_told_by_elements_that_there_may_be_none_of(build) -> None:
+    # Of k = 0, [m, k] has as many elements as [n, k] whatever n and m are.
+    model = build([N("Einsum", ["a", "b"], ["y"], equation="ij,ij->i")], {"a": (F, ("n", "k")), "b": (F, ("m", "k"))})
+    assert translate(model).dims
+    with pytest.raises(DynamicShape, match=r"float\[m, k\] where \[n, k\] is needed"):
+        translate(model, min_dims={"k": 0})
+
+
 def test_sizes_of_which_padding_leaves_nothing_are_left_out(build, agree) -> None:
     model = build([N("Pad", ["x", "p"], ["y"])], {"x": (F, (2, "n"))}, constants={"p": np.asarray([0, -2, 0, -1], I64)})
     found = agree(model, {"x": normal(2, 4)}, {"x": normal(2, 9)})

@@ -338,17 +338,18 @@ function numbersOf(name, values, dataType, Wanted) {
   const isFloat = dataType.startsWith("float");
   const isWide = dataType.endsWith("64");
   const kinds = ["number", ...(isFloat ? [] : ["boolean"]), ...(isWide ? ["bigint"] : [])];
-  const refuse = (place, isLost) => {
-    if (place === -1) return;
-    const value = values[place];
-    if (isLost) throw new RangeError(`input '${name}': ${value} is no ${dataType}`);
+  const other = values.findIndex((value) => !kinds.includes(typeof value));
+  if (other !== -1) {
+    const value = values[other];
     const found = Array.isArray(value) ? "an array; give all values in one, row after row" : `${value === null ? null : typeof value}; give numbers`;
-    throw new TypeError(`input '${name}': value ${place} is ${found}`);
-  };
-  refuse(values.findIndex((value) => !kinds.includes(typeof value)), false);
-  if (!isFloat) refuse(values.findIndex((value) => typeof value === "number" && !Number.isInteger(value)), true);
-  const array = Wanted.from(values, isWide ? BigInt : undefined);
-  refuse(values.findIndex((value, place) => (isFloat ? Number.isFinite(value) && !Number.isFinite(array[place]) : array[place] != value)), true);
+    throw new TypeError(`input '${name}': value ${other} is ${found}`);
+  }
+  // Of a fraction BigInt makes nothing; the 0 in its place is another number, and found below.
+  const wide = (value) => (typeof value !== "number" || Number.isInteger(value) ? BigInt(value) : 0n);
+  const array = Wanted.from(values, isWide ? wide : undefined);
+  const isLost = (value, place) => (isFloat ? Number.isFinite(value) && !Number.isFinite(array[place]) : array[place] != value);
+  const lost = values.findIndex(isLost);
+  if (lost !== -1) throw new RangeError(`input '${name}': ${values[lost]} is no ${dataType}`);
   return array;
 }
 

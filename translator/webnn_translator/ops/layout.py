@@ -11,6 +11,7 @@ from webnn_runtime.format.dims import (
     Dim,
     SymbolicDim,
     bounds,
+    is_at_least,
     is_equal,
     names_of,
     product,
@@ -97,12 +98,13 @@ def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
     others = [(dim, wanted) for dim, wanted in zip(x.shape, shape, strict=True) if not ctx.same(dim, wanted)]
     if not others:
         return x
-    is_one = len(others) == 1 and is_equal(*others[0], ctx.ranges) is None
+    rest = product(wanted for dim, wanted in zip(x.shape, shape, strict=True) if ctx.same(dim, wanted))
+    is_one = len(others) == 1 and is_equal(*others[0], ctx.ranges) is None and is_at_least(rest, 1, ctx.ranges)
     is_known = isinstance(x.content, (Affine, Symbols)) or ctx.uniform(x) is not None
     if not is_one or is_known:
         names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
         raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
-    # Both have as many elements only where the sizes are equal.
+    # Both have as many elements only where the sizes are equal, as no other dimension is 0.
     return reshape_to(ctx, x, shape)
 
 

@@ -122,9 +122,9 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
         return _counted(ctx, start.elem, first, last, ctx.integer(delta, "delta"))
     # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
     read = over_one_denominator(ctx, (start, limit, delta))
-    (first, last, step), denominator = read or ((0, 0, None), 1)
-    if not isinstance(step, int):
+    if read is None or not isinstance(step := read[0][2], int):
         raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+    (first, last, _), denominator = read
     counted = convert(ctx, _counted(ctx, Elem.INT64, first, last, step), start.elem)
     # From 0.5 on, the middle of each pixel: in halves, and then halved.
     return counted if denominator == 1 else ctx.elementwise("mul", counted, ctx.scalar(1 / denominator, start.elem))

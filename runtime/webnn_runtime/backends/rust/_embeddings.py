@@ -106,15 +106,14 @@ class _Joining:
 
     def _table(self, value: str, shape: Shape) -> _Table | None:
         """A value as the rows of a result: picked ones, or those that all items of a batch have in common."""
-        own = _inner(self._types[value].shape)
+        own, common = _inner(self._types[value].shape), _inner(shape)
         maker = self._made_for_this(value)
-        if maker is not None and own == _inner(shape):
+        if maker is not None and own == common:
             if maker.kind == "gather":
                 return self._picked(maker)
             if maker.kind == "dequantizeLinear":
                 return self._of_integers(maker)
-        common = _inner(shape)
-        if own and len(own) < len(common) and common[-len(own) :] == own and self._types[value].rank:
+        if own and len(own) < len(common) and common[-len(own) :] == own:
             return _Table(value)
         return None
 
@@ -131,7 +130,7 @@ class _Joining:
             if found is not None:
                 inside = any(table.inside for table in (whole, *tables))
                 return replace(found, indices=indices, inside=inside)
-        return replace(whole, indices=indices) if self._types[whole.rows].dtype is DataType.FLOAT32 else None
+        return whole
 
     def _of_integers(self, floats: Call) -> _Table | None:
         """Rows of a table of integers, and the scale and zero point of each, or of all."""

@@ -88,6 +88,11 @@ def _conv_transpose2d(
             for axis, letter in enumerate("hw")
         )
     image = to_nchw(g, x, input_layout)
+    shape = [g.results[0].shape[input_layout.index(letter)] for letter in "nchw"]
+    pads, starts = onnx_pads(g.integers(padding, "padding")), [0, 0, 0, 0]
+    if may_vanish := not all(map(g.is_positive, shape[2:])):
+        # onnxruntime refuses padding that leaves nothing: it pads nothing then, and the result is cut out.
+        pads, starts = [0] * 4, [0, 0, *pads[:2]]
     # onnxruntime takes no image without elements. One of zeros has the same sums, and more of them, which are cut off.
     count, channels, *spatial = (x.shape[input_layout.index(letter)] for letter in "nchw")
     padded = not_empty(g, image, [count, channels - groups + 1, *spatial])
@@ -97,13 +102,13 @@ def _conv_transpose2d(
         padded,
         not_empty(g, filters, [weight.shape[filter_layout.index("i")] - groups + 1, 1, 1, 1]),
         bias,
-        pads=onnx_pads(g.integers(padding, "padding")),
+        pads=pads,
         strides=g.integers(strides, "strides"),
         dilations=g.integers(dilations, "dilations"),
         output_padding=g.integers(output_padding, "outputPadding"),
         group=groups,
     )
-    if padded != image:
-        shape = [g.results[0].shape[input_layout.index(letter)] for letter in "nchw"]
-        result = g.node("Slice", result, g.ints([0] * 4), g.dims(shape))
+    if padded != image or may_vanish:
+        ends = [start + dim for start, dim in zip(starts, shape, strict=True)]
+        result = g.node("Slice", result, g.ints(starts), g.dims(ends))
     return from_nchw(g, result, input_layout)

@@ -94,8 +94,10 @@ def _pool(onnx_op: str, **fixed: int) -> Callable[..., str]:
         # onnxruntime pads no image that has no rows.
         if windows.fixed_pads is not None and all(map(g.is_positive, x.shape)):
             return from_nchw(g, g.node(onnx_op, image, pads=windows.fixed_pads, **windows.attributes, **fixed), layout)
-        filler = g.scalar(-np.inf, x.dtype) if onnx_op == "MaxPool" else None
-        result = g.node(onnx_op, _padded(g, image, windows.pads, filler), **windows.attributes, **fixed)
+        is_max = onnx_op == "MaxPool"
+        padded = _padded(g, image, windows.pads, g.scalar(-np.inf, x.dtype) if is_max else None)
+        # Where places are asked for as well, onnxruntime begins a maximum with -infinity, not with the lowest float.
+        result, *_ = g.nodes(onnx_op, padded, results=1 + is_max, **windows.attributes, **fixed)
         if onnx_op == "AveragePool":
             # Padding must not count: divide by the share of each window that is not padding.
             ones = g.node("Expand", g.scalar(1, x.dtype), g.node("Shape", image))
