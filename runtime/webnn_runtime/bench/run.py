@@ -22,9 +22,8 @@ from webnn_runtime.bench.results import CaseResult
 from webnn_runtime.bench.start import measure_start
 from webnn_runtime.bench.texts import cut, paragraph_lengths, read_texts
 from webnn_runtime.bench.workload import Task, Workload, open_task
+from webnn_runtime.embed.configuration import expect, read_optional
 from webnn_runtime.evaluation.texts import builtin_texts
-from webnn_runtime.format.errors import FormatError
-from webnn_runtime.format.strict_json import read_json
 from webnn_runtime.model import load
 
 if TYPE_CHECKING:
@@ -215,14 +214,9 @@ def _calibrating(task: Task, path: Path | None) -> list[Mapping[str, npt.NDArray
 def _optimised(spec: Spec, target: Path) -> None:
     from webnn_runtime.bench.engines.onnx_file import write_optimised
 
-    config: dict[str, Any] = {}
-    for folder in (spec.folder, spec.bundle):
-        path = None if folder is None else Path(folder) / "config.json"
-        if path is not None and path.is_file():
-            found = read_json(path.read_bytes(), FormatError, str(path))
-            config = found if isinstance(found, dict) else {}
-            break
-    sizes = [config.get(key, 0) for key in ("num_attention_heads", "hidden_size")]
-    heads, hidden = (size if isinstance(size, int) else 0 for size in sizes)
+    found = read_optional([folder for folder in (spec.folder, spec.bundle) if folder is not None], "config.json")
+    path, config = found or ("config.json", {})
+    # 0 leaves it to the optimiser, which looks into the graph.
+    heads, hidden = (expect(path, config, key, int, 0) for key in ("num_attention_heads", "hidden_size"))
     assert spec.onnx is not None
     write_optimised(spec.onnx, target, heads=heads, hidden=hidden)

@@ -7,7 +7,7 @@ use crate::Engine;
 /// Operations of linear layers that take as long as an element of these operators does: layer normalisation of ten rows of
 /// 384 takes 2.2 us where the other thread wrote half of them, and sharing that is worth 1 to 2% of all-MiniLM-L6-v2 in
 /// integers with 10 tokens on two threads, 3 to 4% with 30.
-const FLOPS_PER_ELEMENT: usize = 64;
+pub(crate) const FLOPS_PER_ELEMENT: usize = 64;
 
 impl Engine {
     /// Normalises each row: `(x - mean) / sqrt(variance + epsilon) * scale + bias`.

@@ -5,6 +5,7 @@ use kernels::RowsMut;
 use super::indexing::{check_indices, position, wide};
 use super::{Context, Element, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
+use crate::rows::FLOPS_PER_ELEMENT;
 use crate::{LayerNorm, Rows};
 
 pub(super) const KINDS: &[Kind] = &[Kind { name: "embedding", types: TABLES, make: embedding }];
@@ -15,10 +16,9 @@ const TABLES: Types = Types::of(&[DataType::Float32, DataType::Int8, DataType::U
 const FIRST: usize = 2;
 const EACH: usize = 4;
 
-/// Operations of linear layers that a number of a table takes as long as, and of the normalisation, as in `rows`: ten rows of
-/// three tables took 6.3 us by gathers and additions of their own, half of it for the steps (Intel Xeon with AMX).
+/// Operations of linear layers that a number of a table takes as long as: ten rows of three tables took 6.3 us by gathers and
+/// additions of their own, half of it for the steps (Intel Xeon with AMX).
 const FLOPS_PER_NUMBER: usize = 24;
-const FLOPS_PER_RESULT: usize = 64;
 
 /// Rows that are summed before they are normalised together.
 const TOGETHER: usize = 4;
@@ -184,7 +184,7 @@ impl Op for Embedding {
                 }
             }
         };
-        let each = tables.len() * FLOPS_PER_NUMBER + FLOPS_PER_RESULT;
+        let each = tables.len() * FLOPS_PER_NUMBER + self.epsilon.map_or(0, |_| FLOPS_PER_ELEMENT);
         let height = count.div_ceil(cx.pieces(out.len() * each));
         let mut pieces = Vec::new();
         for (number, out) in out.chunks_mut(height * width).enumerate() {
