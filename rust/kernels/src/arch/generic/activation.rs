@@ -49,7 +49,7 @@ fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
 }
 
 #[inline(always)]
-pub(super) fn apply<S: Simd>(s: S, activation: Activation, x: S::V) -> S::V {
+pub(in crate::arch) fn apply<S: Simd>(s: S, activation: Activation, x: S::V) -> S::V {
     match activation {
         Activation::Identity => x,
         Activation::Relu => s.splat(0.0).max(x),

@@ -8,7 +8,6 @@ use super::super::bfloat16::Pairs;
 use super::tiles::{ROWS, Shape, Tiles};
 use crate::arch::floats;
 use crate::arch::generic::attention::{Adjustment, Spread, adjust_scores, lanes_of, spread, unpack};
-use crate::arch::generic::functions::coarse_exp_of_negative;
 use crate::arch::generic::{Simd, Vector};
 use crate::arch::x86_64::avx512::{Avx512, V};
 use crate::packed::{LANES, Line};
@@ -178,14 +177,14 @@ fn weigh(s: Avx512, pairs: Pairs, vector: usize, count: usize, scores: &mut [Lin
     let mut sum = s.splat(0.0);
     for pair in 0..count / 2 {
         let at = 2 * pair * VECTORS + vector;
-        let first = coarse_exp_of_negative(s, s.load(&scores[at].0) - largest);
-        let second = coarse_exp_of_negative(s, s.load(&scores[at + VECTORS].0) - largest);
+        let first = pairs.exp_of_negative(s, s.load(&scores[at].0) - largest);
+        let second = pairs.exp_of_negative(s, s.load(&scores[at + VECTORS].0) - largest);
         sum = sum + first + second;
         // Never behind what is read next.
         pairs.group(first, second).store(&mut scores[pair * VECTORS + vector].0);
     }
     if !count.is_multiple_of(2) {
-        let last = coarse_exp_of_negative(s, s.load(&scores[(count - 1) * VECTORS + vector].0) - largest);
+        let last = pairs.exp_of_negative(s, s.load(&scores[(count - 1) * VECTORS + vector].0) - largest);
         sum = sum + last;
         pairs.group(last, s.splat(0.0)).store(&mut scores[count / 2 * VECTORS + vector].0);
     }

@@ -5,6 +5,7 @@
 
 use super::split::prefetch;
 use super::tiles::{ROWS, Shape, Tiles};
+use crate::arch::generic::activation::apply;
 use crate::arch::generic::integers::Dots;
 use crate::arch::generic::matmul::{balanced, finish};
 use crate::arch::generic::{Simd, Vector};
@@ -24,6 +25,9 @@ const SUMS: usize = 2 * ROWS * VECTORS;
 /// The longest segment whose sums, and those of its weights times a zero, are whole numbers that floats hold: 512 products of
 /// 255 and -128 are less than 2^24.
 const EXACT: usize = 512 / 4;
+/// What is done in the registers where the sums become floats.
+const PLAIN: u8 = 0;
+const GELU: u8 = 1;
 /// Lines that are asked for at once, between two instructions of tiles, and how far ahead, where one tile is all rows.
 const EACH: usize = 8;
 const AHEAD: usize = 256;
@@ -162,25 +166,26 @@ impl Product<'_> {
     fn of_pairs(&mut self, s: Avx512, d: Vnni, tiles: Tiles, store: &mut [Line], out: &mut RowsMut<'_>) {
         let (task, count) = (self.task, self.count);
         let shape = tiles.of_rows(self.height);
-        let share = (ROWS * VECTORS).div_ceil(count.div_ceil(2));
+        let ahead = task.b.groups.k() * VECTORS;
         for panel in 0..task.b.groups.count() {
             self.prepare(s, d, panel);
             let b = task.b.groups.onward(panel);
             for pair in (0..count).step_by(2) {
                 let has_two = pair + 1 < count;
-                // Of the next panel, as much as is read here, by all pairs together.
-                let own = (pair / 2 * share).min(ROWS * VECTORS)..((pair / 2 + 1) * share).min(ROWS * VECTORS);
                 for segment in 0..task.b.segments() {
                     let groups = task.b.groups_of(segment);
                     shape.clear();
                     let whole = groups.len() / DEPTH;
-                    for block in 0..whole {
-                        let at = groups.start + block * DEPTH;
-                        let next = b.get((task.b.groups.k() + at) * VECTORS..).unwrap_or_default();
-                        let next = next.get(own.clone()).unwrap_or_default();
-                        next.iter().for_each(|line| s.prefetch(line));
-                        let right = &b[at * VECTORS..];
-                        add(&shape, self.left(pair, at), has_two.then(|| self.left(pair + 1, at)), right);
+                    let (a, right) = (&task.after.a, &b[groups.start * VECTORS..][..whole * DEPTH * VECTORS]);
+                    let left = [pair, (pair + 1).min(count - 1)].map(|tile| a.from(self.start(tile), groups.start));
+                    // SAFETY: AVX-512 F is there, of which `s` is evidence.
+                    unsafe {
+                        match count {
+                            _ if !has_two => add_blocks::<false, 0>(&shape, left, a.stride(), right, 0),
+                            2..8 => add_blocks::<true, 16>(&shape, left, a.stride(), right, ahead + pair % 4 * 8),
+                            8..16 => add_blocks::<true, 8>(&shape, left, a.stride(), right, ahead + pair % 8 * 4),
+                            _ => add_blocks::<true, 4>(&shape, left, a.stride(), right, ahead + pair % 16 * 2),
+                        }
                     }
                     if groups.len() > whole * DEPTH {
                         let right = whole_block(&b[(groups.start + whole * DEPTH) * VECTORS..], self.ends);
@@ -219,20 +224,54 @@ impl Product<'_> {
         let Self { task, steps, height, is_exact, .. } = *self;
         let (first, first_col) = (self.start(tile), panel * VECTORS * LANES);
         let panel = Panel { task, first_col, columns: self.columns, biases: self.biases, steps, rows: [first, height] };
-        let is_plain = task.after.activation == Activation::Identity && task.after.factor.is_none();
-        let goes_straight = is_plain && first_col + VECTORS * LANES <= out.cols();
-        let to = goes_straight.then_some(&mut *out);
-        match task.b.segments() {
-            1 if is_exact => panel.finish::<1>(s, d, sums, to),
-            2 if is_exact => panel.finish::<2>(s, d, sums, to),
-            3 if is_exact => panel.finish::<3>(s, d, sums, to),
-            _ => {
-                panel.add_up(s, d, sums, is_exact);
-                panel.finish::<0>(s, d, sums, to);
-            }
+        let goes_straight = task.after.factor.is_none() && first_col + VECTORS * LANES <= out.cols();
+        macro_rules! finish_to {
+            ($to:ident, $out:expr) => {
+                match task.b.segments() {
+                    1 if is_exact => unsafe { panel.finish::<1, $to>(s, d, sums, $out) },
+                    2 if is_exact => unsafe { panel.finish::<2, $to>(s, d, sums, $out) },
+                    3 if is_exact => unsafe { panel.finish::<3, $to>(s, d, sums, $out) },
+                    _ => {
+                        panel.add_up(s, d, sums, is_exact);
+                        unsafe { panel.finish::<0, $to>(s, d, sums, $out) };
+                    }
+                }
+            };
         }
-        if !goes_straight {
-            finish(s, &Matmul { bias: None, ..task.after }, [first, height], first_col, sums, out);
+        match task.after.activation {
+            Activation::Identity if goes_straight => return finish_to!(PLAIN, Some(out)),
+            Activation::Gelu if goes_straight => return finish_to!(GELU, Some(out)),
+            _ => finish_to!(PLAIN, None),
+        }
+        finish(s, &Matmul { bias: None, ..task.after }, [first, height], first_col, sums, out);
+    }
+}
+
+/// Adds the products of whole blocks of left-hand rows, of one tile or of two, by the lines of a panel; meanwhile it asks for so
+/// many lines that lie `ahead` of each block.
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+fn add_blocks<const TWO: bool, const EACH: usize>(
+    tiles: &Shape,
+    left: [&[f32]; 2],
+    stride: usize,
+    right: &[Line],
+    ahead: usize,
+) {
+    let s = Avx512(());
+    for (number, right) in right.as_chunks::<{ ROWS * VECTORS }>().0.iter().enumerate() {
+        tiles.load_left::<4>(&left[0][number * DEPTH..], stride);
+        tiles.load_right::<6>(right, VECTORS);
+        tiles.add_groups::<0, 4, 6>();
+        tiles.load_right::<7>(&right[1..], VECTORS);
+        tiles.add_groups::<1, 4, 7>();
+        for line in 0..EACH {
+            prefetch(s, &right[0], ahead + line);
+        }
+        if TWO {
+            tiles.load_left::<5>(&left[1][number * DEPTH..], stride);
+            tiles.add_groups::<2, 5, 6>();
+            tiles.add_groups::<3, 5, 7>();
         }
     }
 }
@@ -295,9 +334,16 @@ struct Panel<'a> {
 impl Panel<'_> {
     /// What the sums of as many segments stand for, times the columns' scales, and the bias; of floats that are added up
     /// already for none. To the result with the residual, where there is one, or to the first segment's lines.
-    #[inline(always)]
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512vnni")]
     #[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
-    fn finish<const SEGMENTS: usize>(&self, s: Avx512, d: Vnni, sums: &mut [Line], mut out: Option<&mut RowsMut<'_>>) {
+    fn finish<const SEGMENTS: usize, const ACTIVATION: u8>(
+        &self,
+        s: Avx512,
+        d: Vnni,
+        sums: &mut [Line],
+        mut out: Option<&mut RowsMut<'_>>,
+    ) {
         let Self { task, first_col, rows: [first, height], .. } = *self;
         let count = task.after.a.count();
         // Not by the array's own map, which becomes a call: 5% of texts of 256 tokens.
@@ -334,6 +380,11 @@ impl Panel<'_> {
             }
             for j in 0..VECTORS {
                 x[j] = x[j].mul_add(scales[j], biases[j]);
+            }
+            if ACTIVATION == GELU {
+                for j in 0..VECTORS {
+                    x[j] = apply(s, Activation::Gelu, x[j]);
+                }
             }
             if let Some(out) = &mut out {
                 if let Some(residual) = task.after.residual {

@@ -79,7 +79,7 @@ fn write(panel: &[Line], inverse: &[f32], to: &mut [Line]) -> bool {
 }
 
 fn attention_of_bfloat16(task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512bf16")]
     fn inner(tiles: Tiles, task: &Attention<'_>, scratch: &mut Scratch, out: RowsMut<'_>) {
         attention::attention(Avx512(()), Pairs(()), tiles, task, scratch, out);
     }
