@@ -37,6 +37,15 @@ pub(in crate::arch) trait Dots<S: Simd>: Copy {
     fn floats(self, s: S, sums: Self::Sums) -> S::V;
     /// Numbers from 0 to 2^31 as bytes in order, rounded to the nearest, ties to even, and 255 where that is over it.
     fn bytes(self, x: S::V, to: &mut [f32; LANES / GROUP]);
+    /// The same of four vectors of numbers from -2^15 to 2^15, and 0 for what is below it and for NaN.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)] // as in `tile`
+    fn bytes_of_four(self, s: S, x: [S::V; GROUP], to: &mut [f32; LANES]) {
+        let (to, _) = to.as_chunks_mut();
+        for index in 0..GROUP {
+            self.bytes(x[index].max(s.splat(0.0)), &mut to[index]);
+        }
+    }
     /// Runs the register tile of `rows` rows: see [`tile`].
     fn tile(self, s: S, rows: usize, a: &[f32], b: &[Line], part: &Part<'_>, to: Place<'_, '_>);
 }

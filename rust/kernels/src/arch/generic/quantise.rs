@@ -68,10 +68,10 @@ struct Step<V> {
 }
 
 impl<V: Vector> Step<V> {
-    /// The integers of sixteen elements, before they are rounded where the range is the row's own.
+    /// The integers of sixteen elements, before they are rounded where the range is the row's own; what is below 0 is so by a
+    /// rounding there, and what is above 255, which the bytes take back.
     ///
-    /// Zero is the integer of a NaN: `max` in this order gives its other argument. What is above 255 by its own range is so
-    /// by a rounding, which the bytes take back.
+    /// Zero is the integer of a NaN: `max` in this order gives its other argument, and the bytes do the same.
     ///
     /// Not a closure: one with two callers is a function of its own, without the instruction set, which calls each of its
     /// instructions. With AVX2 quantising took sixteen times as long.
@@ -80,7 +80,7 @@ impl<V: Vector> Step<V> {
         if self.divide {
             ((x / self.scale).round() + self.zero).max(s.splat(0.0)).min(s.splat(255.0))
         } else {
-            x.mul_add(self.factor, self.zero).max(s.splat(0.0))
+            x.mul_add(self.factor, self.zero)
         }
     }
 }
@@ -101,19 +101,28 @@ fn joined<S: Simd>(s: S, vectors: &mut [S::V; LANES], join: impl Fn(S::V, S::V) 
 #[allow(clippy::needless_range_loop)] // as in `tile`
 fn one_segment<S: Simd, D: Dots<S>>(s: S, d: D, x: &[f32], steps: &StepsOfRows, row: usize, groups: &mut [f32]) {
     let (whole, rest) = x.as_chunks::<LANES>();
-    let (own, last) = groups.as_chunks_mut::<{ LANES / GROUP }>();
     let step = Step {
         scale: s.splat(steps.scale[row]),
         factor: s.splat(steps.factor[row]),
         zero: s.splat(steps.zero[row]),
         divide: steps.divide,
     };
-    for index in 0..whole.len() {
-        d.bytes(step.integers(s, s.load(&whole[index])), &mut own[index]);
+    let (fours, _) = whole.as_chunks::<GROUP>();
+    let (lines, _) = groups.as_chunks_mut::<LANES>();
+    for index in 0..fours.len().min(lines.len()) {
+        let mut x = [s.splat(0.0); GROUP];
+        for number in 0..GROUP {
+            x[number] = step.integers(s, s.load(&fours[index][number]));
+        }
+        d.bytes_of_four(s, x, &mut lines[index]);
+    }
+    let (own, last) = groups.as_chunks_mut::<{ LANES / GROUP }>();
+    for index in fours.len() * GROUP..whole.len() {
+        d.bytes(step.integers(s, s.load(&whole[index])).max(s.splat(0.0)), &mut own[index]);
     }
     if !rest.is_empty() {
         let mut padded = [0.0; LANES];
-        step.integers(s, load_part(s, rest)).store(&mut padded);
+        step.integers(s, load_part(s, rest)).max(s.splat(0.0)).store(&mut padded);
         padded[rest.len()..].fill(0.0);
         let mut four = [0.0; LANES / GROUP];
         d.bytes(s.load(&padded), &mut four);

@@ -9,8 +9,9 @@ use std::arch::x86_64::{
     _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mullo_epi32, _mm256_packus_epi32, _mm256_permute4x64_epi64,
     _mm256_set1_epi16, _mm256_set1_epi32, _mm256_slli_epi16, _mm256_srai_epi16, _mm256_srli_epi16, _mm512_add_epi32,
     _mm512_and_si512, _mm512_cvtepi32_ps, _mm512_cvtps_epi32, _mm512_cvtusepi32_epi8, _mm512_dpbusd_epi32,
-    _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mullo_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi16,
-    _mm512_srai_epi16, _mm512_srli_epi16,
+    _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mullo_epi32, _mm512_packus_epi16, _mm512_packus_epi32,
+    _mm512_permutexvar_epi32, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_slli_epi16, _mm512_srai_epi16,
+    _mm512_srli_epi16, _mm512_storeu_si512,
 };
 use std::ptr::from_ref;
 
@@ -59,11 +60,12 @@ pub(crate) fn avx512_words() -> Option<IntegerKernels> {
 }
 
 pub(crate) fn avx512_vnni() -> Option<IntegerKernels> {
-    let is_there = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
-    is_there.then_some(integer_kernels!("avx512vnni", "avx512f,avx512vnni", Avx512(()), Vnni(())))
+    use std::is_x86_feature_detected as has;
+    let is_there = has!("avx512f") && has!("avx512bw") && has!("avx512vnni");
+    is_there.then_some(integer_kernels!("avx512vnni", "avx512f,avx512bw,avx512vnni", Avx512(()), Vnni(())))
 }
 
-/// Evidence of AVX-512 F and VNNI.
+/// Evidence of AVX-512 F, BW and VNNI.
 #[derive(Clone, Copy)]
 pub(super) struct Vnni(pub(super) ());
 
@@ -130,8 +132,30 @@ macro_rules! shared_512 {
     };
 }
 
+/// Double words of four vectors of bytes that were packed within quarters, in the vectors' order.
+const IN_ORDER: [i32; LANES] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
+
+/// What needs AVX-512 BW as well.
+macro_rules! packed_512 {
+    () => {
+        #[inline(always)]
+        fn bytes_of_four(self, _: Avx512, [a, b, c, d]: [avx512::V; GROUP], to: &mut [f32; LANES]) {
+            // SAFETY: `self` is evidence of the instruction sets; both arrays are one vector, at any alignment.
+            unsafe {
+                // Saturated at 65535, which the second step takes for -1; nothing is over 2^15 here.
+                let low = _mm512_packus_epi32(_mm512_cvtps_epi32(a.0), _mm512_cvtps_epi32(b.0));
+                let high = _mm512_packus_epi32(_mm512_cvtps_epi32(c.0), _mm512_cvtps_epi32(d.0));
+                let order = _mm512_loadu_si512(IN_ORDER.as_ptr().cast());
+                let bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), bytes);
+            }
+        }
+    };
+}
+
 impl Dots<Avx512> for Vnni {
     shared_512!();
+    packed_512!();
     type Weights = __m512i;
     type Left = __m512i;
     // As the float tile: 26 sums, two vectors of weights, one of the left-hand side.
@@ -163,6 +187,7 @@ impl Dots<Avx512> for Vnni {
 
 impl Dots<Avx512> for Words512 {
     shared_512!();
+    packed_512!();
     /// The even and the odd bytes of each column, as words.
     type Weights = [__m512i; 2];
     type Left = [__m512i; 2];
