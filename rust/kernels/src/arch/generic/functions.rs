@@ -10,8 +10,8 @@ use crate::packed::LANES;
 
 /// `exp(r)` for `|r| <= ln(2)/2`, highest power first; relative error 1.9e-9.
 const EXP: [f32; 7] = [0.001_383_684_3, 0.008_374_818, 0.041_668_225, 0.166_664_2, 0.499_999_9, 1.0, 1.0];
-/// `2^r` for `0 <= r < 1`, highest power first, and 1 for 0; relative error 8.6e-5.
-const COARSE_EXP2: [f32; 4] = [0.077_067_04, 0.227_645, 0.695_116_76, 1.0];
+/// `2^r` for `|r| <= 1/2`, highest power first, and 1 for 0; relative error 1.1e-4.
+const COARSE_EXP2: [f32; 4] = [0.055_008_93, 0.242_210_95, 0.693_282_9, 1.0];
 /// ln(2) in two parts, the first with few enough bits for a product with any exponent to be exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -68,19 +68,17 @@ pub(super) fn exp_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
     x.where_less(s.splat(EXP_LOWEST), s.splat(0.0), power.scale_by_power_of_two(n))
 }
 
-/// `exp(x)` for `x <= 0`, within 1e-4 of it relatively, for a result that is rounded to bfloat16, which is 4e-3 at most; 0 below
+/// `exp(x)` for `x <= 0`, within 1.2e-4 of it relatively, for a result that is rounded to bfloat16, which is 4e-3 at most; 0 below
 /// -87.3, NaN for NaN.
-///
-/// By the next integer below, because AVX-512's instruction for powers of two goes by that one.
 #[inline(always)]
 pub(in crate::arch) fn coarse_exp_of_negative<S: Simd>(s: S, x: S::V) -> S::V {
     let t = x * s.splat(std::f32::consts::LOG2_E);
-    let n = t.floor();
+    let n = t.round();
     let power = coarse_power(s, t - n).scale_by_power_of_two(n);
     x.where_less(s.splat(EXP_LOWEST), s.splat(0.0), power)
 }
 
-/// `2^r` for `0 <= r < 1`, as [`coarse_exp_of_negative`] has it.
+/// `2^r` for `|r| <= 1/2`, as [`coarse_exp_of_negative`] has it.
 #[inline(always)]
 pub(in crate::arch) fn coarse_power<S: Simd>(s: S, r: S::V) -> S::V {
     polynomial(s, COARSE_EXP2, r)

@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::{
     __m512bh, __m512i, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512,
-    _mm512_permutexvar_epi16, _mm512_reduce_ps, _mm512_rol_epi32, _mm512_scalef_ps, _mm512_set1_epi32,
+    _mm512_permutexvar_epi16, _mm512_reduce_ps, _mm512_rol_epi32, _mm512_set1_epi32,
 };
 use std::mem::transmute;
 use std::ptr::from_ref;
@@ -70,17 +70,16 @@ impl Pairs {
         self.group(load_part(s, first), load_part(s, second))
     }
 
-    /// [`coarse_exp_of_negative`](crate::arch::generic::functions::coarse_exp_of_negative) by two instructions less, but for
-    /// results below 1.2e-38: they are denormal in place of 0, and so is neither their bfloat16 nor their share of a sum over 1.
+    /// [`coarse_exp_of_negative`](crate::arch::generic::functions::coarse_exp_of_negative) without asking what is too small: both
+    /// instructions know what is minus infinity. Results below 1.2e-38 are denormal in place of 0; their bfloat16 is 0, and so is
+    /// their share of a sum with a 1 in it.
     #[inline(always)]
     pub(super) fn exp_of_negative(self, s: Avx512, x: V) -> V {
-        const BELOW: i32 = 1;
+        const TO_NEAREST: i32 = 0;
         let t = x * s.splat(std::f32::consts::LOG2_E);
         // SAFETY: `self` is evidence of the instruction sets.
-        let rest = V(unsafe { _mm512_reduce_ps::<BELOW>(t.0) });
-        let power = coarse_power(s, rest);
-        // SAFETY: as above.
-        V(unsafe { _mm512_scalef_ps(power.0, t.0) })
+        let rest = V(unsafe { _mm512_reduce_ps::<TO_NEAREST>(t.0) });
+        coarse_power(s, rest).scale_by_power_of_two(t - rest)
     }
 
     /// Lane by lane, the bfloat16 of `first` and `second` as a group.

@@ -4,30 +4,24 @@
 //! bits are those of every other kernel.
 
 use super::split::prefetch;
+use super::sums::{GELU, PLAIN, Panel, SUMS, VECTORS};
 use super::tiles::{ROWS, Shape, Tiles};
-use crate::arch::generic::activation::apply;
+use crate::arch::generic::Vector;
 use crate::arch::generic::integers::Dots;
 use crate::arch::generic::matmul::{balanced, finish};
-use crate::arch::generic::{Simd, Vector};
-use crate::arch::x86_64::avx512::{Avx512, V};
+use crate::arch::x86_64::avx512::Avx512;
 use crate::arch::x86_64::integers::Vnni;
 use crate::arch::{floats, floats_mut};
-use crate::integers::{IntegerMatmul, RowScale};
+use crate::integers::IntegerMatmul;
 use crate::packed::{LANES, Line};
 use crate::task::{Matmul, Scratch, lines};
 use crate::{Activation, RowsMut};
 
-const VECTORS: usize = Avx512::TILE_VECTORS;
 /// Groups in a row of a tile.
 const DEPTH: usize = LANES;
-/// Lines of the sums of two tiles of rows by a panel.
-const SUMS: usize = 2 * ROWS * VECTORS;
 /// The longest segment whose sums, and those of its weights times a zero, are whole numbers that floats hold: 512 products of
 /// 255 and -128 are less than 2^24.
 const EXACT: usize = 512 / 4;
-/// What is done in the registers where the sums become floats.
-const PLAIN: u8 = 0;
-const GELU: u8 = 1;
 /// Lines that are asked for at once, between two instructions of tiles, and how far ahead, where one tile is all rows.
 const EACH: usize = 8;
 const AHEAD: usize = 256;
@@ -225,23 +219,10 @@ impl Product<'_> {
         let (first, first_col) = (self.start(tile), panel * VECTORS * LANES);
         let panel = Panel { task, first_col, columns: self.columns, biases: self.biases, steps, rows: [first, height] };
         let goes_straight = task.after.factor.is_none() && first_col + VECTORS * LANES <= out.cols();
-        macro_rules! finish_to {
-            ($to:ident, $out:expr) => {
-                match task.b.segments() {
-                    1 if is_exact => unsafe { panel.finish::<1, $to>(s, d, sums, $out) },
-                    2 if is_exact => unsafe { panel.finish::<2, $to>(s, d, sums, $out) },
-                    3 if is_exact => unsafe { panel.finish::<3, $to>(s, d, sums, $out) },
-                    _ => {
-                        panel.add_up(s, d, sums, is_exact);
-                        unsafe { panel.finish::<0, $to>(s, d, sums, $out) };
-                    }
-                }
-            };
-        }
         match task.after.activation {
-            Activation::Identity if goes_straight => return finish_to!(PLAIN, Some(out)),
-            Activation::Gelu if goes_straight => return finish_to!(GELU, Some(out)),
-            _ => finish_to!(PLAIN, None),
+            Activation::Identity if goes_straight => return panel.floats::<PLAIN>(s, d, sums, is_exact, Some(out)),
+            Activation::Gelu if goes_straight => return panel.floats::<GELU>(s, d, sums, is_exact, Some(out)),
+            _ => panel.floats::<PLAIN>(s, d, sums, is_exact, None),
         }
         finish(s, &Matmul { bias: None, ..task.after }, [first, height], first_col, sums, out);
     }
@@ -315,133 +296,5 @@ fn add(tiles: &Shape, a0: (&[f32], usize), a1: Option<(&[f32], usize)>, b: &[Lin
         tiles.load_left::<5>(a1.0, a1.1);
         tiles.add_groups::<2, 5, 6>();
         tiles.add_groups::<3, 5, 7>();
-    }
-}
-
-/// What the sums of a tile by a panel stand for.
-struct Panel<'a> {
-    task: &'a IntegerMatmul<'a>,
-    first_col: usize,
-    /// Sums of the weights of each segment with their signs turned, as floats.
-    columns: &'a [Line],
-    biases: &'a [f32],
-    /// Zeros and scales of all rows, `[segments, m]`.
-    steps: [&'a [f32]; 2],
-    /// The tile's first row, and how many there are.
-    rows: [usize; 2],
-}
-
-impl Panel<'_> {
-    /// What the sums of as many segments stand for, times the columns' scales, and the bias; of floats that are added up
-    /// already for none. To the result with the residual, where there is one, or to the first segment's lines.
-    #[inline(never)]
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    #[allow(clippy::needless_range_loop)] // unrolled, so that vectors stay in registers
-    fn finish<const SEGMENTS: usize, const ACTIVATION: u8>(
-        &self,
-        s: Avx512,
-        d: Vnni,
-        sums: &mut [Line],
-        mut out: Option<&mut RowsMut<'_>>,
-    ) {
-        let Self { task, first_col, rows: [first, height], .. } = *self;
-        let count = task.after.a.count();
-        // Not by the array's own map, which becomes a call: 5% of texts of 256 tokens.
-        let (mut zeros, mut steps) = ([&[][..]; SEGMENTS], [&[][..]; SEGMENTS]);
-        for segment in 0..SEGMENTS {
-            zeros[segment] = &self.steps[0][segment * count + first..][..height];
-            steps[segment] = &self.steps[1][segment * count + first..][..height];
-        }
-        let mut columns = [[s.splat(0.0); VECTORS]; SEGMENTS];
-        let (mut scales, mut biases) = ([s.splat(0.0); VECTORS], [s.splat(0.0); VECTORS]);
-        let (own_scales, own_biases) = (task.b.scales(first_col).as_chunks().0, self.biases.as_chunks().0);
-        for j in 0..VECTORS {
-            (scales[j], biases[j]) = (s.load(&own_scales[j]), s.load(&own_biases[j]));
-            for segment in 0..SEGMENTS {
-                columns[segment][j] = s.load(&self.columns[segment * VECTORS + j].0);
-            }
-        }
-        let (sums, _) = sums.as_chunks_mut::<VECTORS>();
-        for row in 0..height {
-            let mut x = [s.splat(0.0); VECTORS];
-            if SEGMENTS == 0 {
-                for j in 0..VECTORS {
-                    x[j] = s.load(&sums[row][j].0);
-                }
-            }
-            for segment in 0..SEGMENTS {
-                let (zero, step) = (s.splat(zeros[segment][row]), s.splat(steps[segment][row]));
-                for j in 0..VECTORS {
-                    // Whole numbers that floats hold, each of them: no step rounds.
-                    let sum = d.floats(s, d.sums(&sums[segment * ROWS * 2 + row][j]));
-                    let sum = zero.mul_add(columns[segment][j], sum);
-                    x[j] = if segment == 0 { sum * step } else { sum.mul_add(step, x[j]) };
-                }
-            }
-            for j in 0..VECTORS {
-                x[j] = x[j].mul_add(scales[j], biases[j]);
-            }
-            if ACTIVATION == GELU {
-                for j in 0..VECTORS {
-                    x[j] = apply(s, Activation::Gelu, x[j]);
-                }
-            }
-            if let Some(out) = &mut out {
-                if let Some(residual) = task.after.residual {
-                    let (residual, _) = residual.row(first + row)[first_col..].as_chunks();
-                    let residual: &[[f32; LANES]; VECTORS] = residual.first_chunk().expect("whole vectors");
-                    for j in 0..VECTORS {
-                        x[j] = x[j] + s.load(&residual[j]);
-                    }
-                }
-                let (to, _) = out.row(first + row)[first_col..].as_chunks_mut();
-                let to: &mut [[f32; LANES]; VECTORS] = to.first_chunk_mut().expect("whole vectors");
-                for j in 0..VECTORS {
-                    x[j].store(&mut to[j]);
-                }
-            } else {
-                for j in 0..VECTORS {
-                    x[j].store(&mut sums[row][j].0);
-                }
-            }
-        }
-    }
-
-    /// Replaces the first segment's sums by floats, what the sums of all segments stand for.
-    #[inline(always)]
-    #[allow(clippy::needless_range_loop)] // as above
-    fn add_up(&self, s: Avx512, d: Vnni, sums: &mut [Line], is_exact: bool) {
-        let Self { task, first_col, rows: [first, height], .. } = *self;
-        let (count, segments) = (task.after.a.count(), task.b.segments());
-        for row in 0..height {
-            for j in 0..VECTORS {
-                let mut x = s.splat(0.0);
-                for segment in 0..segments {
-                    let at = segment * count + first + row;
-                    let own = &sums[segment * SUMS + row * VECTORS + j];
-                    let sum = if is_exact {
-                        let column = s.load(&self.columns[segment * VECTORS + j].0);
-                        s.splat(self.steps[0][at]).mul_add(column, d.floats(s, d.sums(own)))
-                    } else {
-                        self.sum(s, d, &task.rows[at], segment, first_col + j * LANES, own)
-                    };
-                    let step = s.splat(self.steps[1][at]);
-                    x = if segment == 0 { sum * step } else { sum.mul_add(step, x) };
-                }
-                x.store(&mut sums[row * VECTORS + j].0);
-            }
-        }
-    }
-
-    /// Sums with what the zeros of the row and of the weights come to, in integers.
-    #[inline(always)]
-    fn sum(&self, s: Avx512, d: Vnni, own: &RowScale, segment: usize, col: usize, sums: &Line) -> V {
-        let of_columns = self.task.b.sums(segment, col).first_chunk().expect("numbers up to the end of a panel");
-        let mut sum = d.plus(d.times(of_columns, &own.zero), d.sums(sums));
-        if let Some(zeros) = self.task.b.zeros(col) {
-            let zeros = zeros.first_chunk().expect("numbers up to the end of a panel");
-            sum = d.plus(sum, d.times(zeros, &own.excess));
-        }
-        d.floats(s, sum)
     }
 }

@@ -7,6 +7,7 @@ mod integers;
 mod numbers;
 mod split;
 mod stored;
+mod sums;
 mod tiles;
 
 use super::avx512::{self, Avx512};
