@@ -211,9 +211,9 @@ def test_a_network_of_pictures_keeps_its_scores(made, tmp_path, kind) -> None:
         assert cosine_statistics(wanted, found).minimum >= (0.999999 if kind == "float16" else 0.999)
 
 
-# Weights in MB, and the least mean cosine on the built-in texts, as written and in integer arithmetic: measured 0.99982 and
-# 0.99947 in int8, 0.99951 on paragraphs. Rows in three segments in place of two have 0.99957 and 0.99956, and take 1.04 to 1.07
-# times as long.
+# Weights in MB, and the least mean cosine on the built-in texts, as written and in integer arithmetic: measured 0.99982
+# and 0.99946 in int8; 0.99951 on paragraphs. With rows in three segments in place of two it is 0.99957 and 0.99956, and
+# texts take 1.04 to 1.07 times as long.
 EXPORTS = {
     "dynamo": ("int8", 22.9, 0.9997, 0.9994),
     "ts-sdpa": ("float16", 45.2, 0.99999, 0.99999),
