@@ -172,6 +172,7 @@ impl Product<'_> {
                     let whole = groups.len() / DEPTH;
                     let (a, right) = (&task.after.a, &b[groups.start * VECTORS..][..whole * DEPTH * VECTORS]);
                     let left = [pair, (pair + 1).min(count - 1)].map(|tile| a.from(self.start(tile), groups.start));
+                    // Of a block of the next panel, all pairs of tiles together ask for its 32 lines, or more; few are unrolled.
                     // SAFETY: AVX-512 F is there, of which `s` is evidence.
                     unsafe {
                         match count {
