@@ -45,8 +45,10 @@ def open_finish(spec: Spec, gives: str) -> Finish:
         raise BenchError(f"{spec.bundle}: has no modules.json, so nothing says how token vectors become one vector")
 
     def pooled(raw: Any, spans: Sequence[tuple[int, int]]) -> Floats:
-        if gives == "texts":
-            vectors: Floats = modules.pooling.of_texts(raw, raw[0].shape[1])
+        if gives == "vectors":
+            vectors: Floats = raw
+        elif gives == "texts":
+            vectors = modules.pooling.of_texts(raw, raw[0].shape[1])
         else:
             vectors = modules.pooling(raw[: len(spans)].astype(np.float32, copy=False), spans)
         for stage in modules.stages:

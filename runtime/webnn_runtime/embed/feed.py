@@ -57,8 +57,8 @@ class EncoderModel(Protocol):
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         """Compute every output."""
 
-    def texts(self, outputs: Iterable[str] | None = None) -> TextRunner | None:
-        """What runs texts of different lengths without padding, where that is proven to change nothing."""
+    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> TextRunner | None:
+        """What runs texts without padding, and pools them, where that is proven to change nothing."""
 
     def describe(self) -> Mapping[str, object]:
         """What runs it, and where."""

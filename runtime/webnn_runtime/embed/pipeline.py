@@ -58,6 +58,7 @@ class Pipeline:
         dimension: size of a vector.
         truncate_dim: how many of its features the model's files keep; None for all.
         runner: runs texts without padding; None where they have to be padded.
+        pools: whether the runner makes one vector of the tokens of each text as well.
         library: whose rules make the tokens of a static embedding; None for other models.
     """
 
@@ -72,6 +73,7 @@ class Pipeline:
     truncate_dim: int | None = None
     runner: TextRunner | None = None
     library: str | None = None
+    pools: bool = False
 
     @classmethod
     def open(
@@ -130,14 +132,19 @@ class Pipeline:
             raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
         dimension = output.features if modules is None else modules.dimension(output.features)
         # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
-        runner = model.texts([output.name]) if feed.batch[0] == feed.length[0] == 1 else None
+        runner, pools = None, False
+        if feed.batch[0] == feed.length[0] == 1:
+            mode = None if modules is None else modules.pooling.of_whole_texts
+            runner = None if mode is None else model.texts([output.name], mode)
+            pools = runner is not None
+            runner = runner if pools else model.texts([output.name])
         require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
         if output.is_pooled and output_name is None:
             _require_whole(output, stated_dimension(folder), kept)
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
-        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules)
+        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules, pools)
 
     @property
     def bound(self) -> LengthLimit:
@@ -243,8 +250,14 @@ class Pipeline:
                 vectors[filled] = self._unpadded([texts[index] for index in filled], prompt_length)
             return vectors
         feeds, lengths = self.feed.build_texts(texts, self.tokenizer.padding, self.runner.inputs)
-        found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
-        if self.modules is None:
+        # A text without tokens is run as one of padding, which no pooling may count.
+        runner, pools = self.runner, self.pools
+        if pools and len(filled) < len(texts):
+            tokens = self.model.texts([self.output.name])
+            assert tokens is not None
+            runner, pools = tokens, False
+        found = runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
+        if self.modules is None or pools:
             return found
         own, start = [], 0
         for text, length in zip(texts, lengths, strict=True):

@@ -94,6 +94,11 @@ class Pooling:
     include_prompt: bool = True
     dimension: int | None = None
 
+    @property
+    def of_whole_texts(self) -> str | None:
+        """The mode, where it is the only one and all tokens of a text count."""
+        return self.modes[0] if len(self.modes) == 1 and self.include_prompt else None
+
     def __call__(self, tokens: Floats, spans: Sequence[tuple[int, int]], prompt_length: int = 0) -> Floats:
         """Pool `tokens` [batch, length, hidden], where text i owns `tokens[i, start:stop]`.
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from webnn_runtime.embed.batches import plan_unpadded
+from webnn_runtime.embed.pooling import Pooling
+from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import TensorType
 
@@ -15,8 +17,8 @@ TEXTS = ["a b c", "sun", "", "a b c d e f", "rain"]
 class Runner:
     """Runs each text alone, on the encoder that it belongs to."""
 
-    def __init__(self, encoder, outputs):
-        self.encoder, self.outputs, self.runs = encoder, list(outputs), []
+    def __init__(self, encoder, outputs, pooling=None):
+        self.encoder, self.outputs, self.pooling, self.runs = encoder, list(outputs), pooling, []
         self.inputs = {name: kind.dtype for name, kind in encoder.inputs.items() if name != "attention_mask"}
 
     def run(self, inputs, lengths):
@@ -27,15 +29,19 @@ class Runner:
             mask = {"attention_mask": np.ones((1, length), np.int64)} if "attention_mask" in self.encoder.inputs else {}
             parts.append(self.encoder.run(rows | mask)[self.outputs[0]][0])
             start += length
+        if self.pooling is not None:
+            return {self.outputs[0]: Pooling((self.pooling,)).of_texts(parts, parts[0].shape[1])}
         return {self.outputs[0]: np.concatenate(parts) if parts[0].ndim == 2 else np.stack(parts)}
 
 
-def unpadded(encoder):
-    """An encoder that has a runner."""
+def unpadded(encoder, pools=()):
+    """An encoder that has a runner, which pools by these modes."""
     runners = []
 
-    def texts(outputs=None):
-        runners.append(Runner(encoder, outputs))
+    def texts(outputs=None, pooling=None):
+        if pooling is not None and pooling not in pools:
+            return None
+        runners.append(Runner(encoder, outputs, pooling))
         return runners[-1]
 
     encoder.texts = texts
@@ -54,6 +60,38 @@ def test_vectors_are_those_of_padded_texts(output, make, kit):
     assert set(feeds) == {"input_ids", "token_type_ids"}
     assert lengths == [8, 5, 3, 3, 2]
     assert all(array.shape == (21,) for array in feeds.values())
+
+
+@pytest.mark.parametrize("mode", ["mean", "lasttoken"])
+def test_a_runner_that_pools_is_asked_to_and_gives_the_same_vectors(mode, make, kit):
+    encoder, runners = unpadded(kit.FakeEncoder(), pools=(mode,))
+    given = [text for text in TEXTS if text]
+    found = make(encoder, pooling=mode).encode(given)
+    assert [runner.pooling for runner in runners] == [mode]
+    assert len(runners[0].runs) == 1
+    apart, others = unpadded(kit.FakeEncoder())
+    assert found.tobytes() == make(apart, pooling=mode).encode(given).tobytes()
+    assert [runner.pooling for runner in others] == [None]
+
+
+def test_a_text_without_tokens_is_not_pooled_as_one_of_padding(make, kit):
+    found = []
+    for pools in ((), ("mean",)):
+        encoder, runners = unpadded(kit.FakeEncoder(), pools)
+        pipeline = make(encoder)._pipeline
+        given = pipeline.tokenizer.encode(["a b c", "sun"], 16)
+        empty = Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        found.append(pipeline.embed([given[0], empty, given[1]], batch_size=8))
+        assert [runner.pooling for runner in runners][-1] is None
+    assert found[0].tobytes() == found[1].tobytes()
+    assert not found[0][1].any()
+
+
+def test_a_prompt_that_does_not_count_is_left_out_of_the_tokens(make, kit, folder):
+    kit.save_modules(folder, Pooling=kit.MEAN | {"include_prompt": False})
+    encoder, runners = unpadded(kit.FakeEncoder(), pools=("mean",))
+    make(encoder).encode(["sun"], prompt="a b ")
+    assert [runner.pooling for runner in runners] == [None]
 
 
 def test_places_begin_anew_with_each_text(make, kit, folder):

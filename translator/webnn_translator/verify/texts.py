@@ -34,8 +34,8 @@ class Encoder:
         del inputs
         raise NotImplementedError
 
-    def texts(self, outputs: Iterable[str] | None = None) -> None:
-        del outputs
+    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> None:
+        del outputs, pooling
 
     def describe(self) -> Mapping[str, object]:
         return {}

@@ -15,6 +15,7 @@ from webnn_runtime.backends.rust._originals import Originals
 from webnn_runtime.backends.rust._packing import PLACES, STARTS, NotPacked, Packed, Packing
 from webnn_runtime.backends.rust._packing_rules import rule_of
 from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
+from webnn_runtime.backends.rust._text_pooling import pool
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -60,6 +61,7 @@ class TextPlan(TextRunner):
         self,
         graph: Graph,
         packed: Packed,
+        values: Mapping[str, str],
         engine: Engine,
         shared: Mapping[str, tuple[Plan, int]],
         originals: Originals,
@@ -68,8 +70,8 @@ class TextPlan(TextRunner):
         self._graph = graph
         self._originals = originals
         own = Assembly(engine, _NAMES, packed.types, packed.constants)
-        values = [graph.outputs[output] for output in packed.results]
-        for call in join_embeddings(packed.calls, packed.types, values):
+        made = [values[output] for output in packed.results]
+        for call in join_embeddings(packed.calls, packed.types, made):
             known = shared.get(call.results[0])
             if known is not None and known[0].taken(known[1]):
                 own.add_again(call, *known)
@@ -77,11 +79,11 @@ class TextPlan(TextRunner):
                 own.add(call)
         self._outputs = tuple(packed.results)
         own.builder.texts(_NAMES, [_INPUTS.get(name, "tokens") for name in own.reads], list(packed.results.values()))
-        self._plan = own.build(values, max_memory)
+        self._plan = own.build(made, max_memory)
         self._reads = tuple(name for name in own.reads if name not in _INPUTS)
         self._rows = [
             (per_token, *_row_of(packed.types[value], per_token))
-            for value, per_token in zip(values, packed.results.values(), strict=True)
+            for value, per_token in zip(made, packed.results.values(), strict=True)
         ]
         length = graph.dims[str(next(iter(graph.inputs.values())).shape[1])]
         self._shortest, self._longest = max(length.min_size, 1), length.max_size
@@ -145,15 +147,19 @@ def text_plan(
     shared: Mapping[str, tuple[Plan, int]],
     originals: Originals,
     max_memory: int | None = None,
+    pooling: str | None = None,
 ) -> TextPlan:
-    """The plan over texts for these outputs.
+    """The plan over texts for these outputs, of whose tokens `pooling` makes one vector where it is given.
 
     Raises:
         NotPacked: there is none, with the reason.
     """
     packed = _pack(graph, lowered, outputs)
+    values = {output: graph.outputs[output] for output in packed.results}
+    if pooling is not None:
+        packed, values = pool(packed, values, pooling)
     try:
-        return TextPlan(graph, packed, engine, shared, originals, max_memory)
+        return TextPlan(graph, packed, values, engine, shared, originals, max_memory)
     except (NotImplementedError, ValueError) as exc:
         # The engine has no kernel for a call, or not in the form that it has over texts.
         raise NotPacked(str(exc)) from exc

@@ -59,7 +59,8 @@ class Engine(ABC):
     Attributes:
         note: what exactly runs, for people.
         gives: "output" for the graph's output, "tokens" for a vector per token, "texts" for the same as a list with an
-            array [tokens, features] of each text, "answer" for the finished answer.
+            array [tokens, features] of each text, "vectors" for a pooled vector per text, "answer" for the finished
+            answer.
     """
 
     note: str = ""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, Final
 
 from webnn_runtime.bench.engines.base import EMBEDDING, Arrays, Engine, Spec
+from webnn_runtime.embed.modules import read_modules
 from webnn_runtime.model import load
 
 __all__ = ["BundleEngine"]
@@ -22,9 +24,14 @@ class BundleEngine(Engine):
         self._output = spec.output
         # Of a graph without a mask, the padding of a batch could not be told.
         can_tell = spec.kind == EMBEDDING and _MASK in self._model.inputs
-        self._runner = self._model.texts([spec.output]) if can_tell else None
-        if self._runner is not None and not spec.is_pooled:
-            self.gives = "texts"
+        modules = read_modules(Path(spec.bundle)) if can_tell and not spec.is_pooled else None
+        mode = None if modules is None else modules.pooling.of_whole_texts
+        self._runner = None if mode is None else self._model.texts([spec.output], mode)
+        if self._runner is not None:
+            self.gives = "vectors"
+        elif can_tell:
+            self._runner = self._model.texts([spec.output])
+            self.gives = "output" if self._runner is None or spec.is_pooled else "texts"
         described = self._model.describe()
         self.note = f"the bundle, backend {described['backend']}"
         if "isa" in described:
