@@ -69,15 +69,18 @@ class Model:
         results = self._executable.run(given)
         return {name: results[name] for name in self.graph.outputs}
 
-    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> TextRunner | None:
+    def texts(
+        self, outputs: Iterable[str] | None = None, pooling: str | None = None, *, normalize: bool = False
+    ) -> TextRunner | None:
         """What runs texts of different lengths without padding, or None where they have to be padded.
 
         Args:
             outputs: the outputs to compute; None for all.
             pooling: makes one vector of the tokens of each text: "mean", "cls", "max" or "lasttoken". None gives the
                 outputs as they are, and is what is left where a runner that pools is None.
+            normalize: scales each pooled vector to length 1.
         """
-        return self._executable.texts(outputs, pooling)
+        return self._executable.texts(outputs, pooling, normalize=normalize)
 
     def describe(self) -> dict[str, object]:
         """What runs where, as the backend says it."""

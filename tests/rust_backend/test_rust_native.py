@@ -40,6 +40,7 @@ PATTERNS = {
     "storedLayer",
     "toBlocks",
     "truth",
+    "unitNorm",
 }
 
 

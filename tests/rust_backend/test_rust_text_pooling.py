@@ -7,6 +7,7 @@ import pytest
 
 from webnn_runtime.backends.base import CompileOptions
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling
+from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
@@ -55,6 +56,18 @@ def test_pooled_vectors_have_the_bits_of_pooling_the_tokens(mode, width, rust, g
         alone = runner.run({"ids": given["ids"][6:176]}, LENGTHS[2:3])["y"]
         assert alone.tobytes() == found[2].tobytes()
         assert runner is model.texts(["y"], mode)
+
+
+def test_pooled_vectors_get_length_one_as_the_embedder_scales_them(rust):
+    model = rust.compile(encoder(48))
+    given = {"ids": np.random.default_rng(2).integers(0, 50, sum(LENGTHS))}
+    runner = model.texts(["y"], "mean", normalize=True)
+    found = runner.run(given, LENGTHS)["y"]
+    want = Normalize()(model.texts(["y"], "mean").run(given, LENGTHS)["y"])
+    # Both round once, from sums of squares in float64 whose order differs.
+    np.testing.assert_array_max_ulp(found, want, 1)
+    assert (found == want).mean() > 0.99
+    assert runner is not model.texts(["y"], "mean")
 
 
 def test_what_no_step_pools_is_left_to_the_caller(rust):

@@ -154,15 +154,18 @@ class Executable(ABC):
     def execute(self, inputs: Mapping[str, Array], bindings: Mapping[str, int]) -> dict[str, Array]:
         """Run on checked inputs; `bindings` has every named dimension."""
 
-    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> TextRunner | None:
+    def texts(
+        self, outputs: Iterable[str] | None = None, pooling: str | None = None, *, normalize: bool = False
+    ) -> TextRunner | None:
         """What runs texts of different lengths without padding, where the backend can prove that no text then changes.
 
         Args:
             outputs: the outputs to compute; None for all.
             pooling: makes one vector of the tokens of each text, as `webnn_runtime.embed.pooling` defines it; None
                 gives the outputs as they are. A backend that has no step for it returns None.
+            normalize: scales each pooled vector to length 1.
         """
-        del outputs, pooling
+        del outputs, pooling, normalize
         return None
 
     @property

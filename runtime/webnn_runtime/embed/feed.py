@@ -57,7 +57,9 @@ class EncoderModel(Protocol):
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         """Compute every output."""
 
-    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> TextRunner | None:
+    def texts(
+        self, outputs: Iterable[str] | None = None, pooling: str | None = None, *, normalize: bool = False
+    ) -> TextRunner | None:
         """What runs texts without padding, and pools them, where that is proven to change nothing."""
 
     def describe(self) -> Mapping[str, object]:

@@ -29,6 +29,7 @@ from webnn_runtime.embed.settings import (
     read_truncate_dim,
     require_embedder,
 )
+from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import require_room
 from webnn_runtime.embed.vocabulary import table_rows
@@ -58,8 +59,8 @@ class Pipeline:
         dimension: size of a vector.
         truncate_dim: how many of its features the model's files keep; None for all.
         runner: runs texts without padding; None where they have to be padded.
-        pools: whether the runner makes one vector of the tokens of each text as well.
         library: whose rules make the tokens of a static embedding; None for other models.
+        done: what of the modules the runner does itself: nothing, 1 for pooling, 2 for the Normalize behind it too.
     """
 
     model: EncoderModel
@@ -73,7 +74,7 @@ class Pipeline:
     truncate_dim: int | None = None
     runner: TextRunner | None = None
     library: str | None = None
-    pools: bool = False
+    done: int = 0
 
     @classmethod
     def open(
@@ -132,19 +133,21 @@ class Pipeline:
             raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
         dimension = output.features if modules is None else modules.dimension(output.features)
         # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
-        runner, pools = None, False
+        runner, done = None, 0
         if feed.batch[0] == feed.length[0] == 1:
             mode = None if modules is None else modules.pooling.of_whole_texts
-            runner = None if mode is None else model.texts([output.name], mode)
-            pools = runner is not None
-            runner = runner if pools else model.texts([output.name])
+            if modules is not None and mode is not None:
+                normalizes = bool(modules.stages) and isinstance(modules.stages[0], Normalize)
+                runner = model.texts([output.name], mode, normalize=normalizes)
+                done = 0 if runner is None else 1 + normalizes
+            runner = model.texts([output.name]) if runner is None else runner
         require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
         if output.is_pooled and output_name is None:
             _require_whole(output, stated_dimension(folder), kept)
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
-        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules, pools)
+        return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules, done)
 
     @property
     def bound(self) -> LengthLimit:
@@ -223,7 +226,7 @@ class Pipeline:
     def _run(self, indices: Sequence[int], texts: Sequence[Tokens], prompt_length: int) -> Floats:
         run = self._padded if self.runner is None else self._unpadded
         vectors = run(texts, prompt_length)
-        for stage in () if self.modules is None else self.modules.stages:
+        for stage in () if self.modules is None else self.modules.stages[max(self.done - 1, 0) :]:
             vectors = stage(vectors)
         if not np.isfinite(vectors).all():
             broken = [index for index, vector in zip(indices, vectors, strict=True) if not np.isfinite(vector).all()]
@@ -243,21 +246,21 @@ class Pipeline:
     def _unpadded(self, texts: Sequence[Tokens], prompt_length: int) -> Floats:
         assert self.runner is not None
         filled = [index for index, text in enumerate(texts) if len(text)]
-        if self.feed.allows_empty and len(filled) < len(texts):
-            # The runner has no text without tokens, and a token in its place would count here.
-            vectors = np.repeat(self._padded([text for text in texts if not len(text)][:1], 0), len(texts), axis=0)
+        if len(filled) < len(texts) and (self.feed.allows_empty or self.done):
+            # The runner has no text without tokens, and a token in its place would count here. Of zeros, normalising
+            # makes nothing else.
+            if self.modules is None:
+                nothing = self._padded([text for text in texts if not len(text)][:1], 0)
+            else:
+                features = self.output.features
+                nothing = self.modules.pooling.of_texts([np.empty((0, features), np.float32)], features)
+            vectors = np.repeat(nothing, len(texts), axis=0)
             if filled:
                 vectors[filled] = self._unpadded([texts[index] for index in filled], prompt_length)
             return vectors
         feeds, lengths = self.feed.build_texts(texts, self.tokenizer.padding, self.runner.inputs)
-        # A text without tokens is run as one of padding, which no pooling may count.
-        runner, pools = self.runner, self.pools
-        if pools and len(filled) < len(texts):
-            tokens = self.model.texts([self.output.name])
-            assert tokens is not None
-            runner, pools = tokens, False
-        found = runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
-        if self.modules is None or pools:
+        found = self.runner.run(feeds, lengths)[self.output.name].astype(np.float32, copy=False)
+        if self.modules is None or self.done:
             return found
         own, start = [], 0
         for text, length in zip(texts, lengths, strict=True):

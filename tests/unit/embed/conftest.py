@@ -60,8 +60,8 @@ class FakeEncoder:
         found["sentence_embedding"] = (tokens * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
         return {name: found[name] for name in self.outputs if name in found}
 
-    def texts(self, outputs=None, pooling=None):
-        del outputs, pooling
+    def texts(self, outputs=None, pooling=None, *, normalize=False):
+        del outputs, pooling, normalize
 
     def describe(self) -> dict[str, object]:
         return {"backend": "fake", "device": "cpu"}

@@ -94,8 +94,8 @@ class TorchEncoder:
             found = self.model(**{name: self.torch.from_numpy(array) for name, array in inputs.items()})
         return {name: found[name].numpy() for name in self.outputs}
 
-    def texts(self, outputs=None, pooling=None):
-        del outputs, pooling
+    def texts(self, outputs=None, pooling=None, *, normalize=False):
+        del outputs, pooling, normalize
 
     def describe(self):
         return {"backend": "torch"}

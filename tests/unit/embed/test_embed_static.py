@@ -34,8 +34,8 @@ class MeanOfRows:
         total = (self.table[inputs["input_ids"]] * mask).sum(axis=1)
         return {"sentence_embedding": (total / np.maximum(mask.sum(axis=1), 1)).astype(np.float32)}
 
-    def texts(self, outputs: object = None, pooling: object = None) -> None:
-        del outputs, pooling
+    def texts(self, outputs: object = None, pooling: object = None, *, normalize: bool = False) -> None:
+        del outputs, pooling, normalize
 
     def describe(self) -> dict[str, object]:
         return {"backend": "fake"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from webnn_runtime.embed.batches import plan_unpadded
 from webnn_runtime.embed.pooling import Pooling
+from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import EmbedError
 from webnn_runtime.format.graph import TensorType
 
 TEXTS = ["a b c", "sun", "", "a b c d e f", "rain"]
@@ -17,8 +20,9 @@ TEXTS = ["a b c", "sun", "", "a b c d e f", "rain"]
 class Runner:
     """Runs each text alone, on the encoder that it belongs to."""
 
-    def __init__(self, encoder, outputs, pooling=None):
-        self.encoder, self.outputs, self.pooling, self.runs = encoder, list(outputs), pooling, []
+    def __init__(self, encoder, outputs, pooling=None, normalize=False):
+        self.encoder, self.outputs, self.runs = encoder, list(outputs), []
+        self.pooling, self.normalize = pooling, normalize
         self.inputs = {name: kind.dtype for name, kind in encoder.inputs.items() if name != "attention_mask"}
 
     def run(self, inputs, lengths):
@@ -30,7 +34,8 @@ class Runner:
             parts.append(self.encoder.run(rows | mask)[self.outputs[0]][0])
             start += length
         if self.pooling is not None:
-            return {self.outputs[0]: Pooling((self.pooling,)).of_texts(parts, parts[0].shape[1])}
+            vectors = Pooling((self.pooling,)).of_texts(parts, parts[0].shape[1])
+            return {self.outputs[0]: Normalize()(vectors) if self.normalize else vectors}
         return {self.outputs[0]: np.concatenate(parts) if parts[0].ndim == 2 else np.stack(parts)}
 
 
@@ -38,10 +43,10 @@ def unpadded(encoder, pools=()):
     """An encoder that has a runner, which pools by these modes."""
     runners = []
 
-    def texts(outputs=None, pooling=None):
+    def texts(outputs=None, pooling=None, *, normalize=False):
         if pooling is not None and pooling not in pools:
             return None
-        runners.append(Runner(encoder, outputs, pooling))
+        runners.append(Runner(encoder, outputs, pooling, normalize))
         return runners[-1]
 
     encoder.texts = texts
@@ -62,29 +67,49 @@ def test_vectors_are_those_of_padded_texts(output, make, kit):
     assert all(array.shape == (21,) for array in feeds.values())
 
 
+@pytest.mark.parametrize(("modules", "normalizes"), [({}, False), ({"Normalize": {}}, True)])
 @pytest.mark.parametrize("mode", ["mean", "lasttoken"])
-def test_a_runner_that_pools_is_asked_to_and_gives_the_same_vectors(mode, make, kit):
+def test_a_runner_that_pools_is_asked_to_and_gives_the_same_vectors(mode, modules, normalizes, make, kit, folder):
+    kit.save_modules(folder, Pooling=kit.MEAN, **modules)
     encoder, runners = unpadded(kit.FakeEncoder(), pools=(mode,))
     given = [text for text in TEXTS if text]
     found = make(encoder, pooling=mode).encode(given)
-    assert [runner.pooling for runner in runners] == [mode]
+    assert [(runner.pooling, runner.normalize) for runner in runners] == [(mode, normalizes)]
     assert len(runners[0].runs) == 1
     apart, others = unpadded(kit.FakeEncoder())
     assert found.tobytes() == make(apart, pooling=mode).encode(given).tobytes()
-    assert [runner.pooling for runner in others] == [None]
+    assert [(runner.pooling, runner.normalize) for runner in others] == [(None, False)]
 
 
-def test_a_text_without_tokens_is_not_pooled_as_one_of_padding(make, kit):
+def test_a_module_between_pooling_and_length_one_keeps_its_place(make, kit, folder):
+    kit.save_modules(folder, Pooling=kit.MEAN, LayerNorm={"dimension": kit.HIDDEN}, Normalize={})
+    weights = {"norm.weight": np.arange(kit.HIDDEN, dtype=np.float32), "norm.bias": np.ones(kit.HIDDEN, np.float32)}
+    save_file(weights, folder / "2_LayerNorm" / "model.safetensors")
+    encoder, runners = unpadded(kit.FakeEncoder(), pools=("mean",))
+    found = make(encoder).encode(TEXTS)
+    assert [(runner.pooling, runner.normalize) for runner in runners] == [("mean", False)]
+    assert found.tobytes() == make(unpadded(kit.FakeEncoder())[0]).encode(TEXTS).tobytes()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+
+
+def test_a_text_without_tokens_is_not_pooled_as_one_of_padding(make, kit, folder):
+    kit.save_modules(folder, Pooling=kit.MEAN, Normalize={})
     found = []
     for pools in ((), ("mean",)):
-        encoder, runners = unpadded(kit.FakeEncoder(), pools)
-        pipeline = make(encoder)._pipeline
+        pipeline = make(unpadded(kit.FakeEncoder(), pools)[0])._pipeline
         given = pipeline.tokenizer.encode(["a b c", "sun"], 16)
         empty = Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32))
         found.append(pipeline.embed([given[0], empty, given[1]], batch_size=8))
-        assert [runner.pooling for runner in runners][-1] is None
+        assert not pipeline.embed([empty], batch_size=8).any()
     assert found[0].tobytes() == found[1].tobytes()
-    assert not found[0][1].any()
+    assert found[0].any(axis=1).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("pools", [(), ("cls",)])
+def test_a_text_without_tokens_has_no_first_one(pools, make, kit):
+    pipeline = make(unpadded(kit.FakeEncoder(), pools)[0], pooling="cls")._pipeline
+    with pytest.raises(EmbedError, match="pooling 'cls' needs at least one token"):
+        pipeline.embed([Tokens(np.zeros(0, np.int32), np.zeros(0, np.int32))], batch_size=8)
 
 
 def test_a_prompt_that_does_not_count_is_left_out_of_the_tokens(make, kit, folder):

@@ -34,8 +34,10 @@ class Encoder:
         del inputs
         raise NotImplementedError
 
-    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> None:
-        del outputs, pooling
+    def texts(
+        self, outputs: Iterable[str] | None = None, pooling: str | None = None, *, normalize: bool = False
+    ) -> None:
+        del outputs, pooling, normalize
 
     def describe(self) -> Mapping[str, object]:
         return {}

@@ -80,7 +80,7 @@ class RustExecutable(Executable):
         lengths = {name for kind in graph.inputs.values() for dim in kind.shape[1:] for name in names_of(dim)}
         given = {name for kind in graph.output_types.values() for dim in kind.shape for name in names_of(dim)}
         self._gives_no_lengths = bool(lengths) and lengths.isdisjoint(given)
-        self._texts: dict[tuple[tuple[str, ...], str | None], TextPlan | NotPacked] = {}
+        self._texts: dict[tuple[tuple[str, ...], str | None, bool], TextPlan | NotPacked] = {}
         self._lock = Lock()
         self._results = folded.outputs
         self._segments = _with_last_uses(found, set(folded.outputs.values()))
@@ -102,13 +102,17 @@ class RustExecutable(Executable):
         self._originals.let_go()
         return own_results({output: values[value] for output, value in self._results.items()}, shared)
 
-    def texts(self, outputs: Iterable[str] | None = None, pooling: str | None = None) -> TextRunner | None:
-        found = self._text_plan(tuple(self._results if outputs is None else outputs), pooling)
+    def texts(
+        self, outputs: Iterable[str] | None = None, pooling: str | None = None, *, normalize: bool = False
+    ) -> TextRunner | None:
+        found = self._text_plan(tuple(self._results if outputs is None else outputs), pooling, normalize)
         self._originals.let_go()
         return found if isinstance(found, TextPlan) else None
 
-    def _text_plan(self, outputs: tuple[str, ...], pooling: str | None = None) -> TextPlan | NotPacked:
-        key = (outputs, pooling)
+    def _text_plan(
+        self, outputs: tuple[str, ...], pooling: str | None = None, normalize: bool = False
+    ) -> TextPlan | NotPacked:
+        key = (outputs, pooling, normalize)
         with self._lock:
             if key not in self._texts:
                 plans = (segment for segment, _ in self._segments if isinstance(segment, NativeSegment))
@@ -123,6 +127,7 @@ class RustExecutable(Executable):
                         self._originals,
                         self._max_memory,
                         pooling,
+                        normalize,
                     )
                 except NotPacked as exc:
                     self._texts[key] = exc

@@ -1,4 +1,4 @@
-"""The vectors of a text's tokens as one vector, as the last step of a plan over texts.
+"""The vectors of a text's tokens as one vector, as the last steps of a plan over texts.
 
 Whoever wants one vector of each text then gets no array of all tokens: of 128 tokens that is written, read by one
 thread and given back to the system, which together take as long as two of MiniLM's sixty steps.
@@ -19,19 +19,22 @@ from webnn_runtime.format.records import replace
 
 __all__ = ["pool"]
 
+# The smallest norm that torch.nn.functional.normalize divides by, as `embed.stages` does: a zero vector stays zero.
+_SMALLEST_NORM: Final = 1e-12
 # By what `embed.pooling` calls them; each sums in float64 in the order of the tokens and rounds once, as it does.
 _REDUCTIONS: Final = {"mean": "reduceMean", "max": "reduceMax"}
 # The step from a text's start, or from the next one's, to the token.
 _CHOICES: Final = {"cls": (0, 0), "lasttoken": (1, -1)}
 
 
-def pool(packed: Packed, values: dict[str, str], mode: str) -> tuple[Packed, dict[str, str]]:
+def pool(packed: Packed, values: dict[str, str], mode: str, normalize: bool) -> tuple[Packed, dict[str, str]]:
     """The same calls with one vector of each text behind them, and what the outputs are then.
 
     Args:
         packed: calls over texts.
         values: the value of each output.
         mode: one of `webnn_runtime.embed.pooling.POOLING_MODES`.
+        normalize: whether to scale each vector to length 1.
 
     Raises:
         NotPacked: there is no such step, or an output has no vectors of tokens in float32.
@@ -77,6 +80,8 @@ def pool(packed: Packed, values: dict[str, str], mode: str) -> tuple[Packed, dic
             add("view", (rows,), result, made)
         else:
             raise NotPacked(f"there is no step for pooling '{mode}'")
+        if normalize:
+            result = add("unitNorm", (result,), f"{result}:unit", made, epsilon=("float", _SMALLEST_NORM))
         found[output] = result
     results = dict.fromkeys(packed.results, False)
     return replace(packed, calls=calls, types=types, constants=constants, results=results), found

@@ -148,8 +148,9 @@ def text_plan(
     originals: Originals,
     max_memory: int | None = None,
     pooling: str | None = None,
+    normalize: bool = False,
 ) -> TextPlan:
-    """The plan over texts for these outputs, of whose tokens `pooling` makes one vector where it is given.
+    """The plan over texts for these outputs, of whose tokens `pooling` and `normalize` make one vector.
 
     Raises:
         NotPacked: there is none, with the reason.
@@ -157,7 +158,7 @@ def text_plan(
     packed = _pack(graph, lowered, outputs)
     values = {output: graph.outputs[output] for output in packed.results}
     if pooling is not None:
-        packed, values = pool(packed, values, pooling)
+        packed, values = pool(packed, values, pooling, normalize)
     try:
         return TextPlan(graph, packed, values, engine, shared, originals, max_memory)
     except (NotImplementedError, ValueError) as exc:

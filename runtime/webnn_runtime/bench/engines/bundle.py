@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from webnn_runtime.bench.engines.base import EMBEDDING, Arrays, Engine, Spec
 from webnn_runtime.embed.modules import read_modules
+from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.model import load
 
 __all__ = ["BundleEngine"]
@@ -26,9 +27,10 @@ class BundleEngine(Engine):
         can_tell = spec.kind == EMBEDDING and _MASK in self._model.inputs
         modules = read_modules(Path(spec.bundle)) if can_tell and not spec.is_pooled else None
         mode = None if modules is None else modules.pooling.of_whole_texts
-        self._runner = None if mode is None else self._model.texts([spec.output], mode)
+        is_all = modules is not None and [type(stage) for stage in modules.stages] in ([], [Normalize])
+        self._runner = None if mode is None else self._model.texts([spec.output], mode, normalize=is_all)
         if self._runner is not None:
-            self.gives = "vectors"
+            self.gives = "answer" if is_all else "vectors"
         elif can_tell:
             self._runner = self._model.texts([spec.output])
             self.gives = "output" if self._runner is None or spec.is_pooled else "texts"

@@ -7,6 +7,7 @@ use crate::{LayerNorm, RmsNorm, Rows};
 pub(super) const KINDS: &[Kind] = &[
     Kind { name: "layerNorm", types: FLOAT32, make: layer_norm },
     Kind { name: "rmsNorm", types: FLOAT32, make: rms_norm },
+    Kind { name: "unitNorm", types: FLOAT32, make: unit_norm },
 ];
 
 const FLOAT32: Types = Types::of(&[DataType::Float32]);
@@ -105,6 +106,49 @@ impl Op for RootMeanSquare {
     }
 }
 
+/// `x / max(sqrt(sum(x^2)), epsilon)` over the last axis, in float64 and rounded once.
+struct UnitLength {
+    epsilon: f64,
+}
+
+fn unit_norm(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
+    let x = request.operand(0)?;
+    if x.rank() == 0 || request.result()?.dtype != x.dtype {
+        return Err(BuildError::Value(format!("unitNorm: {x:?}")));
+    }
+    Ok(Box::new(UnitLength { epsilon: *request.attributes.float("epsilon")? }))
+}
+
+impl Op for UnitLength {
+    fn label(&self) -> String {
+        "unit length".into()
+    }
+
+    fn run(&self, operands: &[Tensor<'_>], results: &mut [TensorMut<'_>], _: &mut Context<'_>) -> Result<(), RunError> {
+        let (x, out) = (operands[0].elements::<f32>(), results[0].elements::<f32>());
+        if x.len() != out.len() {
+            return Err(RunError::Operand(format!("{} results of {:?}", out.len(), operands[0].shape)));
+        }
+        let cols = operands[0].shape.last().copied().unwrap_or_default();
+        for (x, out) in x.chunks_exact(cols.max(1)).zip(out.chunks_exact_mut(cols.max(1))) {
+            // Sixteen sums, so that none waits for the one before it.
+            let mut sums = [0.0_f64; 16];
+            for x in x.chunks(sums.len()) {
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum += f64::from(*x) * f64::from(*x);
+                }
+            }
+            let norm = sums.iter().sum::<f64>().sqrt();
+            // Not `max`, for which NaN is smaller than any number.
+            let norm = if norm < self.epsilon { self.epsilon } else { norm };
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = (f64::from(*x) / norm) as f32;
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::ops::Attribute;
@@ -150,6 +194,27 @@ mod tests {
             for (col, got) in got.iter().enumerate() {
                 let want = f64::from(x[col]) / (mean + 1e-3).sqrt() * f64::from(scale[col]);
                 assert!((f64::from(*got) - want).abs() < 1e-5, "row {row}: {got}, not {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_get_length_one_but_for_those_that_have_none() {
+        let cols = 37;
+        let mut x: Vec<f32> = (0..5 * cols).map(|i| (i as f32 * 0.37).sin() * 3e18).collect();
+        x[cols..2 * cols].fill(0.0);
+        x[2 * cols] = f32::NAN;
+        x[3 * cols..4 * cols].fill(1e-15);
+        let given = [Given::new(Float32, &[5, cols], &x)];
+        let found = run("unitNorm", &given, &[("epsilon", Attribute::Float(1e-12))], &[(Float32, &[5, cols])], 1);
+        let found = found.unwrap();
+        for (row, (got, x)) in found[0].elements::<f32>().chunks(cols).zip(x.chunks(cols)).enumerate() {
+            let norm = x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            for (got, x) in got.iter().zip(x) {
+                let want = f64::from(*x) / if norm < 1e-12 { 1e-12 } else { norm };
+                let is_near = (f64::from(*got) - want).abs() <= want.abs() * 6e-8;
+                assert!(is_near || row == 2, "row {row}: {got}, not {want}");
+                assert_eq!(got.is_nan(), row == 2);
             }
         }
     }
