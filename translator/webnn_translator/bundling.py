@@ -209,6 +209,7 @@ def convert_model(
         graph, passes = simplify(translation.graph)
         tell(f"{len(translation.graph.nodes)} nodes, {len(graph.nodes)} after clean-ups")
         labels = translation.output_labels
+        limits = {dim.name: dim.why for dim in translation.dims if dim.why}
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
             graph,
@@ -217,6 +218,7 @@ def convert_model(
                 "source": source.record(),
                 **_type_record(translation),
                 **({"boundDimensions": _bound_record(given)} if given else {}),
+                **({"dimensionLimits": limits} if limits else {}),
                 **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
                 **({} if cache is None else {"emptyCache": cache.record()}),
                 **({"emptyInputs": empty_record(empty)} if (empty := translation.empty_inputs) else {}),
