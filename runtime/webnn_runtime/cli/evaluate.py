@@ -35,7 +35,10 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle that is judged; a Hub id too.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="BUNDLE", help="The bundle that is judged: its folder, its .webnn file, or a Hub id."),
+    ],
     reference: Annotated[
         str | None,
         typer.Option(
