@@ -12,7 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.cli import conversion
 from webnn_runtime.cli.conversion import conversion_lines
+from webnn_runtime.format.manifest import Extension
 
 
 @pytest.fixture
@@ -76,6 +78,14 @@ def test_inspect_tells_why_a_size_has_limits(run: Callable[..., Any], tmp_path: 
     assert manifest["x-webnn-runtime"]["dimensionLimits"] == limits
     shown = [" ".join(line.split()) for line in run("webnn", "inspect", tmp_path / "out").out.splitlines()]
     assert {f"limit {name}: {why}" for name, why in limits.items()} <= set(shown)
+
+
+def test_the_page_of_the_format_has_every_decision() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
+    table = page.partition("\n| key | holds |\n")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[1:-1]]
+    documented = {name.strip(" `") for row in rows for name in row.split(",")}
+    assert documented == {*Extension().to_json(), "int4", *conversion._KEYS}
 
 
 def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
