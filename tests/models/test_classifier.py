@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from webnn_runtime.format.errors import EmbedError
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(180)]
 
+ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY = "the a cat dog sat on mat house is very good bad film and not but it was long short of to rain sun"
 TEXTS = ["the cat sat on the mat", "a very bad film", "it was not good but it was short", "rain", "", "dog " * 20]
 PAIRS = [
@@ -127,6 +130,18 @@ def test_scores_are_an_array_in_the_order_of_the_labels(made, bundle) -> None:
     assert best == [entry["label"] for entry in made[1]["None"]["list"]]
     assert classify.scores([]).shape == (0, 3)
     assert classify([]) == []
+
+
+def test_the_page_runs(bundle, tmp_path) -> None:
+    page = (ROOT / "docs" / "classification.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (name,) = re.findall(r'WebNNClassifier\("(.*?)"\)', block)
+    shutil.copytree(bundle, tmp_path / name)
+    code = block + "print(len(classify('rain', top_k=None)))"
+    environment = {"PYTHONPATH": str(ROOT / "runtime"), "PATH": "", "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
 
 
 def test_padding_before_a_text_moves_none(made, bundle, backend, tmp_path) -> None:

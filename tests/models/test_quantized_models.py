@@ -16,7 +16,8 @@ from measure_quantizing import paragraphs
 from webnn_runtime import WebNNEmbedder, load
 from webnn_runtime.evaluation import cosine_statistics
 from webnn_translator.bundling import ConvertOptions, convert_model
-from webnn_translator.quantize import QuantizeMisuse, QuantizeOptions, quantize_bundle
+from webnn_translator.quantize import QuantizeMisuse, QuantizeOptions, quantize_bundle, recheck_loss
+from webnn_translator.verify import check_bundle
 
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
 
@@ -100,6 +101,22 @@ def made(tmp_path_factory, optional):
     command = [sys.executable, "-W", "ignore", "-c", MAKE, str(folder), json.dumps(vocabulary)]
     subprocess.run(command, check=True, capture_output=True, env=environment)
     return folder
+
+
+def test_a_bundle_named_by_its_graph_file_is_read_with_its_tokenizer(made, tmp_path) -> None:
+    model = made / "bge"
+    plain = convert_model(str(model), tmp_path / "plain", ConvertOptions(is_verified=False)).folder
+    assert check_bundle(plain / "model.webnn", model / "onnx" / "model.onnx").certificate.inputs == "tokens"
+    found = [
+        quantize_bundle(path, tmp_path / name, QuantizeOptions("int8"), is_verified=False).folder
+        for name, path in (("folder", plain), ("file", plain / "model.webnn"))
+    ]
+    of_folder, of_file = ({path.name: path.read_bytes() for path in folder.glob("*.*")} for folder in found)
+    assert "tokenizer.json" in of_folder
+    assert of_file == of_folder
+    whole = convert_model(str(model), tmp_path / "int8", ConvertOptions(quantize=QuantizeOptions("int8"))).folder
+    loss, stated = recheck_loss(whole / "model.webnn", model / "onnx" / "model.onnx")
+    assert (loss.samples, round(loss.mean, 6)) == ("texts", stated)
 
 
 # Of a wrong scale or table next to nothing would be left.

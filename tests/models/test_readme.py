@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, in a folder that holds the bundle it speaks of."""
+"""The Python of the README and of the pages runs as it stands, in a folder that holds the bundles they speak of."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ PAGES = {
     "docs/embedding.md": "texts = documents = [f'text about the number {n}' for n in range(100)]",
     "docs/backends.md": "",
     "docs/conformance.md": "",
+    "docs/evaluation.md": "",
 }
 
 
@@ -58,7 +59,7 @@ def test_a_page_runs(page, minilm_bundle, tmp_path):
 
 def run(code, bundle, tmp_path):
     """In a process of its own, beside the bundles that the pages speak of; what it writes to one stays there."""
-    for name in ("model-webnn", "minilm-webnn", "all-MiniLM-L6-v2-webnn"):
+    for name in ("model-webnn", "model-int8", "minilm-webnn", "all-MiniLM-L6-v2-webnn"):
         (tmp_path / name).mkdir()
         for each in bundle.iterdir():
             (tmp_path / name / each.name).symlink_to(each)

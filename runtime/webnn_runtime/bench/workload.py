@@ -12,7 +12,7 @@ from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, GRAPH, S
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.classify.classifier import choose_logits
 from webnn_runtime.embed.counted import is_only_counted
-from webnn_runtime.embed.feed import Feed
+from webnn_runtime.embed.feed import LOGITS, TEXT_INPUTS, Feed
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.settings import read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Task", "Work", "Workload", "open_task"]
 
-_INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-_LOGITS: Final = "logits"
 # What the slow reference is asked to do; the rest of a case is held against those who passed.
 _REFERENCE_TOKENS: Final = 400
 
@@ -135,8 +133,8 @@ class Task:
     def _wide(self) -> Feed:
         """Every input that an export of the model may have, as int64, whatever the bundle declares."""
         assert self.feed is not None
-        shape = self.feed.types[_INPUTS[0]].shape
-        every = {name: TensorType(DataType.INT64, shape) for name in _INPUTS}
+        shape = self.feed.types[TEXT_INPUTS[0]].shape
+        every = {name: TensorType(DataType.INT64, shape) for name in TEXT_INPUTS}
         return replace(self.feed, types=every, batch=(1, MAX_DIM), length=(1, MAX_DIM))
 
     def graphs(self, sizes: Mapping[str, int]) -> list[Workload]:
@@ -166,9 +164,9 @@ def open_task(model: Model, spec: Spec, wanted: str | None = None) -> Task:
         EmbedError: its files do not say how it is used.
     """
     folder = Path(spec.bundle)
-    logits = model.outputs.get(_LOGITS)
+    logits = model.outputs.get(LOGITS)
     kind = wanted or (CLASSIFICATION if logits is not None and logits.rank == 2 else EMBEDDING)
-    if wanted is None and not ((folder / "tokenizer.json").is_file() and _INPUTS[0] in model.inputs):
+    if wanted is None and not ((folder / "tokenizer.json").is_file() and TEXT_INPUTS[0] in model.inputs):
         kind = GRAPH
     if kind == GRAPH:
         name = next(iter(model.outputs))

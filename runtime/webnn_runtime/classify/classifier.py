@@ -14,7 +14,7 @@ from webnn_runtime.embed.arguments import named_after
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
-from webnn_runtime.embed.feed import EncoderModel, Feed
+from webnn_runtime.embed.feed import LOGITS, EncoderModel, Feed
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, count_truncated, require_room
@@ -33,7 +33,6 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 TextInput: TypeAlias = "str | tuple[str, str] | Mapping[str, str]"
 # What sentence-transformers calls it where it saves a cross-encoder.
 _TASK: Final = "sequence-classification"
-_LOGITS: Final = "logits"
 _UNSET: Final = object()
 
 
@@ -323,8 +322,8 @@ def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:
         if name not in floats:
             raise EmbedError(f"output_name='{name}': the graph's outputs are {listed}; expected a float one of rank 2")
         return name
-    if _LOGITS in floats:
-        return _LOGITS
+    if LOGITS in floats:
+        return LOGITS
     if not floats:
         raise EmbedError(
             f"the graph's outputs are {listed}, and none can hold logits, [texts, labels]: this is no classifier; for "

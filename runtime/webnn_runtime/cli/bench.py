@@ -11,7 +11,7 @@ import typer
 
 from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, DimSizes, Quiet, Threads, sizes_of
+from webnn_runtime.cli.options import AsJson, BackendName, BundlePath, DimSizes, Quiet, Threads, sizes_of
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.written import check_place
 
@@ -19,7 +19,7 @@ __all__ = ["bench"]
 
 
 def bench(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or a Hub id.")],
+    bundle: BundlePath,
     onnx: Annotated[
         str | None, typer.Option("--onnx", metavar="FILE", help="The source as ONNX: for onnxruntime and openvino.")
     ] = None,

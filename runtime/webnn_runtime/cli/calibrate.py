@@ -12,6 +12,7 @@ from webnn_runtime.cli.options import (
     AsJson,
     BackendName,
     Compute,
+    ModelPath,
     NoNormalize,
     Quiet,
     Threads,
@@ -27,7 +28,7 @@ __all__ = ["calibrate"]
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
+    model: ModelPath,
     texts: Annotated[
         Path,
         typer.Argument(
@@ -66,17 +67,19 @@ def calibrate(
 
         given = read_texts(given_file(texts))
         embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
-        if out is None:
+        path = out
+        if path is None:
             if embedder.backend_info()["revision"] is not None:
                 raise Misuse(f"{model}: lies in the Hub's cache, where nothing is written; pass -o FILE")
             beside = Path(model).expanduser()
-            check_place((beside if beside.is_dir() else beside.parent) / RANGES_FILE)
+            path = (beside if beside.is_dir() else beside.parent) / RANGES_FILE
+            check_place(path)
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
         learnt = [
             embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)
             for size in sizes
         ]
-        path = embedder.save_ranges(out)
+        embedder.save_ranges(path)
         report.data.update(
             file=str(path),
             texts=len(given),

@@ -13,7 +13,9 @@ from webnn_runtime.cli.options import (
     BackendName,
     BatchSize,
     Compute,
+    ModelPath,
     Quiet,
+    Texts,
     Threads,
     TokenizerId,
     check_compute,
@@ -25,10 +27,8 @@ __all__ = ["classify"]
 
 
 def classify(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
-    ] = None,
+    model: ModelPath,
+    texts: Texts = None,
     top_k: Annotated[
         int | None,
         typer.Option("--top-k", min=1, metavar="N", help="So many labels of each text, best first; by default 1."),

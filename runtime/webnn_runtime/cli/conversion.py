@@ -10,6 +10,7 @@ __all__ = ["conversion_lines", "conversion_record"]
 _KEYS: Final = (
     "boundDimensions",
     "boundInputs",
+    "dimensionLimits",
     "emptyCache",
     "emptyInputs",
     "emptyOutputs",
@@ -32,6 +33,8 @@ def conversion_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, one in _items(record, "boundDimensions"):
         if isinstance(one, Mapping):
             yield "bound", f"{name} = {one.get('size')}, from {one.get('from')}"
+    for name, why in _items(record, "dimensionLimits"):
+        yield "limit", f"{name}: {why}"
     for name, one in _items(record, "boundInputs"):
         if isinstance(one, Mapping) and isinstance(one.get("values"), list):
             yield "bound", f"{name} = {_some(one['values'])}"

@@ -16,9 +16,11 @@ from webnn_runtime.cli.options import (
     BackendName,
     BatchSize,
     Compute,
+    ModelPath,
     NoNormalize,
     PromptName,
     Quiet,
+    Texts,
     Threads,
     TokenizerId,
     check_compute,
@@ -31,10 +33,8 @@ __all__ = ["embed"]
 
 
 def embed(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A bundle's folder, or a Hub id 'owner/name'.")],
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
-    ] = None,
+    model: ModelPath,
+    texts: Texts = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -44,13 +44,15 @@ def emit_js(
     with reporting("emit-js", as_json=as_json, quiet=quiet) as report:
         found = find_bundle(bundle)
         target = found.beside("model.mjs") if out is None else out
-        check_place(target)
-        source = _source(found.path, sizes_of("--dim", dim))
+        check_place(target, mark=MARK)
         declaration = _declaration(target) if types else None
-        write_text(target, emit_module(source), mark=MARK)
+        if declaration is not None:
+            check_place(declaration, mark=TYPES_MARK)
+        source = _source(found.path, sizes_of("--dim", dim))
+        write_text(target, emit_module(source))
         report.data["module"] = str(target)
         if declaration is not None:
-            write_text(declaration, emit_types(source), mark=TYPES_MARK)
+            write_text(declaration, emit_types(source))
             report.data["types"] = str(declaration)
         report.data.update(
             dimensions=sorted({name for kind in source.graph.inputs.values() for name in kind.names}),
@@ -82,12 +84,12 @@ def emit_html(
 
         found = find_bundle(bundle)
         target = found.beside("model.html") if out is None else out
-        check_place(target)
+        check_place(target, mark=PAGE_MARK)
         loaded = load_bundle(found.path)
         made_from = loaded.manifest.extension.more.get("source")
         made_from = made_from if isinstance(made_from, Mapping) else {}
         source = str(made_from.get("repository") or made_from.get("file") or "")
-        write_text(target, emit_page(loaded.graph, loaded.names, source=source), mark=PAGE_MARK)
+        write_text(target, emit_page(loaded.graph, loaded.names, source=source))
         report.data.update(page=str(target), operators=len(loaded.graph.nodes))
         report.result(f"{target}: written")
 

@@ -35,7 +35,10 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="The bundle that is judged; a Hub id too.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="BUNDLE", help="The bundle that is judged: its folder, its .webnn file, or a Hub id."),
+    ],
     reference: Annotated[
         str | None,
         typer.Option(
@@ -181,13 +184,14 @@ def _opened(model: str, backend: str, options: Mapping[str, Any]) -> tuple[Any, 
     """An embedder or a classifier, as the outputs of its graph say."""
     from webnn_runtime.classify import WebNNClassifier
     from webnn_runtime.embed import WebNNEmbedder
+    from webnn_runtime.embed.feed import LOGITS
     from webnn_runtime.format.bundle import load_bundle
     from webnn_runtime.format.errors import EmbedError
     from webnn_runtime.hub import resolve
 
     found = resolve(model)
     outputs = load_bundle(found.file or found.path).graph.output_types
-    is_classifier = "logits" in outputs and not (found.path / "modules.json").is_file()
+    is_classifier = LOGITS in outputs and not (found.path / "modules.json").is_file()
     if is_classifier:
         return WebNNClassifier(model, backend=backend, **options), _CLASSIFIER
     try:

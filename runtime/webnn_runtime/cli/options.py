@@ -24,9 +24,11 @@ __all__ = [
     "LstmStates",
     "MaxDimSizes",
     "MinDimSizes",
+    "ModelPath",
     "NoNormalize",
     "PromptName",
     "Quiet",
+    "Texts",
     "Threads",
     "TokenizerId",
     "cache_policy",
@@ -48,6 +50,12 @@ BackendName: TypeAlias = Annotated[
 ]
 BundlePath: TypeAlias = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, its .webnn file, or a Hub id.")
+]
+ModelPath: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A bundle's folder, its .webnn file, or a Hub id 'owner/name'.")
+]
+Texts: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
 ]
 Compute: TypeAlias = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from webnn_runtime.cli.bundles import find_bundle
+from webnn_runtime.cli.bundles import FoundBundle, find_bundle
 from webnn_runtime.cli.options import AsJson, Quiet
 from webnn_runtime.cli.quantize_options import (
     KIND_HELP,
@@ -30,7 +30,9 @@ __all__ = ["quantize"]
 
 
 def quantize(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A float32 bundle's folder, or a Hub id.")],
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="A float32 bundle's folder, its .webnn file, or a Hub id.")
+    ],
     kind: Annotated[str, typer.Option("--quantize", "--kind", metavar="KIND", help=KIND_HELP)] = "int8",
     out: Annotated[
         Path | None,
@@ -70,10 +72,7 @@ def quantize(
             tokenizer=tokenizer,
         )
         found = find_bundle(bundle)
-        folder = Path(found.path)
-        # Beside the bundle, also where that is a link; of what lies in the Hub's cache, here.
-        beside = Path(os.path.abspath(folder)) if found.repository is None else Path(Path(found.repository).name)
-        target = out if out is not None else beside.with_name(f"{beside.name}-{kind}")
+        target = out if out is not None else _beside(found, kind)
         if target.exists() and not force:
             raise FileExistsError(f"{target}: exists already; pass --force to replace it, or -o for another folder")
         refuse_target(target, sign=GRAPH_FILE, force=force)
@@ -82,7 +81,13 @@ def quantize(
         assert options is not None
         with report.progress("quantising") as progress:
             done = quantize_bundle(
-                folder, target, options, force=force, is_verified=not no_verify, note=report.note, progress=progress
+                Path(found.path),
+                target,
+                options,
+                force=force,
+                is_verified=not no_verify,
+                note=report.note,
+                progress=progress,
             )
         report.data.update(folder=str(done.folder), quantization=done.record(), certificate=done.certificate)
         if done.certificate is None:
@@ -90,3 +95,11 @@ def quantize(
         report.detail(f"{done.quantized}; {done.weights_bytes / 1e6:.1f} MB of weights")
         report.detail(f"{done.quantized.loss}, {done.quantized.loss.runs} {done.quantized.loss.samples}")
         report.result(str(done.folder))
+
+
+def _beside(found: FoundBundle, kind: str) -> Path:
+    """Where it goes by default: beside the bundle, also where that is a link; of what lies in the Hub's cache, here."""
+    folder = found.folder if found.repository is None else Path(Path(found.repository).name)
+    if folder.name in {"", ".."}:
+        folder = Path(os.path.abspath(folder))
+    return folder.with_name(f"{folder.name}-{kind}")

@@ -9,14 +9,14 @@ import typer
 
 from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, Quiet
+from webnn_runtime.cli.options import AsJson, BundlePath, Quiet
 from webnn_runtime.cli.report import Report, reporting
 
 __all__ = ["verify"]
 
 
 def verify(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or a Hub id.")],
+    bundle: BundlePath,
     source: Annotated[
         str | None,
         typer.Option(

@@ -11,10 +11,15 @@ from webnn_runtime.format.staged_file import staged_file
 __all__ = ["check_place", "write_bytes", "write_text"]
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Path, *, mark: str | None = None) -> None:
     """Refuse a place that takes no file, before the work whose result it would hold.
 
+    Args:
+        path: the file; one that is there is going to be replaced.
+        mark: how a file begins that may be replaced; None replaces any.
+
     Raises:
+        FileExistsError: the file is there and does not begin with the mark.
         WriteError: a folder has the name, or something else that is no file, or the folder for it is not there or not
             to be written.
     """
@@ -27,22 +32,16 @@ def check_place(path: Path) -> None:
         raise WriteError(f"the folder '{folder}' {what}; choose another place, or make it first", path=str(path))
     if not os.access(folder, os.W_OK):
         raise WriteError(f"the folder '{folder}' cannot be written; choose another place", path=str(path))
-
-
-def write_text(path: Path, text: str, *, mark: str | None = None) -> None:
-    """Write a file, or leave what was there.
-
-    Args:
-        path: the file; replaced if it is there.
-        text: its content.
-        mark: how a file begins that may be replaced; None replaces any.
-
-    Raises:
-        FileExistsError: the file is there and does not begin with the mark.
-        WriteError: the place cannot be written.
-    """
     if mark is not None and path.exists() and not _begins_with(path, mark):
         raise FileExistsError(f"{path}: is there and was not written by this command; choose another name")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, or leave what was there.
+
+    Raises:
+        WriteError: the place cannot be written.
+    """
     write_bytes(path, text.encode())
 
 

@@ -22,20 +22,21 @@ from webnn_runtime.format.records import dataclass, field
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Batch", "EncoderModel", "Feed", "Output", "TextRunner", "choose_output"]
+__all__ = ["LOGITS", "TEXT_INPUTS", "Batch", "EncoderModel", "Feed", "Output", "TextRunner", "choose_output"]
 
 _IDS: Final = "input_ids"
 _MASK: Final = "attention_mask"
 _TYPES: Final = "token_type_ids"
 _POSITIONS: Final = "position_ids"
+# All inputs that texts are turned into, and what exporters call the scores of a classifier.
+TEXT_INPUTS: Final = (_IDS, _MASK, _TYPES, _POSITIONS)
+LOGITS: Final = "logits"
 # What exporters call the cache of a decoder: past_key_values.0.key, past_0.
 _PAST: Final = "past"
-_KNOWN: Final = (_IDS, _MASK, _TYPES, _POSITIONS)
 _INDEX_TYPES: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType.UINT64)
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
 # What exporters call the token vectors; the first is sentence-transformers' own name.
 _TOKEN_OUTPUTS: Final = ("token_embeddings", "last_hidden_state")
-_LOGITS: Final = "logits"
 _SENTENCE_OUTPUT: Final = "sentence_embedding"
 
 
@@ -145,7 +146,7 @@ class Feed:
         Raises:
             EmbedError: an input is unknown or missing, or has a type or rank that token ids do not have.
         """
-        unknown = [name for name in inputs if name not in _KNOWN]
+        unknown = [name for name in inputs if name not in TEXT_INPUTS]
         if past := next((name for name in unknown if name.startswith(_PAST)), None):
             raise EmbedError(
                 f"input '{past}' is the cache of a decoder, which embedding leaves empty; convert its model again "
@@ -155,7 +156,7 @@ class Feed:
             wrong = f"input '{unknown[0]}' is not known" if unknown else f"there is no input '{_IDS}'"
             raise EmbedError(
                 f"{wrong}: the graph takes {', '.join(inputs) or 'nothing'}; an encoder of texts takes "
-                f"{_IDS} and any of {', '.join(_KNOWN[1:])}"
+                f"{_IDS} and any of {', '.join(TEXT_INPUTS[1:])}"
             )
         for name, kind in inputs.items():
             if kind.rank != 2 or (name != _MASK and kind.dtype not in _INDEX_TYPES):
@@ -295,7 +296,7 @@ def choose_output(outputs: Mapping[str, TensorType], *, name: str | None, want_t
         if key in tokens:
             return _output(key, kinds[key])
     if len(tokens) != 1:
-        if not tokens and _LOGITS in kinds:
+        if not tokens and LOGITS in kinds:
             raise EmbedError(f"{_listing(outputs)}: a classifier; take WebNNClassifier, or webnn classify")
         raise EmbedError(
             f"{_listing(outputs)}, and it is not clear which one holds the token vectors: expected one of "

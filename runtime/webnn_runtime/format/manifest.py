@@ -77,7 +77,7 @@ class Extension:
         weights_sha256: hash of the weights file.
         tensor_sha256: hash of each tensor's bytes by key.
         file_sha256: hash of each file that travels along, by its place in the folder.
-        more: what the format does not interpret: source, certificate, canaries, embedding pipeline.
+        more: what the format does not interpret: source, certificate, canaries and what was decided at conversion.
     """
 
     tool: str = ""

@@ -65,6 +65,12 @@ def test_files_of_others_are_not_replaced(run: Callable[..., Any], bundle: Path,
     assert ran.code == 2
     assert "was not written by this command" in ran.err
     assert own.read_text(encoding="utf-8") == "export {};"
+    types = tmp_path / "mine.d.mts"
+    types.write_text("export {};", encoding="utf-8")
+    ran = run("webnn", "emit-js", bundle, "-o", tmp_path / "mine.mjs", "--types")
+    assert ran.code == 2
+    assert "mine.d.mts: is there and was not written by this command" in ran.err
+    assert not (tmp_path / "mine.mjs").exists()
     assert run("webnn", "emit-js", tmp_path / "none").code == 3
     assert run("webnn", "emit-js", bundle, "-o", tmp_path / "no" / "folder.mjs").code == 2
 

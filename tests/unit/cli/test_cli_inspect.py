@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.cli import conversion
 from webnn_runtime.cli.conversion import conversion_lines
+from webnn_runtime.format.manifest import Extension
 
 
 @pytest.fixture
@@ -58,6 +61,33 @@ def test_inspect_tells_what_was_decided_at_conversion(run: Callable[..., Any], d
     assert record["boundInputs"]["rate"]["values"] == [0.5]
 
 
+def test_inspect_tells_why_a_size_has_limits(run: Callable[..., Any], tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info
+    shortened = helper.make_node("Pad", ["x", "pads"], ["y"])
+    inputs = [value("x", TensorProto.FLOAT, ["batch", "n"])]
+    outputs = [value("y", TensorProto.FLOAT, ["batch", "m"])]
+    pads = [numpy_helper.from_array(np.asarray([0, 0, 0, -3]), "pads")]
+    model = helper.make_model(
+        helper.make_graph([shortened], "g", inputs, outputs, pads), opset_imports=[helper.make_opsetid("", 17)]
+    )
+    model.ir_version = 10
+    onnx.save(model, tmp_path / "m.onnx")
+    assert run("webnn-convert", tmp_path / "m.onnx", "--max-dim", "batch=8", "-o", tmp_path / "out").code == 0
+    limits = {"batch": "given", "n": "at least 4: a Pad leaves n - 3 elements"}
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["x-webnn-runtime"]["dimensionLimits"] == limits
+    shown = [" ".join(line.split()) for line in run("webnn", "inspect", tmp_path / "out").out.splitlines()]
+    assert {f"limit {name}: {why}" for name, why in limits.items()} <= set(shown)
+
+
+def test_the_page_of_the_format_has_every_decision() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
+    table = page.partition("\n| key | holds |\n")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[1:-1]]
+    documented = {name.strip(" `") for row in rows for name in row.split(",")}
+    assert documented == {*Extension().to_json(), "int4", *conversion._KEYS}
+
+
 def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
     record = {
         "outputLabels": {"scores": list(range(20)), "others": 3},
@@ -66,6 +96,7 @@ def test_what_is_long_is_shown_in_part_and_what_is_malformed_is_not() -> None:
         "typeMappings": {"double": "carried by float32"},
         "sourceTypes": "none",
         "boundInputs": {"rate": [1]},
+        "dimensionLimits": ["batch"],
         "emptyCache": [],
     }
     assert list(conversion_lines(record)) == [

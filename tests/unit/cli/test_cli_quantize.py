@@ -80,12 +80,24 @@ def test_a_bundle_is_quantised_as_its_source_would_be(run: Callable[..., Any], w
     data = ran.json["data"]
     assert data["quantization"]["weights"] == {"int8": 2}
     folder = wide.parent / "wide-webnn-int8"
-    assert Path(data["folder"]) == folder
+    assert data["folder"] == folder.name
     for name in ("model.webnn", "model.weights", "manifest.json"):
         assert (folder / name).read_bytes() == (wide.parent / "direct" / name).read_bytes()
     again = run("webnn", "quantize", folder)
     assert again.code == 2
     assert "is quantised already (int8)" in again.err
+
+
+@pytest.mark.parametrize(("inside", "named"), [("", "wide-webnn/model.webnn"), ("wide-webnn", ".")])
+def test_a_bundle_is_quantised_to_the_folder_beside_it(
+    inside: str, named: str, run: Callable[..., Any], wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("webnn-convert", wide, "--quiet").code == 0
+    monkeypatch.chdir(wide.parent / inside)
+    ran = run("webnn", "quantize", named, "--quantize", "float16", "--quiet")
+    assert ran.code == 0
+    assert (wide.parent / "wide-webnn-float16" / "model.webnn").is_file()
+    assert Path(ran.out.strip()).samefile(wide.parent / "wide-webnn-float16")
 
 
 def test_what_travels_along_is_copied_but_not_what_was_learnt_of_the_float_vectors(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import struct
+import subprocess
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +22,7 @@ from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
 from webnn_translator.emit import ModuleSource, emit_module, emit_types
 from webnn_translator.emit.literals import dimension
 
+ROOT: Final = Path(__file__).resolve().parents[3]
 Play = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 HOSTILE: Final = [
     "</script><script>alert(1)</script>",
@@ -58,6 +63,20 @@ def test_equal_graphs_give_equal_bytes_in_plain_ascii() -> None:
     assert text == emit_module(ModuleSource(small()))
     assert text.isascii()
     assert text.endswith("}\n")
+
+
+def test_the_page_names_all_that_a_module_exports(node: str, tmp_path: Path) -> None:
+    module = tmp_path / "model.mjs"
+    module.write_text(emit_module(ModuleSource(small())), encoding="utf-8")
+    told = f"import * as all from {json.dumps(module.as_uri())}; console.log(JSON.stringify(Object.keys(all)))"
+    command = [node, "--input-type=module", "--eval", told]
+    exported = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    page = (ROOT / "docs" / "browser.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+)", page, re.MULTILINE)) == sorted(exported)
+    declared = re.findall(
+        r"^export declare (?:class|const|function) (\w+)", emit_types(ModuleSource(small())), re.MULTILINE
+    )
+    assert sorted(declared) == sorted(exported)
 
 
 def hostile_graph() -> Graph:

@@ -33,7 +33,7 @@ def recheck_loss(folder: Path, source: Path) -> tuple[Loss, float]:
     """
     bundle = load_bundle(folder, verify=True)
     stated, compute = _stated(bundle.manifest.extension.more.get("certificate"), str(folder))
-    samples = measuring_samples(bundle.graph, folder)
+    samples = measuring_samples(bundle.graph, bundle.folder)
     right = by_our_names(bundle, open_reference(bundle, source))
     reference = [samples.view(right(feed), run) for run, feed in enumerate(samples.feeds)]
     running = compiled(bundle.graph, compute)

@@ -74,7 +74,7 @@ def write_quantized(
     """Quantise the bundle in `float_bundle`, and write the result to `target`.
 
     Args:
-        float_bundle: folder of a bundle in float32, with whatever travels along.
+        float_bundle: folder of a bundle in float32, with whatever travels along, or the graph file in it.
         target: folder to write.
         options: how to quantise.
         force: whether an older folder may be replaced.
@@ -90,7 +90,7 @@ def write_quantized(
         VerificationFailed: backends differ on the result; nothing is written.
     """
     loaded = load_bundle(float_bundle)
-    done = quantize_graph(loaded.graph, options, float_bundle, names=loaded.names, note=note)
+    done = quantize_graph(loaded.graph, options, loaded.folder, names=loaded.names, note=note)
     more = {key: value for key, value in loaded.manifest.extension.more.items() if key not in _OF_FLOATS}
     files = _companions(loaded, options.tokenizer)
     with staged_bundle(

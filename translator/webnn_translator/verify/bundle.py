@@ -57,7 +57,7 @@ def check_bundle(
         check_graph,
         bundle.graph,
         reference_name=f"onnxruntime {reference.version}",
-        tokenizer=tokenizer_beside(folder, note),
+        tokenizer=tokenizer_beside(bundle.folder, note),
         tolerance=tolerance,
         progress=progress,
     )

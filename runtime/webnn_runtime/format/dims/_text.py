@@ -17,7 +17,7 @@ _MAX_DIGITS: Final = 19
 
 
 def parse_dim(text: str) -> Dim:
-    """Read what `str(dim)` prints: + - * // ** ( ) min(a, b) max(a, b), integers and names.
+    """Read what `str(dim)` prints: + - * // ( ) min(a, b) max(a, b), integers and names; a power is a product.
 
     Raises:
         ValueError: the text is no such expression, divides by zero, or is unreasonably large.
