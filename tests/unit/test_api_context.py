@@ -87,6 +87,18 @@ def test_dispatch_runs_from_tensors_to_tensors(context):
     assert own.tolist() == (ONES * 2).tolist()
 
 
+@pytest.mark.parametrize("value", ["no", "", 1, 0, None])
+@pytest.mark.parametrize("name", ["readable", "writable"])
+def test_permission_is_yes_or_no(name, value, context):
+    refused = f"create_tensor: {name} is {value!r}; expected True or False"
+    with pytest.raises(MLTypeError, match=refused):
+        context.create_tensor([1], "float32", **{name: value})
+    with pytest.raises(MLTypeError, match=refused):
+        context.create_tensor({"shape": [1], "dataType": "float32", name: value})
+    tensor = context.create_tensor([1], "float32", **{name: np.True_})
+    assert getattr(tensor, name) is True
+
+
 def test_reading_and_writing_need_permission(context):
     tensor = context.create_tensor([1], "float32")
     with pytest.raises(MLTypeError, match="readable=True"):

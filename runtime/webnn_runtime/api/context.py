@@ -134,11 +134,15 @@ class MLContext(Kept):
         unknown = rest.keys() - {"readable", "writable"}
         if unknown:
             raise MLTypeError(f"create_tensor: the descriptor has no member '{min(unknown)}'")
+        may = {"readable": readable, "writable": writable, **rest}
+        for name, value in may.items():
+            # The word "no" would count as yes.
+            if not isinstance(value, (bool, np.bool_)):
+                raise MLTypeError(f"create_tensor: {name} is {value!r}; expected True or False")
         try:
             array = np.zeros(kind.static_shape, kind.dtype.numpy)
         except MemoryError as exc:
             raise UnknownError(f"no memory for a tensor {kind}") from exc
-        may = {"readable": readable, "writable": writable, **rest}
         tensor = MLTensor(
             self, kind, array, readable=bool(may["readable"]), writable=bool(may["writable"]), constant=False
         )
