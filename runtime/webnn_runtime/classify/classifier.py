@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeAlias, TypedDict, overload
+from typing import Any, Final, TypeAlias, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
 from webnn_runtime.embed.arguments import named_after
+from webnn_runtime.embed.attributes import Opened
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
@@ -44,7 +45,7 @@ class LabelScore(TypedDict):
     score: float
 
 
-class WebNNClassifier:
+class WebNNClassifier(Opened):
     """Classifies texts, or pairs of texts.
 
     Thread-safe: one classifier may serve many threads.
@@ -230,12 +231,6 @@ class WebNNClassifier:
             "max_length": self._limit.tokens,
             "max_length_origin": self._limit.origin,
         }
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "WebNNClassifier: holds threads and mapped files, which cannot be copied or pickled; one classifier serves "
-            f"many threads, and another process opens its own: WebNNClassifier({self._source.source!r})"
-        )
 
     def __repr__(self) -> str:
         return f"WebNNClassifier({self._source.source!r}, labels={list(self._labels.names)!r})"

@@ -1,4 +1,4 @@
-"""Arguments that sentence-transformers has and the embedder has not, and what to do instead."""
+"""Arguments and attributes that sentence-transformers has and ours have not, and what to do instead."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-__all__ = ["CONSTRUCTOR", "ENCODE", "refuse_foreign"]
+from webnn_runtime.embed.attributes import may_be_set
+
+__all__ = ["ATTRIBUTES", "CONSTRUCTOR", "ENCODE", "refuse_attribute", "refuse_foreign"]
 
 _MEANINGLESS: Final = "it has no meaning without torch, leave it out"
 _PROCESSES: Final = "one process uses all threads, leave it out or pass threads= to WebNNEmbedder"
@@ -27,14 +29,10 @@ ENCODE: Final[Mapping[str, tuple[Collection[Any], str]]] = {
 }
 CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "model_name_or_path": ((), "call it model_id, or pass it first"),
-    "device": ((None, "cpu"), "call it device_type"),
+    "device": ((None, "cpu"), "call it device_type, one of cpu, gpu, npu"),
     "cache_folder": ((None,), "call it cache_dir"),
     "use_auth_token": ((None,), "call it token"),
     "trust_remote_code": ((None, False), "code from a model's repository is never run, leave it out"),
-    "truncate_dim": ((None,), "pass it to encode"),
-    "prompts": ((None,), "they are read from the model's files, pass prompt= to encode for another one"),
-    "default_prompt_name": ((None,), "pass prompt_name= to encode"),
-    "similarity_fn_name": ((None, "cosine"), "compute_similarity is the cosine, leave it out"),
     "modules": ((None,), "they are read from the model's files, leave it out"),
     "model_kwargs": ((None,), _MEANINGLESS),
     "tokenizer_kwargs": ((None,), _MEANINGLESS),
@@ -43,6 +41,25 @@ CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "model_card_data": ((None,), _MEANINGLESS),
 }
 
+_TORCH: Final = "there is no torch here; device_type= and threads= choose what runs it, when it is made"
+_POOL: Final = "one process uses all threads, and another process opens its own"
+_SAVED: Final = "the model is a folder, which can be copied"
+_FILES: Final = "it is read from the model's files"
+# Name -> what to do instead; of classes that are called otherwise than sentence-transformers' too.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("to", "cpu", "cuda", "half", "float", "bfloat16", "eval", "train", "compile", "dtype"), _TORCH),
+    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool", "encode_multi_process"), _POOL),
+    **dict.fromkeys(("save", "save_pretrained", "save_to_hub", "push_to_hub"), _SAVED),
+    **dict.fromkeys(("set_pooling_include_prompt", "config"), _FILES),
+    **dict.fromkeys(("truncate_embeddings", "truncate_sentence_embeddings"), "pass truncate_dim= to encode"),
+    "device": "device_type= chooses it, and backend_info() says what runs",
+    "tokenizer": "tokenize(texts) gives token ids, and the package tokenizers reads the model's tokenizer.json",
+    "get_max_seq_length": "it is the attribute max_seq_length",
+    "predict": "scores(pairs) gives what it does",
+    "rank": "scores(pairs) gives what they are sorted by",
+    "evaluate": "`webnn eval` measures a model",
+    "fit": "models are trained elsewhere",
+}
 
 _CALLS: Final = {"WebNNEmbedder": CONSTRUCTOR, "encode": ENCODE}
 
@@ -68,3 +85,18 @@ def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., objec
         # By type first: an array compared with a word would be an array.
         if not (value is None or isinstance(value, (str, bool))) or value not in harmless:
             raise TypeError(f"{call}: there is no argument '{name}'; {advice}")
+
+
+def refuse_attribute(owner: type, name: str, *, is_set: bool) -> AttributeError:
+    """The error for an attribute that is not there, or not to be set, with what to do instead."""
+    own = [each for each in dir(owner) if each[0] != "_"]
+    if name in own:
+        takes = name in inspect.signature(owner).parameters
+        way = f"; pass it to {owner.__name__}({name}=...)" if takes else ""
+        return AttributeError(f"{owner.__name__}: '{name}' cannot be set later{way}")
+    known = [each for each in own if not is_set or not callable(getattr(owner, each))]
+    near = difflib.get_close_matches(name, known, 1)
+    listed = [each for each in known if not is_set or may_be_set(owner, each)]
+    way = f"there are {', '.join(listed)}" if listed else "none may be set, pass arguments when it is made"
+    advice = ATTRIBUTES.get(name) or (f"did you mean {near[0]}?" if near else way)
+    return AttributeError(f"{owner.__name__}: there is no attribute '{name}'; {advice}")

@@ -32,7 +32,8 @@ from webnn_runtime.embed.settings import (
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import require_room
 from webnn_runtime.embed.vocabulary import table_rows
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.counts import is_count
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass, replace
 
 if TYPE_CHECKING:
@@ -138,6 +139,18 @@ class Pipeline:
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
         return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules)
+
+    def given(self, prompts: Prompts, truncate_dim: int | None) -> Pipeline:
+        """The same with these prompts, and with so many features in place of what the model's files keep.
+
+        Raises:
+            EmbedError: its vectors do not have so many.
+        """
+        if truncate_dim is None:
+            return replace(self, prompts=prompts)
+        if not is_count(truncate_dim, 1, self.dimension):
+            raise EmbedMisuse(f"truncate_dim={truncate_dim!r}: expected 1 to {self.dimension}")
+        return replace(self, prompts=prompts, truncate_dim=int(truncate_dim) if truncate_dim < self.dimension else None)
 
     @property
     def bound(self) -> LengthLimit:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.settings import Prompts
+from webnn_runtime.format.errors import EmbedMisuse
 
-__all__ = ["PromptWarning", "Prompter"]
+__all__ = ["PromptWarning", "Prompter", "with_given"]
 
 
 class PromptWarning(UserWarning):
@@ -63,6 +65,14 @@ class Prompter:
             return options
         name = self._prompts.of_role(names)
         text = "" if name is None else self._prompts.texts[name]
+        if name is None and self._may_tell_role and not self._prompts.is_without(names):
+            self._may_tell_role = False
+            warnings.warn(
+                f"{self._source} was trained with prompts ({', '.join(self._prompts.texts)}), and '{names[0]}' is none "
+                "of them, so none is used, as in sentence-transformers; pass prompt_name=, or prompt='' to mean none",
+                PromptWarning,
+                stacklevel=3,
+            )
         if text and name != names[0] and self._may_tell_role:
             self._may_tell_role = False
             warnings.warn(
@@ -72,3 +82,22 @@ class Prompter:
                 stacklevel=3,
             )
         return {**options, "prompt": text}
+
+
+def with_given(own: Prompts, texts: Mapping[str, str] | None, default: str | None) -> Prompts:
+    """A model's prompts and those that a caller gives, who wins over the files, as in sentence-transformers.
+
+    Raises:
+        EmbedError: they are no texts by name, or the default one is not among them.
+    """
+    if texts is None and default is None:
+        return own
+    given: Any = {} if texts is None else texts
+    if not isinstance(given, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
+        raise EmbedMisuse(f"prompts={texts!r}: expected a dict from a prompt's name to its text")
+    every = {**own.texts, **given}
+    chosen = own.default if default is None else default
+    if chosen is not None and chosen not in list(every):
+        known = ", ".join(repr(each) for each in every) or "none"
+        raise EmbedMisuse(f"default_prompt_name={chosen!r}: the model has no such prompt; it has {known}")
+    return Prompts(MappingProxyType(every), chosen)

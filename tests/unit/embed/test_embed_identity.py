@@ -57,3 +57,11 @@ def test_the_identity_changes_with_whatever_changes_a_vector(change, make, graph
     elif change == "padding":
         kit.save_tokenizer(folder, padding_side="left")
     assert make(graph_model(2.0 if change == "weights" else 1.0), **arguments).identity != before
+
+
+def test_what_a_caller_gives_counts_as_what_the_files_state(make, graph_model, kit, folder) -> None:
+    arguments = {"prompts": {"query": "q"}, "default_prompt_name": "query", "truncate_dim": 3}
+    given = make(graph_model(1.0), **arguments).identity
+    assert given != make(graph_model(1.0)).identity
+    kit.save_json(folder / "config_sentence_transformers.json", arguments)
+    assert make(graph_model(1.0)).identity == given
