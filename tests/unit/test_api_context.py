@@ -50,6 +50,17 @@ def test_options_that_do_not_exist_are_refused():
         ML().create_context(backend="abacus")
 
 
+def test_options_of_a_dictionary_and_keywords_are_both_heard():
+    made = ML().create_context({"powerPreference": "low-power"}, backend="numpy")
+    assert (made.backend, made.power_preference) == ("numpy", "low-power")
+    assert ML().create_context({"backend": "numpy"}, backend="onnxruntime").backend == "numpy"
+    with pytest.raises(MLTypeError, match="no option 'powerpreference'; there are power_preference, accelerated"):
+        ML().create_context({"powerpreference": "low-power"})
+    for value in ("no", 0, None):
+        with pytest.raises(MLTypeError, match=f"accelerated is {value!r}; expected True or False"):
+            ML().create_context(accelerated=value)
+
+
 @pytest.mark.parametrize("threads", [0, -1, 1025, 1.5, "2"])
 def test_an_impossible_number_of_threads_is_refused_at_once(threads):
     with pytest.raises(MLTypeError, match="must be 1 to 1024"):

@@ -40,6 +40,14 @@ def test_what_has_no_order_or_holds_numbers_is_no_list_of_texts(inputs, classify
             call(inputs)
 
 
+def test_the_names_of_the_columns_of_a_table_are_no_texts(classify) -> None:
+    table = np.array([["sun", "rain"]])
+    for call in (classify, classify.scores):
+        with pytest.raises(TypeError, match="are ndarray; expected a text, a pair, or a list of them"):
+            call(table)
+    assert classify.scores(table[0]).shape == (2, 2)
+
+
 @pytest.mark.parametrize("batch_size", [0, 1.5, "8"])
 def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
     with pytest.raises(EmbedError, match=f"batch_size={batch_size!r}: expected a whole number"):

@@ -16,6 +16,7 @@ from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupporte
 from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.kept import Kept
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, fill_buffer, read_descriptor
+from webnn_runtime.format.counts import is_flag
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.format.locks import Lock
@@ -136,8 +137,7 @@ class MLContext(Kept):
             raise MLTypeError(f"create_tensor: the descriptor has no member '{min(unknown)}'")
         may = {"readable": readable, "writable": writable, **rest}
         for name, value in may.items():
-            # The word "no" would count as yes.
-            if not isinstance(value, (bool, np.bool_)):
+            if not is_flag(value):
                 raise MLTypeError(f"create_tensor: {name} is {value!r}; expected True or False")
         try:
             array = np.zeros(kind.static_shape, kind.dtype.numpy)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
-from webnn_runtime.embed.arguments import named_after
+from webnn_runtime.embed.arguments import is_listed, named_after
 from webnn_runtime.embed.attributes import Opened
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
@@ -267,7 +267,7 @@ class WebNNClassifier(Opened):
         for index, tokens in zip([*singles, *(index for index, _ in doubles)], [*encoded, *joined], strict=True):
             found[index] = tokens
         texts = [tokens for tokens in found if tokens is not None]
-        cut = count_truncated(texts, self._limit, self.on_truncation, stacklevel=4)
+        cut = count_truncated(texts, self._limit, self.on_truncation)
         with self._lock:
             self._truncated_count += cut
         return texts
@@ -298,8 +298,8 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
 
 
 def _listed(caller: str, inputs: object) -> list[Any]:
-    # In the order of a set nobody knows whose label is whose, and what bytes hold are numbers.
-    if not isinstance(inputs, Iterable) or isinstance(inputs, (set, frozenset, bytes, bytearray)):
+    # What bytes hold are numbers.
+    if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)) or not is_listed(inputs):
         raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
     return list(inputs)
 

@@ -213,7 +213,7 @@ class WebNNEmbedder(Opened, Calibrated):
             dimension = truncate_dim or self._pipeline.dimension
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         given = strings_of(texts)
-        chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)
+        chosen = self._prompter.choose(prompt, prompt_name)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
             vectors = self._pipeline.embed(
@@ -354,7 +354,7 @@ class WebNNEmbedder(Opened, Calibrated):
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         limit = self._limit
         tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
-        cut = count_truncated(tokens, limit, self.on_truncation, stacklevel=3)
+        cut = count_truncated(tokens, limit, self.on_truncation)
         if cut:
             with self._lock:
                 self._truncated_count += cut

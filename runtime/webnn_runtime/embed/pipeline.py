@@ -291,11 +291,13 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
         chosen = Pooling(parse_modes(pooling, where="pooling="))
         if stated is None:
             return Modules(chosen, ())
-        import logging
+        if chosen.modes != stated.pooling.modes:
+            import logging
 
-        logging.getLogger(__name__).warning(
-            "%s: pooling %s by argument, not %s", folder, chosen.modes, stated.pooling.modes
-        )
+            asked, own = ("+".join(each.modes) for each in (chosen, stated.pooling))
+            logging.getLogger(__name__).warning(
+                "%s: pooling is %s by argument, and %s in the model's files", folder, asked, own
+            )
         return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
     if stated is None:
         raise EmbedError(

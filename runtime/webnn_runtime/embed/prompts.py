@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.settings import Prompts
+from webnn_runtime.embed.warned import warn_caller
 from webnn_runtime.format.errors import EmbedMisuse
 
 __all__ = ["PromptWarning", "Prompter", "with_given"]
@@ -31,13 +31,12 @@ class Prompter:
         self._may_warn = prompts.is_asymmetric
         self._may_tell_role = True
 
-    def choose(self, prompt: str | None, prompt_name: str | None, *, stacklevel: int) -> str:
-        """The prompt to use; empty for none.
+    def choose(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt to use; empty for none. A warning is given once.
 
         Args:
             prompt: text, which wins over a name.
             prompt_name: name of one of the model's.
-            stacklevel: of the warning, counted from the caller of this method; it is given once.
 
         Raises:
             EmbedError: the model has no prompt of this name.
@@ -51,11 +50,10 @@ class Prompter:
             logging.getLogger(__name__).warning("encode: prompt and prompt_name are both given; prompt is used")
         if prompt is None and prompt_name is None and self._may_warn:
             self._may_warn = False
-            warnings.warn(
+            warn_caller(
                 f"{self._source} was trained with prompts ({', '.join(self._prompts.texts)}) and none is used; "
                 "pass prompt_name=, use encode_query and encode_document, or pass prompt='' to mean none",
                 PromptWarning,
-                stacklevel=stacklevel + 1,
             )
         return self._prompts.choose(prompt, prompt_name)
 
@@ -67,19 +65,17 @@ class Prompter:
         text = "" if name is None else self._prompts.texts[name]
         if name is None and self._may_tell_role and not self._prompts.is_without(names):
             self._may_tell_role = False
-            warnings.warn(
+            warn_caller(
                 f"{self._source} was trained with prompts ({', '.join(self._prompts.texts)}), and '{names[0]}' is none "
                 "of them, so none is used, as in sentence-transformers; pass prompt_name=, or prompt='' to mean none",
                 PromptWarning,
-                stacklevel=3,
             )
         if text and name != names[0] and self._may_tell_role:
             self._may_tell_role = False
-            warnings.warn(
+            warn_caller(
                 f"{self._source} has no prompt '{names[0]}', and '{name}' is used for it, where sentence-transformers "
                 f"uses none from release 5 on; pass prompt='' for vectors like those, or prompt_name='{name}'",
                 PromptWarning,
-                stacklevel=3,
             )
         return {**options, "prompt": text}
 

@@ -76,9 +76,20 @@ def test_every_argument_that_sentence_transformers_has_is_understood(optional) -
         assert set(inspect.signature(other).parameters) <= known
 
 
+class Table:
+    """As a DataFrame of pandas: what it gives one by one are the names of its columns."""
+
+    ndim = 2
+
+    def __iter__(self):
+        return iter(["text", "label"])
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        (Table(), "texts are Table"),
+        (np.array([["a", "b"]]), "texts are ndarray"),
         (None, "texts are NoneType"),
         (3, "texts are int"),
         (np.array("a"), "texts are ndarray"),
