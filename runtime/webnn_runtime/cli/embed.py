@@ -24,7 +24,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import Report, reporting
-from webnn_runtime.cli.texts import given_texts
+from webnn_runtime.cli.texts import MANY_TEXTS, given_texts
 from webnn_runtime.cli.written import check_place, write_bytes
 
 __all__ = ["embed"]
@@ -95,15 +95,15 @@ def embed(
             batch_size=batch_size,
             normalize=not no_normalize,
             prompt_name=prompt_name,
-            show_progress=False,
+            show_progress=report.is_watched and len(given) > MANY_TEXTS,
             truncate_dim=truncate_dim,
             precision=precision,
         )
         report.data["precision"] = precision
-        _give(report, vectors, out)
+        _give(report, vectors, out, as_json=as_json)
 
 
-def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
+def _give(report: Report, vectors: np.ndarray, out: Path | None, *, as_json: bool) -> None:
     count, dimension = vectors.shape
     report.data.update(count=count, dimension=dimension)
     if out is not None:
@@ -115,7 +115,10 @@ def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
         return
     # Nine digits are what a float32 needs to come back as the same bits.
     is_float = vectors.dtype.kind == "f"
-    rows = [[float(f"{value:.9g}") for value in row] for row in vectors] if is_float else vectors.tolist()
-    report.data["vectors"] = rows
-    for row in rows:
-        report.result(json.dumps(row))
+    # One at a time: as Python's numbers the vectors of a million texts are 12 GB.
+    rows = ([float(f"{value:.9g}") for value in row] if is_float else row.tolist() for row in vectors)
+    if as_json:
+        report.data["vectors"] = list(rows)
+    else:
+        for row in rows:
+            report.result(json.dumps(row))

@@ -78,12 +78,16 @@ class Report:
         self._warnings.append(text)
         self._say(f"warning: {text}", "yellow")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees what goes on, and wants to."""
+        return not self._quiet and self._err.is_terminal
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
         """A bar on stderr, shown only on a terminal; yields a function of runs done, runs in all, and what is next."""
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        hidden = self._quiet or not self._err.is_terminal
-        with Progress(*columns, console=self._err, transient=True, disable=hidden) as bar:
+        with Progress(*columns, console=self._err, transient=True, disable=not self.is_watched) as bar:
             task = bar.add_task(what, total=None)
 
             def step(done: int, total: int, label: str) -> None:
