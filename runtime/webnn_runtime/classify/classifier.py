@@ -55,6 +55,7 @@ class WebNNClassifier(Opened):
         device_type: "cpu", or "gpu" or "npu" where the backend has one.
         backend: "auto", "rust", "onnxruntime" or "numpy".
         threads: number of threads; None lets the backend choose.
+        max_memory: bytes that the values of one run may take, apart from weights; None for no limit.
         tokenizer_id: folder or Hub id of the tokenizer and of `config.json`, when the bundle has none.
         output_name: graph output that holds the logits, when it is not called `logits`.
         max_length: longest text in tokens, in place of the model's own limit.
@@ -64,6 +65,7 @@ class WebNNClassifier(Opened):
         token: Hub access token.
         cache_dir: Hub cache.
         local_files_only: never use the network.
+        foreign: arguments of pipelines and cross-encoders, which are refused unless they ask for nothing.
 
     Raises:
         HubError: the model cannot be found or fetched.
@@ -81,6 +83,7 @@ class WebNNClassifier(Opened):
         backend: str = "auto",
         threads: int | None = None,
         *,
+        max_memory: int | None = None,
         tokenizer_id: str | os.PathLike[str] | None = None,
         output_name: str | None = None,
         max_length: int | None = None,
@@ -90,7 +93,12 @@ class WebNNClassifier(Opened):
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
+        **foreign: Any,
     ) -> None:
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("WebNNClassifier", foreign, WebNNClassifier)
         from webnn_runtime.model import load
 
         self.on_truncation = on_truncation
@@ -102,7 +110,12 @@ class WebNNClassifier(Opened):
         self._lock: Final = Lock()
         self._truncated_count = 0
         self._model: Final[EncoderModel] = load(
-            found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
+            found.file or found.path,
+            backend=backend,
+            threads=threads,
+            device=device_type,
+            max_memory=max_memory,
+            compute=compute,
         )
         with named_after(found.source):
             settings = read_transformer(folders, task=_TASK)
@@ -160,6 +173,7 @@ class WebNNClassifier(Opened):
         top_k: Any = _UNSET,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        **foreign: Any,
     ) -> Any:
         """Labels and their scores, in the shapes of transformers' text-classification pipeline.
 
@@ -168,6 +182,7 @@ class WebNNClassifier(Opened):
             top_k: how many labels, best first; None for all. Not given: the best one, not in a list of its own.
             function_to_apply: "softmax", "sigmoid" or "none", in place of what the model's files say.
             batch_size: most texts in one run; long texts run in smaller batches.
+            foreign: arguments of pipelines and cross-encoders, which are refused unless they ask for nothing.
 
         Returns:
             `{"label": str, "score": float}` for each input, or with `top_k` a list of them. A single text without
@@ -177,6 +192,10 @@ class WebNNClassifier(Opened):
             EmbedError: an argument cannot be honoured, or a text is too long under `on_truncation="error"`.
             TypeError: something among the inputs is neither a text nor a pair.
         """
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("classifier", foreign, self.__call__)
         is_ranked = top_k is not _UNSET
         if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
@@ -192,13 +211,22 @@ class WebNNClassifier(Opened):
         return ranked[0] if is_single else ranked
 
     def scores(
-        self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
+        self,
+        inputs: Iterable[TextInput],
+        *,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+        **foreign: Any,
     ) -> Floats:
         """Scores of all labels, float32 [inputs, labels]; see `__call__`.
 
         Raises:
             TypeError: a text or a pair that is not in a list, whose characters or halves would be taken for texts.
         """
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("scores", foreign, self.scores)
         if isinstance(inputs, (str, Mapping, tuple)):
             raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
         return self._score(_listed("scores", inputs), function_to_apply, batch_size)

@@ -1,4 +1,4 @@
-"""Arguments and attributes that sentence-transformers has and ours have not, and what to do instead."""
+"""Arguments and attributes of sentence-transformers and of pipelines that ours have not, and what to do instead."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from webnn_runtime.embed.attributes import may_be_set
 
-__all__ = ["ATTRIBUTES", "CONSTRUCTOR", "ENCODE", "refuse_attribute", "refuse_foreign"]
+__all__ = ["ATTRIBUTES", "CLASSIFIER", "CLASSIFY", "CONSTRUCTOR", "ENCODE", "refuse_attribute", "refuse_foreign"]
 
+_READ: Final = "it is read from the model's files, leave it out"
 _MEANINGLESS: Final = "it has no meaning without torch, leave it out"
-_PROCESSES: Final = "one process uses all threads, leave it out or pass threads= to WebNNEmbedder"
+_PROCESSES: Final = "one process uses all threads, leave it out or pass threads= when it is made"
 
 # Name -> what asks for no more than what happens anyway, and what to do about anything else.
 ENCODE: Final[Mapping[str, tuple[Collection[Any], str]]] = {
@@ -33,12 +34,49 @@ CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "cache_folder": ((None,), "call it cache_dir"),
     "use_auth_token": ((None,), "call it token"),
     "trust_remote_code": ((None, False), "code from a model's repository is never run, leave it out"),
-    "modules": ((None,), "they are read from the model's files, leave it out"),
+    "modules": ((None,), _READ),
     "model_kwargs": ((None,), _MEANINGLESS),
     "tokenizer_kwargs": ((None,), _MEANINGLESS),
     "processor_kwargs": ((None,), _MEANINGLESS),
     "config_kwargs": ((None,), _MEANINGLESS),
     "model_card_data": ((None,), _MEANINGLESS),
+}
+_NO_PROMPTS: Final = "put it before the texts"
+_SCORES: Final = "pass function_to_apply= to a call"
+CLASSIFY: Final[Mapping[str, tuple[Collection[Any], str]]] = {
+    "truncation": ((True,), "texts are always cut to max_length, leave it out"),
+    "padding": ((True, False, "longest", None), "texts are padded as far as they have to be, leave it out"),
+    "max_length": ((None,), "pass it to WebNNClassifier"),
+    "return_all_scores": ((None, False), "pass top_k=None"),
+    "num_workers": ((None,), _PROCESSES),
+    "pool": ((None,), _PROCESSES),
+    "chunk_size": ((None,), _PROCESSES),
+    "device": ((None,), "choose it by WebNNClassifier(device_type=...)"),
+    "prompt": ((None, ""), _NO_PROMPTS),
+    "prompt_name": ((None,), _NO_PROMPTS),
+    "activation_fn": ((None,), _SCORES),
+    "apply_softmax": ((None, False), "pass function_to_apply='softmax'"),
+    "convert_to_numpy": ((True,), "scores(...) gives an array"),
+    "convert_to_tensor": ((False,), "scores(...) gives an array"),
+    "show_progress_bar": ((None, False), "there is none, leave it out"),
+}
+CLASSIFIER: Final[Mapping[str, tuple[Collection[Any], str]]] = {
+    **CONSTRUCTOR,
+    "model": ((), "call it model_id, or pass it first"),
+    "task": ((None, "text-classification", "sentiment-analysis"), "texts and pairs are classified, leave it out"),
+    "tokenizer": ((None,), "call it tokenizer_id"),
+    "config": ((None,), _READ),
+    "num_labels": ((None,), _READ),
+    "max_seq_length": ((None,), "call it max_length"),
+    "activation_fn": ((None,), _SCORES),
+    "function_to_apply": ((None,), _SCORES),
+    "top_k": ((), "pass it to a call"),
+    "batch_size": ((None,), "pass it to a call"),
+    "prompts": ((None,), _NO_PROMPTS),
+    "default_prompt_name": ((None,), _NO_PROMPTS),
+    "keep_in_fp32_modules": ((None,), _MEANINGLESS),
+    "dtype": ((None, "auto"), _MEANINGLESS),
+    "device_map": ((None,), _MEANINGLESS),
 }
 
 _TORCH: Final = "there is no torch here; device_type= and threads= choose what runs it, when it is made"
@@ -61,14 +99,20 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "fit": "models are trained elsewhere",
 }
 
-_CALLS: Final = {"WebNNEmbedder": CONSTRUCTOR, "encode": ENCODE}
+_CALLS: Final = {
+    "WebNNEmbedder": CONSTRUCTOR,
+    "encode": ENCODE,
+    "WebNNClassifier": CLASSIFIER,
+    "classifier": CLASSIFY,
+    "scores": CLASSIFY,
+}
 
 
 def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., object]) -> None:
     """Pass over what asks for nothing else than what happens; refuse every other argument with what to do.
 
     Args:
-        call: what was called, "WebNNEmbedder" or "encode".
+        call: what was called.
         given: arguments that the call has not.
         own: what was called, for the arguments that it has.
 
