@@ -56,6 +56,11 @@ def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
         classify(["sun"], batch_size=batch_size)
 
 
+def test_a_length_of_numpy_is_a_length(make_encoder) -> None:
+    classifier = WebNNClassifier(make_encoder("cut", labels=("no", "yes")), backend="numpy", max_length=np.int64(5))
+    assert json.loads(json.dumps(classifier.backend_info()))["max_length"] == 5
+
+
 @pytest.mark.parametrize("length", [2, 3.0, "8", True])
 def test_a_length_leaves_room_for_more_than_special_tokens(length, make_encoder) -> None:
     folder = make_encoder("short", labels=("no", "yes"))

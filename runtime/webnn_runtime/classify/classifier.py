@@ -377,4 +377,4 @@ def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None, tokenizer: T
     if not is_count(asked, least, bound.tokens):
         most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
         raise EmbedMisuse(f"max_length={asked!r}: expected at least {least}{most}")
-    return LengthLimit(asked, "max_length")
+    return LengthLimit(int(asked), "max_length")

@@ -294,7 +294,7 @@ class WebNNEmbedder(Opened, Calibrated):
         if not is_count(tokens, least, bound.tokens):
             most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
             raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
-        self._limit = LengthLimit(tokens, "max_seq_length")
+        self._limit = LengthLimit(int(tokens), "max_seq_length")
         self.__dict__.pop("identity", None)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,12 @@ def test_the_identity_follows_a_changed_limit(make, graph_model) -> None:
     before = embedder.identity
     embedder.max_seq_length = 5
     assert embedder.identity != before
+
+
+def test_a_limit_of_numpy_is_a_limit(make, graph_model) -> None:
+    embedder, same = make(graph_model(1.0), max_seq_length=np.int64(5)), make(graph_model(1.0), max_seq_length=5)
+    assert embedder.identity == same.identity
+    assert json.loads(json.dumps(embedder.backend_info()))["max_seq_length"] == 5
 
 
 @pytest.mark.parametrize(
