@@ -73,6 +73,7 @@ _add(
     "Embed texts: one vector a line.",
     'webnn embed model-webnn "a first text" "a second one"',
     "webnn embed model-webnn -o vectors.npy < texts.txt",
+    'webnn embed model-webnn --prompt "query: " "how do I keep bread fresh?"',
     "webnn embed model-webnn --precision ubinary --json < texts.txt",
 )
 _add("calibrate", calibrate, "Learn bounds for vectors of 8 bits.", "webnn calibrate model-webnn texts.txt")

@@ -46,6 +46,9 @@ def embed(
     compute: Compute = None,
     tokenizer_id: TokenizerId = None,
     batch_size: BatchSize = 32,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Text to put before each one; '' for none.")
+    ] = None,
     prompt_name: PromptName = None,
     no_normalize: NoNormalize = False,
     truncate_dim: Annotated[
@@ -76,6 +79,8 @@ def embed(
             raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
         if ranges is not None and not ranges.is_file():
             raise FileNotFoundError(f"{ranges}: there is no such file; pass what `webnn calibrate -o` wrote")
+        if prompt is not None and prompt_name is not None:
+            raise Misuse("--prompt and --prompt-name both say what goes before a text; pass one of them")
         if out is not None:
             # As `np.save` has it: the file's name ends in what it is.
             out = out if out.suffix == ".npy" or out.is_dir() else out.with_name(f"{out.name}.npy")
@@ -94,6 +99,7 @@ def embed(
             given,
             batch_size=batch_size,
             normalize=not no_normalize,
+            prompt=prompt,
             prompt_name=prompt_name,
             show_progress=report.is_watched and len(given) > MANY_TEXTS,
             truncate_dim=truncate_dim,

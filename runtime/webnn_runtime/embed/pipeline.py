@@ -302,7 +302,8 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
     if stated is None:
         raise EmbedError(
             f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
-            "add its sentence-transformers files (modules.json and what it names), or in Python pass pooling=, one of "
+            "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
+            "brings them along), or in Python pass pooling=, one of "
             f"{', '.join(POOLING_MODES)}, as the model was trained"
         )
     return stated
