@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import http.server
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,4 +142,9 @@ def handler_of(files: dict[str, Path | bytes], tokenizer: Any) -> type[http.serv
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        # Nobody reads the address; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from webnn_runtime.backends.base import CompileOptions, Executable, TextRunner
 from webnn_runtime.format.bundle import Bundle, load_bundle
-from webnn_runtime.format.errors import OperandError
+from webnn_runtime.format.errors import OperandError, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import Manifest
 
@@ -128,6 +128,8 @@ def load(
     """
     from webnn_runtime.backends.registry import compile_graph
 
+    if not isinstance(session_options, Mapping | None):
+        raise UnsupportedByBackend(f"session_options={session_options!r}; expected a dict", backend=backend)
     bundle = load_bundle(path)
     options = CompileOptions(
         threads=threads,

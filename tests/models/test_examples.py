@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 pytestmark = [pytest.mark.torch, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
+PATHS = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator")])
 
 
 def load_example(name: str):
@@ -69,6 +71,25 @@ def test_a_missing_bundle_is_one_line_and_exit_code_1(name) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: nothing-here: no such folder")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "code"),
+    [
+        ("minilm_embeddings", "--model-id", -signal.SIGPIPE),
+        ("weather_similarity", "--model-id", -signal.SIGPIPE),
+        ("browser_embeddings", "--port=0", 141),
+    ],
+)
+def test_a_reader_that_goes_away_ends_an_example_without_a_word(name, model, code, minilm, minilm_bundle) -> None:
+    known = os.environ | {"PYTHONPATH": PATHS, "HF_HUB_OFFLINE": "1", "MINILM_TRANSFORMERS_MODEL": str(minilm)}
+    command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), model, str(minilm_bundle)]
+    with subprocess.Popen(command, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (process.returncode, told) == (code, "")
 
 
 def test_vectors_that_differ_fail(example, minilm, minilm_bundle, monkeypatch, capsys, optional) -> None:

@@ -312,6 +312,8 @@ def test_a_text_that_is_shorter_than_the_graphs_least_length_runs_with_its_paddi
     np.testing.assert_allclose(model.run(feeds)["y"], REFERENCE.compile(graph).run(feeds)["y"], rtol=1e-6)
     with pytest.raises(ShapeError, match="1 to 3 tokens; the graph takes texts of 2 to 16"):
         model.texts().run({"ids": np.array([1, 2, 3, 4])}, [1, 3])
+    with pytest.raises(ShapeError, match=r"^17 tokens; the graph takes texts of 2 to 16"):
+        model.texts().run({"ids": np.ones(17, np.int64)}, [17])
 
 
 def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):

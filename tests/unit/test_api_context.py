@@ -50,6 +50,17 @@ def test_options_that_do_not_exist_are_refused():
         ML().create_context(backend="abacus")
 
 
+def test_options_of_a_dictionary_and_keywords_are_both_heard():
+    made = ML().create_context({"powerPreference": "low-power"}, backend="numpy")
+    assert (made.backend, made.power_preference) == ("numpy", "low-power")
+    assert ML().create_context({"backend": "numpy"}, backend="onnxruntime").backend == "numpy"
+    with pytest.raises(MLTypeError, match="no option 'powerpreference'; there are power_preference, accelerated"):
+        ML().create_context({"powerpreference": "low-power"})
+    for value in ("no", 0, None):
+        with pytest.raises(MLTypeError, match=f"accelerated is {value!r}; expected True or False"):
+            ML().create_context(accelerated=value)
+
+
 @pytest.mark.parametrize("threads", [0, -1, 1025, 1.5, "2"])
 def test_an_impossible_number_of_threads_is_refused_at_once(threads):
     with pytest.raises(MLTypeError, match="must be 1 to 1024"):
@@ -85,6 +96,18 @@ def test_dispatch_runs_from_tensors_to_tensors(context):
     own = np.empty((2, 3), np.float32)
     assert context.read_tensor(target, own) is not None
     assert own.tolist() == (ONES * 2).tolist()
+
+
+@pytest.mark.parametrize("value", ["no", "", 1, 0, None])
+@pytest.mark.parametrize("name", ["readable", "writable"])
+def test_permission_is_yes_or_no(name, value, context):
+    refused = f"create_tensor: {name} is {value!r}; expected True or False"
+    with pytest.raises(MLTypeError, match=refused):
+        context.create_tensor([1], "float32", **{name: value})
+    with pytest.raises(MLTypeError, match=refused):
+        context.create_tensor({"shape": [1], "dataType": "float32", name: value})
+    tensor = context.create_tensor([1], "float32", **{name: np.True_})
+    assert getattr(tensor, name) is True
 
 
 def test_reading_and_writing_need_permission(context):

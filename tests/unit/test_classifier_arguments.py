@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 
 from webnn_runtime import WebNNClassifier, WebNNEmbedder
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.embed.foreign import CLASSIFIER, CLASSIFY
+from webnn_runtime.format.errors import EmbedError, WebnnError
 
 
 @pytest.fixture
@@ -40,10 +42,23 @@ def test_what_has_no_order_or_holds_numbers_is_no_list_of_texts(inputs, classify
             call(inputs)
 
 
+def test_the_names_of_the_columns_of_a_table_are_no_texts(classify) -> None:
+    table = np.array([["sun", "rain"]])
+    for call in (classify, classify.scores):
+        with pytest.raises(TypeError, match="are ndarray; expected a text, a pair, or a list of them"):
+            call(table)
+    assert classify.scores(table[0]).shape == (2, 2)
+
+
 @pytest.mark.parametrize("batch_size", [0, 1.5, "8"])
 def test_a_batch_is_a_whole_number_of_texts(batch_size, classify) -> None:
     with pytest.raises(EmbedError, match=f"batch_size={batch_size!r}: expected a whole number"):
         classify(["sun"], batch_size=batch_size)
+
+
+def test_a_length_of_numpy_is_a_length(make_encoder) -> None:
+    classifier = WebNNClassifier(make_encoder("cut", labels=("no", "yes")), backend="numpy", max_length=np.int64(5))
+    assert json.loads(json.dumps(classifier.backend_info()))["max_length"] == 5
 
 
 @pytest.mark.parametrize("length", [2, 3.0, "8", True])
@@ -79,3 +94,75 @@ def test_a_default_prompt_that_would_be_left_out_is_refused(make_encoder) -> Non
         WebNNClassifier(folder, backend="numpy")
     place.write_text(json.dumps(settings | {"default_prompt_name": "query"}), encoding="utf-8")
     assert WebNNClassifier(folder, backend="numpy").labels == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"truncation": False}, "always cut to max_length"),
+        ({"truncation": "only_first"}, "always cut to max_length"),
+        ({"max_length": 12}, "pass it to WebNNClassifier"),
+        ({"return_all_scores": True}, "pass top_k=None"),
+        ({"activation_fn": len}, "function_to_apply="),
+        ({"convert_to_tensor": True}, "gives an array"),
+        ({"prompt": "query: "}, "put it before the texts"),
+        ({"batchsize": 3}, r"did you mean batch_size\?"),
+        ({"qqq": 3}, "there are inputs, "),
+    ],
+    ids=str,
+)
+def test_an_argument_of_others_is_answered_with_what_to_do(options, advice, classify) -> None:
+    (name,) = options
+    for call in (classify, classify.scores):
+        with pytest.raises(TypeError, match=f"there is no argument '{name}'; .*{advice}"):
+            call(["sun"], **options)
+
+
+def test_arguments_that_ask_for_what_happens_anyway_pass(classify) -> None:
+    options = {"truncation": True, "padding": True, "num_workers": None, "show_progress_bar": False}
+    assert classify(["sun", "rain"], **options) == classify(["sun", "rain"])
+    np.testing.assert_array_equal(classify.scores(["sun"], **options), classify.scores(["sun"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"model": "x"}, "model_id"),
+        ({"task": "ner"}, "leave it out"),
+        ({"device": 0}, "device_type"),
+        ({"tokenizer": "x"}, "tokenizer_id"),
+        ({"max_seq_length": 5}, "call it max_length"),
+        ({"top_k": 2}, "pass it to a call"),
+        ({"treads": 1}, r"did you mean threads\?"),
+    ],
+    ids=str,
+)
+def test_the_constructor_answers_alike(options, advice) -> None:
+    with pytest.raises(TypeError, match=f"^WebNNClassifier: there is no argument .*{advice}"):
+        WebNNClassifier("not/looked-at", **options)
+
+
+@pytest.mark.torch
+def test_every_argument_of_cross_encoders_and_pipelines_is_understood(optional) -> None:
+    encoder = optional("sentence_transformers").CrossEncoder
+    pipeline = optional("transformers").TextClassificationPipeline
+    expected = {
+        WebNNClassifier.__init__: (encoder.__init__, CLASSIFIER),
+        WebNNClassifier.__call__: (encoder.predict, CLASSIFY),
+        WebNNClassifier.scores: (pipeline._sanitize_parameters, {"top_k": (), "tokenizer_kwargs": (), **CLASSIFY}),
+    }
+    for ours, (theirs, foreign) in expected.items():
+        known = {*inspect.signature(ours).parameters, *foreign, "kwargs", "backend"}
+        assert set(inspect.signature(theirs).parameters) <= known
+
+
+@pytest.mark.native
+def test_memory_of_a_run_is_bounded_as_for_an_embedder(make_encoder, optional) -> None:
+    optional("webnn_kernels")
+    folder = make_encoder("bounded", labels=("no", "yes"))
+    texts = ["sun rain cat dog"] * 60
+    whole = WebNNClassifier(folder, backend="rust")
+    bounded = WebNNClassifier(folder, backend="rust", max_memory=20_000)
+    np.testing.assert_array_equal(bounded.scores(texts), whole.scores(texts))
+    with pytest.raises(WebnnError, match="bytes are needed for values; 1 are allowed"):
+        WebNNClassifier(folder, backend="rust", max_memory=1).scores(texts)

@@ -16,6 +16,7 @@ from webnn_runtime.api.errors import InvalidStateError, MLTypeError, NotSupporte
 from webnn_runtime.api.graph import MLGraph
 from webnn_runtime.api.kept import Kept
 from webnn_runtime.api.tensor import Buffer, Descriptor, MLTensor, array_from_buffer, fill_buffer, read_descriptor
+from webnn_runtime.format.counts import is_flag
 from webnn_runtime.format.errors import BackendError, BackendUnavailable, UnsupportedByBackend, WebnnError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.format.locks import Lock
@@ -134,11 +135,14 @@ class MLContext(Kept):
         unknown = rest.keys() - {"readable", "writable"}
         if unknown:
             raise MLTypeError(f"create_tensor: the descriptor has no member '{min(unknown)}'")
+        may = {"readable": readable, "writable": writable, **rest}
+        for name, value in may.items():
+            if not is_flag(value):
+                raise MLTypeError(f"create_tensor: {name} is {value!r}; expected True or False")
         try:
             array = np.zeros(kind.static_shape, kind.dtype.numpy)
         except MemoryError as exc:
             raise UnknownError(f"no memory for a tensor {kind}") from exc
-        may = {"readable": readable, "writable": writable, **rest}
         tensor = MLTensor(
             self, kind, array, readable=bool(may["readable"]), writable=bool(may["writable"]), constant=False
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from webnn_runtime.format.binding import bind_shapes, check_inputs, plain_array
-from webnn_runtime.format.counts import is_count
+from webnn_runtime.format.counts import is_count, is_flag
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph, TensorType
@@ -239,6 +239,8 @@ def refuse_impossible(backend: Backend, options: CompileOptions) -> None:
         UnsupportedByBackend: one of the two.
     """
     check_threads(backend.name, options.threads)
+    if not is_flag(options.strict):
+        raise UnsupportedByBackend(f"strict={options.strict!r}; expected True or False", backend=backend.name)
     if options.compute in (None, *backend.arithmetics):
         return
     if options.compute == "int8":

@@ -11,6 +11,7 @@ from webnn_runtime.bench.cases import Case, cases_of_graph, make_texts
 from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, GRAPH, Spec
 from webnn_runtime.bench.errors import BenchError
 from webnn_runtime.classify.classifier import choose_logits
+from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import LOGITS, TEXT_INPUTS, Feed
 from webnn_runtime.embed.pipeline import Pipeline
@@ -97,7 +98,7 @@ class Task:
     feed: Feed | None = None
 
     def texts(self, case: Case, own: Sequence[Tokens] | None = None) -> Workload:
-        """The texts of a case in its batches.
+        """The texts of a case in its batches, of one length each where the bundle mixes none; the title says so.
 
         Args:
             case: the case.
@@ -108,8 +109,15 @@ class Task:
         texts = make_texts(case, self.tokenizer, self.bound if case.needs else self.limit, own)
         rows = min(case.batch, self.feed.batch[1])
         groups = [texts[start : start + rows] for start in range(0, len(texts), rows)]
-        # The smallest batch of those with a full number of rows: its padding, if it has any, is checked too.
-        index = min(range(len(groups)), key=lambda i: sum(map(len, groups[i])))
+        if not self.feed.mixes_lengths(self.tokenizer.padding):
+            groups = [
+                [group[index] for index in run]
+                for group in groups
+                for run in plan([len(text) for text in group], rows=rows, is_uniform=True)
+            ]
+            case = replace(case, title=f"{case.title}, texts of one length in a run")
+        # The smallest batch of those with the most rows: its padding, if it has any, is checked too.
+        index = min(range(len(groups)), key=lambda i: (-len(groups[i]), sum(map(len, groups[i]))))
         few = groups[index][: max(1, _REFERENCE_TOKENS // max(1, *map(len, groups[index])))]
         return Workload(
             case,

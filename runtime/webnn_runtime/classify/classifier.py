@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeAlias, TypedDict, overload
+from typing import Any, Final, TypeAlias, TypedDict, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
-from webnn_runtime.embed.arguments import named_after
+from webnn_runtime.embed.arguments import is_listed, named_after
+from webnn_runtime.embed.attributes import Opened
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
@@ -43,7 +44,7 @@ class LabelScore(TypedDict):
     score: float
 
 
-class WebNNClassifier:
+class WebNNClassifier(Opened):
     """Classifies texts, or pairs of texts.
 
     Thread-safe: one classifier may serve many threads.
@@ -53,6 +54,7 @@ class WebNNClassifier:
         device_type: "cpu", or "gpu" or "npu" where the backend has one.
         backend: "auto", "rust", "onnxruntime" or "numpy".
         threads: number of threads; None lets the backend choose.
+        max_memory: bytes that the values of one run may take, apart from weights; None for no limit.
         tokenizer_id: folder or Hub id of the tokenizer and of `config.json`, when the bundle has none.
         output_name: graph output that holds the logits, when it is not called `logits`.
         max_length: longest text in tokens, in place of the model's own limit.
@@ -62,6 +64,7 @@ class WebNNClassifier:
         token: Hub access token.
         cache_dir: Hub cache.
         local_files_only: never use the network.
+        foreign: arguments of pipelines and cross-encoders, which are refused unless they ask for nothing.
 
     Raises:
         HubError: the model cannot be found or fetched.
@@ -79,6 +82,7 @@ class WebNNClassifier:
         backend: str = "auto",
         threads: int | None = None,
         *,
+        max_memory: int | None = None,
         tokenizer_id: str | os.PathLike[str] | None = None,
         output_name: str | None = None,
         max_length: int | None = None,
@@ -88,7 +92,12 @@ class WebNNClassifier:
         token: str | bool | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
+        **foreign: Any,
     ) -> None:
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("WebNNClassifier", foreign, WebNNClassifier)
         from webnn_runtime.model import load
 
         self.on_truncation = on_truncation
@@ -100,7 +109,12 @@ class WebNNClassifier:
         self._lock: Final = Lock()
         self._truncated_count = 0
         self._model: Final[EncoderModel] = load(
-            found.file or found.path, backend=backend, threads=threads, device=device_type, compute=compute
+            found.file or found.path,
+            backend=backend,
+            threads=threads,
+            device=device_type,
+            max_memory=max_memory,
+            compute=compute,
         )
         with named_after(found.source):
             settings = read_transformer(folders, task=_TASK)
@@ -158,6 +172,7 @@ class WebNNClassifier:
         top_k: Any = _UNSET,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        **foreign: Any,
     ) -> Any:
         """Labels and their scores, in the shapes of transformers' text-classification pipeline.
 
@@ -166,6 +181,7 @@ class WebNNClassifier:
             top_k: how many labels, best first; None for all. Not given: the best one, not in a list of its own.
             function_to_apply: "softmax", "sigmoid" or "none", in place of what the model's files say.
             batch_size: most texts in one run; long texts run in smaller batches.
+            foreign: arguments of pipelines and cross-encoders, which are refused unless they ask for nothing.
 
         Returns:
             `{"label": str, "score": float}` for each input, or with `top_k` a list of them. A single text without
@@ -175,6 +191,10 @@ class WebNNClassifier:
             EmbedError: an argument cannot be honoured, or a text is too long under `on_truncation="error"`.
             TypeError: something among the inputs is neither a text nor a pair.
         """
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("classifier", foreign, self.__call__)
         is_ranked = top_k is not _UNSET
         if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
@@ -190,13 +210,22 @@ class WebNNClassifier:
         return ranked[0] if is_single else ranked
 
     def scores(
-        self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
+        self,
+        inputs: Iterable[TextInput],
+        *,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+        **foreign: Any,
     ) -> Floats:
         """Scores of all labels, float32 [inputs, labels]; see `__call__`.
 
         Raises:
             TypeError: a text or a pair that is not in a list, whose characters or halves would be taken for texts.
         """
+        if foreign:
+            from webnn_runtime.embed.foreign import refuse_foreign
+
+            refuse_foreign("scores", foreign, self.scores)
         if isinstance(inputs, (str, Mapping, tuple)):
             raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
         return self._score(_listed("scores", inputs), function_to_apply, batch_size)
@@ -229,12 +258,6 @@ class WebNNClassifier:
             "max_length": self._limit.tokens,
             "max_length_origin": self._limit.origin,
         }
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "WebNNClassifier: holds threads and mapped files, which cannot be copied or pickled; one classifier serves "
-            f"many threads, and another process opens its own: WebNNClassifier({self._source.source!r})"
-        )
 
     def __repr__(self) -> str:
         return f"WebNNClassifier({self._source.source!r}, labels={list(self._labels.names)!r})"
@@ -271,7 +294,7 @@ class WebNNClassifier:
         for index, tokens in zip([*singles, *(index for index, _ in doubles)], [*encoded, *joined], strict=True):
             found[index] = tokens
         texts = [tokens for tokens in found if tokens is not None]
-        cut = count_truncated(texts, self._limit, self.on_truncation, stacklevel=4)
+        cut = count_truncated(texts, self._limit, self.on_truncation)
         with self._lock:
             self._truncated_count += cut
         return texts
@@ -302,8 +325,8 @@ def _pair(index: int, given: object) -> tuple[str, str | None]:
 
 
 def _listed(caller: str, inputs: object) -> list[Any]:
-    # In the order of a set nobody knows whose label is whose, and what bytes hold are numbers.
-    if not isinstance(inputs, Iterable) or isinstance(inputs, (set, frozenset, bytes, bytearray)):
+    # What bytes hold are numbers.
+    if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)) or not is_listed(inputs):
         raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
     return list(inputs)
 
@@ -353,4 +376,4 @@ def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None, tokenizer: T
     if not is_count(asked, least, bound.tokens):
         most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
         raise EmbedMisuse(f"max_length={asked!r}: expected at least {least}{most}")
-    return LengthLimit(asked, "max_length")
+    return LengthLimit(int(asked), "max_length")

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from webnn_runtime import __version__
 from webnn_runtime.cli.bench import bench
 from webnn_runtime.cli.calibrate import calibrate
 from webnn_runtime.cli.classify import classify
@@ -17,13 +16,13 @@ from webnn_runtime.cli.conformance import conformance
 from webnn_runtime.cli.embed import embed
 from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.evaluate import evaluate
-from webnn_runtime.cli.exits import ExitCode
+from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.explain import explain
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.options import shown_examples
 from webnn_runtime.cli.pack import pack
 from webnn_runtime.cli.quantize import quantize
-from webnn_runtime.cli.report import run_app
+from webnn_runtime.cli.report import print_version, reporting, run_app
 from webnn_runtime.cli.verify import verify
 
 __all__ = ["app", "main"]
@@ -74,6 +73,7 @@ _add(
     "Embed texts: one vector a line.",
     'webnn embed model-webnn "a first text" "a second one"',
     "webnn embed model-webnn -o vectors.npy < texts.txt",
+    'webnn embed model-webnn --prompt "query: " "how do I keep bread fresh?"',
     "webnn embed model-webnn --precision ubinary --json < texts.txt",
 )
 _add("calibrate", calibrate, "Learn bounds for vectors of 8 bits.", "webnn calibrate model-webnn texts.txt")
@@ -119,8 +119,7 @@ _add("emit-html", emit_html, "Write a page that shows the graph.", "webnn emit-h
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"webnn {__version__}")
-        raise typer.Exit
+        print_version("webnn")
 
 
 @app.callback(invoke_without_command=True)
@@ -129,8 +128,12 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --version: print one JSON object.")] = False,
 ) -> None:
     del version
+    if as_json:
+        with reporting("webnn", as_json=True, quiet=False):
+            raise Misuse("--json goes behind a command, or beside --version; see webnn --help")
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit(ExitCode.USAGE)

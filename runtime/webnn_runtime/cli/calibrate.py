@@ -20,7 +20,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import reporting
-from webnn_runtime.cli.texts import given_file
+from webnn_runtime.cli.texts import MANY_TEXTS, given_file
 from webnn_runtime.cli.written import check_place
 from webnn_runtime.hub.files import RANGES_FILE
 
@@ -75,8 +75,9 @@ def calibrate(
             path = (beside if beside.is_dir() else beside.parent) / RANGES_FILE
             check_place(path)
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
+        is_long = report.is_watched and len(given) > MANY_TEXTS
         learnt = [
-            embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=False)
+            embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=is_long)
             for size in sizes
         ]
         embedder.save_ranges(path)

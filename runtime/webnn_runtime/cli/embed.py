@@ -26,7 +26,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import Report, reporting
-from webnn_runtime.cli.texts import given_texts
+from webnn_runtime.cli.texts import MANY_TEXTS, given_texts
 from webnn_runtime.cli.written import check_place, write_bytes
 
 __all__ = ["embed"]
@@ -46,6 +46,9 @@ def embed(
     compute: Compute = None,
     tokenizer_id: TokenizerId = None,
     batch_size: BatchSize = 32,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Text to put before each one; '' for none.")
+    ] = None,
     prompt_name: PromptName = None,
     no_normalize: NoNormalize = False,
     truncate_dim: Annotated[
@@ -76,6 +79,8 @@ def embed(
             raise Misuse(f"--ranges is for int8 and uint8, not for {precision}; leave it out")
         if ranges is not None and not ranges.is_file():
             raise FileNotFoundError(f"{ranges}: there is no such file; pass what `webnn calibrate -o` wrote")
+        if prompt is not None and prompt_name is not None:
+            raise Misuse("--prompt and --prompt-name both say what goes before a text; pass one of them")
         if out is not None:
             # As `np.save` has it: the file's name ends in what it is.
             out = out if out.suffix == ".npy" or out.is_dir() else out.with_name(f"{out.name}.npy")
@@ -94,16 +99,17 @@ def embed(
             given,
             batch_size=batch_size,
             normalize=not no_normalize,
+            prompt=prompt,
             prompt_name=prompt_name,
-            show_progress=False,
+            show_progress=report.is_watched and len(given) > MANY_TEXTS,
             truncate_dim=truncate_dim,
             precision=precision,
         )
         report.data["precision"] = precision
-        _give(report, vectors, out)
+        _give(report, vectors, out, as_json=as_json)
 
 
-def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
+def _give(report: Report, vectors: np.ndarray, out: Path | None, *, as_json: bool) -> None:
     count, dimension = vectors.shape
     report.data.update(count=count, dimension=dimension)
     if out is not None:
@@ -115,7 +121,10 @@ def _give(report: Report, vectors: np.ndarray, out: Path | None) -> None:
         return
     # Nine digits are what a float32 needs to come back as the same bits.
     is_float = vectors.dtype.kind == "f"
-    rows = [[float(f"{value:.9g}") for value in row] for row in vectors] if is_float else vectors.tolist()
-    report.data["vectors"] = rows
-    for row in rows:
-        report.result(json.dumps(row))
+    # One at a time: as Python's numbers the vectors of a million texts are 12 GB.
+    rows = ([float(f"{value:.9g}") for value in row] if is_float else row.tolist() for row in vectors)
+    if as_json:
+        report.data["vectors"] = list(rows)
+    else:
+        for row in rows:
+            report.result(json.dumps(row))

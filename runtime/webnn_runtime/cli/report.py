@@ -14,19 +14,20 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from webnn_runtime import __version__
 from webnn_runtime.cli.exits import ExitCode, Misuse, exit_code_of
 from webnn_runtime.format.errors import WebnnError, WriteError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Report", "reporting", "run_app"]
+__all__ = ["Report", "print_version", "reporting", "run_app"]
 
 SCHEMA_VERSION: Final = 1
 
@@ -77,12 +78,16 @@ class Report:
         self._warnings.append(text)
         self._say(f"warning: {text}", "yellow")
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees what goes on, and wants to."""
+        return not self._quiet and self._err.is_terminal
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
         """A bar on stderr, shown only on a terminal; yields a function of runs done, runs in all, and what is next."""
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        hidden = self._quiet or not self._err.is_terminal
-        with Progress(*columns, console=self._err, transient=True, disable=hidden) as bar:
+        with Progress(*columns, console=self._err, transient=True, disable=not self.is_watched) as bar:
             task = bar.add_task(what, total=None)
 
             def step(done: int, total: int, label: str) -> None:
@@ -102,7 +107,12 @@ class Report:
         if self._as_json:
             entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
             entry |= _details(error)
-            self._print_json(ok=False, errors=[entry])
+            try:
+                self._print_json(ok=False, errors=[entry])
+                sys.stdout.flush()
+            except OSError:
+                # The message above has said it, and the exit code does.
+                _forget(sys.stdout)
 
     def _say(self, text: str, style: str) -> None:
         try:
@@ -183,6 +193,18 @@ def _forget(stream: Any) -> None:
     """Leave nothing for Python to write, and fail at, when it ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def print_version(name: str) -> NoReturn:
+    """Answer `--version`, which may come before `--json` is read.
+
+    Raises:
+        Exit: always.
+    """
+    with reporting(name, as_json="--json" in sys.argv, quiet=False) as report:
+        report.data["version"] = __version__
+        report.result(f"{name} {__version__}")
+    raise typer.Exit
 
 
 def run_app(app: typer.Typer, name: str) -> int:

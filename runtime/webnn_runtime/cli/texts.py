@@ -9,9 +9,11 @@ from pathlib import Path
 from webnn_runtime.cli.exits import Misuse
 from webnn_runtime.format.errors import FormatError, WebnnError
 
-__all__ = ["given_file", "given_texts"]
+__all__ = ["MANY_TEXTS", "given_file", "given_texts"]
 
 _STDIN = "-"
+# From here on it takes long enough for a bar.
+MANY_TEXTS = 500
 
 
 def given_file(path: Path) -> Path:

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from webnn_runtime.format.counts import is_count
+from webnn_runtime.format.counts import is_count, is_flag
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 if TYPE_CHECKING:
     from webnn_runtime.embed.calls import EncodeMethod
 
-__all__ = ["by_precision", "check_batch_size", "check_flags", "named_after", "strings_of"]
+__all__ = ["by_precision", "check_batch_size", "check_flags", "is_listed", "named_after", "strings_of"]
 
 
 @contextmanager
@@ -48,8 +46,7 @@ def strings_of(texts: str | Iterable[Any]) -> list[str]:
     if isinstance(texts, str):
         return [texts]
     try:
-        # The keys of a mapping are hardly what was meant, and in the order of a set nobody knows whose result is whose.
-        given = None if isinstance(texts, (Mapping, set, frozenset)) else list(texts)
+        given = list(texts) if is_listed(texts) else None
     except TypeError as exc:
         raise TypeError(f"encode: texts are {type(texts).__name__}; expected a str or a list of them") from exc
     if given is None:
@@ -60,6 +57,13 @@ def strings_of(texts: str | Iterable[Any]) -> list[str]:
             found = "bytes" if isinstance(texts, (bytes, bytearray)) else type(text).__name__
             raise TypeError(f"encode: text {place} is {found}; expected str")
     return given
+
+
+def is_listed(texts: object) -> bool:
+    """Whether what holds texts gives each of them, in an order."""
+    # The keys of a mapping are hardly what was meant, nor are the names of a table's columns; in the order of a set
+    # nobody knows whose result is whose.
+    return not isinstance(texts, (Mapping, set, frozenset)) and getattr(texts, "ndim", 1) == 1
 
 
 def check_batch_size(batch_size: object) -> None:
@@ -81,5 +85,5 @@ def check_flags(call: str, **flags: object) -> None:
         EmbedError: one of them is something else, as the word "false" is, which would count as yes.
     """
     for name, value in flags.items():
-        if not isinstance(value, (bool, np.bool_)):
+        if not is_flag(value):
             raise EmbedMisuse(f"{call}: {name}={value!r}; expected True or False")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from webnn_runtime.embed.arguments import by_precision, check_batch_size, check_flags, named_after, strings_of
+from webnn_runtime.embed.attributes import Opened
+from webnn_runtime.embed.calibration import Calibrated
 from webnn_runtime.embed.feed import EncoderModel
 from webnn_runtime.embed.pipeline import Pipeline
 from webnn_runtime.embed.progress import progress
-from webnn_runtime.embed.prompts import Prompter, PromptWarning
+from webnn_runtime.embed.prompts import Prompter, PromptWarning, with_given
 from webnn_runtime.embed.settings import DOCUMENT_PROMPTS, QUERY_PROMPTS, LengthLimit
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import Tokens
@@ -24,19 +26,19 @@ from webnn_runtime.format.locks import Lock
 from webnn_runtime.hub import ModelFolder, resolve, select_tokenizer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
-    from webnn_runtime.embed.ranges import Ranges, RangeStore
+    from webnn_runtime.embed.ranges import Ranges
 
 __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
+# Who passes texts by another library's name of them is told so, and not that they are missing.
+_NO_TEXTS: Final[Any] = None
 
 
-class WebNNEmbedder:
+class WebNNEmbedder(Opened, Calibrated):
     """Embeds texts.
 
     Thread-safe: one embedder may serve many threads.
@@ -52,6 +54,10 @@ class WebNNEmbedder:
         output_name: graph output to use, when its name does not say what it is.
         max_seq_length: longest text in tokens, in place of the model's own limit.
         on_truncation: what to do about longer texts: "warn", "error" or "ignore".
+        prompts: texts to put before texts, by name, beside those of the model's files and in place of equal names.
+        default_prompt_name: name of the prompt that a call gets which names none.
+        truncate_dim: how many features of a vector are kept, unless a call says another number.
+        similarity_fn_name: what `similarity` computes: "cosine", "dot", "euclidean" or "manhattan".
         compute: "exact" or "int8" arithmetic of quantised weights; None takes the manifest's word, see `load`.
         library: whose rules make a static embedding's tokens, "model2vec" or "sentence-transformers"; None for its own.
         revision: branch, tag or commit on the Hub.
@@ -82,6 +88,10 @@ class WebNNEmbedder:
         output_name: str | None = None,
         max_seq_length: int | None = None,
         on_truncation: OnTruncation = "warn",
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        similarity_fn_name: str | None = None,
         compute: str | None = None,
         library: str | None = None,
         revision: str | None = None,
@@ -94,6 +104,10 @@ class WebNNEmbedder:
             from webnn_runtime.embed.foreign import refuse_foreign
 
             refuse_foreign("WebNNEmbedder", foreign, WebNNEmbedder)
+        if similarity_fn_name is not None:
+            from webnn_runtime.embed.similarity import check_function
+
+            check_function("similarity_fn_name", similarity_fn_name)
         self.on_truncation = on_truncation
         access: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
         found = resolve(model_id, revision=revision, **access)
@@ -107,7 +121,7 @@ class WebNNEmbedder:
         self._lock: Final = Lock()
         self._truncated_count = 0
         with named_after(found.source):
-            self._pipeline: Final = Pipeline.open(
+            pipeline = Pipeline.open(
                 model,
                 found.folder,
                 tokenizer_folder=None if tokenizer is None else tokenizer.folder,
@@ -115,8 +129,9 @@ class WebNNEmbedder:
                 output_name=output_name,
                 library=library,
             )
+        self._pipeline: Final = pipeline.given(with_given(pipeline.prompts, prompts, default_prompt_name), truncate_dim)
+        self._similarity: Final = similarity_fn_name
         self._prompter: Final = Prompter(self._pipeline.prompts, found.source)
-        self._store: RangeStore | None = None
         if max_seq_length is None:
             self._limit: LengthLimit = self._pipeline.limit
         else:
@@ -125,7 +140,7 @@ class WebNNEmbedder:
     @by_precision
     def encode(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[str] = _NO_TEXTS,
         batch_size: int = 32,
         normalize: bool = True,
         show_progress: bool | None = None,
@@ -198,7 +213,7 @@ class WebNNEmbedder:
             dimension = truncate_dim or self._pipeline.dimension
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         given = strings_of(texts)
-        chosen = self._prompter.choose(prompt, prompt_name, stacklevel=2)
+        chosen = self._prompter.choose(prompt, prompt_name)
         tokens = self._tokenize([chosen + text for text in given] if chosen else given)
         with progress(len(given), show_progress) as advance:
             vectors = self._pipeline.embed(
@@ -214,7 +229,7 @@ class WebNNEmbedder:
     @by_precision
     def encode_query(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[str] = _NO_TEXTS,
         batch_size: int = 32,
         normalize: bool = True,
         show_progress: bool | None = None,
@@ -227,7 +242,7 @@ class WebNNEmbedder:
     @by_precision
     def encode_document(
         self,
-        texts: str | Iterable[str],
+        texts: str | Iterable[str] = _NO_TEXTS,
         batch_size: int = 32,
         normalize: bool = True,
         show_progress: bool | None = None,
@@ -236,49 +251,6 @@ class WebNNEmbedder:
         """Embed documents: `encode` with the model's prompt for documents, passages or corpora, or no prompt."""
         chosen = self._prompter.with_role(DOCUMENT_PROMPTS, options)
         return self.encode(texts, batch_size, normalize, show_progress, **chosen)
-
-    def calibrate(self, texts: Iterable[str], **options: Any) -> Ranges:
-        """Learn the bounds that `encode(precision="int8")` counts between, and know them from now on.
-
-        Args:
-            texts: typical of what will be embedded; a few hundred, better thousands.
-            options: arguments of `encode`: bounds hold for one `truncate_dim` and one `normalize`.
-
-        Raises:
-            EmbedError: fewer than two texts, or as for `encode`.
-        """
-        if "precision" in options or "ranges" in options:
-            raise EmbedMisuse("calibrate: bounds are learnt in float32; leave precision= and ranges= out")
-        vectors = self.encode(strings_of(texts), **options)
-        asked = options.get("normalize_embeddings")
-        normalize = options.get("normalize", True) if asked is None else asked
-        asked = options.get("truncate_dim")
-        truncate_dim = self._pipeline.truncate_dim if asked is None else asked
-        return self._ranges.learn(vectors, self._gives_unit(normalize, truncate_dim))
-
-    def save_ranges(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write all bounds that are known to a file; by default beside the model, where they are found again.
-
-        Raises:
-            EmbedError: nothing was learnt, or the place cannot be written.
-        """
-        if path is None and self._source.revision is not None:
-            raise EmbedMisuse("save_ranges: the model is in the Hub's cache, which is not ours to change; pass a path")
-        from pathlib import Path
-
-        target = self._ranges.path if path is None else Path(path)
-        self._ranges.save(target, self.identity)
-        return target
-
-    def load_ranges(self, path: str | os.PathLike[str]) -> None:
-        """Know the bounds of a file that `save_ranges` wrote.
-
-        Raises:
-            EmbedError: the file is missing, malformed, or belongs to another model.
-        """
-        from pathlib import Path
-
-        self._ranges.load(Path(path), self.identity)
 
     def compute_similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> float | Floats:
         """Cosine similarity; see `webnn_runtime.embed.compute_similarity`."""
@@ -291,6 +263,12 @@ class WebNNEmbedder:
         from webnn_runtime.embed.similarity import similarity
 
         return similarity(a, b, self.similarity_fn_name)
+
+    def similarity_pairwise(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+        """[rows]: the same of each row of `a` and the row of `b` in its place."""
+        from webnn_runtime.embed.similarity import similarity_pairwise
+
+        return similarity_pairwise(a, b, self.similarity_fn_name)
 
     def tokenize(self, texts: str | Iterable[str]) -> list[list[int]]:
         """Token ids of each text, or of the only one, as the graph gets them: cut silently, and without padding."""
@@ -316,7 +294,7 @@ class WebNNEmbedder:
         if not is_count(tokens, least, bound.tokens):
             most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
             raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
-        self._limit = LengthLimit(tokens, "max_seq_length")
+        self._limit = LengthLimit(int(tokens), "max_seq_length")
         self.__dict__.pop("identity", None)
 
     @property
@@ -329,12 +307,22 @@ class WebNNEmbedder:
         """The model's prompts by name."""
         return self._pipeline.prompts.texts
 
+    @property
+    def default_prompt_name(self) -> str | None:
+        """Name of the prompt that is used where a call names none; None for no prompt."""
+        return self._pipeline.prompts.default
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """How many features of a vector are kept where a call does not say; None for all."""
+        return self._pipeline.truncate_dim
+
     @cached_property
     def similarity_fn_name(self) -> str:
         """What `similarity` computes: "cosine", "dot", "euclidean" or "manhattan"."""
         from webnn_runtime.embed.settings import read_similarity
 
-        return read_similarity([self._folder])
+        return read_similarity([self._folder]) if self._similarity is None else self._similarity
 
     @cached_property
     def identity(self) -> str:
@@ -357,33 +345,16 @@ class WebNNEmbedder:
             "max_seq_length_origin": self._limit.origin,
         }
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            "WebNNEmbedder: holds threads and mapped files, which cannot be copied or pickled; one embedder serves "
-            f"many threads, and another process opens its own: WebNNEmbedder({self._source.source!r})"
-        )
-
     def __repr__(self) -> str:
         return (
             f"WebNNEmbedder({self._source.source!r}, dimension={self.get_sentence_embedding_dimension()}, "
             f"max_seq_length={self.max_seq_length})"
         )
 
-    @property
-    def _ranges(self) -> RangeStore:
-        from webnn_runtime.embed.ranges import RangeStore
-
-        with self._lock:
-            self._store = self._store or RangeStore(self._folder)
-            return self._store
-
-    def _gives_unit(self, normalize: bool, truncate_dim: int | None) -> bool:
-        return normalize or (self._pipeline.is_normalized and truncate_dim is None)
-
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         limit = self._limit
         tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
-        cut = count_truncated(tokens, limit, self.on_truncation, stacklevel=3)
+        cut = count_truncated(tokens, limit, self.on_truncation)
         if cut:
             with self._lock:
                 self._truncated_count += cut

@@ -1,4 +1,4 @@
-"""Arguments that sentence-transformers has and the embedder has not, and what to do instead."""
+"""Arguments and attributes of sentence-transformers and of pipelines that ours have not, and what to do instead."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-__all__ = ["CONSTRUCTOR", "ENCODE", "refuse_foreign"]
+from webnn_runtime.embed.attributes import may_be_set
 
+__all__ = ["ATTRIBUTES", "CLASSIFIER", "CLASSIFY", "CONSTRUCTOR", "ENCODE", "refuse_attribute", "refuse_foreign"]
+
+_READ: Final = "it is read from the model's files, leave it out"
 _MEANINGLESS: Final = "it has no meaning without torch, leave it out"
-_PROCESSES: Final = "one process uses all threads, leave it out or pass threads= to WebNNEmbedder"
+_PROCESSES: Final = "one process uses all threads, leave it out or pass threads= when it is made"
 
 # Name -> what asks for no more than what happens anyway, and what to do about anything else.
 ENCODE: Final[Mapping[str, tuple[Collection[Any], str]]] = {
@@ -27,31 +30,89 @@ ENCODE: Final[Mapping[str, tuple[Collection[Any], str]]] = {
 }
 CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "model_name_or_path": ((), "call it model_id, or pass it first"),
-    "device": ((None, "cpu"), "call it device_type"),
+    "device": ((None, "cpu"), "call it device_type, one of cpu, gpu, npu"),
     "cache_folder": ((None,), "call it cache_dir"),
     "use_auth_token": ((None,), "call it token"),
     "trust_remote_code": ((None, False), "code from a model's repository is never run, leave it out"),
-    "truncate_dim": ((None,), "pass it to encode"),
-    "prompts": ((None,), "they are read from the model's files, pass prompt= to encode for another one"),
-    "default_prompt_name": ((None,), "pass prompt_name= to encode"),
-    "similarity_fn_name": ((None, "cosine"), "compute_similarity is the cosine, leave it out"),
-    "modules": ((None,), "they are read from the model's files, leave it out"),
+    "modules": ((None,), _READ),
     "model_kwargs": ((None,), _MEANINGLESS),
     "tokenizer_kwargs": ((None,), _MEANINGLESS),
     "processor_kwargs": ((None,), _MEANINGLESS),
     "config_kwargs": ((None,), _MEANINGLESS),
     "model_card_data": ((None,), _MEANINGLESS),
 }
+_NO_PROMPTS: Final = "put it before the texts"
+_SCORES: Final = "pass function_to_apply= to a call"
+CLASSIFY: Final[Mapping[str, tuple[Collection[Any], str]]] = {
+    "truncation": ((True,), "texts are always cut to max_length, leave it out"),
+    "padding": ((True, False, "longest", None), "texts are padded as far as they have to be, leave it out"),
+    "max_length": ((None,), "pass it to WebNNClassifier"),
+    "return_all_scores": ((None, False), "pass top_k=None"),
+    "num_workers": ((None,), _PROCESSES),
+    "pool": ((None,), _PROCESSES),
+    "chunk_size": ((None,), _PROCESSES),
+    "device": ((None,), "choose it by WebNNClassifier(device_type=...)"),
+    "prompt": ((None, ""), _NO_PROMPTS),
+    "prompt_name": ((None,), _NO_PROMPTS),
+    "activation_fn": ((None,), _SCORES),
+    "apply_softmax": ((None, False), "pass function_to_apply='softmax'"),
+    "convert_to_numpy": ((True,), "scores(...) gives an array"),
+    "convert_to_tensor": ((False,), "scores(...) gives an array"),
+    "show_progress_bar": ((None, False), "there is none, leave it out"),
+}
+CLASSIFIER: Final[Mapping[str, tuple[Collection[Any], str]]] = {
+    **CONSTRUCTOR,
+    "model": ((), "call it model_id, or pass it first"),
+    "task": ((None, "text-classification", "sentiment-analysis"), "texts and pairs are classified, leave it out"),
+    "tokenizer": ((None,), "call it tokenizer_id"),
+    "config": ((None,), _READ),
+    "num_labels": ((None,), _READ),
+    "max_seq_length": ((None,), "call it max_length"),
+    "activation_fn": ((None,), _SCORES),
+    "function_to_apply": ((None,), _SCORES),
+    "top_k": ((), "pass it to a call"),
+    "batch_size": ((None,), "pass it to a call"),
+    "prompts": ((None,), _NO_PROMPTS),
+    "default_prompt_name": ((None,), _NO_PROMPTS),
+    "keep_in_fp32_modules": ((None,), _MEANINGLESS),
+    "dtype": ((None, "auto"), _MEANINGLESS),
+    "device_map": ((None,), _MEANINGLESS),
+}
 
+_TORCH: Final = "there is no torch here; device_type= and threads= choose what runs it, when it is made"
+_POOL: Final = "one process uses all threads, and another process opens its own"
+_SAVED: Final = "the model is a folder, which can be copied"
+_FILES: Final = "it is read from the model's files"
+# Name -> what to do instead; of classes that are called otherwise than sentence-transformers' too.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("to", "cpu", "cuda", "half", "float", "bfloat16", "eval", "train", "compile", "dtype"), _TORCH),
+    **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool", "encode_multi_process"), _POOL),
+    **dict.fromkeys(("save", "save_pretrained", "save_to_hub", "push_to_hub"), _SAVED),
+    **dict.fromkeys(("set_pooling_include_prompt", "config"), _FILES),
+    **dict.fromkeys(("truncate_embeddings", "truncate_sentence_embeddings"), "pass truncate_dim= to encode"),
+    "device": "device_type= chooses it, and backend_info() says what runs",
+    "tokenizer": "tokenize(texts) gives token ids, and the package tokenizers reads the model's tokenizer.json",
+    "get_max_seq_length": "it is the attribute max_seq_length",
+    "predict": "scores(pairs) gives what it does",
+    "rank": "scores(pairs) gives what they are sorted by",
+    "evaluate": "`webnn eval` measures a model",
+    "fit": "models are trained elsewhere",
+}
 
-_CALLS: Final = {"WebNNEmbedder": CONSTRUCTOR, "encode": ENCODE}
+_CALLS: Final = {
+    "WebNNEmbedder": CONSTRUCTOR,
+    "encode": ENCODE,
+    "WebNNClassifier": CLASSIFIER,
+    "classifier": CLASSIFY,
+    "scores": CLASSIFY,
+}
 
 
 def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., object]) -> None:
     """Pass over what asks for nothing else than what happens; refuse every other argument with what to do.
 
     Args:
-        call: what was called, "WebNNEmbedder" or "encode".
+        call: what was called.
         given: arguments that the call has not.
         own: what was called, for the arguments that it has.
 
@@ -68,3 +129,18 @@ def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., objec
         # By type first: an array compared with a word would be an array.
         if not (value is None or isinstance(value, (str, bool))) or value not in harmless:
             raise TypeError(f"{call}: there is no argument '{name}'; {advice}")
+
+
+def refuse_attribute(owner: type, name: str, *, is_set: bool) -> AttributeError:
+    """The error for an attribute that is not there, or not to be set, with what to do instead."""
+    own = [each for each in dir(owner) if each[0] != "_"]
+    if name in own:
+        takes = name in inspect.signature(owner).parameters
+        way = f"; pass it to {owner.__name__}({name}=...)" if takes else ""
+        return AttributeError(f"{owner.__name__}: '{name}' cannot be set later{way}")
+    known = [each for each in own if not is_set or not callable(getattr(owner, each))]
+    near = difflib.get_close_matches(name, known, 1)
+    listed = [each for each in known if not is_set or may_be_set(owner, each)]
+    way = f"there are {', '.join(listed)}" if listed else "none may be set, pass arguments when it is made"
+    advice = ATTRIBUTES.get(name) or (f"did you mean {near[0]}?" if near else way)
+    return AttributeError(f"{owner.__name__}: there is no attribute '{name}'; {advice}")

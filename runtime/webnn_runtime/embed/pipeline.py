@@ -33,7 +33,8 @@ from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import require_room
 from webnn_runtime.embed.vocabulary import table_rows
-from webnn_runtime.format.errors import EmbedError
+from webnn_runtime.format.counts import is_count
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass, replace
 
 if TYPE_CHECKING:
@@ -148,6 +149,18 @@ class Pipeline:
         kept = None if kept is None or kept >= dimension else kept
         rules = None if static is None else static.library
         return cls(model, tokenizer, feed, output, modules, settings, prompts, dimension, kept, runner, rules, done)
+
+    def given(self, prompts: Prompts, truncate_dim: int | None) -> Pipeline:
+        """The same with these prompts, and with so many features in place of what the model's files keep.
+
+        Raises:
+            EmbedError: its vectors do not have so many.
+        """
+        if truncate_dim is None:
+            return replace(self, prompts=prompts)
+        if not is_count(truncate_dim, 1, self.dimension):
+            raise EmbedMisuse(f"truncate_dim={truncate_dim!r}: expected 1 to {self.dimension}")
+        return replace(self, prompts=prompts, truncate_dim=int(truncate_dim) if truncate_dim < self.dimension else None)
 
     @property
     def bound(self) -> LengthLimit:
@@ -294,16 +307,19 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
         chosen = Pooling(parse_modes(pooling, where="pooling="))
         if stated is None:
             return Modules(chosen, ())
-        import logging
+        if chosen.modes != stated.pooling.modes:
+            import logging
 
-        logging.getLogger(__name__).warning(
-            "%s: pooling %s by argument, not %s", folder, chosen.modes, stated.pooling.modes
-        )
+            asked, own = ("+".join(each.modes) for each in (chosen, stated.pooling))
+            logging.getLogger(__name__).warning(
+                "%s: pooling is %s by argument, and %s in the model's files", folder, asked, own
+            )
         return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
     if stated is None:
         raise EmbedError(
             f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
-            "add its sentence-transformers files (modules.json and what it names), or in Python pass pooling=, one of "
+            "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
+            "brings them along), or in Python pass pooling=, one of "
             f"{', '.join(POOLING_MODES)}, as the model was trained"
         )
     return stated

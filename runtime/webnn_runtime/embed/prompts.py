@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.settings import Prompts
+from webnn_runtime.embed.warned import warn_caller
+from webnn_runtime.format.errors import EmbedMisuse
 
-__all__ = ["PromptWarning", "Prompter"]
+__all__ = ["PromptWarning", "Prompter", "with_given"]
 
 
 class PromptWarning(UserWarning):
@@ -29,13 +31,12 @@ class Prompter:
         self._may_warn = prompts.is_asymmetric
         self._may_tell_role = True
 
-    def choose(self, prompt: str | None, prompt_name: str | None, *, stacklevel: int) -> str:
-        """The prompt to use; empty for none.
+    def choose(self, prompt: str | None, prompt_name: str | None) -> str:
+        """The prompt to use; empty for none. A warning is given once.
 
         Args:
             prompt: text, which wins over a name.
             prompt_name: name of one of the model's.
-            stacklevel: of the warning, counted from the caller of this method; it is given once.
 
         Raises:
             EmbedError: the model has no prompt of this name.
@@ -49,11 +50,10 @@ class Prompter:
             logging.getLogger(__name__).warning("encode: prompt and prompt_name are both given; prompt is used")
         if prompt is None and prompt_name is None and self._may_warn:
             self._may_warn = False
-            warnings.warn(
+            warn_caller(
                 f"{self._source} was trained with prompts ({', '.join(self._prompts.texts)}) and none is used; "
                 "pass prompt_name=, use encode_query and encode_document, or pass prompt='' to mean none",
                 PromptWarning,
-                stacklevel=stacklevel + 1,
             )
         return self._prompts.choose(prompt, prompt_name)
 
@@ -63,12 +63,37 @@ class Prompter:
             return options
         name = self._prompts.of_role(names)
         text = "" if name is None else self._prompts.texts[name]
+        if name is None and self._may_tell_role and not self._prompts.is_without(names):
+            self._may_tell_role = False
+            warn_caller(
+                f"{self._source} was trained with prompts ({', '.join(self._prompts.texts)}), and '{names[0]}' is none "
+                "of them, so none is used, as in sentence-transformers; pass prompt_name=, or prompt='' to mean none",
+                PromptWarning,
+            )
         if text and name != names[0] and self._may_tell_role:
             self._may_tell_role = False
-            warnings.warn(
+            warn_caller(
                 f"{self._source} has no prompt '{names[0]}', and '{name}' is used for it, where sentence-transformers "
                 f"uses none from release 5 on; pass prompt='' for vectors like those, or prompt_name='{name}'",
                 PromptWarning,
-                stacklevel=3,
             )
         return {**options, "prompt": text}
+
+
+def with_given(own: Prompts, texts: Mapping[str, str] | None, default: str | None) -> Prompts:
+    """A model's prompts and those that a caller gives, who wins over the files, as in sentence-transformers.
+
+    Raises:
+        EmbedError: they are no texts by name, or the default one is not among them.
+    """
+    if texts is None and default is None:
+        return own
+    given: Any = {} if texts is None else texts
+    if not isinstance(given, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
+        raise EmbedMisuse(f"prompts={texts!r}: expected a dict from a prompt's name to its text")
+    every = {**own.texts, **given}
+    chosen = own.default if default is None else default
+    if chosen is not None and chosen not in list(every):
+        known = ", ".join(repr(each) for each in every) or "none"
+        raise EmbedMisuse(f"default_prompt_name={chosen!r}: the model has no such prompt; it has {known}")
+    return Prompts(MappingProxyType(every), chosen)

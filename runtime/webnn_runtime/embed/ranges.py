@@ -202,7 +202,7 @@ def read_ranges(path: Path, identity: str) -> list[Ranges]:
     if model != identity:
         raise EmbedError(
             f"{path}: learnt for the model {model[:12] or 'without identity'} and this one is {identity[:12]} (graph, "
-            "weights, tokenizer, modules or maximum length differ); learn them again by calibrate(texts)"
+            "weights, tokenizer, modules, prompts or maximum length differ); learn them again by calibrate(texts)"
         )
     entries = expect(path, found, "ranges", list, [])
     return [_read_entry(path, entry) for entry in entries]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from webnn_runtime.embed.arguments import check_flags
 from webnn_runtime.embed.precision import BITS, PRECISIONS, dequantize_embeddings, quantize_embeddings
 from webnn_runtime.embed.ranges import Ranges
 from webnn_runtime.format.counts import is_count
@@ -69,7 +70,7 @@ def semantic_search(
         EmbedError: arguments that do not fit together.
     """
     queries, documents = np.atleast_2d(np.asarray(query_embeddings)), np.asanyarray(corpus_embeddings)
-    _check(queries, documents, corpus_precision, top_k, rescore_multiplier)
+    _check(queries, documents, corpus_precision, top_k, rescore_multiplier, rescore)
     is_float = queries.dtype.kind == "f"
     if rescore_corpus is not None and (corpus_precision not in BITS or not is_float or rescore is False):
         raise EmbedError("semantic_search: rescore_corpus= is for float queries on bits; leave it out")
@@ -100,13 +101,17 @@ def semantic_search(
     return _rescored(queries, found, second, precision, ranges, top_k)
 
 
-def _check(queries: Vectors, documents: Vectors, precision: str, top_k: int, multiplier: int) -> None:
+def _check(
+    queries: Vectors, documents: Vectors, precision: str, top_k: int, multiplier: int, rescore: bool | None
+) -> None:
     if precision not in PRECISIONS:
         raise EmbedError(f"corpus_precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
     if queries.ndim != 2 or documents.ndim != 2:
         raise EmbedError(
             f"semantic_search: queries of {queries.ndim} and documents of {documents.ndim} dimensions; expected rows"
         )
+    if rescore is not None:
+        check_flags("semantic_search", rescore=rescore)
     for name, count in (("top_k", top_k), ("rescore_multiplier", multiplier)):
         if not is_count(count, 1):
             raise EmbedMisuse(f"semantic_search: {name}={count!r}; expected a whole number, at least 1")

@@ -29,7 +29,7 @@ __all__ = [
 # Prompts that stand for a role, in the order of preference that sentence-transformers has.
 QUERY_PROMPTS: Final = ("query",)
 DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
-_ROLES: Final = (QUERY_PROMPTS[0], DOCUMENT_PROMPTS[0])
+_ROLES: Final = MappingProxyType({names[0]: names for names in (QUERY_PROMPTS, DOCUMENT_PROMPTS)})
 # transformers writes int(1e30) for "no limit"; nothing real comes near a billion tokens.
 _NO_LIMIT: Final = 1_000_000_000
 # These number positions from the padding id on, so their position table is longer than their texts.
@@ -114,6 +114,8 @@ class Prompts:
         if name is None:
             return ""
         if name not in list(self.texts):  # a list compares what has no hash, too
+            if name in list(_ROLES) and self.is_without(_ROLES[name]):
+                return ""
             known = ", ".join(repr(each) for each in self.texts) or "none"
             raise EmbedMisuse(f"prompt_name={name!r}: the model has no such prompt; it has {known}")
         return self.texts[name]
@@ -121,6 +123,12 @@ class Prompts:
     def of_role(self, names: Sequence[str]) -> str | None:
         """Name of the first of these prompts that the model has; the default one is for texts without a role."""
         return next((name for name in names if name in self.texts), None)
+
+    def is_without(self, names: Sequence[str]) -> bool:
+        """Whether the model plainly has no prompt for a role: it has none at all, or one for the other role alone."""
+        others = {name for role in _ROLES.values() for name in role}
+        filled = [name for name, text in self.texts.items() if text]
+        return self.of_role(names) is None and (not filled or not others.isdisjoint(filled))
 
     @property
     def is_asymmetric(self) -> bool:

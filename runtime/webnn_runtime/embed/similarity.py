@@ -12,7 +12,15 @@ from webnn_runtime.format.records import dataclass
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["FUNCTIONS", "Comparison", "compare", "compute_similarity", "similarity"]
+__all__ = [
+    "FUNCTIONS",
+    "Comparison",
+    "check_function",
+    "compare",
+    "compute_similarity",
+    "similarity",
+    "similarity_pairwise",
+]
 
 Vectors: TypeAlias = "npt.ArrayLike"
 Doubles: TypeAlias = "npt.NDArray[np.float64]"
@@ -46,6 +54,16 @@ class Comparison:
     def min_cosine(self) -> float:
         """The worst row."""
         return float(self.cosine.min())
+
+
+def check_function(call: str, function: object) -> None:
+    """Refuse what `similarity` does not compute.
+
+    Raises:
+        EmbedError: it is none of `FUNCTIONS`.
+    """
+    if function not in FUNCTIONS:
+        raise EmbedMisuse(f"{call}: no function {function!r}; expected one of {', '.join(FUNCTIONS)}")
 
 
 def compute_similarity(a: Vectors, b: Vectors) -> float | npt.NDArray[np.float32]:
@@ -84,13 +102,7 @@ def similarity(a: Vectors, b: Vectors, function: str = "cosine") -> npt.NDArray[
         EmbedError: there is no such function, the vectors differ in size, or an argument has more than two dimensions
             or holds something else.
     """
-    if function not in FUNCTIONS:
-        raise EmbedMisuse(f"similarity: no function {function!r}; expected one of {', '.join(FUNCTIONS)}")
-    left, right = np.atleast_2d(_matrix(a, "a")), np.atleast_2d(_matrix(b, "b"))
-    if left.shape[1] != right.shape[1]:
-        raise EmbedError(
-            f"similarity: vectors of {left.shape[1]} and {right.shape[1]} features; they must come from one model"
-        )
+    left, right = _operands("similarity", a, b, function)
     found = np.empty((len(left), len(right)), np.float32)
     if function in ("cosine", "dot"):
         found[:] = _unit(left) @ _unit(right).T if function == "cosine" else left @ right.T
@@ -100,6 +112,23 @@ def similarity(a: Vectors, b: Vectors, function: str = "cosine") -> npt.NDArray[
         gap = np.abs(right - vector)
         row[:] = -np.sqrt((gap * gap).sum(axis=1)) if function == "euclidean" else -gap.sum(axis=1)
     return found
+
+
+def similarity_pairwise(a: Vectors, b: Vectors, function: str = "cosine") -> npt.NDArray[np.float32]:
+    """How similar each vector of `a` is to the one of `b` in its place: [rows], by the functions of `similarity`.
+
+    Raises:
+        EmbedError: as for `similarity`, or the numbers of vectors differ.
+    """
+    left, right = _operands("similarity_pairwise", a, b, function)
+    if len(left) != len(right):
+        raise EmbedError(f"similarity_pairwise: {len(left)} and {len(right)} vectors; expected as many of each")
+    if function in ("cosine", "dot"):
+        found: Doubles = (_unit(left) * _unit(right) if function == "cosine" else left * right).sum(axis=1)
+    else:
+        gap = np.abs(left - right)
+        found = -np.sqrt((gap * gap).sum(axis=1)) if function == "euclidean" else -gap.sum(axis=1)
+    return found.astype(np.float32)
 
 
 def compare(a: Vectors, b: Vectors) -> Comparison:
@@ -119,6 +148,16 @@ def compare(a: Vectors, b: Vectors) -> Comparison:
         mae=gap.mean(axis=1),
         max_abs=float(gap.max()),
     )
+
+
+def _operands(call: str, a: Vectors, b: Vectors, function: str) -> tuple[Doubles, Doubles]:
+    check_function(call, function)
+    left, right = np.atleast_2d(_matrix(a, "a")), np.atleast_2d(_matrix(b, "b"))
+    if left.shape[1] != right.shape[1]:
+        raise EmbedError(
+            f"{call}: vectors of {left.shape[1]} and {right.shape[1]} features; they must come from one model"
+        )
+    return left, right
 
 
 def _matrix(values: Vectors, name: str) -> Doubles:

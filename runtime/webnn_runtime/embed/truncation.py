@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Final, Literal, overload
 
 from webnn_runtime.embed.settings import LengthLimit
 from webnn_runtime.embed.tokenizer import Tokens
+from webnn_runtime.embed.warned import warn_caller
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 
 __all__ = ["OnTruncation", "TruncationChoice", "TruncationWarning", "count_truncated", "require_room"]
@@ -56,14 +56,13 @@ def require_room(limit: LengthLimit, special_count: int) -> LengthLimit:
     return limit
 
 
-def count_truncated(texts: Sequence[Tokens], limit: LengthLimit, on_truncation: str, *, stacklevel: int) -> int:
+def count_truncated(texts: Sequence[Tokens], limit: LengthLimit, on_truncation: str) -> int:
     """How many texts were cut; says so as the caller chose.
 
     Args:
         texts: as the tokenizer cut them.
         limit: what they were cut to.
         on_truncation: "warn", "error" or "ignore".
-        stacklevel: of the warning, counted from the caller of this function.
 
     Raises:
         EmbedError: texts were cut under "error".
@@ -79,5 +78,5 @@ def count_truncated(texts: Sequence[Tokens], limit: LengthLimit, on_truncation: 
     if on_truncation == "error":
         raise EmbedError(f"{message}; shorten them, or pass on_truncation='warn' to cut them")
     if on_truncation == "warn":
-        warnings.warn(f"{message}; what is beyond was left out", TruncationWarning, stacklevel=stacklevel + 1)
+        warn_caller(f"{message}; what is beyond was left out", TruncationWarning)
     return len(cut)

@@ -1,10 +1,12 @@
-"""Numbers that count something: threads, bytes, texts, features."""
+"""What callers pass: numbers that count something (threads, bytes, texts, features), and yes or no."""
 
 from __future__ import annotations
 
 from operator import index
 
-__all__ = ["is_count"]
+import numpy as np
+
+__all__ = ["is_count", "is_flag"]
 
 
 def is_count(value: object, least: int, most: int | None = None) -> bool:
@@ -17,3 +19,8 @@ def is_count(value: object, least: int, most: int | None = None) -> bool:
     except TypeError:
         return False
     return least <= count and (most is None or count <= most)
+
+
+def is_flag(value: object) -> bool:
+    """Whether something is yes or no; the word "no" would count as yes."""
+    return isinstance(value, (bool, np.bool_))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from webnn_runtime.format.counts import is_flag
 from webnn_runtime.format.errors import HubError, HubMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import select_bundle
@@ -94,6 +95,8 @@ def resolve(
         raise HubMisuse(
             f"the model {model_id!r} is no name; pass an existing folder or 'owner/name' as a str or a Path"
         )
+    if not is_flag(local_files_only):
+        raise HubMisuse(f"local_files_only={local_files_only!r}; expected True or False")
     text = os.fspath(model_id)
     if not text:
         raise HubError("the model's name is empty; pass an existing folder or 'owner/name'")

@@ -33,6 +33,18 @@ def test_an_impossible_number_of_threads_is_refused(backend, threads):
 
 
 @pytest.mark.parametrize("backend", ["auto", "numpy", "onnxruntime"])
+def test_strictness_is_yes_or_no(backend):
+    with pytest.raises(UnsupportedByBackend, match="strict='no'; expected True or False"):
+        compile_graph(graph(), backend, CompileOptions(strict="no"))  # type: ignore[arg-type]
+
+
+def test_session_options_are_a_dictionary(tmp_path):
+    folder = save_bundle(graph(), tmp_path / "bundle")
+    with pytest.raises(UnsupportedByBackend, match="session_options='fast'; expected a dict"):
+        load(folder, session_options="fast")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backend", ["auto", "numpy", "onnxruntime"])
 def test_a_number_of_numpy_is_a_number_of_threads(backend):
     compile_graph(graph(), backend, CompileOptions(threads=np.int64(1))).run({"x": np.ones(2, np.float32)})
 

@@ -57,5 +57,22 @@ def test_switches_that_do_not_fit_are_refused(arguments, code, message, run, enc
     assert (ran.code, message in ran.err) == (code, True)
 
 
+@pytest.mark.filterwarnings("default::webnn_runtime.embed.PromptWarning")
+def test_a_prompt_goes_before_every_text(run, encoder) -> None:
+    ran = run("webnn", "embed", encoder, "a", "b", "--prompt", "sun ", "--json")
+    written = run("webnn", "embed", encoder, "sun a", "sun b", "--json")
+    assert ran.json["data"]["vectors"] == written.json["data"]["vectors"]
+    (encoder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"query": "sun "}}))
+    # A model with prompts is not asked twice: none on purpose is told nothing.
+    assert "was trained with prompts" in run("webnn", "embed", encoder, "a").err
+    plain = run("webnn", "embed", encoder, "a", "--prompt", "", "--json")
+    assert (plain.json["warnings"], plain.code) == ([], 0)
+    named = run("webnn", "embed", encoder, "a", "--prompt-name", "query", "--json")
+    assert named.json["data"]["vectors"] == ran.json["data"]["vectors"][:1]
+    both = run("webnn", "embed", encoder, "a", "--prompt-name", "query", "--prompt", "x")
+    assert (both.code, both.out) == (2, "")
+    assert "--prompt and --prompt-name both say what goes before a text; pass one of them" in both.err
+
+
 def test_a_missing_file_of_texts_is_not_found(run, encoder) -> None:
     assert run("webnn", "calibrate", encoder, "absent.txt").code == 3

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 import subprocess
 import sys
+import termios
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -19,6 +22,7 @@ SOURCES = os.pathsep.join([str(ROOT / "runtime"), str(ROOT / "translator"), *fil
 def on_a_terminal(*arguments: str, **environment: str) -> bytes:
     """Everything that a command writes where stdout and stderr are one terminal."""
     ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     environment = {**os.environ, "PYTHONPATH": SOURCES, "TERM": "xterm-256color", **environment}
     environment.pop("FORCE_COLOR", None)
     command = [sys.executable, "-m", "webnn_runtime.cli", *arguments]
@@ -43,6 +47,16 @@ def test_no_color_leaves_no_dim_and_no_bold_either(wanted, has_escapes, bundle) 
     shown = on_a_terminal("verify", str(bundle), **wanted)
     assert b"without --source" in shown
     assert (b"\x1b[" in shown) == has_escapes
+
+
+def test_many_texts_show_how_far_they_are_and_few_do_not(encoder, tmp_path) -> None:
+    texts = ["sun rain cat"] * 501
+    out = str(tmp_path / "out.npy")
+    assert b"501/501" in on_a_terminal("embed", str(encoder), *texts, "-o", out)
+    for arguments in ((*texts, "--quiet"), texts[:500]):
+        assert b"Embedding" not in on_a_terminal("embed", str(encoder), *arguments, "-o", out)
+    (tmp_path / "texts.txt").write_text("\n".join(f"{word} cat" for word in ("sun", "rain") for _ in range(251)))
+    assert b"502/502" in on_a_terminal("calibrate", str(encoder), str(tmp_path / "texts.txt"))
 
 
 def test_an_encoding_without_signs_tells_passed_from_failed(monkeypatch) -> None:

@@ -122,6 +122,30 @@ def test_a_help_that_nobody_reads_ends_as_other_commands_do() -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize(
+    ("module", "arguments", "code"),
+    [
+        ("webnn_runtime.cli", ["--version", "--json"], 141),
+        ("webnn_runtime.cli", ["embed", "--json"], 2),
+        ("webnn_runtime.cli", ["inspect", "nowhere", "--json"], 3),
+        ("webnn_translator.cli", ["--dtype", "--json"], 2),
+    ],
+)
+def test_an_object_that_nobody_reads_leaves_the_code_and_the_message(
+    module: str, arguments: list[str], code: int
+) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        told = process.stderr.read()
+    assert process.returncode == code
+    assert [line[:7] for line in told.splitlines()] == ([] if code == 141 else ["error: "])
+
+
 def test_what_is_no_file_is_not_replaced_by_one(large: Path, run: Callable[..., Any]) -> None:
     """Who may write to /dev would otherwise leave every program of the machine without /dev/null."""
     os.mkfifo(large / "pipe")

@@ -140,6 +140,14 @@ def test_truncation_is_reported_and_counted(make) -> None:
     assert embedder.truncated_count == 2
 
 
+@pytest.mark.parametrize("call", ["encode", "encode_query", "encode_document", "calibrate"])
+def test_a_warning_points_to_the_line_of_the_caller(call, make) -> None:
+    embedder = make(max_seq_length=4)
+    with pytest.warns(TruncationWarning) as told:
+        getattr(embedder, call)(["a b c", "c b d a"])
+    assert told[0].filename == __file__
+
+
 def test_truncation_can_be_an_error_before_anything_runs(make, kit) -> None:
     model = kit.FakeEncoder()
     embedder = make(model, max_seq_length=4, on_truncation="error")
@@ -259,7 +267,12 @@ def test_pooling_is_never_guessed(make, folder) -> None:
 
 def test_pooling_by_argument_is_logged(make, caplog) -> None:
     make(pooling="cls")
-    assert "pooling ('cls',) by argument, not ('mean',)" in caplog.text
+    assert "pooling is cls by argument, and mean in the model's files" in caplog.text
+
+
+def test_pooling_as_the_files_state_it_is_nothing_to_tell(make, caplog) -> None:
+    make(pooling="mean")
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("pooling", ["cls+max", ["cls", "max"]])

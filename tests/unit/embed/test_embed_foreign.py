@@ -34,6 +34,16 @@ def test_an_argument_of_others_is_answered_with_what_to_do(options, advice, make
         make().encode(["a"], **options)
 
 
+@pytest.mark.parametrize("name", ["sentences", "inputs"])
+def test_texts_by_another_name_are_not_said_to_be_missing(name, make) -> None:
+    embedder = make()
+    for call in (embedder.encode, embedder.encode_query, embedder.encode_document):
+        with pytest.raises(TypeError, match=f"no argument '{name}'; texts are the first argument"):
+            call(**{name: ["a"]})
+        with pytest.raises(TypeError, match="texts are NoneType; expected a str"):
+            call()
+
+
 def test_arguments_that_ask_for_what_happens_anyway_pass(make) -> None:
     options = {"output_value": "sentence_embedding", "device": None, "pool": None, "chunk_size": None}
     embedder = make()
@@ -46,8 +56,7 @@ def test_arguments_that_ask_for_what_happens_anyway_pass(make) -> None:
     [
         ({"cache_folder": "x"}, "cache_dir"),
         ({"trust_remote_code": True}, "never run"),
-        ({"device": "cuda"}, "device_type"),
-        ({"truncate_dim": 3}, "pass it to encode"),
+        ({"device": "cuda"}, "one of cpu, gpu, npu"),
         ({"model_kwargs": {}}, "leave it out"),
         ({"bakend": "rust"}, "did you mean backend"),
     ],
@@ -67,9 +76,20 @@ def test_every_argument_that_sentence_transformers_has_is_understood(optional) -
         assert set(inspect.signature(other).parameters) <= known
 
 
+class Table:
+    """As a DataFrame of pandas: what it gives one by one are the names of its columns."""
+
+    ndim = 2
+
+    def __iter__(self):
+        return iter(["text", "label"])
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        (Table(), "texts are Table"),
+        (np.array([["a", "b"]]), "texts are ndarray"),
         (None, "texts are NoneType"),
         (3, "texts are int"),
         (np.array("a"), "texts are ndarray"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,12 @@ def test_the_identity_follows_a_changed_limit(make, graph_model) -> None:
     assert embedder.identity != before
 
 
+def test_a_limit_of_numpy_is_a_limit(make, graph_model) -> None:
+    embedder, same = make(graph_model(1.0), max_seq_length=np.int64(5)), make(graph_model(1.0), max_seq_length=5)
+    assert embedder.identity == same.identity
+    assert json.loads(json.dumps(embedder.backend_info()))["max_seq_length"] == 5
+
+
 @pytest.mark.parametrize(
     "change", ["weights", "pooling", "length", "tokenizer", "prompts", "stages", "padding", "size"]
 )
@@ -57,3 +65,11 @@ def test_the_identity_changes_with_whatever_changes_a_vector(change, make, graph
     elif change == "padding":
         kit.save_tokenizer(folder, padding_side="left")
     assert make(graph_model(2.0 if change == "weights" else 1.0), **arguments).identity != before
+
+
+def test_what_a_caller_gives_counts_as_what_the_files_state(make, graph_model, kit, folder) -> None:
+    arguments = {"prompts": {"query": "q"}, "default_prompt_name": "query", "truncate_dim": 3}
+    given = make(graph_model(1.0), **arguments).identity
+    assert given != make(graph_model(1.0)).identity
+    kit.save_json(folder / "config_sentence_transformers.json", arguments)
+    assert make(graph_model(1.0)).identity == given

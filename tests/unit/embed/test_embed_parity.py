@@ -167,6 +167,48 @@ def test_roles_choose_the_prompts_of_sentence_transformers(pair) -> None:
     )
 
 
+def test_what_a_caller_gives_goes_before_the_files_as_in_sentence_transformers(pair, libraries, make, tmp_path) -> None:
+    _, ours = pair("mean", truncate_dim=5, similarity="dot")
+    given = {
+        "prompts": {"document": "c ", "more": "a : "},
+        "default_prompt_name": "more",
+        "truncate_dim": 11,
+        "similarity_fn_name": "manhattan",
+    }
+    theirs = libraries.SentenceTransformer(str(tmp_path / "saved"), device="cpu", local_files_only=True, **given)
+    found = make(ours._pipeline.model, model_id=tmp_path / "saved", on_truncation="ignore", **given)
+    assert dict(found.prompts) == theirs.prompts
+    for name in ("default_prompt_name", "truncate_dim", "similarity_fn_name", "max_seq_length"):
+        assert getattr(found, name) == getattr(theirs, name)
+    assert found.get_embedding_dimension() == theirs.get_embedding_dimension() == 11
+    for call in ("encode", "encode_query", "encode_document"):
+        expected = getattr(theirs, call)(TEXTS, normalize_embeddings=True)
+        np.testing.assert_allclose(getattr(found, call)(TEXTS), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        found.similarity_pairwise(expected, expected[::-1].copy()),
+        theirs.similarity_pairwise(expected, expected[::-1].copy()).numpy(),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("prompts", [{}, {"query": "query : "}, {"s2p_query": "query : "}])
+@pytest.mark.parametrize("role", ["query", "document"])
+@pytest.mark.filterwarnings("ignore::webnn_runtime.embed.PromptWarning")
+def test_roles_without_a_prompt_are_those_of_sentence_transformers(
+    role, prompts, pair, libraries, make, tmp_path
+) -> None:
+    _, ours = pair("mean")
+    folder = tmp_path / "saved"
+    (folder / "config_sentence_transformers.json").unlink()
+    theirs = libraries.SentenceTransformer(str(folder), device="cpu", local_files_only=True, prompts=prompts)
+    found = make(ours._pipeline.model, model_id=folder, on_truncation="ignore", prompts=prompts)
+    expected = getattr(theirs, f"encode_{role}")(TEXTS, normalize_embeddings=True)
+    np.testing.assert_allclose(getattr(found, f"encode_{role}")(TEXTS), expected, rtol=1e-5, atol=1e-5)
+    if "s2p_query" not in prompts:
+        np.testing.assert_allclose(found.encode(TEXTS, prompt_name=role), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("function", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarity_is_that_of_sentence_transformers(function, pair) -> None:
     theirs, ours = pair("mean", similarity=function)

@@ -83,3 +83,60 @@ def test_a_prompt_can_be_left_out_of_pooling(make, kit, folder) -> None:
     got = make(model).encode("a b", prompt="query : ", normalize=False)
     tokens = model.run(model.calls[0])["last_hidden_state"][0]
     np.testing.assert_allclose(got, tokens[3:].mean(axis=0), rtol=1e-6)
+
+
+def test_a_model_without_prompts_has_the_two_roles_without_text(make) -> None:
+    embedder = make()
+    for role in ("query", "document"):
+        assert embedder.encode("a", prompt_name=role).tobytes() == embedder.encode("a").tobytes()
+    with pytest.raises(EmbedError, match="prompt_name='passage': the model has no such prompt; it has none"):
+        embedder.encode("a", prompt_name="passage")
+
+
+def test_a_role_beside_the_only_other_one_is_without_text(make) -> None:
+    embedder = make(prompts={"query": "query : "})
+    assert embedder.encode("a", prompt_name="document").tobytes() == embedder.encode("a", prompt="").tobytes()
+
+
+def test_a_role_that_may_be_meant_by_another_name_is_refused(make, prompted) -> None:
+    with pytest.raises(EmbedError, match="prompt_name='document': the model has no such prompt; it has 'query', 'pas"):
+        make().encode("a", prompt_name="document")
+
+
+def test_who_embeds_by_role_where_prompts_have_other_names_is_told_once(make, recwarn) -> None:
+    embedder = make(prompts={"search.query": "query : ", "search.passage": "b "})
+    with pytest.warns(PromptWarning, match=r"\(search.query, search.passage\), and 'query' is none of them") as told:
+        found = embedder.encode_query("a")
+    assert told[0].filename == __file__
+    recwarn.clear()
+    assert found.tobytes() == embedder.encode_document("a").tobytes() == embedder.encode("a", prompt="").tobytes()
+    assert len(recwarn) == 0
+    with pytest.raises(EmbedError, match="prompt_name='query'"):
+        embedder.encode("a", prompt_name="query")
+
+
+def test_given_prompts_go_before_those_of_the_files(make, prompted, recwarn) -> None:
+    own, given = make(), make(prompts={"passage": "c ", "more": "d "}, default_prompt_name="more")
+    assert dict(given.prompts) == {"query": "query : ", "passage": "c ", "empty": "", "more": "d "}
+    assert given.default_prompt_name == "more"
+    expected = own.encode(["d a", "c a", "query : a", "a"], prompt="")
+    for name, vector in zip((None, "passage", "query", "empty"), expected, strict=True):
+        assert given.encode("a", prompt_name=name).tobytes() == vector.tobytes()
+    assert given.encode("a", prompt="").tobytes() == expected[3].tobytes()
+    assert len(recwarn) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompts": "query: "}, "prompts='query: ': expected a dict"),
+        ({"prompts": {"query": None}}, "expected a dict from a prompt's name to its text"),
+        ({"prompts": {1: "a"}}, "expected a dict"),
+        ({"default_prompt_name": "doc"}, "default_prompt_name='doc': the model has no such prompt; it has 'query', 'p"),
+        ({"prompts": {"doc": "a"}, "default_prompt_name": "dok"}, "'empty', 'doc'"),
+        ({"default_prompt_name": ["query"]}, "the model has no such prompt"),
+    ],
+)
+def test_given_prompts_that_are_none_are_refused(arguments, message, make, prompted) -> None:
+    with pytest.raises(EmbedError, match=message):
+        make(**arguments)

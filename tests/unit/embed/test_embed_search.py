@@ -173,6 +173,7 @@ BITS = quantize_embeddings(DOCUMENTS, "ubinary")
         (QUERIES, DOCUMENTS[:, :5], {}, "queries of 44 features, documents of 5"),
         (QUERIES, BITS[:, :5], {"corpus_precision": "ubinary"}, "queries of 6 bytes, documents of 5"),
         (QUERIES, DOCUMENTS, {"rescore": True}, "searched exactly; leave rescore= out"),
+        (QUERIES, BITS, {"corpus_precision": "ubinary", "rescore": "no"}, "rescore='no'; expected True or False"),
         (BYTES[:2], BYTES, {"corpus_precision": "int8"}, "queries are int8; expected floats"),
         (BITS[:2], BITS, {"corpus_precision": "ubinary", "rescore": True}, "bits have nothing to rescore with"),
         (BYTES[:2], BITS, {"corpus_precision": "ubinary"}, "queries are int8 and documents uint8"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.embed import compare, compute_similarity
-from webnn_runtime.embed.similarity import similarity
+from webnn_runtime.embed.similarity import similarity, similarity_pairwise
 from webnn_runtime.format.errors import EmbedError
 
 X = [3.0, 4.0]
@@ -88,6 +88,26 @@ def test_a_model_compares_by_the_function_that_it_states(function, expected, mak
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
     # A vector alone is a row.
     np.testing.assert_array_equal(embedder.similarity(A[0], B[1]), found[:1, 1:2])
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [("cosine", [0.96, 0]), ("dot", [24, 0]), ("euclidean", [-(2**0.5), -10]), ("manhattan", [-2, -14])],
+)
+def test_pairs_are_compared_row_by_row(function, expected, make) -> None:
+    embedder = make(similarity_fn_name=function)
+    assert embedder.similarity_fn_name == function
+    found = embedder.similarity_pairwise(A, B[:2])
+    assert (found.dtype, found.shape) == (np.float32, (2,))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(embedder.similarity_pairwise(A[0], B[0]), found[:1])
+    with pytest.raises(EmbedError, match="similarity_pairwise: 2 and 3 vectors; expected as many of each"):
+        similarity_pairwise(A, B, function)
+
+
+def test_a_function_that_is_not_known_is_refused_at_once(make) -> None:
+    with pytest.raises(EmbedError, match="similarity_fn_name: no function 'maxsim'; expected one of cosine, dot"):
+        make(similarity_fn_name="maxsim")
 
 
 def test_a_model_that_states_no_function_compares_by_the_cosine(make) -> None:

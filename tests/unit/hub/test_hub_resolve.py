@@ -12,7 +12,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import HubError, HubMisuse
 from webnn_runtime.hub import resolve, select_everything, select_tokenizer
 from webnn_runtime.hub.resolve import _Repository
 
@@ -39,6 +39,13 @@ def files_in(path: Path) -> list[str]:
 def test_a_folder_is_itself(tmp_path) -> None:
     found = resolve(tmp_path)
     assert (found.path, found.file, found.repo_id, found.source) == (tmp_path, None, None, str(tmp_path))
+
+
+@pytest.mark.parametrize("offline", ["no", 0, None])
+def test_whether_to_use_the_network_is_yes_or_no(offline, hub) -> None:
+    with pytest.raises(HubMisuse, match=f"local_files_only={offline!r}; expected True or False"):
+        resolve("me/bundle", local_files_only=offline)
+    assert hub.requests == []
 
 
 def test_a_file_is_found_in_its_folder(tmp_path) -> None:

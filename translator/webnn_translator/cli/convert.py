@@ -9,7 +9,6 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from webnn_runtime import __version__
 from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.options import (
     BoundInputs,
@@ -39,7 +38,7 @@ from webnn_runtime.cli.quantize_options import (
     Tokenizer,
     quantize_options,
 )
-from webnn_runtime.cli.report import Report, reporting, run_app
+from webnn_runtime.cli.report import Report, print_version, reporting, run_app
 from webnn_translator.bundling import Conversion, ConvertOptions, convert_model, target_folder
 from webnn_translator.quantize import KINDS
 from webnn_translator.sources import DEFAULT_OPSET, TASKS
@@ -65,8 +64,7 @@ _OLD: Final = "Other converters"
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"webnn-convert {__version__}")
-        raise typer.Exit
+        print_version("webnn-convert")
 
 
 @app.command(

@@ -130,8 +130,12 @@ class TextPlan(TextRunner):
                 raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype}[{total}]")
         low, high = self._shortest, self._longest
         if not lengths or min(lengths) < low or max(lengths) > high:
-            found = f"{min(lengths)} to {max(lengths)} tokens" if lengths else "no texts"
-            raise ShapeError(f"{found}; the graph takes texts of {low} to {high}")
+            found = f"{_span(min(lengths), max(lengths))} tokens" if lengths else "no texts"
+            raise ShapeError(f"{found}; the graph takes texts of {_span(low, high)}")
+
+
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _row_of(kind: TensorType, per_token: bool) -> tuple[list[int], np.dtype[Any]]:
