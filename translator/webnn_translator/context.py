@@ -22,6 +22,7 @@ from webnn_translator.emitter import Emitter
 from webnn_translator.narrowing import narrowed_to_reach
 from webnn_translator.symbolic import Affine, Items, affine_from_array, broadcast_shapes, concrete, items_from_array
 from webnn_translator.tensor import Columns, Content, Known, Quantised, Symbols, Tensor
+from webnn_translator.undecided import undecided
 
 __all__ = ["Context"]
 
@@ -40,6 +41,7 @@ class Context:
         derived: dimension name -> why its range was narrowed.
         mapped: element types that WebNN lacks and that something was computed or kept in.
         labels: name of a value that is a dictionary for each row in the model -> labels of its columns here.
+        settings: operand -> name in the model of an input of rank 0 or 1, which `--bind` makes a constant of.
         float_states: LSTMs that do not round their states, as ONNX Runtime does; None if not asked for.
     """
 
@@ -47,6 +49,7 @@ class Context:
         self.emit = emit
         self.float_states: list[str] | None = None
         self.notes: list[str] = []
+        self.settings: dict[str, str] = {}
         self.derived: dict[str, str] = {}
         self.mapped: set[Elem] = set()
         self.labels: dict[str, tuple[int | str, ...]] = {}
@@ -151,7 +154,7 @@ class Context:
         if items is not None:
             names = sorted(frozenset().union(*(names_of(item) for item in items.flat)))
             raise Refused(f"{what} depends on dimension {', '.join(names)}; its value is needed", names)
-        raise Refused(f"{what} is computed from data at run time; WebNN needs a constant")
+        raise undecided(self, tensor, what, "WebNN needs a constant")
 
     def ints(self, tensor: Tensor, what: str) -> tuple[int, ...]:
         """The values of a constant integer tensor of rank 0 or 1; see `constant`."""
@@ -175,7 +178,7 @@ class Context:
         """
         items = self.items(tensor)
         if items is None or items.ndim > 1:
-            raise Refused(f"{what} is computed from data at run time; the shape of the result would depend on it")
+            raise undecided(self, tensor, what, "the shape of the result would depend on it")
         return tuple(items.reshape(-1))
 
     def axis(self, axis: int, rank: int) -> int:

@@ -20,6 +20,7 @@ from webnn_translator.model import reads
 from webnn_translator.ops.layout import joined, reshape_to
 from webnn_translator.ops.slicing import slice_of
 from webnn_translator.tensor import OnnxValue, Tensor, TensorList
+from webnn_translator.undecided import undecided
 
 if TYPE_CHECKING:
     import onnx
@@ -286,7 +287,7 @@ def _trip_count(t: Translator, name: str) -> int | None:
     tensor = t.tensor(name)
     items = t.ctx.items(tensor)
     if items is None or items.size != 1:
-        raise Refused("the number of its rounds is computed from data at run time; WebNN has no loops")
+        raise undecided(t.ctx, tensor, "the number of its rounds", "WebNN has no loops")
     count = items.flat[0]
     if isinstance(count, SymbolicDim):
         names = sorted(names_of(count))

@@ -7,13 +7,13 @@ nothing are left out. Every such step is exact, so lowering rules need not think
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from webnn_runtime.format.builder import GraphBuilder, Value
-from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, Node
 from webnn_runtime.format.ops.node import infer_node
@@ -116,18 +116,23 @@ class Emitter:
 
     def sources(self, value: Value) -> set[str]:
         """Names of the graph's inputs that a value is computed from."""
-        found: set[str] = set()
+        return {one.name for one in self._behind(value) if one.name not in self._made_by and self.array(one) is None}
+
+    def sizes(self, value: Value) -> set[str]:
+        """Names of the dimensions in the shapes of a value and of what it is computed from."""
+        return {name for one in self._behind(value) for dim in one.shape for name in names_of(dim)}
+
+    def _behind(self, value: Value) -> Iterator[Value]:
+        """A value, and every one that it is computed from."""
         pending, seen = [value], {value.name}
         while pending:
             current = pending.pop()
+            yield current
             made = self._made_by.get(current.name)
-            if made is None and self.array(current) is None:
-                found.add(current.name)
             for operand in () if made is None else made[1]:
                 if operand is not None and operand.name not in seen:
                     seen.add(operand.name)
                     pending.append(operand)
-        return found
 
     def declare(self, value: Value, low: int, high: int) -> None:
         """State what is known of a value from elsewhere: the range of its ONNX type, or of a remainder."""

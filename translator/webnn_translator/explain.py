@@ -35,6 +35,7 @@ _ADVICE: Final[Mapping[str, str]] = {
 # A part of a reason -> what can be done about it; the first that fits is given.
 _BY_REASON: Final = (
     ("the model is not valid", "onnx.checker.check_model may say more; export the model again"),
+    ("--bind ", "bind it: the value becomes part of the bundle"),
     ("computed from data at run time", "make it a constant: export with fixed sizes, or fold it with the exporter"),
     ("known at run time only", "export the branch that is needed, or make the condition a constant"),
     ("run time ends its rounds", "export with a fixed number of rounds"),

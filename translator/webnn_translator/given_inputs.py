@@ -22,7 +22,7 @@ from webnn_translator.elements import Elem
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["GivenInput", "bind_inputs", "empty_record", "read_empty", "read_given"]
+__all__ = ["GivenInput", "bind_inputs", "empty_record", "is_bindable", "read_empty", "read_given"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ def bind_inputs(model: onnx.ModelProto, values: Mapping[str, Sequence[float]]) -
         found[name] = GivenInput(_array(name, declared[name], numbers))
         model.graph.initializer.append(numpy_helper.from_array(found[name].array, name))
     return found
+
+
+def is_bindable(elem: Elem) -> bool:
+    """Whether an input of this type can be given a value."""
+    return int(elem) in _TYPES
 
 
 def read_given(record: object) -> dict[str, Array]:

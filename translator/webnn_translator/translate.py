@@ -22,6 +22,7 @@ from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
 from webnn_translator.emitter import Emitter
 from webnn_translator.external import ExternalFiles
+from webnn_translator.given_inputs import is_bindable
 from webnn_translator.initializers import elem_of
 from webnn_translator.lowering import Lowering
 from webnn_translator.model import check_names, check_text, live_nodes, opset_versions, ordered
@@ -178,6 +179,8 @@ class _Translation:
             operand = self.emit.builder.input(f"in{len(lowering.values)}", wire, shape)
             if elem.is_integer or elem is Elem.BOOL:
                 self.emit.declare(operand, *elem.integer_range)
+            if len(shape) <= 1 and is_bindable(elem):
+                self.ctx.settings[operand.name] = value.name
             lowering.define(value.name, self.ctx.tensor(operand, elem))
 
     def _raise_refusals(self) -> None:

@@ -7,6 +7,7 @@ import pytest
 from onnx import helper
 
 from webnn_runtime.backends import get_backend
+from webnn_runtime.format.errors import ShapeError
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
 
@@ -59,6 +60,40 @@ def test_fused_self_attention(mask, causal, build, agree) -> None:
 @pytest.mark.parametrize("mask", [None, np.ones((2, 8), I32), np.asarray([[1] * 8, [0, 0, 1, 1, 1, 1, 1, 0]], I32)])
 def test_fused_self_attention_with_a_cache(mask, causal, build, agree) -> None:
     fused(build, agree, mask=mask, past=PAST, outputs=("y", "present"), unidirectional=causal)
+
+
+def own_mask(build, shape, dims, past, **types):
+    """Self-attention with a mask whose sizes have names of their own, as exporters write `total_seq_len`."""
+    inputs = {"x": (F, ("n", "t", 8)), "m": (I32, dims)} | ({"p": (F, (2, "n", 2, "past", 4))} if past else {})
+    names = ["x", "w", "b", "m", *(["p"] if past else [])]
+    feed = {"x": X, "m": np.ones(shape, I32) * (5 if len(shape) == 1 else 1)} | ({"p": PAST} if past else {})
+    feed["m"].flat[-1] -= 1
+    constants = {"w": RNG.standard_normal((8, 24)).astype(F), "b": RNG.standard_normal(24).astype(F)}
+    outputs = ["y", "present"] if past else ["y"]
+    node = N("Attention", names, outputs, num_heads=2, **types, **MS)
+    return build([node], inputs, outputs, constants=constants, domains=DOMAINS), feed
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize(
+    ("shape", "dims", "past"),
+    [((2,), ("rows",), False), ((2, 8), ("n", "total"), True), ((2, 5, 5), ("rows", "from", "to"), False)],
+)
+def test_a_mask_with_names_of_its_own_is_compared_at_run(shape, dims, past, causal, build, agree) -> None:
+    model, feed = own_mask(build, shape, dims, past, unidirectional=causal)
+    translation = agree(model, feed, tolerance=1e-4)
+    executable = get_backend("numpy").compile(translation.graph)
+    for size in {1, shape[-1] + 1}:
+        with pytest.raises(ShapeError, match=dims[-1]):
+            executable.run(feed | {"m": np.ones((*shape[:-1], size), I32)})
+
+
+@pytest.mark.parametrize("columns", [1, 7])
+def test_a_mask_of_other_columns_than_keys_is_refused(columns, build) -> None:
+    model, _ = own_mask(build, (2, columns), ("n", columns), past=False)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
+    with pytest.raises(TranslateError, match="does not cover 5 keys"):
+        translate(model)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +185,9 @@ def test_packed_heads_are_those_of_separate_tensors(packed, build) -> None:
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.parametrize("kind", [{}, {"mask_index_type": 0}, {"mask_index_type": 1}])
 @pytest.mark.parametrize("segments", [False, True])
-def test_fused_embeddings(segments, build, agree) -> None:
+def test_fused_embeddings(segments, kind, build, agree) -> None:
     constants = {
         "word": RNG.standard_normal((20, 8)).astype(F),
         "place": RNG.standard_normal((6, 8)).astype(F),
@@ -166,7 +202,7 @@ def test_fused_embeddings(segments, build, agree) -> None:
     if segments:
         feed["s"] = RNG.integers(0, 2, (2, 5)).astype(I32)
     names = ["i", "s" if segments else "", "word", "place", "kind" if segments else "", "g", "b", "m"]
-    node = N("EmbedLayerNormalization", names, ["y", "index"], epsilon=1e-5, **MS)
+    node = N("EmbedLayerNormalization", names, ["y", "index"], epsilon=1e-5, **kind, **MS)
     counted = N("Cast", ["index"], ["z"], to=1)
     model = build([node, counted], inputs, ["y", "z"], constants=constants, domains=DOMAINS)
     found = agree(model, feed, tolerance=1e-4)

@@ -116,9 +116,10 @@ def test_several_new_tokens_after_a_past(build, agree) -> None:
     agree(grouped(build, NEXT, do_rotary=1), step(4, 3, [7]), tolerance=1e-4)
 
 
-def test_bias_and_sinks_of_grouped_attention(build, agree) -> None:
+@pytest.mark.parametrize("smooth", [0, 1])
+def test_bias_and_sinks_of_grouped_attention(smooth, build, agree) -> None:
     feed = step(4, 1, [5, 5], bias=normal(1, HEADS, 1, 5), sink=normal(HEADS))
-    model = grouped(build, feed, optional={10: "bias", 11: "sink"})
+    model = grouped(build, feed, optional={10: "bias", 11: "sink"}, smooth_softmax=smooth)
     agree(model, feed, tolerance=1e-4, dims={"past": 4, "total": 5, "t": 1})
 
 

@@ -323,6 +323,13 @@ def test_automatic_padding_follows_a_free_size(build, agree, mode, stride) -> No
         agree(build([node], inputs), *feeds)
 
 
+@pytest.mark.parametrize(("sizes", "strides"), [(("h", 9), [2, 2]), ((5, "w"), [2, 2]), (("h", "w"), [2, 1])])
+def test_padding_counts_also_where_only_one_axis_has_it_from_a_free_size(build, agree, sizes, strides) -> None:
+    settings = {"auto_pad": "SAME_UPPER", "strides": strides, "kernel_shape": [2, 3], "count_include_pad": 1}
+    model = build([helper.make_node("AveragePool", ["x"], ["y"], **settings)], {"x": (np.float32, [1, 2, *sizes])})
+    agree(model, {"x": data(np.random.default_rng(10), 1, 2, 5, 9)})
+
+
 def test_what_was_padded_twice_keeps_one_size(build, agree) -> None:
     """Both branches of a residual block halve an image: their sizes are one, not two that are compared at run."""
     settings = {"auto_pad": "SAME_UPPER", "strides": [2, 2]}

@@ -32,6 +32,23 @@ def test_no_row_of_a_mask_of_other_tokens_hides_all_of_them() -> None:
     assert set(np.unique(plan.draw(Point({"batch": 9, "encoded": 5}), 1)["encoder_attention_mask"][:, 0])) == {0, 1}
 
 
+@pytest.mark.parametrize("is_free", [True, False])
+def test_every_token_behind_a_cache_sees_one(is_free) -> None:
+    """Of those before it and itself: a softmax over nothing has as many results as there are kernels of float16."""
+    batch, past, length = 64, 2, 3
+    names = [DynamicDim("batch"), DynamicDim("past"), DynamicDim("length")] if is_free else []
+    sizes = (BATCH, symbol("past") + symbol("length"), symbol("length")) if is_free else (batch, past + length, length)
+    builder = GraphBuilder("decoder", dims=names)
+    ids = builder.input("input_ids", I64, (sizes[0], sizes[2]))
+    mask = builder.input("attention_mask", I64, (sizes[0], sizes[1]))
+    table = builder.constant(np.zeros((10, 4), np.float32))
+    graph = builder.build({"y": builder.op("gather", table, ids), "m": builder.op("cast", mask, type="float32")})
+    point = Point({"batch": batch, "past": past, "length": length} if is_free else {})
+    drawn = InputPlan.of(graph).draw(point, 1)["attention_mask"]
+    assert drawn[:, : past + 1].any(axis=1).all()
+    assert all(set(np.unique(column)) == {0, 1} for column in drawn.T)
+
+
 def test_what_is_compared_with_numbers_has_them_though_it_is_as_long_as_the_ids() -> None:
     builder = GraphBuilder("kinds", dims=[DynamicDim("batch"), DynamicDim("rows"), DynamicDim("length")])
     ids = builder.input("input_ids", I64, (BATCH, symbol("length")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from webnn_runtime.format.dims import Dim
+from webnn_runtime.format.dims import Dim, SymbolicDim, is_equal
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
@@ -230,23 +230,32 @@ def _padding(ctx: Context, mask: Tensor, key: Tensor, elem: Elem, low: float) ->
     wide = convert(ctx, mask, Elem.INT64)
     if mask.rank == 1:
         places = positions(columns, 2, 1)
-        if ctx.same(mask.shape[0], batch):
-            seen = ctx.elementwise("lesser", places, reshape_to(ctx, wide, (batch, 1)), elem=Elem.BOOL)
-        elif ctx.same(mask.shape[0], batch * 2):
+        if ctx.same(mask.shape[0], batch * 2):
             ends, starts = (
                 reshape_to(ctx, slice_of(ctx, wide, {0: (start, batch, 1)}), (batch, 1)) for start in (0, batch)
             )
             before_end = ctx.elementwise("lesser", places, ends, elem=Elem.BOOL)
             from_start = ctx.elementwise("greaterOrEqual", places, starts, elem=Elem.BOOL)
             seen = ctx.elementwise("logicalAnd", before_end, from_start, elem=Elem.BOOL)
+        elif _is_batch(ctx, mask.shape[0], batch):
+            seen = ctx.elementwise("lesser", places, reshape_to(ctx, wide, (batch, 1)), elem=Elem.BOOL)
         else:
             raise Refused(f"a mask {mask} for a batch of {batch} is not supported; 1-D masks have 1 or 2 numbers a row")
         shape: tuple[Dim, ...] = (batch, 1, 1, columns)
     elif mask.rank in (2, 3):
-        if not ctx.same(mask.shape[-1], columns):
+        own = mask.shape[-1]
+        # Names that may be equal are compared at run, where the mask meets the scores; one column is not spread.
+        if not ctx.same(own, columns) and (own == 1 or is_equal(own, columns, ctx.ranges) is False):
             raise Refused(f"a mask {mask} does not cover {columns} keys")
         seen = ctx.elementwise("greater", wide, ctx.scalar(0, Elem.INT64), elem=Elem.BOOL)
-        shape = (mask.shape[0], 1, 1 if mask.rank == 2 else mask.shape[1], columns)
+        shape = (mask.shape[0], 1, 1 if mask.rank == 2 else mask.shape[1], own)
     else:
         raise Refused(f"a mask {mask} is not supported")
     return reshape_to(ctx, chosen(ctx, seen, elem, low), shape)
+
+
+def _is_batch(ctx: Context, count: Dim, batch: Dim) -> bool:
+    """Whether a mask has one number a row: for certain, or by a name of its own that the run compares."""
+    return ctx.same(count, batch) or (
+        isinstance(count, SymbolicDim) and is_equal(count, batch, ctx.ranges) is not False
+    )

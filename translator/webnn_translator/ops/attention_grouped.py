@@ -221,6 +221,7 @@ def _biases(ctx: Context, node: OnnxNode, query: Tensor, lengths: _Lengths, plac
 def _sink(ctx: Context, node: OnnxNode, query: Tensor) -> Tensor | None:
     sink = node.optional(11)
     if sink is not None:
+        node.ignore("smooth_softmax")  # a sink of its own takes the place of the one that scores 0
         return reshape_to(ctx, sink, (1, query.shape[1], 1, 1))
     # One more key with a score of 0.
     return ctx.scalar(0, query.elem) if node.integer("smooth_softmax", 0) > 0 else None

@@ -25,8 +25,10 @@ def embed_layer_normalization(ctx: Context, node: OnnxNode) -> list[Tensor | Non
     mask = node.optional(7)
     total = embedded(ctx, ids, words, places, node.optional(8), segments, kinds)
     made = layer_norm(ctx, total, node.input(5), node.input(6), total.rank - 1, node.number("epsilon", 1e-12))
-    index_type = node.integer("mask_index_type", 1 if mask is not None else 0)
-    index = mask_index(ctx, ids, mask, index_type) if node.wants(1) else None
+    # Without a mask there is nothing to count; with one ONNX Runtime counts, also where the type is 0.
+    if node.integer("mask_index_type", 0) not in (0, 1):
+        raise Refused(f"mask_index_type {node.integer('mask_index_type')} is not supported")
+    index = mask_index(ctx, ids, mask) if node.wants(1) else None
     return [made, index, total if node.wants(2) else None]
 
 
@@ -50,7 +52,7 @@ def quantised_embed_layer_normalization(ctx: Context, node: OnnxNode) -> list[Te
         for k in (5, 6)
     )
     made = layer_norm(ctx, total, gamma, beta, total.rank - 1, node.number("epsilon", 1e-12))
-    return [made, mask_index(ctx, ids, mask, 0 if mask is None else 1) if node.wants(1) else None]
+    return [made, mask_index(ctx, ids, mask) if node.wants(1) else None]
 
 
 def embedded(
@@ -87,12 +89,10 @@ def _first_rows(ctx: Context, positions: Tensor, ids: Tensor) -> Tensor:
     return slice_of(ctx, positions, {0: (0, length, 1)})
 
 
-def mask_index(ctx: Context, ids: Tensor, mask: Tensor | None, index_type: int) -> Tensor:
+def mask_index(ctx: Context, ids: Tensor, mask: Tensor | None) -> Tensor:
     """How many ones each row of a mask has, as ONNX Runtime counts them."""
-    if mask is None or index_type == 0:
+    if mask is None:
         return ctx.known(np.asarray(0, np.int32), Elem.INT32, (ids.shape[0],))
-    if index_type != 1:
-        raise Refused(f"mask_index_type {index_type} is not supported")
     ones = ctx.elementwise("equal", mask, ctx.scalar(1, mask.elem), elem=Elem.BOOL)
     counted = ctx.tensor(ctx.emit.cast(ctx.full(ones), ctx.carrier(Elem.INT32)), Elem.INT32)
     return ctx.computed(Elem.INT32, "reduceSum", ctx.full(counted), axes=(1,), keepDimensions=False)

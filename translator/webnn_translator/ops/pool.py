@@ -111,9 +111,11 @@ def averaged(ctx: Context, node: OnnxNode, x: Tensor) -> Tensor:
     """AveragePool with the attributes of a node that may be of another kind."""
     x, spans, is_padded = _settled(ctx, node, x)
     if is_padded:
-        total = pooled(ctx, "averagePool2d", x, spans)
         if node.flag("count_include_pad", 0):
-            return total
+            # Some axes have their padding as data already, the others get theirs.
+            x = padded(ctx, x, {2 + k: (span.begin, span.end) for k, span in enumerate(spans)})
+            return pooled(ctx, "averagePool2d", x, [replace(span, begin=0, end=0) for span in spans])
+        total = pooled(ctx, "averagePool2d", x, spans)
         # Divided by the share of each window that is no padding.
         ones = ctx.known(np.ones((), x.elem.numpy), x.elem, (1, 1, *node.input(0).shape[2:]))
         share = pooled(ctx, "averagePool2d", _settled(ctx, node, ones)[0], spans)

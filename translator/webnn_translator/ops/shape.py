@@ -22,6 +22,7 @@ from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import over_one_denominator, whole
 from webnn_translator.symbolic import Affine, map_items
 from webnn_translator.tensor import Columns, Known, OnnxValue, Quantised, Symbols, Tensor
+from webnn_translator.undecided import undecided
 
 __all__ = ["cast_array", "convert"]
 
@@ -113,8 +114,8 @@ def constant_of_shape(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Range", since=11)
 def range_(ctx: Context, node: OnnxNode) -> Tensor:
     """start, start + delta, ... below limit; the length has to be known in terms of dimensions."""
-    start, limit, delta = (node.input(index) for index in range(3))
-    arrays = [ctx.array(tensor) for tensor in (start, limit, delta)]
+    start, limit, delta = numbers = tuple(node.input(index) for index in range(3))
+    arrays = [ctx.array(tensor) for tensor in numbers]
     if all(array is not None for array in arrays):
         return ctx.known(_numbers(*(array.reshape(())[()] for array in arrays if array is not None)), start.elem)
     if not start.elem.is_float:
@@ -123,7 +124,8 @@ def range_(ctx: Context, node: OnnxNode) -> Tensor:
     # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
     read = over_one_denominator(ctx, (start, limit, delta))
     if read is None or not isinstance(step := read[0][2], int):
-        raise Refused("start, limit or delta is computed at run time; the length of the result would depend on it")
+        computed = next(tensor for tensor, array in zip(numbers, arrays, strict=True) if array is None)
+        raise undecided(ctx, computed, "start, limit or delta", "the length of the result would depend on it")
     (first, last, _), denominator = read
     counted = convert(ctx, _counted(ctx, Elem.INT64, first, last, step), start.elem)
     # From 0.5 on, the middle of each pixel: in halves, and then halved.

@@ -54,6 +54,7 @@ class InputPlan:
         free_limits: inputs that index a table -> its numbers of rows that depend on named dimensions.
         masks: integer inputs that hide the end of rows.
         choices: other integer inputs that are compared with constants -> those, and 0.
+        lengths: of the texts that index a table.
         tokens: ids of a long text without an end, or None when there is no tokenizer.
     """
 
@@ -62,6 +63,7 @@ class InputPlan:
     free_limits: Mapping[str, frozenset[SymbolicDim]]
     masks: frozenset[str]
     choices: Mapping[str, npt.NDArray[np.int64]]
+    lengths: frozenset[Dim]
     tokens: npt.NDArray[np.int64] | None
 
     @classmethod
@@ -86,7 +88,7 @@ class InputPlan:
             ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
             # A tokenizer of another model would index past the table.
             tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
-        return cls(graph.inputs, limits, free_limits, frozenset(masks), choices, tokens)
+        return cls(graph.inputs, limits, free_limits, frozenset(masks), choices, frozenset(lengths), tokens)
 
     @property
     def kind(self) -> str:
@@ -126,9 +128,14 @@ class InputPlan:
             open_limits.append(self.limits[name])
         limit = min(open_limits, default=2)
         drawn = np.asarray(np.floor((values + 1.0) / 2.0 * limit), dtype)
-        if not open_limits and kind.rank == 2 and isinstance(kind.shape[1], SymbolicDim):
-            # The mask of an encoder, as its decoder reads it: of a row that is hidden as a whole nothing is defined.
-            drawn[~drawn.any(axis=1), :1] = 1
+        if not open_limits and kind.rank == 2:
+            # Of a query that sees no key nothing is defined, and float16 computes it in as many ways as there are
+            # kernels. A cache's mask is longer than the text, whose first token sees what is before it and itself.
+            texts = [evaluate(length, point.bindings) for length in self.lengths]
+            seen = [shape[1] - length + 1 for length in texts if length < shape[1]]
+            # The mask of an encoder, as its decoder reads it, is seen as a whole.
+            if seen or isinstance(kind.shape[1], SymbolicDim):
+                drawn[~drawn[:, : min(seen, default=shape[1])].any(axis=1), :1] = 1
         return drawn
 
 
