@@ -336,7 +336,8 @@ class Context:
         content = tensor.content
         if isinstance(content, Known):
             if content.array.size == 0:
-                raise Refused("an empty constant takes part in a computation; WebNN has no empty tensors")
+                sizes = list(content.array.shape)
+                raise Refused(f"an operand is {sizes}; WebNN has no empty tensors: where --dim says 0, give 1 or more")
             return self.emit.constant(representable(content.array, dtype, tensor.elem), dtype, content.name)
         if isinstance(content, Quantised):
             return self.dequantised(content)
