@@ -67,19 +67,22 @@ class DimTable:
             if self.bound.setdefault(self._known(name), size) != size:
                 raise DimensionError(f"dimension {name} is given twice, in two spellings with two values")
         maxima = {self._known(name): size for name, size in max_dims.items()}
-        # Bound to 0, inputs have no elements, and are folded away.
-        sizes = ((self.bound, 0), (maxima, 1))
-        for name, size, least in ((name, size, least) for given, least in sizes for name, size in given.items()):
-            if not least <= size <= MAX_DIM:
-                raise DimensionError(f"dimension {name} = {size}; {least} to {MAX_DIM} are valid")
+        for name, size in self.bound.items():
+            # Bound to 0, inputs have no elements, and are folded away.
+            if not 0 <= size <= MAX_DIM:
+                raise DimensionError(f"dimension {name} = {size}; 0 to {MAX_DIM} are valid")
+        for name, size in maxima.items():
+            if not 1 <= size <= MAX_DIM:
+                raise DimensionError(f"the maximum of dimension {name} is {size}; 1 to {MAX_DIM} are valid")
         for name in self.bound.keys() & maxima.keys():
             if self.bound[name] > maxima[name]:
                 raise DimensionError(f"dimension {name} = {self.bound[name]} is above its maximum {maxima[name]}")
         self.maxima = maxima
         self.minima = {self._known(name): size for name, size in min_dims.items()}
         for name, size in self.minima.items():
-            if not 0 <= size <= maxima.get(name, MAX_DIM):
-                raise DimensionError(f"dimension {name} is at least {size}; 0 to its maximum are valid")
+            most = maxima.get(name, MAX_DIM)
+            if not 0 <= size <= most:
+                raise DimensionError(f"the minimum of dimension {name} is {size}; 0 to its maximum, {most}, are valid")
             if self.bound.get(name, size) < size:
                 raise DimensionError(f"dimension {name} = {self.bound[name]} is below its minimum {size}")
         self.shapes = {

@@ -91,8 +91,10 @@ def test_a_result_without_elements_is_refused(build) -> None:
     model = build([N("Relu", ["x"], ["y"])], {"x": (F, ("n", 3))})
     with pytest.raises(TranslateError, match=r"an operand is \[0, 3\]; .*: where --dim says 0, give 1 or more"):
         translate(model, dims={"n": 0})
-    with pytest.raises(DimensionError, match="dimension n = 0; 1 to"):
+    with pytest.raises(DimensionError, match="maximum of dimension n is 0; 1 to"):
         translate(model, max_dims={"n": 0})
+    with pytest.raises(DimensionError, match="minimum of dimension n is 3; 0 to its maximum, 2, are valid"):
+        translate(model, min_dims={"n": 3}, max_dims={"n": 2})
 
 
 def test_an_explicit_length_of_0_keeps_what_the_cache_becomes(decoder, optional, tmp_path) -> None:
