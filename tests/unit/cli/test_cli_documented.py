@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from webnn_runtime.cli.app import app as webnn
+from webnn_runtime.cli.exits import ExitCode
 from webnn_translator.cli.convert import app as webnn_convert
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -53,3 +54,14 @@ def test_a_command_is_understood(line):
     options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert {argument for argument in arguments if argument.startswith("-")} <= options
     command.make_context(tool, arguments, resilient_parsing=not is_whole)
+
+
+def test_the_readme_has_every_exit_code():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([0-9, ]+) \| (?:`([a-z-]+)`)? ?\|", text, re.MULTILINE)
+    codes = {int(number): word for numbers, word in rows for number in numbers.split(",")}
+    ends_without_a_word = {0, 141, 143, 129}
+    assert {number for number, word in codes.items() if not word} == ends_without_a_word
+    assert {number: word for number, word in codes.items() if word} == {
+        int(code): code.word for code in ExitCode if int(code) not in ends_without_a_word
+    }
