@@ -15,9 +15,9 @@ from webnn_runtime.format.staging import refuse_target
 from webnn_runtime.format.utf8_paths import in_utf8
 from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.companions import companions_in
-from webnn_translator.empty_cache import empty_cache
+from webnn_translator.empty_cache import EmptyCache, empty_cache
 from webnn_translator.given_dims import GivenDim, gather_dims
-from webnn_translator.given_inputs import bind_inputs, empty_record
+from webnn_translator.given_inputs import GivenInput, bind_inputs, empty_record
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
 from webnn_translator.quantize.samples import require_texts, require_tokenizer
 from webnn_translator.sources import open_source
@@ -208,24 +208,11 @@ def convert_model(
             tell(remark)
         graph, passes = simplify(translation.graph)
         tell(f"{len(translation.graph.nodes)} nodes, {len(graph.nodes)} after clean-ups")
-        labels = translation.output_labels
-        limits = {dim.name: dim.why for dim in translation.dims if dim.why}
         renamed = {**translation.weight_names, **translation.input_names, **translation.output_names}
         with staged_bundle(
             graph,
             folder,
-            manifest_extra={
-                "source": source.record(),
-                **_type_record(translation),
-                **({"boundDimensions": _bound_record(given)} if given else {}),
-                **({"dimensionLimits": limits} if limits else {}),
-                **({"boundInputs": {name: one.record() for name, one in bound_inputs.items()}} if bound_inputs else {}),
-                **({} if cache is None else {"emptyCache": cache.record()}),
-                **({"emptyInputs": empty_record(empty)} if (empty := translation.empty_inputs) else {}),
-                **({"emptyOutputs": list(hollow)} if (hollow := translation.empty_outputs) else {}),
-                **({"floatStates": list(rounded)} if (rounded := translation.float_states) else {}),
-                **({"outputLabels": {name: list(found) for name, found in labels.items()}} if labels else {}),
-            },
+            manifest_extra={"source": source.record(), **_decided(translation, given, bound_inputs, cache)},
             files=dict(companions),
             force=chosen.is_replacing,
             names={new: old for old, new in renamed.items() if new != old},
@@ -309,14 +296,26 @@ def _verify(
     return certificate
 
 
-def _type_record(translation: Translation) -> dict[str, object]:
-    """What the manifest says of ONNX types that WebNN lacks; nothing where there are none."""
-    record: dict[str, object] = {}
-    if translation.source_types:
-        record["sourceTypes"] = {name: elem.text for name, elem in translation.source_types.items()}
-    if translation.mappings:
-        record["typeMappings"] = dict(translation.mappings)
-    return record
+def _decided(
+    translation: Translation,
+    given: Mapping[str, GivenDim],
+    bound_inputs: Mapping[str, GivenInput],
+    cache: EmptyCache | None,
+) -> dict[str, object]:
+    """What the manifest says was decided on the way: nothing of what there was nothing to decide."""
+    entries: dict[str, object] = {
+        "boundDimensions": _bound_record(given),
+        "boundInputs": {name: one.record() for name, one in bound_inputs.items()},
+        "dimensionLimits": {dim.name: dim.why for dim in translation.dims if dim.why},
+        "emptyCache": None if cache is None else cache.record(),
+        "emptyInputs": empty_record(translation.empty_inputs),
+        "emptyOutputs": list(translation.empty_outputs),
+        "floatStates": list(translation.float_states),
+        "outputLabels": {name: list(labels) for name, labels in translation.output_labels.items()},
+        "sourceTypes": {name: elem.text for name, elem in translation.source_types.items()},
+        "typeMappings": dict(translation.mappings),
+    }
+    return {name: entry for name, entry in entries.items() if entry}
 
 
 def _bound_record(given: Mapping[str, GivenDim]) -> dict[str, object]:
