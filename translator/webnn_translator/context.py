@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from webnn_runtime.format.builder import Value
-from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, dim_max, is_equal, names_of, product
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, dim_max, is_equal, names_of
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
@@ -381,21 +381,3 @@ class Context:
         if total is None:
             return self.dim_value(grid.offset)
         return total if grid.offset == 0 else self.emit.op("add", total, self.dim_value(grid.offset))
-
-    def solve_reshape(self, target: Sequence[Dim], source: Sequence[Dim]) -> tuple[Dim, ...]:
-        """Replace the one -1 of a target shape.
-
-        Raises:
-            Refused: there are several, or the rest has no elements.
-        """
-        unknown = [index for index, dim in enumerate(target) if dim == -1]
-        if not unknown:
-            return tuple(target)
-        if len(unknown) > 1:
-            raise Refused(f"the target shape [{', '.join(map(str, target))}] has several -1; the model is not valid")
-        rest = product([dim for index, dim in enumerate(target) if index != unknown[0]])
-        if rest == 0:
-            raise Refused("the target shape has both -1 and 0; WebNN has no empty tensors")
-        solved = list(target)
-        solved[unknown[0]] = product(list(source)) // rest
-        return tuple(solved)

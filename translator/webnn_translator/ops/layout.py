@@ -159,7 +159,20 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
             target[index] = x.shape[index]
         elif dim < -1:
             raise Refused(f"the target shape holds {dim}; the model is not valid")
-    return reshape_to(ctx, x, ctx.solve_reshape(target, x.shape))
+    return reshape_to(ctx, x, _solved(target, x.shape))
+
+
+def _solved(target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:
+    """The target shape with a size in place of its one -1."""
+    unknown = [index for index, dim in enumerate(target) if dim == -1]
+    if not unknown:
+        return target
+    if len(unknown) > 1:
+        raise Refused(f"the target shape [{', '.join(map(str, target))}] has several -1; the model is not valid")
+    rest = product([dim for dim in target if dim != -1])
+    if rest == 0:
+        raise Refused("the target shape has both -1 and 0; WebNN has no empty tensors")
+    return [product(list(source)) // rest if dim == -1 else dim for dim in target]
 
 
 @onnx_op("Flatten")
