@@ -9,6 +9,7 @@ with exit code 1 unless every backend equals transformers. With `--update-readme
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import platform
@@ -65,6 +66,9 @@ def update_readme(rows: list[tuple[str, float, float, float, bool]]) -> None:
 
 def main() -> int:
     """Convert, verify, run the examples on each backend, print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--update-readme", action="store_true", help="put the table into README.md")
+    options = parser.parse_args()
     source = model_folder()
     OUT.parent.mkdir(parents=True, exist_ok=True)
     run("webnn_translator.cli", str(source), "-o", str(OUT), "--force")
@@ -99,7 +103,7 @@ def main() -> int:
         verdict = "ok" if good else "FAILED"
         print(f"  {backend:<14}{cosine:>16.9f}{difference:>20.2e}{elapsed * 1e3:>11.1f} ms  {verdict}")
     print(f"\nthe bundle: {OUT.relative_to(ROOT)}")
-    if "--update-readme" in sys.argv[1:]:
+    if options.update_readme:
         update_readme(rows)
     return 0 if all(row[-1] for row in rows) else 1
 

@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model_dir", type=Path)
     parser.add_argument("out_dir", type=Path)
-    parser.add_argument("variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("variants", nargs="*", type=_variant, default=list(VARIANTS), metavar="VARIANT")
     arguments = parser.parse_args()
     arguments.out_dir.mkdir(parents=True, exist_ok=True)
     for name in arguments.variants:
@@ -31,6 +31,12 @@ def main() -> None:
         out = arguments.out_dir / f"minilm-{name}.onnx"
         export_onnx(arguments.model_dir, out, task="feature-extraction", opset=opset, attention=attention)
         print(out)
+
+
+def _variant(name: str) -> str:
+    if name not in VARIANTS:
+        raise argparse.ArgumentTypeError(f"there is no variant '{name}'; one of {', '.join(VARIANTS)}")
+    return name
 
 
 if __name__ == "__main__":

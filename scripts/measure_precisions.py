@@ -84,7 +84,7 @@ def measured(embedder: WebNNEmbedder) -> list[str]:
 
 def main() -> None:
     """Print the table, and write it into the page if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", help="a converted all-MiniLM-L6-v2")
     parser.add_argument("--update-docs", action="store_true", help="write the table into docs/embedding.md")
     chosen = parser.parse_args()

@@ -1,14 +1,14 @@
 """Quantise a float32 bundle in every way, and print the table of docs/quantizing.md.
 
-    python scripts/measure_quantizing.py all-MiniLM-L6-v2-webnn /tmp/quantized [the switches of one row]
+    python scripts/measure_quantizing.py all-MiniLM-L6-v2-webnn /tmp/quantized ["the switches of one row"]
 
 What is measured on are 512 paragraphs of Python's own documentation, which no weight was rounded by.
 """
 
 from __future__ import annotations
 
+import argparse
 import pydoc_data.topics
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,12 @@ def paragraphs(shortest: int = 200) -> list[str]:
 
 def main() -> None:
     """Print the table, row by row as it is measured."""
-    bundle, out = Path(sys.argv[1]), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="in float32")
+    parser.add_argument("out", type=Path, help="folder for the quantised ones")
+    parser.add_argument("switches", nargs="?", help="those of the only row to measure")
+    arguments = parser.parse_args()
+    bundle, out = arguments.bundle, arguments.out
     out.mkdir(parents=True, exist_ok=True)
     every = paragraphs()
     step = len(every) // COUNT
@@ -51,11 +56,12 @@ def main() -> None:
         "--quantize int4 --calibrate": QuantizeOptions("int4", calibrate=calibrating),
         "--quantize int4 --target-cosine 0.99": QuantizeOptions("int4", target_cosine=0.99),
     }
+    if arguments.switches not in (None, *ways):
+        parser.error(f"there is no row '{arguments.switches}'; one of {', '.join(map(repr, ways))}")
     exact = WebNNEmbedder(bundle, backend="onnxruntime").encode(texts)
     print("| switches | weights, MB | mean cosine | 1st percentile | minimum |\n|---|---|---|---|---|", flush=True)
-    wanted = sys.argv[3] if len(sys.argv) > 3 else ""
     for number, (switches, options) in enumerate(ways.items()):
-        if wanted not in ("", switches):
+        if arguments.switches not in (None, switches):
             continue
         done = quantize_bundle(bundle, out / str(number), options, force=True, is_verified=False)
         size = f"{done.weights_bytes / 1e6:.1f}"

@@ -83,7 +83,7 @@ def table(bundles: list[Path], names: list[str]) -> list[str]:
 
 def main() -> None:
     """Print the table, and write it into the page if asked to."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("float32", type=Path, help="a converted all-MiniLM-L6-v2")
     parser.add_argument("float16", type=Path, help="what `webnn quantize --quantize float16` makes of it")
     parser.add_argument("int8", type=Path, help="the same with int8")
