@@ -35,7 +35,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 # A part of a reason -> what can be done about it; the first that fits is given.
 _BY_REASON: Final = (
     ("the model is not valid", "onnx.checker.check_model may say more; export the model again"),
-    ("computed from data at run time", "make it a constant: export with fixed sizes, or fold it with the exporter"),
+    (
+        "computed from data at run time",
+        "make it a constant: --bind for an input, fixed sizes at export, or the exporter's folding",
+    ),
     ("known at run time only", "export the branch that is needed, or make the condition a constant"),
     ("run time ends its rounds", "export with a fixed number of rounds"),
     ("WebNN has no inputs of type", "export with float32 or float16 inputs"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -212,6 +213,7 @@ def convert(
         )
         if optimize:
             report.note("--optimize: clean-ups always run")
+        report.advice[ExitCode.NOT_EXPRESSIBLE] = f"webnn explain {quote(str(named))} says what would help"
         with report.progress("converting") as progress:
             target = out if out is not None else target_folder(named, output_parent_dir)
             done = convert_model(named, target, options, note=report.note, progress=progress)
