@@ -180,7 +180,7 @@ def convert(
         if device != "cpu":
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
         if tolerance is not None and not 0 < tolerance < 1:
-            _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+            _misuse(f"--tolerance {tolerance:g}: expected a number between 0 and 1, such as {DEFAULT_TOLERANCE}")
         named = model_id if model_id is not None else model
         options = ConvertOptions(
             dims=sizes_of("--dim", dim),
