@@ -116,7 +116,9 @@ def test_a_bundle_named_by_its_graph_file_is_read_with_its_tokenizer(made, tmp_p
     assert of_file == of_folder
     whole = convert_model(str(model), tmp_path / "int8", ConvertOptions(quantize=QuantizeOptions("int8"))).folder
     loss, stated = recheck_loss(whole / "model.webnn", model / "onnx" / "model.onnx")
-    assert (loss.samples, round(loss.mean, 6)) == ("texts", stated)
+    assert loss.samples == "texts"
+    # The certificate was measured against our own float graph, this against the source.
+    assert loss.mean == pytest.approx(stated, abs=1e-5)
 
 
 # Of a wrong scale or table next to nothing would be left.

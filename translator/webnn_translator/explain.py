@@ -36,7 +36,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 _BY_REASON: Final = (
     ("the model is not valid", "onnx.checker.check_model may say more; export the model again"),
     ("--bind ", "bind it: the value becomes part of the bundle"),
-    ("computed from data at run time", "make it a constant: export with fixed sizes, or fold it with the exporter"),
+    (
+        "computed from data at run time",
+        "make it a constant: --bind for an input, fixed sizes at export, or the exporter's folding",
+    ),
     ("known at run time only", "export the branch that is needed, or make the condition a constant"),
     ("run time ends its rounds", "export with a fixed number of rounds"),
     ("WebNN has no inputs of type", "export with float32 or float16 inputs"),

@@ -38,11 +38,13 @@ class Report:
     Attributes:
         command: name in the JSON object.
         data: the `data` of the JSON object; commands fill it whether it is shown or not.
+        advice: what a person is told behind an error of a code.
     """
 
     def __init__(self, command: str, *, as_json: bool = False, quiet: bool = False) -> None:
         self.command = command
         self.data: dict[str, Any] = {}
+        self.advice: dict[ExitCode, str] = {}
         self._as_json = as_json
         self._quiet = quiet
         self._warnings: list[str] = []
@@ -104,6 +106,8 @@ class Report:
         """Say what went wrong, in one message and without a traceback."""
         message = _message(error)
         self._say(f"error: {message}", "red")
+        if code in self.advice:
+            self.note(self.advice[code])
         if self._as_json:
             entry: dict[str, Any] = {"code": code.word, "message": message, "hint": _hint(message)}
             entry |= _details(error)

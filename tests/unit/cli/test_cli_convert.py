@@ -307,7 +307,7 @@ def test_a_tokenizer_that_is_not_there_is_told_before_the_work(run: Callable[...
         (dense.parent / "tokenizer.json").write_text("{}")
     ran = run("webnn-convert", dense, "--tokenizer", dense.parent / "elsewhere")
     assert ran.code == 3
-    assert "elsewhere: has no tokenizer.json" in ran.err
+    assert "elsewhere: there is no such folder" in ran.err
     assert "translating" not in ran.err
 
 

@@ -100,6 +100,13 @@ def test_inspect_takes_a_model_folder_and_a_graph_file_without_its_weights(
     assert "the graph alone" in answer["warnings"][0]
 
 
+def test_a_conversion_that_is_refused_points_at_the_explanation(run: Callable[..., Any], refused: Path) -> None:
+    ran = run("webnn-convert", refused)
+    assert ran.code == 5
+    assert ran.err.splitlines()[-1] == f"webnn explain {refused} says what would help"
+    assert "webnn explain" not in run("webnn-convert", refused, "--dim", "nothing=1").err
+
+
 def test_explain_groups_every_reason_and_says_what_was_not_examined(run: Callable[..., Any], refused: Path) -> None:
     ran = run("webnn", "explain", refused)
     assert ran.code == 5

@@ -232,6 +232,15 @@ def test_a_library_that_is_not_installed_is_no_fault_of_the_files(run, encoder, 
     assert run("webnn-convert", "source", "-o", "out", "--json").json["warnings"] == []
 
 
+def test_a_tokenizer_that_is_not_there_is_not_found(run, dense) -> None:
+    ran = run("webnn-convert", dense, "--tokenizer", "owner/name")
+    assert ran.code == 3
+    assert "--tokenizer owner/name: there is no such folder, and no id of the Hub is taken here" in ran.err
+    ran = run("webnn-convert", dense, "--tokenizer", dense.parent)
+    assert ran.code == 3
+    assert f"--tokenizer {dense.parent}: has no tokenizer.json; pass the folder of the model" in ran.err
+
+
 def test_a_tokenizer_that_is_not_the_models_is_refused(run, encoder, dense) -> None:
     for folder, code in ((encoder, 2), (dense.parent / "nowhere", 3)):
         ran = run("webnn-convert", dense, "-o", "new", "--tokenizer", folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -177,7 +178,7 @@ def convert(
         if device != "cpu":
             _misuse(f"--device {device}: exporting runs on the CPU, and a bundle runs anywhere; leave --device out")
         if tolerance is not None and not 0 < tolerance < 1:
-            _misuse(f"--tolerance {tolerance} is not between 0 and 1")
+            _misuse(f"--tolerance {tolerance:g}: expected a number between 0 and 1, such as {DEFAULT_TOLERANCE}")
         named = model_id if model_id is not None else model
         options = ConvertOptions(
             dims=sizes_of("--dim", dim),
@@ -210,6 +211,7 @@ def convert(
         )
         if optimize:
             report.note("--optimize: clean-ups always run")
+        report.advice[ExitCode.NOT_EXPRESSIBLE] = f"webnn explain {quote(str(named))} says what would help"
         with report.progress("converting") as progress:
             target = out if out is not None else target_folder(named, output_parent_dir)
             done = convert_model(named, target, options, note=report.note, progress=progress)

@@ -112,6 +112,11 @@ def require_tokenizer(folder: Path) -> None:
     Raises:
         FileNotFoundError: there is none.
     """
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"--tokenizer {folder}: there is no such folder, and no id of the Hub is taken here; "
+            "pass the folder of the model"
+        )
     if not (folder / "tokenizer.json").is_file():
         way = f"{way}, or " if (way := other_tokenizer(folder)) else ""
         raise FileNotFoundError(f"--tokenizer {folder}: has no tokenizer.json; {way}pass the folder of the model")
