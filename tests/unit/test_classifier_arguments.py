@@ -119,7 +119,7 @@ def test_an_argument_of_others_is_answered_with_what_to_do(options, advice, clas
 
 
 def test_arguments_that_ask_for_what_happens_anyway_pass(classify) -> None:
-    options = {"truncation": True, "padding": True, "num_workers": None, "show_progress_bar": False}
+    options = {"truncation": True, "padding": True, "num_workers": None, "show_progress_bar": None}
     assert classify(["sun", "rain"], **options) == classify(["sun", "rain"])
     np.testing.assert_array_equal(classify.scores(["sun"], **options), classify.scores(["sun"]))
 

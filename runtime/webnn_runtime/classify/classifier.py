@@ -9,13 +9,15 @@ from typing import Any, Final, TypeAlias, TypedDict, overload
 import numpy as np
 import numpy.typing as npt
 
+from webnn_runtime.classify.inputs import TextInput, listed, pair_of
 from webnn_runtime.classify.labels import ACTIVATIONS, Labels, read_labels
-from webnn_runtime.embed.arguments import is_listed, named_after
+from webnn_runtime.embed.arguments import check_flags, named_after
 from webnn_runtime.embed.attributes import Opened
 from webnn_runtime.embed.batches import plan
 from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import LOGITS, EncoderModel, Feed
+from webnn_runtime.embed.progress import progress
 from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, count_truncated, require_room
@@ -30,8 +32,6 @@ from webnn_runtime.hub import resolve, select_tokenizer
 __all__ = ["LabelScore", "WebNNClassifier", "choose_logits"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
-# {"text": ..., "text_pair": ...} is a pair, as is a tuple of two.
-TextInput: TypeAlias = "str | tuple[str, str] | Mapping[str, str]"
 # What sentence-transformers calls it where it saves a cross-encoder.
 _TASK: Final = "sequence-classification"
 _UNSET: Final = object()
@@ -138,7 +138,13 @@ class WebNNClassifier(Opened):
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
     def __call__(  # type: ignore[overload-overlap]
-        self, inputs: TextInput, *, top_k: int | None, function_to_apply: str | None = None, batch_size: int = 32
+        self,
+        inputs: TextInput,
+        *,
+        top_k: int | None,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+        show_progress: bool = False,
     ) -> list[LabelScore]: ...
     @overload
     def __call__(
@@ -148,10 +154,16 @@ class WebNNClassifier(Opened):
         top_k: int | None,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        show_progress: bool = False,
     ) -> list[list[LabelScore]]: ...
     @overload
     def __call__(
-        self, inputs: str, *, function_to_apply: str | None = None, batch_size: int = 32
+        self,
+        inputs: str,
+        *,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+        show_progress: bool = False,
     ) -> list[LabelScore]: ...
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -160,10 +172,16 @@ class WebNNClassifier(Opened):
         *,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        show_progress: bool = False,
     ) -> LabelScore: ...
     @overload
     def __call__(
-        self, inputs: Iterable[TextInput], *, function_to_apply: str | None = None, batch_size: int = 32
+        self,
+        inputs: Iterable[TextInput],
+        *,
+        function_to_apply: str | None = None,
+        batch_size: int = 32,
+        show_progress: bool = False,
     ) -> list[LabelScore]: ...
     def __call__(
         self,
@@ -172,6 +190,7 @@ class WebNNClassifier(Opened):
         top_k: Any = _UNSET,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        show_progress: bool = False,
         **foreign: Any,
     ) -> Any:
         """Labels and their scores, in the shapes of transformers' text-classification pipeline.
@@ -181,6 +200,7 @@ class WebNNClassifier(Opened):
             top_k: how many labels, best first; None for all. Not given: the best one, not in a list of its own.
             function_to_apply: "softmax", "sigmoid" or "none", in place of what the model's files say.
             batch_size: most texts in one run; long texts run in smaller batches.
+            show_progress: whether to draw a progress bar on stderr.
             foreign: arguments of pipelines and cross-encoders, which are refused unless they ask for nothing.
 
         Returns:
@@ -199,8 +219,8 @@ class WebNNClassifier(Opened):
         if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
         is_single = isinstance(inputs, (str, Mapping, tuple))
-        given: list[Any] = [inputs] if is_single else _listed("classifier", inputs)
-        scores = self._score(given, function_to_apply, batch_size)
+        given: list[Any] = [inputs] if is_single else listed("classifier", inputs)
+        scores = self._score(given, function_to_apply, batch_size, show_progress)
         if not is_ranked:
             best = [self._entry(row, int(row.argmax())) for row in scores]
             return best[0] if is_single and not isinstance(inputs, str) else best
@@ -215,6 +235,7 @@ class WebNNClassifier(Opened):
         *,
         function_to_apply: str | None = None,
         batch_size: int = 32,
+        show_progress: bool = False,
         **foreign: Any,
     ) -> Floats:
         """Scores of all labels, float32 [inputs, labels]; see `__call__`.
@@ -228,7 +249,7 @@ class WebNNClassifier(Opened):
             refuse_foreign("scores", foreign, self.scores)
         if isinstance(inputs, (str, Mapping, tuple)):
             raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
-        return self._score(_listed("scores", inputs), function_to_apply, batch_size)
+        return self._score(listed("scores", inputs), function_to_apply, batch_size, show_progress)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -265,27 +286,31 @@ class WebNNClassifier(Opened):
     def _entry(self, row: Floats, index: int) -> LabelScore:
         return {"label": self._labels.names[index], "score": float(row[index])}
 
-    def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int) -> Floats:
+    def _score(self, inputs: Sequence[Any], activation: str | None, batch_size: int, show_progress: bool) -> Floats:
         if not is_count(batch_size, 1):
             raise EmbedMisuse(f"batch_size={batch_size!r}: expected a whole number, at least 1")
         if activation is not None and activation not in ACTIVATIONS:
             raise EmbedMisuse(f"function_to_apply={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
+        check_flags("classifier", show_progress=show_progress)
         texts = self._tokenize(inputs)
         logits = np.empty((len(texts), len(self._labels.names)), np.float32)
         lengths = [max(len(text), self._feed.length[0]) for text in texts]
         rows = min(batch_size, self._feed.batch[1])
         is_uniform = not self._feed.mixes_lengths(self._tokenizer.padding)
-        for indices in plan(lengths, rows=rows, is_uniform=is_uniform):
-            batch = self._feed.build([texts[index] for index in indices], self._tokenizer.padding)
-            found = self._model.run(batch.feeds)[self._output]
-            logits[indices] = found[: len(indices)].astype(np.float32, copy=False)
+        with progress(len(texts), show_progress, "Classifying") as advance:
+            for indices in plan(lengths, rows=rows, is_uniform=is_uniform):
+                batch = self._feed.build([texts[index] for index in indices], self._tokenizer.padding)
+                found = self._model.run(batch.feeds)[self._output]
+                logits[indices] = found[: len(indices)].astype(np.float32, copy=False)
+                if advance is not None:
+                    advance(len(indices))
         broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
         if broken.size:
             raise EmbedError(f"text {broken[0]}: its logits are not finite; float16 graphs overflow on some texts")
         return self._labels.scores(logits, activation)
 
     def _tokenize(self, inputs: Sequence[Any]) -> list[Tokens]:
-        pairs = [_pair(index, each) for index, each in enumerate(inputs)]
+        pairs = [pair_of(index, each) for index, each in enumerate(inputs)]
         found: list[Tokens | None] = [None] * len(pairs)
         singles = [index for index, (_, second) in enumerate(pairs) if second is None]
         doubles = [(index, (first, second)) for index, (first, second) in enumerate(pairs) if second is not None]
@@ -305,30 +330,6 @@ class WebNNClassifier(Opened):
         if kind.rank != 2 or not isinstance(count, int):
             raise EmbedError(f"output '{self._output}' is {kind}; a classifier has one row of logits per text")
         return count
-
-
-def _pair(index: int, given: object) -> tuple[str, str | None]:
-    if isinstance(given, str):
-        return given, None
-    parts: tuple[object, ...] = ()
-    if isinstance(given, Mapping) and given.keys() <= {"text", "text_pair"}:
-        parts = (given.get("text"), given["text_pair"]) if "text_pair" in given else (given.get("text"),)
-    elif isinstance(given, tuple):
-        parts = given
-    texts = [part for part in parts if isinstance(part, str)]
-    if len(texts) != len(parts) or not 1 <= len(texts) <= 2 or (isinstance(given, tuple) and len(texts) != 2):
-        raise TypeError(
-            f"text {index} is {given!r}; expected a string, or a pair as (text, pair) or "
-            "{'text': ..., 'text_pair': ...}"
-        )
-    return texts[0], texts[1] if len(texts) == 2 else None
-
-
-def _listed(caller: str, inputs: object) -> list[Any]:
-    # What bytes hold are numbers.
-    if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)) or not is_listed(inputs):
-        raise TypeError(f"{caller}: inputs are {type(inputs).__name__}; expected a text, a pair, or a list of them")
-    return list(inputs)
 
 
 def choose_logits(outputs: Mapping[str, TensorType], name: str | None) -> str:

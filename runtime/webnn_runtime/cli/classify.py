@@ -21,7 +21,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import reporting
-from webnn_runtime.cli.texts import given_texts
+from webnn_runtime.cli.texts import MANY_TEXTS, given_texts
 
 __all__ = ["classify"]
 
@@ -61,7 +61,12 @@ def classify(
             f"{info['model']}: {len(classifier.labels)} labels, {info['function_to_apply']}, "
             f"backend {info['backend']}, {len(given)} texts"
         )
-        found = classifier(given, top_k=None if every else top_k or 1, batch_size=batch_size)
+        found = classifier(
+            given,
+            top_k=None if every else top_k or 1,
+            batch_size=batch_size,
+            show_progress=report.is_watched and len(given) > MANY_TEXTS,
+        )
         results = found if every or top_k is not None else [entries[0] for entries in found]
         report.data.update(count=len(results), labels=list(classifier.labels), results=results)
         for entry in results:

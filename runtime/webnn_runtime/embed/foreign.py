@@ -58,7 +58,7 @@ CLASSIFY: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "apply_softmax": ((None, False), "pass function_to_apply='softmax'"),
     "convert_to_numpy": ((True,), "scores(...) gives an array"),
     "convert_to_tensor": ((False,), "scores(...) gives an array"),
-    "show_progress_bar": ((None, False), "there is none, leave it out"),
+    "show_progress_bar": ((None,), "call it show_progress"),
 }
 CLASSIFIER: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     **CONSTRUCTOR,

@@ -1,4 +1,4 @@
-"""The progress bar of `encode`, drawn only where somebody wants to see it."""
+"""The progress bar of embedders and classifiers, drawn only where somebody wants to see it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ __all__ = ["progress"]
 _NO_BAR: Final = nullcontext()
 
 
-def progress(total: int, show: bool | None) -> AbstractContextManager[Callable[[int], object] | None]:
+def progress(
+    total: int, show: bool | None, what: str = "Embedding"
+) -> AbstractContextManager[Callable[[int], object] | None]:
     """Give what counts texts done, or None without a bar; `show=None` shows it at log level INFO or DEBUG."""
     if show is None:
         show = _is_verbose()
-    return _bar(total) if show else _NO_BAR
+    return _bar(total, what) if show else _NO_BAR
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], object]]:
+def _bar(total: int, what: str) -> Iterator[Callable[[int], object]]:
     from tqdm import tqdm
 
-    with tqdm(total=total, desc="Embedding", unit="text") as bar:
+    with tqdm(total=total, desc=what, unit="text") as bar:
         yield bar.update
 
 

@@ -85,3 +85,16 @@ def test_what_cannot_be_done_is_said_before_anything_runs(options, code, message
     done = run("webnn", "bench", bundle, *options, "--json")
     assert done.code == code, done.err
     assert message in json.loads(done.out)["errors"][0]["message"]
+
+
+def test_a_classifier_that_pads_before_texts_is_timed_on_texts_of_one_length(run, make_encoder) -> None:
+    folder = make_encoder("left", labels=("no", "yes"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"padding_side": "left"}))
+    quick = ("--rounds", 1, "--pause", 0, "--cold", 0, "--threads", 1, "--json")
+    done = run("webnn", "bench", folder, "--cases", "a", "--against", "onnxruntime", *quick)
+    assert done.code == 0, done.err
+    (case,) = done.json["data"]["cases"]
+    assert case["title"] == "256 texts of about 10 tokens, batch 32, texts of one length in a run"
+    assert case["texts"] == 256
+    assert all(each["agreement"]["max_abs"] < 1e-5 for each in case["contenders"].values())

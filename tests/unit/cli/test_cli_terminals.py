@@ -49,13 +49,16 @@ def test_no_color_leaves_no_dim_and_no_bold_either(wanted, has_escapes, bundle) 
     assert (b"\x1b[" in shown) == has_escapes
 
 
-def test_many_texts_show_how_far_they_are_and_few_do_not(encoder, tmp_path) -> None:
+def test_many_texts_show_how_far_they_are_and_few_do_not(encoder, make_encoder, tmp_path) -> None:
     texts = ["sun rain cat"] * 501
     out = str(tmp_path / "out.npy")
     assert b"501/501" in on_a_terminal("embed", str(encoder), *texts, "-o", out)
     for arguments in ((*texts, "--quiet"), texts[:500]):
         assert b"Embedding" not in on_a_terminal("embed", str(encoder), *arguments, "-o", out)
     (tmp_path / "texts.txt").write_text("\n".join(f"{word} cat" for word in ("sun", "rain") for _ in range(251)))
+    labelled = str(make_encoder("labelled", labels=("no", "yes")))
+    assert b"Classifying: 100%" in on_a_terminal("classify", labelled, *texts)
+    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts[:500])
     assert b"502/502" in on_a_terminal("calibrate", str(encoder), str(tmp_path / "texts.txt"))
 
 

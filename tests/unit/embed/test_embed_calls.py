@@ -44,6 +44,11 @@ CALLS += """
         assert_type(call(["a"], device=None), npt.NDArray[Any])
         call(3)  # type: ignore[call-overload]
         call("a", prompt="x", precision=8)  # type: ignore[call-overload]
+    embedder.max_seq_length = 5
+    embedder.max_seq_lenght = 5  # type: ignore[attr-defined]
+    embedder.truncate_dim = 5  # type: ignore[misc]
+    embedder.device  # type: ignore[attr-defined]
+    call()  # type: ignore[call-overload]
 """
 
 
