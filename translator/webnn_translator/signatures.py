@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import onnx
 
@@ -13,15 +13,22 @@ from webnn_translator.registry import DOMAINS, operators
 
 __all__ = ["check_signature", "why_missing"]
 
+# ONNX Runtime's optimiser writes them at the level `all`.
+_LAYOUTS: Final = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
+
 
 def why_missing(domain: str, op_type: str, version: int) -> str:
     """Why an operator of this domain and version is not translated."""
+    if domain in _LAYOUTS:
+        return "its layout is that of one processor; let ONNX Runtime optimise to the level extended at most"
     if domain not in DOMAINS:
         return f"operators of the domain '{domain}' are unknown"
     if (domain, op_type) in operators():
         return f"version {version} of {DOMAINS[domain]} has no such form of it"
-    if domain == "com.microsoft" or (domain, op_type) in REFUSED or onnx.defs.has(op_type, domain):
+    if (domain, op_type) in REFUSED or onnx.defs.has(op_type, domain):
         return REFUSED.get((domain, op_type), "it has no WebNN counterpart")
+    if domain == "com.microsoft":
+        return "it is not translated; convert the model as it was before ONNX Runtime's tools wrote this into it"
     return (
         f"{DOMAINS[domain]} has no such operator; exporters copy what they cannot translate, which then does not run"
         " anywhere: write it with other operators before the export"

@@ -55,6 +55,19 @@ def test_what_is_no_fault_of_a_file_is_not_called_malformed(elem_type, size, cod
     assert not (tmp_path / "out").exists()
 
 
+def test_types_that_onnx_runtime_does_not_compute_are_no_fault_of_the_file(run, tmp_path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.BFLOAT16, [2, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
+    assert (ran.code, ran.out) == (7, "")
+    assert "its CPU cannot run the source" in ran.err
+    assert "export in float32, or write it unchecked with --no-verify" in ran.err
+    assert not (tmp_path / "out").exists()
+    assert run("webnn-convert", tmp_path / "model.onnx", "-o", "out", "--no-verify").code == 0
+
+
 def test_a_text_graph_is_no_model_to_convert(run, bundle) -> None:
     for path, code in ((bundle, 2), (bundle / "model.webnn", 4)):
         ran = run("webnn-convert", path)

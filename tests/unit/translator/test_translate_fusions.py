@@ -184,6 +184,30 @@ def test_biases_of_diffusion_models(build) -> None:
     np.testing.assert_allclose(found["z"], total[..., :4] * gelu(total[..., 4:]), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("metric", [None, "euclidean", "sqeuclidean"])
+def test_distances_of_rows(metric, build, agree) -> None:
+    feed = {"a": normal(4, 5), "b": normal(3, 5)}
+    options = {} if metric is None else {"metric": metric}
+    run(build, agree, "CDist", feed, ["a", "b"], free={"a": ("n", 5), "b": ("m", "k")}, **options)
+
+
+@pytest.mark.parametrize(
+    ("op", "names", "options"),
+    [
+        ("Trilu", ["x"], {"upper": 0}),
+        ("Trilu", ["x", "k"], {}),
+        ("GridSample", ["x", "grid"], {}),
+        ("GridSample", ["x", "grid"], {"mode": "nearest", "padding_mode": "reflection", "align_corners": 1}),
+        ("GatherND", ["x", "places"], {}),
+    ],
+)
+def test_operators_that_onnx_took_over_later(op, names, options, build, agree) -> None:
+    constants = {"k": np.asarray(-1, np.int64), "places": np.asarray([[1, 0], [0, 2]], np.int64)}
+    feed = {"x": normal(2, 3, 4, 5), "grid": RNG.uniform(-1.2, 1.2, (2, 6, 3, 2)).astype(F)}
+    feed, held = ({name: held for name, held in arrays.items() if name in names} for arrays in (feed, constants))
+    run(build, agree, op, feed, names, constants=held, free={"x": ("n", 3, "h", "w")}, **options)
+
+
 @pytest.mark.parametrize(
     ("op", "why"),
     [
@@ -193,6 +217,7 @@ def test_biases_of_diffusion_models(build) -> None:
         ("Inverse", "no solver"),
         ("MoE", "experts"),
         ("PagedAttention", "padded batches"),
+        ("RelativePositionBias", "as it was before"),
     ],
 )
 def test_operators_without_a_counterpart_say_why(op, why, build) -> None:

@@ -148,7 +148,7 @@ def multi_head_attention(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     key, value = appended(ctx, past_key, key), appended(ctx, past_value, value)
     before = 0 if past_key is None else past_key.shape[2]
     if node.wants(3):
-        raise Refused("the output of the scores is not supported")
+        raise Refused("the output of the scores is not supported; export without it")
     biases = _biases(ctx, node, query, key, before, node.optional(4), node.optional(5))
     made = attend(ctx, query, key, value, scale=_scale(ctx, node, query), biases=biases)
     return [join_heads(ctx, made), key if node.wants(1) else None, value if node.wants(2) else None]

@@ -102,11 +102,13 @@ def _refuse_variants(node: OnnxNode) -> None:
     for name in ("k_quant_type", "v_quant_type"):
         node.choice(name, "NONE", "NONE")
     if node.optional(12) is not None or node.optional(13) is not None:
-        raise Refused("a quantised cache is not supported")
+        raise Refused("a quantised cache is not supported; export with a cache of floats")
     if node.integer("sliding_window_cache", 0):
-        raise Refused("sliding_window_cache drops old tokens by rules of its own; it is not supported")
+        raise Refused(
+            "sliding_window_cache drops old tokens by its own rules; export without: local_window_size hides them"
+        )
     if node.integer("qk_output", 0) or node.wants(3):
-        raise Refused("the output of the scores is not supported")
+        raise Refused("the output of the scores is not supported; export without it")
 
 
 def _three(ctx: Context, node: OnnxNode) -> tuple[Tensor, Tensor, Tensor]:

@@ -131,6 +131,7 @@ def gather_elements(ctx: Context, node: OnnxNode) -> Tensor:
     return ctx.computed(data.elem, "gatherElements", values, picks, axis=axis)
 
 
+@onnx_op("GatherND", domain="com.microsoft", attributes=())
 @onnx_op("GatherND", since=11)
 def gather_nd_before_12(ctx: Context, node: OnnxNode) -> Tensor:
     """Each index tuple names a slice of the data."""

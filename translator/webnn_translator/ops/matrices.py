@@ -1,4 +1,4 @@
-"""Matrices as such: triangles, the identity, determinants."""
+"""Matrices as such: triangles, the identity, determinants, distances of rows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ __all__: list[str] = []
 _MOST_ROWS: Final = 32
 
 
+@onnx_op("Trilu", domain="com.microsoft", attributes=("upper",))
 @onnx_op("Trilu", since=14)
 def trilu(ctx: Context, node: OnnxNode) -> Tensor:
     """Upper or lower triangle, counted from diagonal k."""
@@ -38,6 +39,20 @@ def trilu(ctx: Context, node: OnnxNode) -> Tensor:
     from_row = ints("add", positions(x.shape[-2], 0, 2), reshape_to(ctx, diagonal, ()))
     kept = ints("greaterOrEqual" if upper else "lesserOrEqual", positions(x.shape[-1], 1, 2), from_row)
     return ctx.elementwise("where", kept, x, ctx.scalar(0, x.elem), elem=x.elem)
+
+
+@onnx_op("CDist", domain="com.microsoft", attributes=("metric",))
+def distances(ctx: Context, node: OnnxNode) -> Tensor:
+    """Distances of every row of one matrix from every row of another, as skl2onnx writes them for neighbours."""
+    left, right = node.input(0), node.input(1)
+    if left.rank != 2 or right.rank != 2:
+        raise Refused(f"the rows are those of {left} and {right}; the model is not valid")
+    metric = node.choice("metric", "sqeuclidean", "sqeuclidean", "euclidean")
+    rows = reshape_to(ctx, left, (left.shape[0], 1, left.shape[1]))
+    # Differences squared, not squares less products: of rows that are nearly equal nothing else is left.
+    apart = ctx.elementwise("sub", rows, reshape_to(ctx, right, (1, *right.shape)))
+    op = "reduceSumSquare" if metric == "sqeuclidean" else "reduceL2"
+    return ctx.computed(left.elem, op, ctx.full(apart), axes=(2,), keepDimensions=False)
 
 
 @onnx_op("EyeLike", since=9)

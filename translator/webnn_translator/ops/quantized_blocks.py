@@ -32,16 +32,24 @@ def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
     node.ignore("accuracy_level")  # permits less precision, asks for none
     columns, inner, block = (node.integer(name) for name in ("N", "K", "block_size"))
     bits = _bits(node.integer("bits", 4))
-    if node.optional(4) is not None or node.flag("weight_prepacked", 0):
-        raise Refused("a group index and prepacked weights are not supported")
+    if node.flag("weight_prepacked", 0):
+        raise Refused("prepacked weights are laid out for one processor; quantise with weight_prepacked=0")
     blocks = -(-inner // block)
+    x, order = node.input(0), _order_of_groups(ctx, node.optional(4), inner, block)
     packed = _bytes(ctx, node.input(1), "the weights")
     if packed.size * 8 != columns * blocks * block * bits:
         needed = columns * blocks * block * bits // 8
         raise Refused(f"the weights hold {packed.size} bytes; {columns} x {blocks * block} values need {needed}")
     values = _unpacked(packed.reshape(columns, -1), bits)
+    if order is not None:
+        # Blocks are made of a group each, and the data is put in the same order.
+        values = np.concatenate([values[:, order], values[:, inner:]], axis=1)
+        places = ctx.value(ctx.known(order, Elem.INT64))
+        x = ctx.computed(x.elem, "gather", ctx.full(x), places, axis=x.rank - 1)
     scale = ctx.constant(node.input(2), "the scales").reshape(columns, blocks)
     zero, shift = _zero_points(ctx, node.optional(3), columns, blocks, bits)
+    if node.optional(4) is not None and node.optional(3) is not None and shift is None:
+        raise Refused("packed zero points beside a group index, which ONNX Runtime passes over; quantise without one")
     kind = Elem.UINT8 if bits == 8 else Elem.UINT4
     elem = node.input(2).elem
     weights = Tensor(elem, (columns, blocks * block), Quantised(values, kind, scale, zero, _name_of(node.input(1))))
@@ -49,9 +57,21 @@ def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
         weights = _moved(ctx, weights, scale.astype(elem.numpy) * shift.astype(elem.numpy), block)
     if blocks * block != inner:
         weights = slice_of(ctx, weights, {1: (0, inner, 1)})
-    made = matmul_of(ctx, node.input(0), transposed(ctx, weights, (1, 0)))
+    made = matmul_of(ctx, x, transposed(ctx, weights, (1, 0)))
     bias = node.optional(5)
     return made if bias is None else ctx.elementwise("add", made, bias)
+
+
+def _order_of_groups(ctx: Context, index: Tensor | None, inner: int, block: int) -> Array | None:
+    """Inner places sorted by the group whose scale each has, as of GPTQ's act-order; None where they are sorted."""
+    if index is None:
+        return None
+    groups = ctx.constant(index, "the group index").reshape(-1)[:inner]
+    usual = np.arange(inner) // block
+    order: Array = np.argsort(groups, kind="stable").astype(np.int64)
+    if len(groups) != inner or not np.array_equal(groups[order], usual):
+        raise Refused(f"the group index {index} gives groups of other sizes than {block}; quantise without it")
+    return None if np.array_equal(groups, usual) else order
 
 
 def _bits(bits: int) -> int:

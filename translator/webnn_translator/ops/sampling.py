@@ -90,6 +90,7 @@ def _held(f: Formula, place: Tensor, size: Tensor, weight: Tensor | None) -> _Ta
     return _Tap(f.clamp(place, 0, top), weight, inside)
 
 
+@onnx_op("GridSample", domain="com.microsoft", attributes=("mode", "padding_mode", "align_corners"))
 @onnx_op("GridSample", since=16)
 def grid_sample(ctx: Context, node: OnnxNode) -> Tensor:
     """The image at the places of a grid, whose coordinates go from -1 to 1 and begin with the last axis."""

@@ -95,6 +95,7 @@ def open_reference(
 
     Raises:
         FormatError: the manifest or the file is malformed.
+        SourceFailed: ONNX Runtime's CPU does not have what the file computes.
     """
     stated = bundle.manifest.extension.more
     bound, empty = read_given(stated.get("boundInputs")), read_empty(stated.get("emptyInputs"))

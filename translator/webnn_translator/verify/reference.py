@@ -18,6 +18,7 @@ from webnn_translator.verify.as_meant import as_meant
 __all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
 
 _NO_MEMORY: Final = ("std::bad_alloc", "bad allocation", "Failed to allocate memory")
+_NO_KERNEL: Final = "NOT_IMPLEMENTED"
 _REUSED: Final = "attempting to re-use buffer"
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
@@ -94,6 +95,13 @@ class OnnxReference:
             if any(sign in str(exc) for sign in _NO_MEMORY):
                 # No fault of the file.
                 raise MemoryError(_first_line(exc)) from exc
+            if _NO_KERNEL in str(exc):
+                # Nor this: of bfloat16 its CPU has few operators, and of those that it made for GPUs none.
+                raise SourceFailed(
+                    "its CPU cannot run the source, so there is nothing to compare with: "
+                    f"{_first_line(exc)}; export in float32, or write it unchecked with --no-verify",
+                    backend="onnxruntime",
+                ) from exc
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
         self._types = {item.name: item.type for item in self._session.get_inputs()}
         self._shapes = {item.name: item.shape for item in self._session.get_inputs()}
