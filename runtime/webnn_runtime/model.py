@@ -79,7 +79,12 @@ class Model:
             pooling: makes one vector of the tokens of each text: "mean", "cls", "max" or "lasttoken". None gives the
                 outputs as they are, and is what is left where a runner that pools is None.
             normalize: scales each pooled vector to length 1.
+
+        Raises:
+            OperandError: `normalize` without `pooling`, which would change nothing.
         """
+        if normalize and pooling is None:
+            raise OperandError("texts: normalize=True scales pooled vectors; pass pooling= as well")
         return self._executable.texts(outputs, pooling, normalize=normalize)
 
     def describe(self) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
+from webnn_runtime.format.errors import OperandError
+from webnn_runtime.model import Model
 
 pytestmark = pytest.mark.native
 
@@ -78,3 +82,10 @@ def test_what_no_step_pools_is_left_to_the_caller(rust):
     assert model.texts(["y"]) is not None
     assert rust.compile(encoder(8, dtype=DataType.FLOAT16)).texts(["y"], "mean") is None
     assert rust.compile(encoder(8, outputs=("y", "vector"))).texts(None, "mean") is None
+
+
+def test_length_one_without_pooling_is_refused(rust):
+    model = Model(SimpleNamespace(names={}), rust.compile(encoder(8)))
+    with pytest.raises(OperandError, match="pass pooling= as well"):
+        model.texts(["y"], normalize=True)
+    assert model.texts(["y"], "mean", normalize=True) is not None
