@@ -273,16 +273,16 @@ fn finish_with<S: Simd>(
             let end = cols.min(start + LANES);
             let mut x = s.load(&sums[index * S::TILE_VECTORS + vector].0);
             if let Some(bias) = task.bias {
-                x = x + load_part(s, &bias[start..end]);
+                x = x + s.load_part(&bias[start..end]);
             }
             x = apply(s, activation, x);
             if let Some(factor) = task.factor {
-                x = x * load_part(s, &factor.row(row)[start..end]);
+                x = x * s.load_part(&factor.row(row)[start..end]);
             }
             if let Some(residual) = task.residual {
-                x = x + load_part(s, &residual.row(row)[start..end]);
+                x = x + s.load_part(&residual.row(row)[start..end]);
             }
-            store_part(x, &mut dest[start..end]);
+            x.store_part(&mut dest[start..end]);
         }
     }
 }
@@ -291,32 +291,6 @@ fn finish_with<S: Simd>(
 #[inline(always)]
 fn vectors_from(row: &[f32], first: usize) -> &[[f32; LANES]] {
     row[first..].as_chunks::<LANES>().0
-}
-
-/// Up to sixteen floats, zeros behind them.
-#[inline(always)]
-pub(in crate::arch) fn load_part<S: Simd>(s: S, from: &[f32]) -> S::V {
-    match from.first_chunk::<LANES>() {
-        Some(whole) => s.load(whole),
-        None => {
-            let mut padded = [0.0; LANES];
-            padded[..from.len()].copy_from_slice(from);
-            s.load(&padded)
-        }
-    }
-}
-
-/// The first lanes, as many as there is room for.
-#[inline(always)]
-pub(super) fn store_part<V: Vector>(x: V, to: &mut [f32]) {
-    match to.first_chunk_mut::<LANES>() {
-        Some(whole) => x.store(whole),
-        None => {
-            let mut padded = [0.0; LANES];
-            x.store(&mut padded);
-            to.copy_from_slice(&padded[..to.len()]);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,18 @@ pub(super) trait Simd: Copy {
 
     fn splat(self, x: f32) -> Self::V;
     fn load(self, from: &[f32; LANES]) -> Self::V;
+    /// Up to sixteen floats, zeros behind them; the first sixteen of more.
+    #[inline(always)]
+    fn load_part(self, from: &[f32]) -> Self::V {
+        match from.first_chunk::<LANES>() {
+            Some(whole) => self.load(whole),
+            None => {
+                let mut padded = [0.0; LANES];
+                padded[..from.len()].copy_from_slice(from);
+                self.load(&padded)
+            }
+        }
+    }
     /// Asks for a line to be brought into the second-level cache.
     fn prefetch(self, line: &Line);
     /// Asks for the line of a number to be brought into the first-level cache.
@@ -78,6 +90,18 @@ pub(super) trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
 {
     fn store(self, to: &mut [f32; LANES]);
+    /// The first lanes, as many as there is room for.
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        match to.first_chunk_mut::<LANES>() {
+            Some(whole) => self.store(whole),
+            None => {
+                let mut padded = [0.0; LANES];
+                self.store(&mut padded);
+                to.copy_from_slice(&padded[..to.len()]);
+            }
+        }
+    }
     /// `self * factor + addend`, rounded once.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// The larger one; `other` where either is NaN.

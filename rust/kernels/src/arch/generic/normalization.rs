@@ -1,6 +1,5 @@
 //! Layer and root-mean-square normalisation: a row is summed in sixteen lanes, and these in one fixed order.
 
-use super::matmul::{load_part, store_part};
 use super::reduction::{reduce, total};
 use super::{Simd, Vector};
 use crate::RowsMut;
@@ -38,7 +37,7 @@ fn layer_norm_of<S: Simd, const ROWS: usize>(s: S, task: &LayerNorm<'_>, first: 
 
     let mut sums = [s.splat(0.0); ROWS];
     for index in 0..ROWS {
-        sums[index] = load_part(s, rests[index]);
+        sums[index] = s.load_part(rests[index]);
     }
     for number in 0..chunks {
         for index in 0..ROWS {
@@ -80,8 +79,8 @@ fn layer_norm_of<S: Simd, const ROWS: usize>(s: S, task: &LayerNorm<'_>, first: 
             }
         }
         if !last.is_empty() {
-            let x = (load_part(s, rests[index]) - centers[index]) * factor;
-            store_part(scaled(s, x, task, chunks), last);
+            let x = (s.load_part(rests[index]) - centers[index]) * factor;
+            scaled(s, x, task, chunks).store_part(last);
         }
     }
 }
@@ -90,10 +89,10 @@ fn layer_norm_of<S: Simd, const ROWS: usize>(s: S, task: &LayerNorm<'_>, first: 
 #[inline(always)]
 fn scaled<S: Simd>(s: S, mut x: S::V, task: &LayerNorm<'_>, number: usize) -> S::V {
     if let Some(scale) = task.scale {
-        x = x * load_part(s, &scale[number * LANES..]);
+        x = x * s.load_part(&scale[number * LANES..]);
     }
     if let Some(bias) = task.bias {
-        x = x + load_part(s, &bias[number * LANES..]);
+        x = x + s.load_part(&bias[number * LANES..]);
     }
     x
 }
@@ -106,7 +105,7 @@ pub(in crate::arch) fn rms_norm<S: Simd>(s: S, task: &RmsNorm<'_>, mut out: Rows
         let factor = s.splat(1.0 / (squares / row.len() as f32 + task.epsilon).sqrt());
         for ((to, part), scale) in out.row(index).chunks_mut(LANES).zip(row.chunks(LANES)).zip(task.scale.chunks(LANES))
         {
-            store_part(load_part(s, part) * factor * load_part(s, scale), to);
+            (s.load_part(part) * factor * s.load_part(scale)).store_part(to);
         }
     }
 }

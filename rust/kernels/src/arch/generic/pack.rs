@@ -1,6 +1,5 @@
 //! Left-hand rows in the order in which a register tile reads them: for each `k`, one element of every row.
 
-use super::matmul::load_part;
 use super::{Simd, Vector};
 use crate::Rows;
 use crate::packed::{LANES, Line};
@@ -61,7 +60,7 @@ fn transposed<S: Simd>(s: S, rows: Rows<'_>, first: usize) -> [S::V; LANES] {
         }
     } else {
         for row in 0..LANES {
-            square[row] = load_part(s, &rows.row(row.min(last))[first..]);
+            square[row] = s.load_part(&rows.row(row.min(last))[first..]);
         }
     }
     s.transpose(&mut square);

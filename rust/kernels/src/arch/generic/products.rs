@@ -10,7 +10,7 @@ use super::matmul::Place;
 use super::pack::{pack_lanes, pack_left};
 use super::{Simd, Start, Vector};
 use crate::Rows;
-use crate::packed::Line;
+use crate::packed::{LANES, Line};
 
 /// How an attention multiplies. What is packed are *groups* of neighbours along the dimension that is summed over, each in the
 /// bits of a float.
@@ -25,10 +25,9 @@ pub(in crate::arch) trait Products<S: Simd>: Copy {
     /// Writes columns `first..first + count` of all rows as `[group of rows][column]` without gaps, and anything up to
     /// fifteen elements behind that.
     fn pack_columns(self, s: S, rows: Rows<'_>, first: usize, count: usize, to: &mut [f32]);
-    /// Turns one vector of queries' scores into groups of `exp(score - largest)`, and adds these to `sum`, ascending.
-    ///
-    /// `scores` are lines `vector`, `vector + vectors` and so on, one for each key; groups are put in their place.
-    fn weigh(self, s: S, place: [usize; 2], scores: &mut [Line], largest: S::V, sum: S::V) -> S::V;
+    /// Turns the scores of vectors of queries, a row for each key, into groups of `exp(score - largest)`, and adds these to
+    /// `sums`, ascending; groups are put in their place.
+    fn weigh<const VECTORS: usize>(self, s: S, scores: &mut [[Line; VECTORS]], largest: &[S::V], sums: &mut [S::V]);
     /// Runs the register tile of `rows` rows and `vectors` vectors over groups.
     fn tile(self, s: S, size: [usize; 2], a: &[f32], b: &[Line], to: &mut [Line], start: Start);
 }
@@ -55,32 +54,23 @@ impl<S: Simd> Products<S> for Floats {
     }
 
     #[inline(always)]
-    fn pack_columns(self, _: S, rows: Rows<'_>, first: usize, count: usize, to: &mut [f32]) {
-        let to = &mut to[..rows.count() * count];
-        // A copy of a number known to the compiler is two or three moves, and a call otherwise.
-        macro_rules! copies {
-            ($($n:literal)*) => {
-                match count {
-                    $($n => for (row, dest) in to.as_chunks_mut::<$n>().0.iter_mut().enumerate() {
-                        *dest = *rows.row(row)[first..].first_chunk().expect("as many columns");
-                    })*
-                    _ => for (row, dest) in to.chunks_exact_mut(count).enumerate() {
-                        dest.copy_from_slice(&rows.row(row)[first..first + count]);
-                    },
-                }
-            };
+    fn pack_columns(self, s: S, rows: Rows<'_>, first: usize, count: usize, to: &mut [f32]) {
+        for row in 0..rows.count() {
+            let from = &rows.row(row)[first..];
+            let dest = to[row * count..].first_chunk_mut().expect("room behind the last row");
+            s.load_part(&from[..from.len().min(LANES)]).store(dest);
         }
-        copies!(1 2 3 4 5 6 7 8 9 10 11 12 13);
     }
 
     #[inline(always)]
-    fn weigh(self, s: S, [vector, vectors]: [usize; 2], scores: &mut [Line], largest: S::V, mut sum: S::V) -> S::V {
-        for line in scores[vector..].iter_mut().step_by(vectors) {
-            let weight = exp_of_negative(s, s.load(&line.0) - largest);
-            sum = sum + weight;
-            weight.store(&mut line.0);
+    fn weigh<const VECTORS: usize>(self, s: S, scores: &mut [[Line; VECTORS]], largest: &[S::V], sums: &mut [S::V]) {
+        for row in scores {
+            for j in 0..VECTORS {
+                let weight = exp_of_negative(s, s.load(&row[j].0) - largest[j]);
+                sums[j] = sums[j] + weight;
+                weight.store(&mut row[j].0);
+            }
         }
-        sum
     }
 
     #[inline(always)]
@@ -113,13 +103,14 @@ impl<S: Simd> Products<S> for Rounded {
     }
 
     #[inline(always)]
-    fn weigh(self, s: S, [vector, vectors]: [usize; 2], scores: &mut [Line], largest: S::V, mut sum: S::V) -> S::V {
-        for line in scores[vector..].iter_mut().step_by(vectors) {
-            let weight = coarse_exp_of_negative(s, s.load(&line.0) - largest);
-            sum = sum + weight;
-            weight.to_bfloat16(s).store(&mut line.0);
+    fn weigh<const VECTORS: usize>(self, s: S, scores: &mut [[Line; VECTORS]], largest: &[S::V], sums: &mut [S::V]) {
+        for row in scores {
+            for j in 0..VECTORS {
+                let weight = coarse_exp_of_negative(s, s.load(&row[j].0) - largest[j]);
+                sums[j] = sums[j] + weight;
+                weight.to_bfloat16(s).store(&mut row[j].0);
+            }
         }
-        sum
     }
 
     #[inline(always)]
@@ -135,6 +126,6 @@ fn round<S: Simd>(s: S, data: &mut [f32]) {
         s.load(vector).to_bfloat16(s).store(vector);
     }
     if !rest.is_empty() {
-        super::matmul::store_part(super::matmul::load_part(s, rest).to_bfloat16(s), rest);
+        s.load_part(rest).to_bfloat16(s).store_part(rest);
     }
 }

@@ -1,7 +1,6 @@
 //! Rows of floats as bytes, sixteen rows at a time.
 
 use super::integers::Dots;
-use super::matmul::load_part;
 use super::{Simd, Vector};
 use crate::Rows;
 use crate::integers::{GROUP, Quantise, Range, RowScale};
@@ -122,7 +121,7 @@ fn one_segment<S: Simd, D: Dots<S>>(s: S, d: D, x: &[f32], steps: &StepsOfRows, 
     }
     if !rest.is_empty() {
         let mut padded = [0.0; LANES];
-        step.integers(s, load_part(s, rest)).max(s.splat(0.0)).store(&mut padded);
+        step.integers(s, s.load_part(rest)).max(s.splat(0.0)).store(&mut padded);
         padded[rest.len()..].fill(0.0);
         let mut four = [0.0; LANES / GROUP];
         d.bytes(s.load(&padded), &mut four);
@@ -143,7 +142,7 @@ fn ranges<S: Simd>(s: S, rows: Rows<'_>, [start, end]: [usize; 2]) -> StepsOfRow
     for row in 0..rows.count() {
         let (whole, part) = rows.row(row)[start..end].as_chunks::<LANES>();
         // NaN and infinity times zero are NaN, and stay.
-        let x = if part.is_empty() { zero } else { load_part(s, part) };
+        let x = if part.is_empty() { zero } else { s.load_part(part) };
         let (mut low, mut high, mut none) = (x.min(zero), x.max(zero), x * zero);
         for index in 0..whole.len() {
             let x = s.load(&whole[index]);
@@ -178,7 +177,7 @@ fn fixed<S: Simd>(s: S, rows: Rows<'_>, [start, end]: [usize; 2], scale: f32, ze
     let mut rests = [s.splat(0.0); LANES];
     for (row, rest) in rests.iter_mut().enumerate().take(rows.count()) {
         for part in rows.row(row)[start..end].chunks(LANES) {
-            *rest = load_part(s, part).where_nan(s.splat(f32::NAN), *rest);
+            *rest = s.load_part(part).where_nan(s.splat(f32::NAN), *rest);
         }
     }
     let rest = joined(s, &mut rests, |a, b| a + b);

@@ -1,6 +1,5 @@
 //! Reductions: a slice is reduced in sixteen lanes, and these in one fixed order; columns in the order of their rows.
 
-use super::matmul::{load_part, store_part};
 use super::{Simd, Vector};
 use crate::packed::LANES;
 use crate::task::{MeanPool, Reduction, WeightedSum};
@@ -90,7 +89,7 @@ pub(in crate::arch) fn reduce_columns<S: Simd>(s: S, reduction: Reduction, x: Ro
     out.fill(neutral(reduction));
     for index in 0..x.count() {
         for (to, part) in out.chunks_mut(LANES).zip(x.row(index).chunks(LANES)) {
-            store_part(combine(s, reduction, load_part(s, to), load_part(s, part)), to);
+            combine(s, reduction, s.load_part(to), s.load_part(part)).store_part(to);
         }
     }
 }
@@ -119,13 +118,13 @@ fn weighted<S: Simd, const VECTORS: usize>(s: S, task: &WeightedSum<'_>, at: usi
         let weight = s.splat(*weight);
         let from = &task.x[start + at..];
         for (vector, sum) in sums.iter_mut().enumerate() {
-            *sum = load_part(s, &from[vector * LANES..]).mul_add(weight, *sum);
+            *sum = s.load_part(&from[vector * LANES..]).mul_add(weight, *sum);
         }
     }
     for (vector, sum) in sums.iter().enumerate() {
         let first = at + vector * LANES;
         let end = out.len().min(first + LANES);
-        store_part(*sum, &mut out[first..end]);
+        sum.store_part(&mut out[first..end]);
     }
 }
 
@@ -142,12 +141,12 @@ pub(in crate::arch) fn mean_pool<S: Simd>(s: S, task: &MeanPool<'_>, out: &mut [
         weights += weight;
         let weight = s.splat(weight);
         for (to, part) in out.chunks_mut(LANES).zip(task.x.row(index).chunks(LANES)) {
-            store_part(load_part(s, part).mul_add(weight, load_part(s, to)), to);
+            s.load_part(part).mul_add(weight, s.load_part(to)).store_part(to);
         }
     }
     let divisor = s.splat(weights.max(task.least));
     for to in out.chunks_mut(LANES) {
-        store_part(load_part(s, to) / divisor, to);
+        (s.load_part(to) / divisor).store_part(to);
     }
 }
 
@@ -159,7 +158,7 @@ pub(in crate::arch) fn normalize_rows<S: Simd>(s: S, least: f32, mut rows: RowsM
         // NaN is not below anything, and stays.
         let divisor = s.splat(if size < least { least } else { size });
         for part in row.chunks_mut(LANES) {
-            store_part(load_part(s, part) / divisor, part);
+            (s.load_part(part) / divisor).store_part(part);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Softmax of rows.
 
 use super::functions::exp_of_negative;
-use super::matmul::{load_part, store_part};
 use super::reduction::{largest, total};
 use super::{Simd, Vector};
 use crate::packed::LANES;
@@ -34,11 +33,11 @@ pub(in crate::arch) fn softmax<S: Simd>(s: S, x: Rows<'_>, mut out: RowsMut<'_>)
         }
         if !rest.is_empty() {
             sums = sums + last;
-            store_part(last, dest_rest);
+            last.store_part(dest_rest);
         }
         let sum = s.splat(total(sums));
         for part in dest.chunks_mut(LANES) {
-            store_part(load_part(s, part) / sum, part);
+            (s.load_part(part) / sum).store_part(part);
         }
     }
 }

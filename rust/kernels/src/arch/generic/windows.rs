@@ -1,7 +1,7 @@
 //! Windows over blocked images: register tiles of adjacent windows and thirty-two (sixteen) filters or channels.
 
 use super::activation::activate;
-use super::matmul::{balanced, load_part, store_part};
+use super::matmul::balanced;
 use super::{Simd, Vector};
 use crate::packed::{LANES, Line};
 use crate::pointwise::Pointwise;
@@ -147,8 +147,8 @@ pub(in crate::arch) fn pointwise<S: Simd>(s: S, steps: &[Pointwise], data: &mut 
         for x in whole {
             apply(s, *step, s.load(x)).store(x);
         }
-        let last = apply(s, *step, load_part(s, rest));
-        store_part(last, rest);
+        let last = apply(s, *step, s.load_part(rest));
+        last.store_part(rest);
     }
 }
 
@@ -197,7 +197,7 @@ pub(in crate::arch) fn to_pixels<S: Simd>(s: S, channels: Rows<'_>, out: &mut [P
     for (number, pixels) in out.chunks_mut(LANES).enumerate() {
         let mut square = [s.splat(0.0); LANES];
         for (row, vector) in square.iter_mut().enumerate().take(channels.count()) {
-            *vector = load_part(s, &channels.row(row)[number * LANES..]);
+            *vector = s.load_part(&channels.row(row)[number * LANES..]);
         }
         s.transpose(&mut square);
         for (pixel, vector) in pixels.iter_mut().zip(square) {
@@ -218,7 +218,7 @@ pub(in crate::arch) fn from_pixels<S: Simd>(s: S, pixels: &[Pixel], mut out: Row
         for (row, vector) in square.into_iter().enumerate().take(out.count()) {
             let to = &mut out.row(row)[number * LANES..];
             let count = to.len().min(LANES);
-            store_part(vector, &mut to[..count]);
+            vector.store_part(&mut to[..count]);
         }
     }
 }

@@ -14,7 +14,6 @@ use std::ptr::from_ref;
 use super::avx512::{Avx512, V};
 use crate::arch::generic::attention::attend;
 use crate::arch::generic::functions::coarse_power;
-use crate::arch::generic::matmul::load_part;
 use crate::arch::generic::products::Products;
 use crate::arch::generic::{Simd, Start, Vector};
 use crate::packed::{LANES, Line};
@@ -59,7 +58,7 @@ impl Pairs {
     #[inline(always)]
     pub(super) fn in_order(self, s: Avx512, x: &[f32], factor: V) -> V {
         let (low, high) = x.split_at(x.len().min(LANES));
-        let (low, high) = (load_part(s, low) * factor, load_part(s, high) * factor);
+        let (low, high) = (s.load_part(low) * factor, s.load_part(high) * factor);
         // SAFETY: `self` is evidence of the instruction sets, and both types are 64 bytes.
         V(unsafe { _mm512_castsi512_ps(transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high.0, low.0))) })
     }
@@ -67,7 +66,7 @@ impl Pairs {
     /// Lane by lane, the bfloat16 of up to sixteen numbers of each as a group.
     #[inline(always)]
     pub(super) fn group_of(self, s: Avx512, first: &[f32], second: &[f32]) -> V {
-        self.group(load_part(s, first), load_part(s, second))
+        self.group(s.load_part(first), s.load_part(second))
     }
 
     /// [`coarse_exp_of_negative`](crate::arch::generic::functions::coarse_exp_of_negative) without asking what is too small: both
@@ -121,7 +120,7 @@ impl Pairs {
             for row in 0..LANES {
                 let row_of = &rows.row(row.min(last))[first..];
                 let (low, high) = row_of.split_at(row_of.len().min(LANES));
-                square[row] = self.neighbours(load_part(s, low) * factor, load_part(s, high) * factor);
+                square[row] = self.neighbours(s.load_part(low) * factor, s.load_part(high) * factor);
             }
         }
         s.transpose(&mut square);
@@ -165,29 +164,33 @@ impl Products<Avx512> for Pairs {
                 let row = &rows.row(row)[first..];
                 &row[..row.len().min(LANES)]
             };
-            let low = load_part(s, part(2 * group));
-            let high = if 2 * group + 1 < rows.count() { load_part(s, part(2 * group + 1)) } else { s.splat(0.0) };
+            let low = s.load_part(part(2 * group));
+            let high = if 2 * group + 1 < rows.count() { s.load_part(part(2 * group + 1)) } else { s.splat(0.0) };
             let dest = to[group * count..].first_chunk_mut().expect("room behind the last group");
             self.group(low, high).store(dest);
         }
     }
 
     #[inline(always)]
-    fn weigh(self, s: Avx512, [vector, vectors]: [usize; 2], scores: &mut [Line], largest: V, mut sum: V) -> V {
-        let count = scores.len() / vectors;
+    #[allow(clippy::needless_range_loop)] // as above
+    fn weigh<const VECTORS: usize>(self, s: Avx512, scores: &mut [[Line; VECTORS]], largest: &[V], sums: &mut [V]) {
+        let count = scores.len();
+        let mut weights = [[s.splat(0.0); VECTORS]; 2];
         for group in 0..count.div_ceil(2) {
-            let at = 2 * group * vectors + vector;
-            let first = self.exp_of_negative(s, s.load(&scores[at].0) - largest);
-            sum = sum + first;
-            let mut second = s.splat(0.0);
-            if 2 * group + 1 < count {
-                second = self.exp_of_negative(s, s.load(&scores[at + vectors].0) - largest);
-                sum = sum + second;
+            for key in 0..2 {
+                for j in 0..VECTORS {
+                    weights[key][j] = s.splat(0.0);
+                    if 2 * group + key < count {
+                        weights[key][j] = self.exp_of_negative(s, s.load(&scores[2 * group + key][j].0) - largest[j]);
+                        sums[j] = sums[j] + weights[key][j];
+                    }
+                }
             }
-            // Never behind what is read next.
-            self.group(first, second).store(&mut scores[group * vectors + vector].0);
+            for j in 0..VECTORS {
+                // Never behind what is read next.
+                self.group(weights[0][j], weights[1][j]).store(&mut scores[group][j].0);
+            }
         }
-        sum
     }
 
     #[inline(always)]

@@ -6,7 +6,6 @@ use std::arch::x86_64::{
 };
 
 use super::tiles::ROWS;
-use crate::arch::generic::matmul::load_part;
 use crate::arch::generic::{Simd, Vector};
 use crate::arch::x86_64::avx512::{Avx512, V};
 use crate::digits::{
@@ -78,7 +77,7 @@ pub(super) fn raise(s: Avx512, x: &[f32], most: &mut [f32]) {
 #[inline(always)]
 pub(super) fn largest(s: Avx512, x: &[f32]) -> f32 {
     let (whole, rest) = x.as_chunks::<LANES>();
-    let mut most = load_part(s, rest).abs().max(s.splat(0.0));
+    let mut most = s.load_part(rest).abs().max(s.splat(0.0));
     for x in whole {
         most = s.load(x).abs().max(most);
     }

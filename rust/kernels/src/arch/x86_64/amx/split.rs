@@ -11,7 +11,6 @@ use std::ops::Range;
 
 use super::tiles::ROWS;
 use crate::Rows;
-use crate::arch::generic::matmul::load_part;
 use crate::arch::generic::{Simd, Vector};
 use crate::arch::x86_64::avx512::{Avx512, V};
 use crate::packed::{LANES, Line};
@@ -90,7 +89,7 @@ pub(super) fn split_left(s: Avx512, rows: Rows<'_>, to: &mut [Line]) {
         }
         if !rest.is_empty() {
             let (low, high) = rest.split_at(rest.len().min(LANES));
-            put_left(split(s, load_part(s, low), load_part(s, high)), row, &mut to[whole.len()]);
+            put_left(split(s, s.load_part(low), s.load_part(high)), row, &mut to[whole.len()]);
         }
     }
 }
