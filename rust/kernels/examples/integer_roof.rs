@@ -34,7 +34,7 @@ fn table(kernels: &Kernels, integers: &IntegerKernels) {
         (384, 384, 192, Activation::Identity),
         (384, 1152, 192, Activation::Identity),
         (384, 1152, 384, Activation::Identity),
-        (384, 1536, 192, Activation::Gelu),
+        (384, 1536, 192, Activation::CoarseGelu),
         (1536, 384, 512, Activation::Identity),
     ] {
         let weights: Vec<i8> = (0..k * n).map(|i| (i * i % 255) as u8 as i8).collect();

@@ -18,6 +18,10 @@ pub enum Activation {
     Silu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `Gelu` within 2e-4, for where what it is applied to and what follows are rounded to 8 bits.
+    CoarseGelu,
+    /// `GeluTanh` within 2.2e-4, for the same.
+    CoarseGeluTanh,
 }
 
 impl Activation {
@@ -31,6 +35,17 @@ impl Activation {
         ("silu", Activation::Silu),
         ("tanh", Activation::Tanh),
     ];
+
+    /// What takes its place behind a product of rows that were rounded to 8 bits, each by its own range.
+    ///
+    /// The rounding is 2e-3 of the largest of a row's numbers, and ten times the error of what is put in its place.
+    pub fn coarse(self) -> Activation {
+        match self {
+            Activation::Gelu => Activation::CoarseGelu,
+            Activation::GeluTanh => Activation::CoarseGeluTanh,
+            other => other,
+        }
+    }
 
     /// Looks a name up in [`Activation::NAMES`].
     pub fn from_name(name: &str) -> Option<Activation> {

@@ -61,6 +61,7 @@ fn integer_layer(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
         (bytemuck::cast_slice(&moved), Some(zeros.into_iter().map(|zero| zero - 128).collect()))
     };
     let is_own = range == Some(Range::Own);
+    let activation = if is_own { activation.coarse() } else { activation };
     let segment = if is_own { segment(shape[0]) } else { shape[0].next_multiple_of(GROUP).max(GROUP) };
     let weights = request.engine.pack_integers(data, shape, strides, &scales, zeros.as_deref(), segment);
     let kind = match range {

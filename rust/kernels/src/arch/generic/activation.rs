@@ -39,6 +39,23 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
     x.abs().where_less(s.splat(GELU_BOUND), phi * x, s.splat(0.0).max(x))
 }
 
+/// `(Phi(x) - 1/2) / x` in `x^2` for `|x| <= 4`, highest power first. The error of `x * Phi(x)` is level, 1.9e-4 and 2.2e-4
+/// with Phi's other form by tanh, and at 4 the sum is 1/8 to the last bit: from there on Phi is 1 and 0.
+const COARSE_GELU: [f32; 7] =
+    [2.258_802e-8, -1.588_816_5e-6, 4.776_365e-5, -0.000_812_184_9, 0.008_763_676, -0.064_554_37, 0.397_870_3];
+const COARSE_GELU_TANH: [f32; 7] =
+    [2.346_886_4e-8, -1.640_724_2e-6, 4.893_454e-5, -0.000_824_474_7, 0.008_818_711, -0.064_596_7, 0.397_713_42];
+const COARSE_GELU_BOUND: f32 = 4.0;
+
+/// A GELU by few instructions, 11 and not 22, for results that are rounded to 8 bits next.
+#[inline(always)]
+fn coarse_gelu<S: Simd>(s: S, coefficients: [f32; 7], x: S::V) -> S::V {
+    // NaN stays NaN, and minus infinity becomes zero.
+    let x = s.splat(-COARSE_GELU_BOUND).max(x);
+    let near = s.splat(COARSE_GELU_BOUND).min(x);
+    polynomial(s, coefficients, near * near).mul_add(near, s.splat(0.5)) * x
+}
+
 /// `x * sigmoid(2u)`, which is `x/2 * (1 + tanh(u))`, for `u = sqrt(2/pi) * (x + 0.044715 * x^3)`.
 #[inline(always)]
 fn gelu_tanh<S: Simd>(s: S, x: S::V) -> S::V {
@@ -62,6 +79,8 @@ pub(in crate::arch) fn apply<S: Simd>(s: S, activation: Activation, x: S::V) -> 
             times_sigmoid(s, x, x)
         }
         Activation::Tanh => tanh(s, x),
+        Activation::CoarseGelu => coarse_gelu(s, COARSE_GELU, x),
+        Activation::CoarseGeluTanh => coarse_gelu(s, COARSE_GELU_TANH, x),
     }
 }
 

@@ -214,7 +214,7 @@ pub(in crate::arch) fn finish<S: Simd>(
             }
         };
     }
-    cases!(Identity Relu Gelu GeluTanh Sigmoid Silu Tanh);
+    cases!(Identity Relu Gelu GeluTanh Sigmoid Silu Tanh CoarseGelu CoarseGeluTanh);
 }
 
 #[inline(always)]

@@ -20,8 +20,8 @@ pub(super) fn apply(activation: Activation, x: f32) -> f32 {
                 x
             }
         }
-        Activation::Gelu => gelu(f64::from(x)) as f32,
-        Activation::GeluTanh => gelu_tanh(f64::from(x)) as f32,
+        Activation::Gelu | Activation::CoarseGelu => gelu(f64::from(x)) as f32,
+        Activation::GeluTanh | Activation::CoarseGeluTanh => gelu_tanh(f64::from(x)) as f32,
         Activation::Sigmoid => sigmoid(f64::from(x)) as f32,
         // Minus infinity times zero is not the limit.
         Activation::Silu if x == f32::NEG_INFINITY => 0.0,

@@ -4,7 +4,7 @@
 //! bits are those of every other kernel.
 
 use super::split::prefetch;
-use super::sums::{GELU, PLAIN, Panel, SUMS, VECTORS};
+use super::sums::{COARSE_GELU, GELU, PLAIN, Panel, SUMS, VECTORS};
 use super::tiles::{ROWS, Shape, Tiles};
 use crate::arch::generic::Vector;
 use crate::arch::generic::integers::Dots;
@@ -223,6 +223,9 @@ impl Product<'_> {
         match task.after.activation {
             Activation::Identity if goes_straight => return panel.floats::<PLAIN>(s, d, sums, is_exact, Some(out)),
             Activation::Gelu if goes_straight => return panel.floats::<GELU>(s, d, sums, is_exact, Some(out)),
+            Activation::CoarseGelu if goes_straight => {
+                return panel.floats::<COARSE_GELU>(s, d, sums, is_exact, Some(out));
+            }
             _ => panel.floats::<PLAIN>(s, d, sums, is_exact, None),
         }
         finish(s, &Matmul { bias: None, ..task.after }, [first, height], first_col, sums, out);

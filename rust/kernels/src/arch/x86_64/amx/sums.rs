@@ -16,6 +16,7 @@ pub(super) const SUMS: usize = 2 * ROWS * VECTORS;
 /// What is done in registers where sums become floats.
 pub(super) const PLAIN: u8 = 0;
 pub(super) const GELU: u8 = 1;
+pub(super) const COARSE_GELU: u8 = 2;
 
 /// What the sums of a tile by a panel stand for.
 pub(super) struct Panel<'a> {
@@ -108,10 +109,12 @@ impl Panel<'_> {
             for j in 0..VECTORS {
                 x[j] = x[j].mul_add(scales[j], biases[j]);
             }
-            if ACTIVATION == GELU {
-                for j in 0..VECTORS {
-                    x[j] = apply(s, Activation::Gelu, x[j]);
-                }
+            for j in 0..VECTORS {
+                x[j] = match ACTIVATION {
+                    GELU => apply(s, Activation::Gelu, x[j]),
+                    COARSE_GELU => apply(s, Activation::CoarseGelu, x[j]),
+                    _ => x[j],
+                };
             }
             if let Some(out) = &mut out {
                 if let Some(residual) = task.after.residual {
