@@ -261,7 +261,9 @@ fn what_follows_a_product_agrees_and_vector_tables_agree_bit_for_bit() {
 #[test]
 fn what_goes_straight_to_the_result_has_the_bits_of_every_vector_table() {
     let tables = tables();
-    for activation in [Activation::Identity, Activation::Gelu] {
+    for activation in [Activation::Identity, Activation::Gelu, Activation::CoarseGelu] {
+        // The scalar table has the GELU itself in place of the coarse one.
+        let bound = if activation == Activation::CoarseGelu { 2.1e-4 } else { 2e-5 };
         // One segment to five, and one that is not summed exactly in floats.
         for (k, segment) in [(64, 64), (128, 64), (192, 64), (300, 64), (600, 600)] {
             for m in [5, 16, 29, 64, 130, 260] {
@@ -272,7 +274,7 @@ fn what_goes_straight_to_the_result_has_the_bits_of_every_vector_table() {
                 let vectors = tables.iter().position(|table| table.0.isa != Isa::Scalar).unwrap_or(0);
                 for (table, got) in tables.iter().zip(&all) {
                     let what = format!("{} {activation:?} [{m}, {k}] by {segment}", table.1.name);
-                    assert_close(got, &all[0], 2e-5, &what);
+                    assert_close(got, &all[0], bound, &what);
                     if table.0.isa != Isa::Scalar {
                         assert_eq!(bits(got), bits(&all[vectors]), "{what}");
                     }

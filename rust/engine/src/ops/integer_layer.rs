@@ -172,6 +172,36 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_ranges_of_their_own_take_a_coarse_gelu_and_given_ranges_the_exact_one() {
+        let (m, k, n) = (5, 16, 40);
+        let weights: Vec<i8> = (0..k * n).map(|i| (i * 31 % 256) as u8 as i8).collect();
+        let (x, scales) = (numbers(m * k, 0.7), vec![0.01; n]);
+        let given = [
+            Given::new(Float32, &[m, k], &x),
+            Given::new(Int8, &[k, n], &weights).constant(),
+            Given::new(Float32, &[1, n], &scales).constant(),
+        ];
+        let [x_, w, s] = &given;
+        let operands = [Some(x_), Some(w), Some(s), None, None, None, None];
+        let run = |activation: &str, range: &[(&str, Attribute)]| {
+            let mut attributes = vec![("activation", Attribute::Text(activation.into()))];
+            attributes.extend_from_slice(range);
+            run_optional("integerLayer", &operands, &attributes, &[(Float32, &[m, n])], 1).unwrap()
+        };
+        let fixed = [("scale", Attribute::Float(1.0 / 127.0)), ("zero", Attribute::Int(127))];
+        for (range, is_exact) in [(&fixed[..], true), (&[], false)] {
+            let (sums, found) = (run("identity", range), run("gelu", range));
+            let mut worst = 0.0_f32;
+            for (sum, got) in sums[0].elements::<f32>().iter().zip(found[0].elements::<f32>()) {
+                let want = f64::from(*sum) * 0.5 * (1.0 + libm::erf(f64::from(*sum) * std::f64::consts::FRAC_1_SQRT_2));
+                worst = worst.max((got - want as f32).abs());
+            }
+            let fits = if is_exact { worst < 1e-6 } else { (1e-6..2e-4).contains(&worst) };
+            assert!(fits, "off by {worst}");
+        }
+    }
+
+    #[test]
     fn ranges_of_other_types_or_of_several_elements_are_refused() {
         let x = Given::new(Float32, &[2, 4], &[0.0_f32; 8]);
         let weights = Given::new(Int8, &[4, 3], &[1_i8; 12]).constant();

@@ -26,6 +26,37 @@ fn activations_agree_everywhere() {
     }
 }
 
+/// What takes the place of a GELU in 8 bits: near it, exact where the GELU is `x` or 0, and the same bits everywhere.
+#[test]
+fn coarse_activations_are_near_and_have_the_same_bits() {
+    let mut inputs: Vec<f32> = (-300_000..=300_000).map(|i| i as f32 * 3e-5).collect();
+    inputs.extend([1e-30, -1e-30, 4.0, -4.0, 50.0, -50.0, 1e30, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
+    for (activation, most) in [(Activation::Gelu, 1.9e-4), (Activation::GeluTanh, 2.2e-4)] {
+        let mut expected = inputs.clone();
+        scalar().activate(activation, &mut expected);
+        let all: Vec<Vec<f32>> = (vector_tables().iter())
+            .map(|table| {
+                let mut got = inputs.clone();
+                table.activate(activation.coarse(), &mut got);
+                got
+            })
+            .collect();
+        for (table, got) in vector_tables().iter().zip(&all) {
+            assert_eq!(bits(got), bits(&all[0]), "{} {activation:?}: the vector tables differ", table.isa);
+        }
+        for ((x, got), expected) in inputs.iter().zip(&all[0]).zip(&expected) {
+            let fits = match *x {
+                x if x.is_nan() => got.is_nan(),
+                x if x >= 4.0 => *got == x,
+                x if x <= -4.0 => *got == 0.0,
+                _ => (got - expected).abs() <= most,
+            };
+            assert!(fits, "coarse {activation:?}({x}) = {got}, not {expected}");
+        }
+    }
+    assert_eq!(Activation::Silu.coarse(), Activation::Silu);
+}
+
 #[test]
 fn layer_normalisation_agrees_over_ragged_sizes() {
     let tables = vector_tables();

@@ -42,9 +42,9 @@ fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
 /// `(Phi(x) - 1/2) / x` in `x^2` for `|x| <= 4`, highest power first. The error of `x * Phi(x)` is level, 1.9e-4 and 2.2e-4
 /// with Phi's other form by tanh, and at 4 the sum is 1/8 to the last bit: from there on Phi is 1 and 0.
 const COARSE_GELU: [f32; 7] =
-    [2.258_802e-8, -1.588_816_5e-6, 4.776_365e-5, -0.000_812_184_9, 0.008_763_676, -0.064_554_37, 0.397_870_3];
+    [2.258_801_9e-8, -1.588_816_5e-6, 4.776_365_3e-5, -0.000_812_184_9, 0.008_763_676, -0.064_554_37, 0.397_870_3];
 const COARSE_GELU_TANH: [f32; 7] =
-    [2.346_886_4e-8, -1.640_724_2e-6, 4.893_454e-5, -0.000_824_474_7, 0.008_818_711, -0.064_596_7, 0.397_713_42];
+    [2.346_886_4e-8, -1.640_724_2e-6, 4.893_454e-5, -0.000_824_474_73, 0.008_818_711, -0.064_596_7, 0.397_713_42];
 const COARSE_GELU_BOUND: f32 = 4.0;
 
 /// A GELU by few instructions, 11 and not 22, for results that are rounded to 8 bits next.
