@@ -133,6 +133,10 @@ fn one_segment<S: Simd, D: Dots<S>>(s: S, d: D, x: &[f32], steps: &StepsOfRows, 
     }
 }
 
+/// Vectors of a row that are looked at side by side: one after another, each waits for the one before, and quantising rows of
+/// 1536 elements was 0.119 of their product by 384 columns in place of 0.110 (AVX-512 VNNI, AMD EPYC 26/2).
+const CHAINS: usize = 4;
+
 /// Steps by the rows' own ranges, as [`crate::arch::scalar::integers::steps`] has them.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // as in `tile`
@@ -143,14 +147,28 @@ fn ranges<S: Simd>(s: S, rows: Rows<'_>, [start, end]: [usize; 2]) -> StepsOfRow
         let (whole, part) = rows.row(row)[start..end].as_chunks::<LANES>();
         // NaN and infinity times zero are NaN, and stay.
         let x = if part.is_empty() { zero } else { s.load_part(part) };
-        let (mut low, mut high, mut none) = (x.min(zero), x.max(zero), x * zero);
-        for index in 0..whole.len() {
-            let x = s.load(&whole[index]);
-            low = x.min(low);
-            high = x.max(high);
-            none = x.mul_add(zero, none);
+        let (mut low, mut high, mut none) = ([x.min(zero); CHAINS], [x.max(zero); CHAINS], [x * zero; CHAINS]);
+        let (chunks, last) = whole.as_chunks::<CHAINS>();
+        for index in 0..chunks.len() {
+            for chain in 0..CHAINS {
+                let x = s.load(&chunks[index][chain]);
+                low[chain] = x.min(low[chain]);
+                high[chain] = x.max(high[chain]);
+                none[chain] = x.mul_add(zero, none[chain]);
+            }
         }
-        (least[row], most[row], rest[row]) = (low, high, none);
+        for index in 0..last.len() {
+            let x = s.load(&last[index]);
+            low[0] = x.min(low[0]);
+            high[0] = x.max(high[0]);
+            none[0] = x.mul_add(zero, none[0]);
+        }
+        for chain in 1..CHAINS {
+            low[0] = low[chain].min(low[0]);
+            high[0] = high[chain].max(high[0]);
+            none[0] = none[0] + none[chain];
+        }
+        (least[row], most[row], rest[row]) = (low[0], high[0], none[0]);
     }
     let least = joined(s, &mut least, |a, b| a.min(b));
     let most = joined(s, &mut most, |a, b| a.max(b));
