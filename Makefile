@@ -12,7 +12,7 @@ NATIVE_SOURCES := $(shell find rust -name target -prune -o -type f \( -name '*.r
 export PYO3_PYTHON := $(abspath $(BIN)/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize arm-test lint bench bench-quantized conformance docs golden fuzz browser-test clean
+.PHONY: help demo test sanitize arm-test lint bench bench-quantized bench-beside conformance docs golden fuzz browser-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: $(VENV)/.bench $(VENV)/.native ## time kernels, calls and the real model 
 
 bench-quantized: $(VENV)/.nncf $(VENV)/.native ## time int8 on the real model against the int8 of others, and what each loses; writes docs/benchmarks.md
 	$(BIN)/python scripts/benchmark.py --quantized $(BENCH)
+
+bench-beside: $(VENV)/.nncf $(VENV)/.native ## time both on another CPU, and put its figures beside those of the pages
+	$(BIN)/python scripts/benchmark.py --beside $(BENCH)
 
 # The command reports every miss and ends with 8; which of them are known and why is a matter of the tests.
 conformance: $(VENV)/.dev $(VENV)/.native ## run the cases of the folder WEBNN_CONFORMANCE_DIR on every backend

