@@ -57,8 +57,10 @@ def test_many_texts_show_how_far_they_are_and_few_do_not(encoder, make_encoder, 
         assert b"Embedding" not in on_a_terminal("embed", str(encoder), *arguments, "-o", out)
     (tmp_path / "texts.txt").write_text("\n".join(f"{word} cat" for word in ("sun", "rain") for _ in range(251)))
     labelled = str(make_encoder("labelled", labels=("no", "yes")))
-    assert b"Classifying: 100%" in on_a_terminal("classify", labelled, *texts)
-    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts[:500])
+    assert b"Classifying: 100%" in on_a_terminal("classify", labelled, *texts, "--json")
+    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts[:500], "--json")
+    # Lines that come while others are computed are a bar by themselves.
+    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts)
     assert b"502/502" in on_a_terminal("calibrate", str(encoder), str(tmp_path / "texts.txt"))
 
 
