@@ -105,6 +105,7 @@ class WebNNClassifier(Opened):
         found = resolve(model_id, revision=revision, **access)
         given = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access).path
         folders = [found.path] if given is None else [given, found.path]
+        self._device_type: Final = device_type
         self._source: Final = found
         self._lock: Final = Lock()
         self._truncated_count = 0
@@ -214,7 +215,7 @@ class WebNNClassifier(Opened):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("classifier", foreign, self.__call__)
+            refuse_foreign("classifier", foreign, self.__call__, self._device_type)
         is_ranked = top_k is not _UNSET
         if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
@@ -246,7 +247,7 @@ class WebNNClassifier(Opened):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("scores", foreign, self.scores)
+            refuse_foreign("scores", foreign, self.scores, self._device_type)
         if isinstance(inputs, (str, Mapping, tuple)):
             raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
         return self._score(listed("scores", inputs), function_to_apply, batch_size, show_progress)

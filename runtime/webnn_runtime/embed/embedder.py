@@ -115,6 +115,7 @@ class WebNNEmbedder(Opened, Calibrated):
         model = _open_model(
             found, backend=backend, threads=threads, device=device_type, max_memory=max_memory, compute=compute
         )
+        self._device_type: Final = device_type
         self._source: Final = found
         # What is read and written later belongs to this folder, wherever the process has gone by then.
         self._folder: Final = os.path.abspath(found.folder)
@@ -152,7 +153,7 @@ class WebNNEmbedder(Opened, Calibrated):
         show_progress_bar: bool | None = None,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        precision: str = "float32",
+        precision: str | None = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         **foreign: Any,
     ) -> Vectors:
@@ -175,7 +176,7 @@ class WebNNEmbedder(Opened, Calibrated):
             convert_to_numpy: True is the only choice.
             convert_to_tensor: False is the only choice.
             precision: "float32", "float16", "int8", "uint8", "binary" or "ubinary"; see
-                `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first.
+                `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first. None is "float32".
             ranges: bounds of each feature for int8 and uint8; None takes those of `calibrate`, `load_ranges` or the
                 file beside the model, and never those of the texts at hand: one text would differ between calls.
             foreign: sentence-transformers' other arguments, which are refused unless they ask for nothing.
@@ -192,9 +193,10 @@ class WebNNEmbedder(Opened, Calibrated):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("encode", foreign, self.encode)
+            refuse_foreign("encode", foreign, self.encode, self._device_type)
         if convert_to_numpy is not True or convert_to_tensor is not False:
             raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
+        precision = "float32" if precision is None else precision
         if precision != "float32" or ranges is not None:
             from webnn_runtime.embed.precision import BYTES, check_precision, quantize_embeddings
 

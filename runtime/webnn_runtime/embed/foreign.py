@@ -58,11 +58,13 @@ CLASSIFY: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "apply_softmax": ((None, False), "pass function_to_apply='softmax'"),
     "convert_to_numpy": ((True,), "scores(...) gives an array"),
     "convert_to_tensor": ((False,), "scores(...) gives an array"),
-    "show_progress_bar": ((None,), "call it show_progress"),
+    "show_progress_bar": ((None, False), "call it show_progress"),
 }
 CLASSIFIER: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     **CONSTRUCTOR,
     "model": ((), "call it model_id, or pass it first"),
+    # As pipelines count devices, -1 is the CPU.
+    "device": ((None, "cpu", -1), CONSTRUCTOR["device"][1]),
     "task": ((None, "text-classification", "sentiment-analysis"), "texts and pairs are classified, leave it out"),
     "tokenizer": ((None,), "call it tokenizer_id"),
     "config": ((None,), _READ),
@@ -108,13 +110,14 @@ _CALLS: Final = {
 }
 
 
-def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., object]) -> None:
+def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., object], device: str | None = None) -> None:
     """Pass over what asks for nothing else than what happens; refuse every other argument with what to do.
 
     Args:
         call: what was called.
         given: arguments that the call has not.
         own: what was called, for the arguments that it has.
+        device: where it runs, which may be asked for by name.
 
     Raises:
         TypeError: one of them asks for something.
@@ -127,7 +130,10 @@ def refuse_foreign(call: str, given: Mapping[str, Any], own: Callable[..., objec
             raise TypeError(f"{call}: there is no argument '{name}'; {hint}")
         harmless, advice = _CALLS[call][name]
         # By type first: an array compared with a word would be an array.
-        if not (value is None or isinstance(value, (str, bool))) or value not in harmless:
+        if isinstance(value, Mapping) and not value:
+            value = None
+        is_plain = value is None or isinstance(value, (str, int))
+        if not is_plain or not (value in harmless or (name == "device" and value == device)):
             raise TypeError(f"{call}: there is no argument '{name}'; {advice}")
 
 

@@ -319,7 +319,7 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
         raise EmbedError(
             f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
             "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
-            "brings them along), or pass pooling= (--pooling), one of "
+            "brings them along), or pass pooling= (webnn embed --pooling), one of "
             f"{', '.join(POOLING_MODES)}, as the model was trained"
         )
     return stated
