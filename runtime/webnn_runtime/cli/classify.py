@@ -48,7 +48,7 @@ def classify(
         check_compute("--compute", compute)
         if every and top_k is not None:
             raise Misuse("--all and --top-k both say how many labels to print; pass one of them")
-        given = given_texts(texts)
+        given = given_texts(report, texts)
         from webnn_runtime.classify import WebNNClassifier
 
         classifier = WebNNClassifier(

@@ -88,9 +88,10 @@ def embed(
         check_prompt(prompt, prompt_name)
         if out is not None:
             # As `np.save` has it: the file's name ends in what it is.
-            out = out if out.suffix == ".npy" or out.is_dir() else out.with_name(f"{out.name}.npy")
+            is_named = out.suffix == ".npy" or (out.exists() and not out.is_file())
+            out = out if is_named else out.with_name(f"{out.name}.npy")
             check_place(out)
-        given = given_texts(texts)
+        given = given_texts(report, texts)
         from webnn_runtime.embed import WebNNEmbedder
 
         embedder = WebNNEmbedder(

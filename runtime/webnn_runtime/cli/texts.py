@@ -46,15 +46,20 @@ def given_file(path: Path) -> Path:
     return Path("/dev/stdin") if str(path) == _STDIN else path
 
 
-def given_texts(arguments: list[str] | None) -> Iterable[str]:
+def given_texts(report: Report, arguments: list[str] | None) -> Iterable[str]:
     """The arguments, or the lines of stdin as they come where there are none, or `-` alone.
+
+    An argument that is the name of a file is a text as well, which is said: elsewhere such an argument is read.
 
     Raises:
         Misuse: stdin is a terminal, or an argument is not UTF-8: a vector of what is left of it would be wrong.
         FormatError: stdin is not UTF-8; raised where that line is read.
     """
     if arguments and arguments != [_STDIN]:
-        return [_argument(index, text) for index, text in enumerate(arguments)]
+        texts = [_argument(index, text) for index, text in enumerate(arguments)]
+        if file := next((text for text in texts if os.path.isfile(text)), None):
+            report.warn(f"'{file}' is taken for a text, and is the name of a file; for the lines in it: - < '{file}'")
+        return texts
     if sys.stdin is None or sys.stdin.isatty():
         raise Misuse("no texts; pass them as arguments, or one a line on stdin")
     return _lines()

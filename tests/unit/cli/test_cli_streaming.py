@@ -87,6 +87,26 @@ def test_labels_come_in_portions_too(given, run, make_encoder) -> None:
     assert "text 600 is not two texts" in ran.err
 
 
+@pytest.mark.parametrize("command", ["embed", "classify"])
+def test_the_name_of_a_file_is_a_text_and_is_told_from_its_lines(command, run, make_encoder, tmp_path) -> None:
+    bundle = make_encoder("model", labels=("no", "yes") if command == "classify" else ())
+    (tmp_path / "sun.txt").write_text("rain\n")
+    ran = run("webnn", command, bundle, "rain", "sun.txt", "--json")
+    assert (ran.code, ran.json["data"]["count"]) == (0, 2)
+    assert ran.json["warnings"] == [
+        "'sun.txt' is taken for a text, and is the name of a file; for the lines in it: - < 'sun.txt'"
+    ]
+    assert run("webnn", command, bundle, "rain", "sun", "--json").json["warnings"] == []
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="the system has no /dev/null")
+def test_no_file_is_written_beside_a_device(run, encoder, tmp_path) -> None:
+    (tmp_path / "device").symlink_to("/dev/null")
+    ran = run("webnn", "embed", encoder, "sun", "-o", "device")
+    assert (ran.code, "device: is a device or a pipe" in ran.err) == (2, True)
+    assert not (tmp_path / "device.npy").exists()
+
+
 def test_texts_that_were_cut_are_counted_once(given, run, encoder) -> None:
     given(["sun " * 40, *MANY, "rain " * 40])
     ran = run("webnn", "embed", encoder, "--json")
