@@ -35,6 +35,8 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 # What sentence-transformers calls it where it saves a cross-encoder.
 _TASK: Final = "sequence-classification"
 _UNSET: Final = object()
+# Who passes a model by another library's name of it is told so, and not that it is missing.
+_NO_MODEL: Final[Any] = None
 
 
 class LabelScore(TypedDict):
@@ -77,7 +79,7 @@ class WebNNClassifier(Opened):
 
     def __init__(
         self,
-        model_id: str | os.PathLike[str],
+        model_id: str | os.PathLike[str] = _NO_MODEL,
         device_type: str = "cpu",
         backend: str = "auto",
         threads: int | None = None,

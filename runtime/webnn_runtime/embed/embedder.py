@@ -34,7 +34,8 @@ __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
-# Who passes texts by another library's name of them is told so, and not that they are missing.
+# Who passes a model or texts by another library's name of them is told so, and not that they are missing.
+_NO_MODEL: Final[Any] = None
 _NO_TEXTS: Final[Any] = None
 
 
@@ -77,7 +78,7 @@ class WebNNEmbedder(Opened, Calibrated):
 
     def __init__(
         self,
-        model_id: str | os.PathLike[str],
+        model_id: str | os.PathLike[str] = _NO_MODEL,
         device_type: str = "cpu",
         backend: str = "auto",
         threads: int | None = None,
@@ -195,7 +196,10 @@ class WebNNEmbedder(Opened, Calibrated):
 
             refuse_foreign("encode", foreign, self.encode, self._device_type)
         if convert_to_numpy is not True or convert_to_tensor is not False:
-            raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
+            raise EmbedMisuse(
+                "encode: results are NumPy arrays, which torch.from_numpy takes; leave convert_to_numpy and "
+                "convert_to_tensor out"
+            )
         precision = "float32" if precision is None else precision
         if precision != "float32" or ranges is not None:
             from webnn_runtime.embed.precision import BYTES, check_precision, quantize_embeddings

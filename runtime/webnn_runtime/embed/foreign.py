@@ -29,8 +29,10 @@ ENCODE: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "max_length": ((None,), "set the embedder's max_seq_length"),
 }
 CONSTRUCTOR: Final[Mapping[str, tuple[Collection[Any], str]]] = {
-    "model_name_or_path": ((), "call it model_id, or pass it first"),
+    **dict.fromkeys(("model_name_or_path", "model_name"), ((), "call it model_id, or pass it first")),
     "device": ((None, "cpu"), "call it device_type, one of cpu, gpu, npu"),
+    "providers": ((None,), "choose by backend= and device_type="),
+    "batch_size": ((None,), "pass it to a call"),
     "cache_folder": ((None,), "call it cache_dir"),
     "use_auth_token": ((None,), "call it token"),
     "trust_remote_code": ((None, False), "code from a model's repository is never run, leave it out"),
@@ -73,7 +75,6 @@ CLASSIFIER: Final[Mapping[str, tuple[Collection[Any], str]]] = {
     "activation_fn": ((None,), _SCORES),
     "function_to_apply": ((None,), _SCORES),
     "top_k": ((), "pass it to a call"),
-    "batch_size": ((None,), "pass it to a call"),
     "prompts": ((None,), _NO_PROMPTS),
     "default_prompt_name": ((None,), _NO_PROMPTS),
     "keep_in_fp32_modules": ((None,), _MEANINGLESS),
@@ -85,7 +86,10 @@ _TORCH: Final = "there is no torch here; device_type= and threads= choose what r
 _POOL: Final = "one process uses all threads, and another process opens its own"
 _SAVED: Final = "the model is a folder, which can be copied"
 _FILES: Final = "it is read from the model's files"
-# Name -> what to do instead; of classes that are called otherwise than sentence-transformers' too.
+_DOCUMENTS: Final = "encode_document(texts) gives all vectors in one array, and encode those without a prompt of a role"
+_PAIRS: Final = "WebNNClassifier(model).scores(pairs) gives scores of pairs"
+# Name -> what to do instead; of classes that are called otherwise than sentence-transformers' too, among them those of
+# fastembed and LangChain.
 ATTRIBUTES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("to", "cpu", "cuda", "half", "float", "bfloat16", "eval", "train", "compile", "dtype"), _TORCH),
     **dict.fromkeys(("start_multi_process_pool", "stop_multi_process_pool", "encode_multi_process"), _POOL),
@@ -95,14 +99,25 @@ ATTRIBUTES: Final[Mapping[str, str]] = {
     "device": "device_type= chooses it, and backend_info() says what runs",
     "tokenizer": "tokenize(texts) gives token ids, and the package tokenizers reads the model's tokenizer.json",
     "get_max_seq_length": "it is the attribute max_seq_length",
-    "predict": "scores(pairs) gives what it does",
-    "rank": "scores(pairs) gives what they are sorted by",
+    **dict.fromkeys(("embed", "passage_embed", "embed_documents"), _DOCUMENTS),
+    **dict.fromkeys(("query_embed", "embed_query"), "encode_query(texts) gives all vectors in one array"),
+    **dict.fromkeys(("predict", "rank", "rerank"), _PAIRS),
     "evaluate": "`webnn eval` measures a model",
     "fit": "models are trained elsewhere",
 }
+# The same, of a classifier, where that is something else.
+_OF_CLASSIFIERS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("embed", "passage_embed", "query_embed", "encode"), "WebNNEmbedder gives vectors of texts"),
+    "get_max_seq_length": "it is the attribute max_length",
+    "predict": "scores(pairs) gives what it does",
+    **dict.fromkeys(("rank", "rerank"), "scores(pairs) gives what they are sorted by"),
+}
 
 _CALLS: Final = {
-    "WebNNEmbedder": CONSTRUCTOR,
+    "WebNNEmbedder": {
+        **CONSTRUCTOR,
+        **dict.fromkeys(("normalize", "normalize_embeddings"), ((None, True), "pass it to encode")),
+    },
     "encode": ENCODE,
     "WebNNClassifier": CLASSIFIER,
     "classifier": CLASSIFY,
@@ -148,5 +163,7 @@ def refuse_attribute(owner: type, name: str, *, is_set: bool) -> AttributeError:
     near = difflib.get_close_matches(name, known, 1)
     listed = [each for each in known if not is_set or may_be_set(owner, each)]
     way = f"there are {', '.join(listed)}" if listed else "none may be set, pass arguments when it is made"
-    advice = ATTRIBUTES.get(name) or (f"did you mean {near[0]}?" if near else way)
+    is_classifier = any(each.__name__ == "WebNNClassifier" for each in owner.__mro__)
+    known_way = (is_classifier and _OF_CLASSIFIERS.get(name)) or ATTRIBUTES.get(name)
+    advice = known_way or (f"did you mean {near[0]}?" if near else way)
     return AttributeError(f"{owner.__name__}: there is no attribute '{name}'; {advice}")
