@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from webnn_runtime.cli import texts
 from webnn_runtime.cli.texts import Portion, placed
 from webnn_runtime.embed import WebNNEmbedder
 from webnn_runtime.format.errors import EmbedMisuse
@@ -23,10 +24,11 @@ MANY = [WORDS[index % len(WORDS)] for index in range(1200)]
 
 @pytest.fixture
 def given(monkeypatch):
-    """Put texts, or bytes, onto stdin."""
+    """Put lines, or bytes, onto stdin, of which 512 run together."""
+    monkeypatch.setattr(texts, "_TOGETHER", 512)
 
-    def give(texts) -> None:
-        content = texts if isinstance(texts, bytes) else "".join(f"{text}\n" for text in texts).encode()
+    def give(lines) -> None:
+        content = lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode()
         monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content), "utf-8"))
 
     return give
@@ -44,12 +46,12 @@ def test_what_is_done_is_printed_while_others_are_to_come(command, make_encoder)
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(b"sun\n" * 600)
+        process.stdin.write(b"sun\n" * 2100)
         process.stdin.flush()
         assert json.loads(process.stdout.readline())
         process.stdin.close()
         rest = process.stdout.read()
-    assert (process.returncode, rest.count(b"\n")) == (0, 599)
+    assert (process.returncode, rest.count(b"\n")) == (0, 2099)
 
 
 @pytest.mark.parametrize("count", [0, 1, 511, 512, 513, 1200])
