@@ -12,6 +12,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from webnn_runtime.cli.report import Report
 
@@ -86,3 +87,10 @@ def test_a_stderr_that_takes_nothing_costs_no_answer(place, bundle) -> None:
             ["bash", "-c", line], env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.PIPE, check=False
         )
         assert (ran.returncode, shown in ran.stdout) == (code, True)
+
+
+def test_names_in_tables_are_shown_as_they_are(capsys) -> None:
+    table = Table("name")
+    table.add_row("layer[/0] :heart:")
+    Report("inspect").table(table)
+    assert "layer[/0] :heart:" in capsys.readouterr().out
