@@ -24,6 +24,9 @@ class Model:
         bundle: the files and what they hold.
     """
 
+    # A model takes no other attributes: whoever sets max_seq_length on it means an embedder.
+    __slots__ = ("__weakref__", "_executable", "_identifiers", "bundle")
+
     def __init__(self, bundle: Bundle, executable: Executable) -> None:
         self.bundle = bundle
         self._executable = executable
@@ -81,10 +84,15 @@ class Model:
             normalize: scales each pooled vector to length 1.
 
         Raises:
-            OperandError: `normalize` without `pooling`, which would change nothing.
+            OperandError: `normalize` without `pooling`, which would change nothing, or an unknown `pooling`.
         """
         if normalize and pooling is None:
             raise OperandError("texts: normalize=True scales pooled vectors; pass pooling= as well")
+        if pooling is not None:
+            from webnn_runtime.embed.pooling import POOLING_MODES
+
+            if pooling not in POOLING_MODES:
+                raise OperandError(f"texts: no pooling mode {pooling!r}; the modes are {', '.join(POOLING_MODES)}")
         return self._executable.texts(outputs, pooling, normalize=normalize)
 
     def describe(self) -> dict[str, object]:

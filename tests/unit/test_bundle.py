@@ -15,7 +15,14 @@ from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.bundle import load_bundle, save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import FormatError, ManifestError, ParseError, WeightsError
+from webnn_runtime.format.errors import (
+    FormatError,
+    ManifestError,
+    MissingFile,
+    OperandError,
+    ParseError,
+    WeightsError,
+)
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.json_graph import print_json_graph
 from webnn_runtime.format.names import safe_graph
@@ -258,3 +265,30 @@ def test_a_model_refuses_an_input_given_twice(folder: Path) -> None:
 def test_what_is_no_path_is_refused_with_what_would_be(path: object) -> None:
     with pytest.raises(FormatError, match="is no path; give a bundle's folder"):
         load(path)
+
+
+@pytest.mark.parametrize("path", ["sentence-transformers/all-MiniLM-L6-v2", "owner/name"])
+def test_an_id_of_the_hub_is_answered_with_who_takes_it(path: str) -> None:
+    with pytest.raises(
+        MissingFile, match=rf"{path}: no such .*, or of a Hub id what webnn_runtime\.hub\.resolve\(id\)"
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize("path", ["nothing", "./a/b", "/a/b", "a/b/c", "a/model.webnn", Path("a/b")])
+def test_a_path_is_no_id_of_the_hub(path: str | Path) -> None:
+    with pytest.raises(MissingFile, match=r"its \.webnn file$"):
+        load(path)
+
+
+def test_a_model_takes_no_attributes_that_would_change_nothing(folder: Path) -> None:
+    model: Any = load(folder, backend="numpy")
+    with pytest.raises(AttributeError, match="max_seq_length"):
+        model.max_seq_length = 128
+
+
+def test_a_pooling_mode_that_does_not_exist_is_refused(folder: Path) -> None:
+    model = load(folder, backend="numpy")
+    assert model.texts(pooling="weightedmean") is None
+    with pytest.raises(OperandError, match="texts: no pooling mode 'meen'; the modes are cls, max, mean"):
+        model.texts(pooling="meen")

@@ -119,9 +119,17 @@ def test_an_argument_of_others_is_answered_with_what_to_do(options, advice, clas
 
 
 def test_arguments_that_ask_for_what_happens_anyway_pass(classify) -> None:
-    options = {"truncation": True, "padding": True, "num_workers": None, "show_progress_bar": None}
+    options = {"truncation": True, "padding": True, "num_workers": None, "show_progress_bar": False, "device": "cpu"}
     assert classify(["sun", "rain"], **options) == classify(["sun", "rain"])
     np.testing.assert_array_equal(classify.scores(["sun"], **options), classify.scores(["sun"]))
+
+
+@pytest.mark.parametrize("device", [-1, "cpu", None])
+def test_the_cpu_may_be_asked_for_as_pipelines_ask(device, make_encoder) -> None:
+    folder = make_encoder("labelled", labels=("no", "yes"))
+    assert WebNNClassifier(folder, backend="numpy", device=device, model_kwargs={}).labels == ("no", "yes")
+    with pytest.raises(TypeError, match="call it device_type"):
+        WebNNClassifier(folder, backend="numpy", device=0)
 
 
 @pytest.mark.parametrize(

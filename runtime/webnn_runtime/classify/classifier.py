@@ -35,6 +35,8 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 # What sentence-transformers calls it where it saves a cross-encoder.
 _TASK: Final = "sequence-classification"
 _UNSET: Final = object()
+# Who passes a model by another library's name of it is told so, and not that it is missing.
+_NO_MODEL: Final[Any] = None
 
 
 class LabelScore(TypedDict):
@@ -77,7 +79,7 @@ class WebNNClassifier(Opened):
 
     def __init__(
         self,
-        model_id: str | os.PathLike[str],
+        model_id: str | os.PathLike[str] = _NO_MODEL,
         device_type: str = "cpu",
         backend: str = "auto",
         threads: int | None = None,
@@ -105,6 +107,7 @@ class WebNNClassifier(Opened):
         found = resolve(model_id, revision=revision, **access)
         given = None if tokenizer_id is None else resolve(tokenizer_id, select=select_tokenizer, **access).path
         folders = [found.path] if given is None else [given, found.path]
+        self._device_type: Final = device_type
         self._source: Final = found
         self._lock: Final = Lock()
         self._truncated_count = 0
@@ -214,7 +217,7 @@ class WebNNClassifier(Opened):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("classifier", foreign, self.__call__)
+            refuse_foreign("classifier", foreign, self.__call__, self._device_type)
         is_ranked = top_k is not _UNSET
         if is_ranked and top_k is not None and not is_count(top_k, 1):
             raise EmbedMisuse(f"top_k={top_k!r}: expected a number from 1 on, or None for all labels")
@@ -246,7 +249,7 @@ class WebNNClassifier(Opened):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("scores", foreign, self.scores)
+            refuse_foreign("scores", foreign, self.scores, self._device_type)
         if isinstance(inputs, (str, Mapping, tuple)):
             raise TypeError(f"scores: inputs are one {type(inputs).__name__}; put it into a list, as in scores([text])")
         return self._score(listed("scores", inputs), function_to_apply, batch_size, show_progress)

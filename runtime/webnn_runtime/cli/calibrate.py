@@ -12,12 +12,17 @@ from webnn_runtime.cli.options import (
     AsJson,
     BackendName,
     Compute,
+    MaxSeqLength,
     ModelPath,
     NoNormalize,
+    PoolingModes,
+    Prompt,
+    PromptName,
     Quiet,
     Threads,
     TokenizerId,
     check_compute,
+    check_prompt,
 )
 from webnn_runtime.cli.report import reporting
 from webnn_runtime.cli.texts import MANY_TEXTS, given_file
@@ -50,6 +55,10 @@ def calibrate(
         typer.Option("--truncate-dim", min=1, metavar="N", help="Keep only the first so many features; repeatable."),
     ] = None,
     no_normalize: NoNormalize = False,
+    pooling: PoolingModes = None,
+    max_seq_length: MaxSeqLength = None,
+    prompt: Prompt = None,
+    prompt_name: PromptName = None,
     backend: BackendName = "auto",
     threads: Threads = None,
     compute: Compute = None,
@@ -60,13 +69,22 @@ def calibrate(
     """Learn the lowest and highest value of each feature, for `embed --precision int8` and `uint8`."""
     with reporting("calibrate", as_json=as_json, quiet=quiet) as report:
         check_compute("--compute", compute)
+        check_prompt(prompt, prompt_name)
         if out is not None:
             check_place(out)
         from webnn_runtime.embed import WebNNEmbedder
         from webnn_runtime.evaluation.texts import read_texts
 
         given = read_texts(given_file(texts))
-        embedder = WebNNEmbedder(model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id)
+        embedder = WebNNEmbedder(
+            model,
+            backend=backend,
+            threads=threads,
+            compute=compute,
+            tokenizer_id=tokenizer_id,
+            pooling=pooling,
+            max_seq_length=max_seq_length,
+        )
         path = out
         if path is None:
             if embedder.backend_info()["revision"] is not None:
@@ -77,7 +95,14 @@ def calibrate(
         sizes: list[int | None] = list(truncate_dim) if truncate_dim else [None]
         is_long = report.is_watched and len(given) > MANY_TEXTS
         learnt = [
-            embedder.calibrate(given, truncate_dim=size, normalize=not no_normalize, show_progress=is_long)
+            embedder.calibrate(
+                given,
+                truncate_dim=size,
+                normalize=not no_normalize,
+                prompt=prompt,
+                prompt_name=prompt_name,
+                show_progress=is_long,
+            )
             for size in sizes
         ]
         embedder.save_ranges(path)

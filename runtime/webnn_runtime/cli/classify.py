@@ -21,7 +21,7 @@ from webnn_runtime.cli.options import (
     check_compute,
 )
 from webnn_runtime.cli.report import reporting
-from webnn_runtime.cli.texts import MANY_TEXTS, given_texts
+from webnn_runtime.cli.texts import given_texts, placed, portions_of, warn_of_cuts
 
 __all__ = ["classify"]
 
@@ -48,29 +48,40 @@ def classify(
         check_compute("--compute", compute)
         if every and top_k is not None:
             raise Misuse("--all and --top-k both say how many labels to print; pass one of them")
-        given: list[Any] = given_texts(texts)
-        if pairs:
-            given = [_pair(index, text) for index, text in enumerate(given)]
+        given = given_texts(report, texts)
         from webnn_runtime.classify import WebNNClassifier
 
         classifier = WebNNClassifier(
-            model, backend=backend, threads=threads, compute=compute, tokenizer_id=tokenizer_id
+            model,
+            backend=backend,
+            threads=threads,
+            compute=compute,
+            tokenizer_id=tokenizer_id,
+            on_truncation="ignore",
         )
         info = classifier.backend_info()
         report.note(
-            f"{info['model']}: {len(classifier.labels)} labels, {info['function_to_apply']}, "
-            f"backend {info['backend']}, {len(given)} texts"
+            f"{info['model']}: {len(classifier.labels)} labels, {info['function_to_apply']}, backend {info['backend']}"
         )
-        found = classifier(
-            given,
-            top_k=None if every else top_k or 1,
-            batch_size=batch_size,
-            show_progress=report.is_watched and len(given) > MANY_TEXTS,
-        )
-        results = found if every or top_k is not None else [entries[0] for entries in found]
-        report.data.update(count=len(results), labels=list(classifier.labels), results=results)
-        for entry in results:
-            report.result(json.dumps(entry, ensure_ascii=False))
+        count, kept = 0, []
+        for portion in portions_of(report, given, "Classifying", is_streamed=not as_json):
+            with placed(portion):
+                inputs: list[Any] = portion.texts
+                if pairs:
+                    inputs = [_pair(place, text) for place, text in enumerate(portion.texts, portion.first)]
+                found = classifier(
+                    inputs,
+                    top_k=None if every else top_k or 1,
+                    batch_size=batch_size,
+                )
+            count += len(found)
+            for entries in found:
+                result = entries if every or top_k is not None else entries[0]
+                report.result(json.dumps(result, ensure_ascii=False))
+                if as_json:
+                    kept.append(result)
+        report.data.update(count=count, labels=list(classifier.labels), results=kept)
+        warn_of_cuts(report, classifier.truncated_count, count, info, "max_length")
 
 
 def _pair(index: int, text: str) -> tuple[str, str]:

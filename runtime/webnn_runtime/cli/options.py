@@ -23,9 +23,12 @@ __all__ = [
     "Int64Policy",
     "LstmStates",
     "MaxDimSizes",
+    "MaxSeqLength",
     "MinDimSizes",
     "ModelPath",
     "NoNormalize",
+    "PoolingModes",
+    "Prompt",
     "PromptName",
     "Quiet",
     "Texts",
@@ -33,6 +36,7 @@ __all__ = [
     "TokenizerId",
     "cache_policy",
     "check_compute",
+    "check_prompt",
     "int64_policy",
     "lstm_states_policy",
     "shown_examples",
@@ -77,6 +81,21 @@ TokenizerId: TypeAlias = Annotated[
     typer.Option("--tokenizer-id", metavar="FOLDER", help="Folder or Hub id of the tokenizer, when a bundle has none."),
 ]
 BatchSize: TypeAlias = Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Most texts in one run.")]
+PoolingModes: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--pooling",
+        metavar="MODE",
+        help="mean, cls, lasttoken ... in place of what the model's files say, if anything.",
+    ),
+]
+MaxSeqLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--max-seq-length", min=1, metavar="N", help="Longest text in tokens; by default the model's own."),
+]
+Prompt: TypeAlias = Annotated[
+    str | None, typer.Option("--prompt", metavar="TEXT", help="Text to put before each one; '' for none.")
+]
 PromptName: TypeAlias = Annotated[
     str | None, typer.Option("--prompt-name", metavar="NAME", help="One of the model's prompts.")
 ]
@@ -151,6 +170,16 @@ def cache_policy(given: str) -> str:
         Misuse: another word.
     """
     return _one_of("--cache", given, ("auto", "empty", "keep"))
+
+
+def check_prompt(prompt: str | None, prompt_name: str | None) -> None:
+    """Refuse two answers to what goes before a text.
+
+    Raises:
+        Misuse: both are given.
+    """
+    if prompt is not None and prompt_name is not None:
+        raise Misuse("--prompt and --prompt-name both say what goes before a text; pass one of them")
 
 
 def int64_policy(given: str) -> str:

@@ -52,18 +52,20 @@ class Report:
             _spare_a_narrow(stream)
         # rich itself leaves out the colours alone for NO_COLOR, and keeps dim and bold.
         colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
-        self._out = _Console(highlight=False, soft_wrap=True, color_system=colours)
-        self._err = _Console(stderr=True, highlight=False, soft_wrap=True, color_system=colours)
+        # Names are shown as they are: [/] is no mark of an end, nor :heart: a sign.
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+        self._out = _Console(soft_wrap=True, color_system=colours, **plain)
+        self._err = _Console(stderr=True, soft_wrap=True, color_system=colours, **plain)
 
     def result(self, text: str) -> None:
         """A line of the answer itself: shown even when quiet, unless JSON is the answer."""
         if not self._as_json:
-            self._out.print(text, markup=False)
+            self._out.print(text)
 
     def detail(self, text: str, style: str | None = None) -> None:
         """A line that explains the answer; on stdout, left out when quiet."""
         if not self._as_json and not self._quiet:
-            self._out.print(text, markup=False, style=style)
+            self._out.print(text, style=style)
 
     def table(self, table: Table) -> None:
         """A table that explains the answer; on stdout, left out when quiet."""
@@ -120,7 +122,7 @@ class Report:
 
     def _say(self, text: str, style: str) -> None:
         try:
-            self._err.print(text, markup=False, style=style)
+            self._err.print(text, style=style)
         except OSError:
             # Nobody can be told; the answer and the exit code are what they would have been.
             _forget(sys.stderr)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from webnn_runtime.format.errors import WriteError
 from webnn_runtime.format.staged_file import staged_file
 
-__all__ = ["check_place", "write_bytes", "write_text"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["check_place", "write_bytes", "write_rows", "write_text"]
 
 
 def check_place(path: Path, *, mark: str | None = None) -> None:
@@ -51,9 +58,47 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         WriteError: the place cannot be written.
     """
+    with _writing(path) as staged:
+        staged.write_bytes(content)
+
+
+def write_rows(path: Path, portions: Iterable[npt.NDArray[Any]]) -> tuple[int, int]:
+    """Write matrices of one type below each other to one `.npy` file, or leave what was there.
+
+    Args:
+        path: the file.
+        portions: at least one matrix; each is written when it comes, so that all of them are never in memory.
+
+    Returns:
+        How many rows there are, and their size.
+
+    Raises:
+        WriteError: the place cannot be written.
+    """
+    shape = (0, 0)
+    with _writing(path) as staged, staged.open("wb") as file:
+        for rows in portions:
+            if not file.tell():
+                _write_header(file, rows.dtype, rows.shape)
+            file.write(rows.tobytes())
+            shape = (shape[0] + len(rows), rows.shape[1])
+        # NumPy's header has room for the longest number of rows, so that the one of all fits where the first one was.
+        file.seek(0)
+        _write_header(file, rows.dtype, shape)
+    return shape
+
+
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    from numpy.lib import format as npy
+
+    npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
     try:
         with staged_file(path) as staged:
-            staged.write_bytes(content)
+            yield staged
     except OSError as exc:
         raise WriteError(f"cannot be written: {exc.strerror or exc}; choose another place", path=str(path)) from exc
 

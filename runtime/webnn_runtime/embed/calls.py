@@ -42,7 +42,7 @@ class Encode(Protocol):
         normalize: bool = ...,
         show_progress: bool | None = ...,
         *,
-        precision: Literal["float32"] = ...,
+        precision: Literal["float32"] | None = ...,
         **options: Unpack[EncodeOptions],
     ) -> npt.NDArray[np.float32]: ...
     @overload
@@ -86,7 +86,7 @@ class Encode(Protocol):
         normalize: bool = ...,
         show_progress: bool | None = ...,
         *,
-        precision: str = ...,
+        precision: str | None = ...,
         **options: Any,
     ) -> Vectors: ...
 

@@ -34,7 +34,8 @@ __all__ = ["PromptWarning", "TruncationWarning", "WebNNEmbedder"]
 
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
-# Who passes texts by another library's name of them is told so, and not that they are missing.
+# Who passes a model or texts by another library's name of them is told so, and not that they are missing.
+_NO_MODEL: Final[Any] = None
 _NO_TEXTS: Final[Any] = None
 
 
@@ -77,7 +78,7 @@ class WebNNEmbedder(Opened, Calibrated):
 
     def __init__(
         self,
-        model_id: str | os.PathLike[str],
+        model_id: str | os.PathLike[str] = _NO_MODEL,
         device_type: str = "cpu",
         backend: str = "auto",
         threads: int | None = None,
@@ -115,6 +116,7 @@ class WebNNEmbedder(Opened, Calibrated):
         model = _open_model(
             found, backend=backend, threads=threads, device=device_type, max_memory=max_memory, compute=compute
         )
+        self._device_type: Final = device_type
         self._source: Final = found
         # What is read and written later belongs to this folder, wherever the process has gone by then.
         self._folder: Final = os.path.abspath(found.folder)
@@ -152,7 +154,7 @@ class WebNNEmbedder(Opened, Calibrated):
         show_progress_bar: bool | None = None,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        precision: str = "float32",
+        precision: str | None = "float32",
         ranges: Ranges | npt.ArrayLike | None = None,
         **foreign: Any,
     ) -> Vectors:
@@ -175,7 +177,7 @@ class WebNNEmbedder(Opened, Calibrated):
             convert_to_numpy: True is the only choice.
             convert_to_tensor: False is the only choice.
             precision: "float32", "float16", "int8", "uint8", "binary" or "ubinary"; see
-                `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first.
+                `webnn_runtime.embed.quantize_embeddings`. Vectors are shortened and scaled first. None is "float32".
             ranges: bounds of each feature for int8 and uint8; None takes those of `calibrate`, `load_ranges` or the
                 file beside the model, and never those of the texts at hand: one text would differ between calls.
             foreign: sentence-transformers' other arguments, which are refused unless they ask for nothing.
@@ -192,9 +194,13 @@ class WebNNEmbedder(Opened, Calibrated):
         if foreign:
             from webnn_runtime.embed.foreign import refuse_foreign
 
-            refuse_foreign("encode", foreign, self.encode)
+            refuse_foreign("encode", foreign, self.encode, self._device_type)
         if convert_to_numpy is not True or convert_to_tensor is not False:
-            raise EmbedMisuse("encode: results are NumPy arrays; leave convert_to_numpy and convert_to_tensor out")
+            raise EmbedMisuse(
+                "encode: results are NumPy arrays, which torch.from_numpy takes; leave convert_to_numpy and "
+                "convert_to_tensor out"
+            )
+        precision = "float32" if precision is None else precision
         if precision != "float32" or ranges is not None:
             from webnn_runtime.embed.precision import BYTES, check_precision, quantize_embeddings
 

@@ -131,7 +131,7 @@ class Pipeline:
         )
         modules = None if output.is_pooled else _modules(folder, pooling)
         if output.is_pooled and pooling is not None:
-            raise EmbedError(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
+            raise EmbedMisuse(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
         dimension = output.features if modules is None else modules.dimension(output.features)
         # A graph that allows no short texts, or asks for several at once, needs rows to put them in.
         runner, done = None, 0
@@ -304,7 +304,7 @@ def _require_whole(output: Output, stated: int | None, kept: int | None) -> None
 def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | None:
     stated = read_modules(folder)
     if pooling is not None:
-        chosen = Pooling(parse_modes(pooling, where="pooling="))
+        chosen = Pooling(parse_modes(pooling, where="pooling=", error=EmbedMisuse))
         if stated is None:
             return Modules(chosen, ())
         if chosen.modes != stated.pooling.modes:
@@ -319,7 +319,7 @@ def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | 
         raise EmbedError(
             f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
             "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
-            "brings them along), or in Python pass pooling=, one of "
+            "brings them along), or pass pooling= (webnn embed --pooling), one of "
             f"{', '.join(POOLING_MODES)}, as the model was trained"
         )
     return stated

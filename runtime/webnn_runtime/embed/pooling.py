@@ -128,17 +128,17 @@ class Pooling:
         return rows
 
 
-def parse_modes(modes: str | Iterable[str], *, where: str) -> tuple[str, ...]:
+def parse_modes(modes: str | Iterable[str], *, where: str, error: type[EmbedError] = EmbedError) -> tuple[str, ...]:
     """One mode, several, or several joined by `+`.
 
     Raises:
-        EmbedError: there is no such mode, or none at all.
+        EmbedError: there is no such mode, or none at all; of the class that says whose mistake it is.
     """
     given: object = modes.split("+") if isinstance(modes, str) else modes
     names = tuple(given) if isinstance(given, Iterable) else (given,)
     unknown = [name for name in names if name not in POOLING_MODES]
     if unknown or not names:
-        raise EmbedError(
+        raise error(
             f"{where}: {f'no pooling mode {unknown[0]!r}' if unknown else 'no pooling mode is named'}; "
             f"the modes are {', '.join(POOLING_MODES)}"
         )

@@ -14,16 +14,19 @@ _NO_BAR: Final = nullcontext()
 
 
 def progress(
-    total: int, show: bool | None, what: str = "Embedding"
+    total: int | None, show: bool | None, what: str = "Embedding"
 ) -> AbstractContextManager[Callable[[int], object] | None]:
-    """Give what counts texts done, or None without a bar; `show=None` shows it at log level INFO or DEBUG."""
+    """Give what counts texts done, or None without a bar; `show=None` shows it at log level INFO or DEBUG.
+
+    Without a `total` the bar says how many there were so far.
+    """
     if show is None:
         show = _is_verbose()
     return _bar(total, what) if show else _NO_BAR
 
 
 @contextmanager
-def _bar(total: int, what: str) -> Iterator[Callable[[int], object]]:
+def _bar(total: int | None, what: str) -> Iterator[Callable[[int], object]]:
     from tqdm import tqdm
 
     with tqdm(total=total, desc=what, unit="text") as bar:

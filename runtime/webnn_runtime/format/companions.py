@@ -8,6 +8,7 @@ called after it (`encoder.weights`, `encoder.manifest.json`) or by the fixed nam
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -63,7 +64,10 @@ def find_graph(path: str | os.PathLike[str]) -> str:
         raise MissingFile("the path is empty; give a bundle's folder or its .webnn file, or '.' for this folder")
     if not os.path.isdir(given):
         if not _exists(given):
-            raise MissingFile("no such file or folder; give a bundle's folder or its .webnn file", path=given)
+            # It may be a folder's name that is mistyped just as well.
+            is_id = isinstance(path, str) and re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(?<!\.webnn)(?<!\.json)", path)
+            way = ", or of a Hub id what webnn_runtime.hub.resolve(id).folder fetches" if is_id else ""
+            raise MissingFile(f"no such file or folder; give a bundle's folder or its .webnn file{way}", path=given)
         if given.lower().endswith(".onnx"):
             raise FormatError("an ONNX file, not a bundle; webnn-convert makes a bundle of it", path=given)
         return given

@@ -76,3 +76,30 @@ def test_a_prompt_goes_before_every_text(run, encoder) -> None:
 
 def test_a_missing_file_of_texts_is_not_found(run, encoder) -> None:
     assert run("webnn", "calibrate", encoder, "absent.txt").code == 3
+
+
+def test_a_bundle_that_does_not_say_how_is_told(run, encoder, texts) -> None:
+    (encoder / "modules.json").unlink()
+    ran = run("webnn", "embed", encoder, "a b")
+    assert "pass pooling= (webnn embed --pooling), one of cls, max, mean" in ran.err
+    told = ("--pooling", "max+cls", "--max-seq-length", "5")
+    expected = WebNNEmbedder(encoder, pooling="max+cls", max_seq_length=5, on_truncation="ignore").encode(["a b c d"])
+    ran = run("webnn", "embed", encoder, "a b c d", *told, "--json")
+    assert ran.json["data"]["vectors"] == [[float(f"{value:.9g}") for value in row] for row in expected]
+    assert "1 of 1 texts are longer than 5 tokens (max_seq_length)" in ran.json["warnings"][0]
+    # Bounds belong to what makes the vectors.
+    assert run("webnn", "calibrate", encoder, texts, *told, "--prompt", "sun ", "--quiet").code == 0
+    assert run("webnn", "embed", encoder, "a b", *told, "--precision", "int8").code == 0
+    assert run("webnn", "embed", encoder, "a b", *told[:2], "--precision", "int8").code != 0
+    for arguments in (("--pooling", "meen"), ("--max-seq-length", "1000")):
+        ran = run("webnn", "embed", encoder, "a b", *told, *arguments)
+        assert (ran.code, "Traceback" in ran.err) == (2, False)
+
+
+def test_bounds_are_learnt_behind_a_prompt(run, encoder, texts) -> None:
+    learnt = [
+        run("webnn", "calibrate", encoder, texts, *prompt, "--json").json["data"]["ranges"][0]["sha256"]
+        for prompt in ((), ("--prompt", "sun "))
+    ]
+    assert learnt[0] != learnt[1]
+    assert run("webnn", "calibrate", encoder, texts, "--prompt", "a", "--prompt-name", "b").code == 2

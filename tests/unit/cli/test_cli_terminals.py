@@ -12,6 +12,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from webnn_runtime.cli.report import Report
 
@@ -57,8 +58,10 @@ def test_many_texts_show_how_far_they_are_and_few_do_not(encoder, make_encoder, 
         assert b"Embedding" not in on_a_terminal("embed", str(encoder), *arguments, "-o", out)
     (tmp_path / "texts.txt").write_text("\n".join(f"{word} cat" for word in ("sun", "rain") for _ in range(251)))
     labelled = str(make_encoder("labelled", labels=("no", "yes")))
-    assert b"Classifying: 100%" in on_a_terminal("classify", labelled, *texts)
-    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts[:500])
+    assert b"Classifying: 100%" in on_a_terminal("classify", labelled, *texts, "--json")
+    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts[:500], "--json")
+    # Lines that come while others are computed are a bar by themselves.
+    assert b"Classifying" not in on_a_terminal("classify", labelled, *texts)
     assert b"502/502" in on_a_terminal("calibrate", str(encoder), str(tmp_path / "texts.txt"))
 
 
@@ -84,3 +87,10 @@ def test_a_stderr_that_takes_nothing_costs_no_answer(place, bundle) -> None:
             ["bash", "-c", line], env={**os.environ, "PYTHONPATH": SOURCES}, stdout=subprocess.PIPE, check=False
         )
         assert (ran.returncode, shown in ran.stdout) == (code, True)
+
+
+def test_names_in_tables_are_shown_as_they_are(capsys) -> None:
+    table = Table("name")
+    table.add_row("layer[/0] :heart:")
+    Report("inspect").table(table)
+    assert "layer[/0] :heart:" in capsys.readouterr().out

@@ -53,6 +53,22 @@ def test_a_classifier_refuses_alike(classifier) -> None:
         classifier.threads = 5
     with pytest.raises(AttributeError, match=r"no attribute 'predict'; scores\(pairs\)"):
         classifier.predict([("a", "b")])
+    with pytest.raises(AttributeError, match=r"it is the attribute max_length$"):
+        classifier.get_max_seq_length()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("embed", r"encode_document\(texts\) gives all vectors"),
+        ("embed_query", r"encode_query\(texts\)"),
+        ("predict", r"WebNNClassifier\(model\)\.scores\(pairs\)"),
+        ("rerank", r"WebNNClassifier\(model\)\.scores\(pairs\)"),
+    ],
+)
+def test_methods_of_other_libraries_are_answered_with_ours(name, advice, make) -> None:
+    with pytest.raises(AttributeError, match=f"there is no attribute '{name}'; {advice}"):
+        getattr(make(), name)
 
 
 def test_what_may_be_set_is_set(make) -> None:

@@ -261,7 +261,7 @@ def test_sentence_vectors_that_lack_the_last_modules_are_refused(make, kit, fold
 
 def test_pooling_is_never_guessed(make, folder) -> None:
     (folder / "modules.json").unlink()
-    with pytest.raises(EmbedError, match=r"has no modules\.json.*pass pooling=, one of cls, max, mean"):
+    with pytest.raises(EmbedError, match=r"has no modules\.json.*pass pooling= .*, one of cls, max, mean"):
         make()
 
 

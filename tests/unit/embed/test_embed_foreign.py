@@ -9,9 +9,9 @@ import pickle
 import numpy as np
 import pytest
 
-from webnn_runtime.embed import WebNNEmbedder
+from webnn_runtime import WebNNClassifier, WebNNEmbedder
 from webnn_runtime.embed.foreign import CONSTRUCTOR, ENCODE
-from webnn_runtime.format.errors import EmbedMisuse
+from webnn_runtime.format.errors import EmbedMisuse, HubMisuse
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,18 @@ def test_texts_by_another_name_are_not_said_to_be_missing(name, make) -> None:
 
 def test_arguments_that_ask_for_what_happens_anyway_pass(make) -> None:
     options = {"output_value": "sentence_embedding", "device": None, "pool": None, "chunk_size": None}
-    embedder = make()
+    embedder = make(model_kwargs={}, device="cpu")
     for call in (embedder.encode, embedder.encode_query, embedder.encode_document):
-        assert np.array_equal(call(["a"], **options), embedder.encode(["a"]))
+        for asked in (options, {"device": "cpu"}, {"precision": None}):
+            assert np.array_equal(call(["a"], **asked), embedder.encode(["a"]))
+
+
+def test_a_device_is_asked_for_where_it_is_the_one_in_use(make) -> None:
+    embedder = make(device_type="gpu")
+    assert embedder.encode("a", device="gpu").shape == (6,)
+    for other in ("cpu", "cuda", ["gpu"], np.array(["gpu", "gpu"])):
+        with pytest.raises(TypeError, match="there is no argument 'device'; choose it by WebNNEmbedder"):
+            embedder.encode("a", device=other)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +66,26 @@ def test_arguments_that_ask_for_what_happens_anyway_pass(make) -> None:
         ({"cache_folder": "x"}, "cache_dir"),
         ({"trust_remote_code": True}, "never run"),
         ({"device": "cuda"}, "one of cpu, gpu, npu"),
-        ({"model_kwargs": {}}, "leave it out"),
+        ({"model_kwargs": {"dtype": "float16"}}, "leave it out"),
+        ({"device": -1}, "one of cpu, gpu, npu"),
         ({"bakend": "rust"}, "did you mean backend"),
+        ({"normalize_embeddings": False}, "pass it to encode"),
+        ({"providers": ["CPUExecutionProvider"]}, "backend= and device_type="),
     ],
     ids=str,
 )
 def test_the_constructor_answers_alike(options, advice) -> None:
     with pytest.raises(TypeError, match=advice):
         WebNNEmbedder("not/looked-at", **options)
+
+
+@pytest.mark.parametrize("opened", [WebNNEmbedder, WebNNClassifier])
+@pytest.mark.parametrize("name", ["model_name_or_path", "model_name"])
+def test_a_model_by_another_name_is_not_said_to_be_missing(name, opened) -> None:
+    with pytest.raises(TypeError, match=f"no argument '{name}'; call it model_id, or pass it first"):
+        opened(**{name: "me/model"})
+    with pytest.raises(HubMisuse, match="the model None is no name; pass an existing folder"):
+        opened()
 
 
 @pytest.mark.torch
