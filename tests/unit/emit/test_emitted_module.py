@@ -358,6 +358,22 @@ def test_outputs_that_are_inputs_are_copied_and_unused_inputs_left_out(play: Pla
     assert list(answer["record"]["written"]) == ["x"]
 
 
+def test_a_value_with_two_names_is_given_to_the_browser_under_one(play: Play) -> None:
+    kind = TensorType(DataType.FLOAT32, (1,))
+    node = Node("abs", ("x",), {}, ("y",))
+    graph = Graph.create(
+        "g", dims={}, inputs={"x": kind}, constants={}, nodes=(node,), outputs={"a": "y", "b": "y", "c": "x", "d": "y"}
+    )
+    (answer,) = play(
+        [{"text": emit_module(ModuleSource(graph)), "types": [[{"dataType": "float32", "shape": [1]}]] * 4}]
+    )
+    assert "error" not in answer
+    made = {operand for call in answer["record"]["calls"] for operand in call["made"]}
+    given = [operand for _, operand in answer["record"]["outputs"]]
+    assert len(set(given)) == 4
+    assert set(given) <= made
+
+
 def test_inputs_are_known_by_their_original_names_too(play: Play) -> None:
     item = {**GIVEN, "feeds": {"x:0": ["float32", [1, 2, 3]]}, "answers": {"y": base(bytes(12))}}
     (answer,) = play([{"text": emit_module(ModuleSource(small(), {"x": "x:0"})), **item}])

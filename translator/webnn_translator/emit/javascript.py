@@ -167,14 +167,19 @@ def _rows(rows: Iterator[list[str]]) -> str:
 
 def _methods(graph: Graph) -> dict[str, int]:
     found = required_methods(graph)
-    if any(_needs_copy(graph, value) for value in graph.outputs.values()):
+    if _copies(graph):
         found["identity"] = 1
     return dict(sorted(found.items()))
 
 
-def _needs_copy(graph: Graph, value: str) -> bool:
-    """WebNN refuses to give out an input or a constant as it is."""
-    return value in graph.inputs or value in graph.constants
+def _copies(graph: Graph) -> set[str]:
+    """Outputs that are given as a copy.
+
+    WebNN refuses inputs and constants, and over one value with two names Chromium loses the context.
+    """
+    first = {value: name for name, value in reversed(list(graph.outputs.items()))}
+    bare = {*graph.inputs, *graph.constants}
+    return {name for name, value in graph.outputs.items() if value in bare or name != first[value]}
 
 
 def _requirement_rows(source: ModuleSource) -> Iterator[list[str]]:
@@ -234,10 +239,11 @@ def _assemble(source: ModuleSource) -> Iterator[str]:
         left = made[0] if single else f"[{', '.join(made)}]"
         types = ", ".join(_comment(graph.types[value]) for value in node.outputs)
         yield f"  const {left} = b.{node.op}({_arguments(graph, node, variables, labels[node.name])}); // {types}"
+    copies = _copies(graph)
     yield "  return ["
     for name, value in graph.outputs.items():
         operand = variables[value]
-        if _needs_copy(graph, value):
+        if name in copies:
             operand = f"b.identity({operand}, {record([('label', string(name))])})"
         yield f"    [{string(name)}, {operand}, {_descriptor(graph.types[value])}],"
     yield "  ];"
