@@ -275,7 +275,7 @@ def _entry(source: ModuleSource, name: str, constant: Constant) -> TensorEntry:
     if entry is None or entry.type != constant.type:
         raise WeightsError(
             f"constant '{name}' has no bytes in a .weights file, which is all that a module reads; "
-            "save the graph as a bundle first"
+            "write it as a bundle: webnn_runtime.save_bundle(webnn_runtime.load_bundle(...).graph, FOLDER)"
         )
     return entry
 
