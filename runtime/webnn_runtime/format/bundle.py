@@ -204,8 +204,7 @@ def staged_bundle(
 
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
-    head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
-    text = f"{head}{print_graph(safe, is_quantized=is_quantized)}".encode()
+    text = print_graph(safe, is_quantized=is_quantized, remarks=remarks).encode()
     with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
         staged.write(GRAPH_FILE, text)
         tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)
