@@ -380,6 +380,22 @@ def test_inputs_are_known_by_their_original_names_too(play: Play) -> None:
     assert answer["record"]["written"] == {"x": base(np.float32([1, 2, 3]).tobytes())}
 
 
+def test_an_output_has_its_original_name_beside_its_own() -> None:
+    kind = TensorType(DataType.FLOAT32, (1,))
+    nodes = (Node("abs", ("x",), {}, ("present_0_key",)), Node("neg", ("x",), {}, ("y",)))
+    graph = Graph.create(
+        "g",
+        dims={},
+        inputs={"x": kind},
+        constants={},
+        nodes=nodes,
+        outputs={"present_0_key": "present_0_key", "y": "present_0_key", "z": "y"},
+    )
+    text = emit_module(ModuleSource(graph, {"present_0_key": "present.0.key", "y": "Y:0"}))
+    assert '{ "name": "present_0_key", "original": "present.0.key", "dataType"' in text
+    assert '{ "name": "y", "dataType"' in text, "another value is called so"
+
+
 def test_an_input_that_is_given_under_both_names_is_refused(play: Play) -> None:
     feeds = {"x:0": ["float32", [1, 2, 3]], "x": ["float32", [4, 5, 6]]}
     (answer,) = play([{"text": emit_module(ModuleSource(small(), {"x": "x:0"})), **GIVEN, "feeds": feeds}])

@@ -136,7 +136,9 @@ def _metadata(source: ModuleSource) -> str:
         ("sha256", "null" if source.weights_sha256 is None else string(source.weights_sha256)),
     ]
     inputs = (_port(name, kind, source.names.get(name)) for name, kind in graph.inputs.items())
-    outputs = (_port(name, kind, None) for name, kind in graph.output_types.items())
+    # An output that is called otherwise than its value has no name in the source model.
+    own = {name: source.names.get(name) for name, value in graph.outputs.items() if name == value}
+    outputs = (_port(name, kind, own.get(name)) for name, kind in graph.output_types.items())
     lines = [
         ("name", string(graph.name)),
         ("inputs", _lines(inputs)),
