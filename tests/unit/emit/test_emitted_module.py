@@ -167,6 +167,10 @@ NARROW: Final = {**LIMIT, "rankRange": {"min": 2, "max": 4}}
         ),
         ({"types": [[{"dataType": "float32", "shape": [4]}]]}, "Error: 'y' is float32 [4] in this browser"),
         ({"dimensions": {}}, "RangeError: dimension 'length' is undefined; give an integer from 1 to 64"),
+        (
+            {"dimensions": {"length": "3"}},
+            "RangeError: dimension 'length' is the text \"3\"; give an integer from 1 to 64",
+        ),
         ({"dimensions": {"length": 65}}, "RangeError: dimension 'length' is 65"),
         ({"dimensions": {"length": 2.5}}, "RangeError: dimension 'length' is 2.5"),
         (

@@ -252,7 +252,9 @@ function bind(dimensions) {
   for (const [name, { min, max }] of Object.entries(model.dimensions)) {
     const value = Object.hasOwn(dimensions, name) ? dimensions[name] : undefined;
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(`dimension '${name}' is ${value}; give an integer from ${min} to ${max}`);
+      // What a text field gives looks like a number.
+      const shown = typeof value === "string" ? `the text "${value}"` : String(value);
+      throw new RangeError(`dimension '${name}' is ${shown}; give an integer from ${min} to ${max}`);
     }
     sizes[name] = value;
   }
