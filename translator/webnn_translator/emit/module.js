@@ -89,6 +89,8 @@ export async function fetchWeights(url, { signal, onProgress } = {}) {
   const { file, byteLength, sha256 } = model.weights;
   if (file === null) return new ArrayBuffer(0);
   const source = url ?? new URL(encodeURIComponent(file), import.meta.url);
+  // What a Blob or a Response becomes as an address.
+  if (String(source).startsWith("[object ")) throw new TypeError(`the weights are ${source}; give an address, an ArrayBuffer or a Uint8Array`);
   // Before the download.
   if (globalThis.crypto?.subtle === undefined) refuse(["this page is not in a secure context; the SHA-256 of the weights needs https or localhost"]);
   const response = await fetch(source, { signal }).catch((error) => {
