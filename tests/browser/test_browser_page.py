@@ -9,6 +9,8 @@ from typing import Final
 import pytest
 from browser_devtools import Tab, open_page
 
+from webnn_runtime.format.builder import GraphBuilder
+from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph
 from webnn_translator.emit import emit_page
 
@@ -21,6 +23,19 @@ def opened(browser: Path, graph: Graph, folder: Path) -> Path:
     page = folder / "page.html"
     page.write_text(emit_page(graph), encoding="utf-8")
     return page
+
+
+def test_a_box_tells_the_options_without_which_its_name_says_little(browser: Path, tmp_path: Path) -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", DataType.FLOAT32, (1, 1, 8, 8))
+    pooled = builder.op("maxPool2d", x, window_dimensions=[3, 3], strides=[2, 2])
+    cut = builder.op("slice", pooled, starts=[0, 0, 1, 0], sizes=[1, 1, 2, 2])
+    page = opened(browser, builder.build({"y": cut}), tmp_path)
+    with open_page(browser, page.as_uri(), tmp_path / "profile") as tab:
+        pool, piece = tab.evaluate("graph.nodes.map(more)")
+    assert "windowDimensions [3, 3]" in pool
+    assert "strides [2, 2]" in pool
+    assert piece == "sizes [1, 1, 2, 2] · starts [0, 0, 1, 0]", "no strides, which are 1"
 
 
 def count_of(tab: Tab, what: str) -> int:

@@ -97,6 +97,8 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
         (b'{"a": 1, "b": {"k": 1, "k": 2}}', "key 'k' occurs twice"),
         (manifest().replace(b'"b"', b'"a"'), "key 'a' occurs twice"),
         (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": {"x\\uDC80y": 1}}', "half of a character"),
+        (b'{"a": ["\\ud800", "\\ud83d\\ude00"]}', "half of a character"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not acceptable as JSON: an integer of thousands of digits"),
         (b'{"a": 1e999}', "1e999 is too large"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not acceptable as JSON"),

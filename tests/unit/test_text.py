@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -270,6 +272,8 @@ def test_an_error_points_at_the_token(text: str, line: int, column: int, message
         ("y = unsqueeze(a, axes=[0]);", UnknownOp, "no WebNN operator is called 'unsqueeze'"),
         ("y = shape(a);", UnknownOp, "'shape'"),
         ("y = softmx(a, axis=1);", UnknownOp, "did you mean 'softmax'?"),
+        ("y = Relu(a);", UnknownOp, "did you mean 'relu'?"),
+        ("y = Softmax(a);", UnknownOp, "did you mean 'softmax'?"),
         ("y = softmax(a, axsi=1);", OptionError, "did you mean 'axis'?"),
         ("y = softmax(a, axis=2);", OptionError, "2 is not an axis of f32[2, 3]"),
         ("y = add(a);", OperandError, "lacks operand 'b'"),
@@ -288,7 +292,30 @@ def test_a_graph_error_names_place_and_node(nodes: str, leaf: type[GraphError], 
     with pytest.raises(leaf) as caught:
         parse_graph(text, path="m.webnn")
     assert str(caught.value).startswith("m.webnn:3:9: node 'y': ")
+    assert (caught.value.path, caught.value.line, caught.value.column) == ("m.webnn", 3, 9)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["-inf", ".5", "1.", "+1"])
+def test_a_number_of_another_notation_is_answered_with_ours(number: str) -> None:
+    text = f'webnn_graph "g" v1 {{ inputs {{ x: f32[1]; }} nodes {{ y = elu(x, alpha={number}); }} outputs {{ y; }} }}'
+    with pytest.raises(ParseError, match="numbers look like"):
+        parse_graph(text)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "place"),
+    [
+        ("x: f32[1];\n  y: f32[0];", "x", "g.webnn:3:3: 'y'"),
+        ("x: f32[2147483648];", "x", "g.webnn:2:3: 'x'"),
+        ("x: f32[65536, 65536];", "x", "g.webnn:2:3: 'x'"),
+        ("x: f32[1];", "x,\n   z", "g.webnn:6:4: output 'z'"),
+    ],
+)
+def test_a_declaration_that_no_graph_can_have_is_pointed_at(inputs: str, outputs: str, place: str) -> None:
+    text = f'webnn_graph "g" v1 {{ inputs {{\n  {inputs}\n}}\noutputs {{\n{outputs} }} }}'
+    with pytest.raises(GraphError, match=f"^{re.escape(place)}"):
+        parse_graph(text, path="g.webnn")
 
 
 def test_deep_nesting_is_an_error_not_a_crash() -> None:

@@ -79,6 +79,10 @@ def _bundle(report: Report, path: Path) -> None:
     constants = {name: constant.type for name, constant in graph.constants.items()}
     sizes = {name: _bytes(kind) for name, kind in constants.items()}
     largest = max(sizes, key=lambda name: sizes[name], default=None)
+    stored = {key: entry.length for key, entry in manifest.tensors.items()}
+    if not stored:
+        # Safetensors need no manifest; and a graph alone says what it waits for.
+        stored = {item.key: sizes[name] for name, item in graph.constants.items() if item.key is not None}
     types = Counter[str]()
     for name, kind in constants.items():
         types[kind.dtype.value] += sizes[name]
@@ -92,8 +96,8 @@ def _bundle(report: Report, path: Path) -> None:
         unbounded=[name for name, dim in graph.dims.items() if dim.is_unbounded],
         nodes=len(graph.nodes),
         operators=dict(Counter(node.op for node in graph.nodes).most_common()),
-        tensors=len(manifest.tensors),
-        weights_bytes=sum(entry.length for entry in manifest.tensors.values()),
+        tensors=len(stored),
+        weights_bytes=sum(stored.values()),
         constants=len(constants),
         types=dict(types.most_common()),
         largest=None if largest is None else _largest(graph, largest, sizes[largest]),

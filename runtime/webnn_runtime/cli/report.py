@@ -159,7 +159,16 @@ def _marked(error: UnicodeError) -> tuple[str | bytes, int]:
     return "".join(_MARKS.get(character, "?") for character in lost), error.end
 
 
+def _as_it_came(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The bytes of a name that is no text, as Python keeps them under C.UTF-8 and POSIX; else a mark."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return _marked(error)
+
+
 codecs.register_error("webnn-marks", _marked)
+codecs.register_error("webnn-bytes", _as_it_came)
 
 
 def _spare_a_narrow(stream: Any) -> None:
@@ -167,6 +176,8 @@ def _spare_a_narrow(stream: Any) -> None:
     is_utf = "utf" in (getattr(stream, "encoding", None) or "utf-8").lower()
     if hasattr(stream, "reconfigure") and (not is_utf or stream.errors == "strict"):
         stream.reconfigure(errors="webnn-marks")
+    elif hasattr(stream, "reconfigure") and stream.errors == "surrogateescape":
+        stream.reconfigure(errors="webnn-bytes")
 
 
 @contextmanager

@@ -49,7 +49,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         WriteError: the place cannot be written.
     """
-    write_bytes(path, text.encode())
+    # A name that is no text in UTF-8 is shown by its code, which JavaScript reads as what it was.
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

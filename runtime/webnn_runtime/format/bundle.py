@@ -204,8 +204,7 @@ def staged_bundle(
 
     safe, originals = safe_graph(graph)
     known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
-    head = "".join(f"# {' '.join(remark.split())}\n" for remark in remarks)
-    text = f"{head}{print_graph(safe, is_quantized=is_quantized)}".encode()
+    text = print_graph(safe, is_quantized=is_quantized, remarks=remarks).encode()
     with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
         staged.write(GRAPH_FILE, text)
         tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)
@@ -288,7 +287,8 @@ def _load(path: str | os.PathLike[str]) -> Bundle:
     values_path: str | None = found.weights if weights is not None else None
     if needs_values:
         source, values_path = _values(found, weights, graph_path)
-        graph = attach(graph, _arrays(graph, source, values_path))
+        keys = _keys_in_file(graph, frozenset(source.keys()), values_path)
+        graph = attach(graph, {name: source.read(key, graph.constants[name].type) for name, key in keys.items()}, keys)
     return Bundle(
         _declared_order(graph, manifest.extension, found.manifest),
         manifest,
@@ -347,11 +347,10 @@ def _values(found: Companions, weights: Weights | None, graph_path: str) -> tupl
     )
 
 
-def _arrays(graph: Graph, source: TensorSource, path: str) -> dict[str, Array]:
-    """Values of all constants that lack them, by value name."""
-    keys = frozenset(source.keys())
+def _keys_in_file(graph: Graph, keys: frozenset[str], path: str) -> dict[str, str]:
+    """What the file calls the values of the constants that lack them, by value name."""
     alike: dict[str, list[str]] | None = None
-    arrays: dict[str, Array] = {}
+    found: dict[str, str] = {}
     for name, constant in graph.constants.items():
         if constant.array is not None or constant.key is None:
             continue
@@ -366,8 +365,8 @@ def _arrays(graph: Graph, source: TensorSource, path: str) -> dict[str, Array]:
             raise WeightsError(
                 f"the graph's constant '{name}' needs tensor '{constant.key}', which {wrong}", path=str(path)
             )
-        arrays[name] = source.read(matches[0], constant.type)
-    return arrays
+        found[name] = matches[0]
+    return found
 
 
 def _declared_order(graph: Graph, extension: Extension, path: str | None) -> Graph:

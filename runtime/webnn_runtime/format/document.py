@@ -136,14 +136,19 @@ def build(document: Document) -> Graph:
         raise ShapeError(f"dimensions cannot be computed: {str(exc) or type(exc).__name__}") from exc
 
 
-def attach(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
+def attach(graph: Graph, arrays: Mapping[str, Array], keys: Mapping[str, str] = MappingProxyType({})) -> Graph:
     """The graph with values, from value name to array, for constants that have none yet.
+
+    Args:
+        graph: what lacks values.
+        arrays: the values.
+        keys: what a weights file calls them, where that is not what the graph calls them.
 
     Raises:
         WeightsError: an array of another type or shape than declared.
     """
     constants = {
-        name: Constant(constant.type, arrays[name], constant.key) if name in arrays else constant
+        name: Constant(constant.type, arrays[name], keys.get(name, constant.key)) if name in arrays else constant
         for name, constant in graph.constants.items()
     }
     return replace(graph, constants=MappingProxyType(constants))

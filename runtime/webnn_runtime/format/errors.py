@@ -105,13 +105,31 @@ class GraphError(WebnnError):
     Attributes:
         node: name of the offending node (its first output), when there is one.
         op: WebNN operator name, when there is one.
+        value: name of the offending input, constant or output, when there is one.
+        path: the file that the graph was read from.
+        line: 1-based line of the declaration or the call, for text.
+        column: 1-based column, for text.
     """
 
-    def __init__(self, message: str, *, node: str | None = None, op: str | None = None) -> None:
+    path: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __init__(
+        self, message: str, *, node: str | None = None, op: str | None = None, value: str | None = None
+    ) -> None:
         self.node = node
         self.op = op
+        self.value = value
         self.reason = message
         super().__init__(f"node '{node}': {message}" if node is not None else message)
+
+    def locate(self, path: str | None, line: int | None = None, column: int | None = None) -> None:
+        """Say where in a file it is; the message then begins with that."""
+        self.path, self.line, self.column = path, line, column
+        place = ":".join(str(part) for part in (path, line, column) if part is not None)
+        if place:
+            self.args = (f"{place}: {self}",)
 
 
 class UnknownOp(GraphError):

@@ -252,7 +252,7 @@ class Graph:
             types[value] = kind
         for value, constant in constants.items():
             if value in types:
-                raise GraphError(f"value '{value}' is declared twice")
+                raise GraphError(f"value '{value}' is declared twice", value=value)
             _check_declaration(value, constant.type, {})
             types[value] = constant.type
         complete: list[Node] = []
@@ -269,8 +269,10 @@ class Graph:
         if not outputs:
             raise GraphError("the graph has no outputs; name at least one")
         for output, value in outputs.items():
+            if not output:
+                raise OperandError(f"the output of '{value}' has an empty name")
             if value not in types:
-                raise OperandError(f"output '{output}' refers to '{value}', which nothing defines")
+                raise OperandError(f"output '{output}' refers to '{value}', which nothing defines", value=output)
         return cls(
             name,
             MappingProxyType(dict(dims)),
@@ -354,18 +356,22 @@ def _check_declaration(value: str, kind: TensorType, dims: Mapping[str, DynamicD
         raise OperandError("a value has an empty name")
     unknown = kind.names - dims.keys()
     if unknown:
-        raise ShapeError(f"'{value}' is declared {kind}, but dimension '{min(unknown)}' is not known to the graph")
+        raise ShapeError(
+            f"'{value}' is declared {kind}, but dimension '{min(unknown)}' is not known to the graph", value=value
+        )
     if kind.rank > MAX_RANK:
-        raise ShapeError(f"'{value}' is declared with {kind.rank} dimensions; at most {MAX_RANK} are valid")
+        raise ShapeError(
+            f"'{value}' is declared with {kind.rank} dimensions; at most {MAX_RANK} are valid", value=value
+        )
     for dim in kind.shape:
         low, high = bounds(dim, dims)
         # A symbolic dimension may reach 0 (an empty cache): only its name's stated minimum decides.
         if (high < 1 and not isinstance(dim, SymbolicDim)) or low < 0:
-            raise ShapeError(f"'{value}' is declared {kind}; every dimension must be at least 1")
+            raise ShapeError(f"'{value}' is declared {kind}; every dimension must be at least 1", value=value)
         if isinstance(dim, int) and dim > 2**31 - 1:
-            raise ShapeError(f"'{value}' is declared {kind}; a dimension is at most 2147483647")
+            raise ShapeError(f"'{value}' is declared {kind}; a dimension is at most 2147483647", value=value)
     if kind.is_static and kind.size > 2**31 - 1:  # type: ignore[operator]  # static: an integer
-        raise ShapeError(f"'{value}' is declared {kind}; it has more than 2147483647 elements")
+        raise ShapeError(f"'{value}' is declared {kind}; it has more than 2147483647 elements", value=value)
 
 
 def frozen_array(array: Array) -> Array:

@@ -53,8 +53,7 @@ def parse_json_graph(data: bytes, *, path: str | None = None) -> Graph:
     try:
         return build(_Reader(path).document(raw))
     except GraphError as exc:
-        if path is not None:
-            exc.args = (f"{path}: {exc}",)
+        exc.locate(path)
         raise
 
 

@@ -7,7 +7,7 @@ outputs lives in the manifest. Knows no operator: option kinds write themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
@@ -23,12 +23,13 @@ __all__ = ["float_text", "hidden_names", "named_arguments", "positional_operands
 _EXACT_IN_FLOAT32: Final = 1 << 24
 
 
-def print_graph(graph: Graph, *, is_quantized: bool = False) -> str:
+def print_graph(graph: Graph, *, is_quantized: bool = False, remarks: Sequence[str] = ()) -> str:
     """The canonical text of a graph.
 
     Args:
         graph: what to print.
         is_quantized: whether the header says so, for people and other tools; readers here learn nothing from it.
+        remarks: what a reader should know first; each becomes a comment line.
 
     Raises:
         FormatError: a name the text cannot hold, or an output that is called otherwise than its value;
@@ -38,6 +39,8 @@ def print_graph(graph: Graph, *, is_quantized: bool = False) -> str:
     hidden = hidden_names(graph)
     head = f"webnn_graph {quoted(graph.name)} {'v2' if _is_dynamic(graph) else 'v1'}"
     lines = [f"{head} @quantized {{" if is_quantized else f"{head} {{"]
+    # Behind the header: others of the family know a text graph by the word that it begins with.
+    lines += [f"  # {' '.join(remark.split())}" for remark in remarks]
     blocks = {
         "inputs": [
             f"{name}: {_type_text(kind, graph, hidden.get(name, []))};" for name, kind in _by_name(graph.inputs)

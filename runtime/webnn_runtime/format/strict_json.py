@@ -1,9 +1,10 @@
-"""JSON from files nobody vouches for: no duplicate keys, no NaN, no endless numbers, no deep nesting."""
+"""JSON from files nobody vouches for: no duplicate keys, no NaN, no endless numbers or nesting, no half characters."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final
 
 from webnn_runtime.format.errors import FormatError
@@ -16,6 +17,7 @@ WITHOUT_MARK: Final = "begins with a byte order mark, which JSON may not; save i
 
 # Some writers put all constants of a graph inline, as decimal numbers.
 MAX_JSON: Final = 512 << 20
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:
@@ -28,7 +30,10 @@ def read_json(data: bytes, error: type[FormatError], path: str | None) -> Any:
         text = data.decode("utf-8")
         if text.startswith(BYTE_ORDER_MARK):
             raise error(WITHOUT_MARK, path=path)
-        return json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+        if _SURROGATE.search(text):
+            _check_characters(value)
+        return value
     except UnicodeDecodeError as exc:
         raise error(f"byte {exc.start} is not UTF-8; write the file as UTF-8", path=path) from exc
     except json.JSONDecodeError as exc:
@@ -59,6 +64,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"key {twice[:80]!r} occurs twice in one object")
     return found
+
+
+def _check_characters(value: object) -> None:
+    """Refuse strings that nothing can print or write."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise ValueError("a string holds half of a character, one surrogate without the other") from exc
 
 
 def _float(text: str) -> float:

@@ -43,7 +43,7 @@ def parse_graph(text: str | bytes, *, path: str | None = None) -> Graph:
 
     Raises:
         ParseError: not the grammar, with line and column.
-        GraphError: a graph that WebNN does not allow; the message starts with the place of the node.
+        GraphError: a graph that WebNN does not allow; the message starts with its place.
     """
     source = Source(_decode(text, path), path)
     parser = _Parser(source)
@@ -51,12 +51,9 @@ def parse_graph(text: str | bytes, *, path: str | None = None) -> Graph:
     try:
         return build(document)
     except GraphError as exc:
-        index = parser.places.get(exc.node) if exc.node is not None else None
-        place = ":".join(
-            str(part) for part in (path, *(parser.tokens.place(index) if index is not None else ())) if part
-        )
-        if place:
-            exc.args = (f"{place}: {exc}",)
+        places = {**parser.listed, **parser.places}
+        index = places.get(str(exc.value if exc.node is None else exc.node))
+        exc.locate(path, *(parser.tokens.place(index) if index is not None else ()))
         raise
 
 
@@ -80,6 +77,7 @@ class _Parser:
         self.tokens = Tokens(source)
         self.source = source
         self.places: dict[str, int] = {}
+        self.listed: dict[str, int] = {}
         self.document = Document(self._error_at)
 
     def _error_at(self, name: str, message: str) -> ParseError:
@@ -315,6 +313,7 @@ class _Parser:
         if name in self.document.outputs:
             raise self.tokens.error(f"output '{name}' is listed twice", at)
         self.document.outputs[name] = name
+        self.listed[name] = at
         if tokens.skip(",") and tokens.kind != "identifier":
             raise tokens.error(f"found {tokens.found} after ','; an output's name is needed")
         tokens.skip(";")

@@ -101,7 +101,10 @@ class Tokens:
     def _refuse_character(self) -> NoReturn:
         if self.text == '"':
             raise self.error("a string starts here and never ends; close it with '\"'")
-        raise self.error(f"character {self.text!r} is not part of the grammar")
+        hint = (
+            '; numbers look like 0.5 and -1e-5, infinities are "Infinity" and "-Infinity"' if self.text in "+-." else ""
+        )
+        raise self.error(f"character {self.text!r} is not part of the grammar{hint}")
 
     def error(self, message: str, index: int | None = None) -> ParseError:
         """An error at the token at hand, or at the one of this number."""

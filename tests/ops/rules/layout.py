@@ -100,7 +100,7 @@ REFUSED = [
         "f32[2]",
         {"beginningPadding": [2], "endingPadding": [0], "mode": "reflection"},
         "ShapeError",
-        "at least 3",
+        "reflected by 2, is 2; it must be at least 3",
     ),
     (
         "pad",

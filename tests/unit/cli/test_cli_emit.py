@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,22 @@ def test_the_module_goes_into_the_bundle_and_knows_its_weights(run: Callable[...
     assert run("webnn", "verify", bundle).code == 0, "a bundle with a module is still that bundle"
     assert run("webnn", "emit-js", bundle).code == 0, "its own file may be replaced"
     assert module.read_text(encoding="utf-8") == text
+
+
+def test_weights_under_the_names_of_another_tool_are_in_the_module(run: Callable[..., Any], bundle: Path) -> None:
+    own = run("webnn", "emit-js", bundle)
+    assert own.code == 0
+    module = (bundle / "model.mjs").read_text(encoding="utf-8")
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    del manifest["x-webnn-runtime"]
+    manifest["tensors"] = {f"layer.{key}": entry for key, entry in manifest["tensors"].items()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    graph = (bundle / "model.webnn").read_text(encoding="utf-8")
+    (bundle / "model.webnn").write_text(graph.replace('@weights("', '@weights("layer_'), encoding="utf-8")
+    assert run("webnn", "emit-js", bundle).code == 0
+    assert [line for line in (bundle / "model.mjs").read_text(encoding="utf-8").splitlines() if "weight(" in line] == [
+        line for line in module.splitlines() if "weight(" in line
+    ]
 
 
 def test_bound_dimensions_are_numbers_in_the_module(run: Callable[..., Any], bundle: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime.cli import conversion
 from webnn_runtime.cli.conversion import conversion_lines
+from webnn_runtime.format.bundle import load_bundle
 from webnn_runtime.format.manifest import Extension
 
 
@@ -45,6 +46,19 @@ def decoder(tmp_path: Path) -> Path:
     model.ir_version = 10
     onnx.save(model, tmp_path / "decoder.onnx")
     return tmp_path / "decoder.onnx"
+
+
+def test_weights_without_a_manifest_are_counted(
+    run: Callable[..., Any], bundle: Path, optional: Callable[..., Any]
+) -> None:
+    before = run("webnn", "inspect", bundle, "--json").json["data"]
+    tensors = {c.key: np.array(c.values) for c in load_bundle(bundle).graph.constants.values() if c.key is not None}
+    optional("safetensors.numpy").save_file(tensors, str(bundle / "model.safetensors"))
+    for name in ("model.weights", "manifest.json"):
+        (bundle / name).unlink()
+    after = run("webnn", "inspect", bundle, "--json").json["data"]
+    assert after["tensors"] == before["tensors"] == len(tensors)
+    assert after["weights_bytes"] == before["weights_bytes"] > 0
 
 
 def test_inspect_tells_what_was_decided_at_conversion(run: Callable[..., Any], decoder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -56,6 +57,21 @@ def test_a_locale_of_ascii_has_words_for_marks_and_no_traceback(bundle) -> None:
     assert (ran.returncode, ran.stderr.count(b"Traceback")) == (0, 0)
     assert ran.stdout.startswith(b"ok: every file has the SHA-256")
     assert b"/gr??" in ran.stdout
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "en_US.UTF-8"])
+def test_names_that_no_encoding_has_are_shown_with_marks(tmp_path, locale) -> None:
+    folder = tmp_path / "n\udcff"
+    folder.mkdir()
+    case = {"kind": "validation", "name": "half \ud800", "inputs": {"x": {"dataType": "float32", "shape": [2]}}}
+    asked = {"operator": "softmax", "arguments": [{"input": "x"}, {"axis": 0}]}
+    (folder / "a.json").write_text(json.dumps({"tests": [case | asked]}), encoding="utf-8")
+    page = tmp_path / "page.html"
+    for switches in (["--html", str(page)], ["--json"]):
+        ran = in_a_process("webnn_runtime.cli", "conformance", str(folder), *switches, LC_ALL=locale)
+        assert (ran.returncode, ran.stderr.count(b"Traceback")) == (8, 0)
+        assert b"half ?" in ran.stdout
+    assert "half \\ud800" in page.read_text(encoding="utf-8")
 
 
 def test_a_name_that_the_locale_does_not_have_is_refused_where_a_library_opens_it(dense, bundle) -> None:

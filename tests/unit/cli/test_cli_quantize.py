@@ -59,7 +59,8 @@ def test_the_manifest_and_the_text_say_what_was_done(
     found = extension(folder)
     assert (found["quantization"]["kind"], found["quantization"]["compute"]) == (kind, compute)
     assert found["quantization"]["weights"] == {kind: 2}
-    head = f'# quantised ({kind}): 2 weights {kind}\nwebnn_graph "wide" v2 @quantized {{\n'
+    # The header is first: others know a text graph by the word that it begins with.
+    head = f'webnn_graph "wide" v2 @quantized {{\n  # quantised ({kind}): 2 weights {kind}\n'
     assert (folder / "model.webnn").read_text().startswith(head)
     assert (folder / "model.weights").stat().st_size < size
     # Nothing in the manifest says that the quantised graph equals the source.

@@ -167,6 +167,10 @@ NARROW: Final = {**LIMIT, "rankRange": {"min": 2, "max": 4}}
         ),
         ({"types": [[{"dataType": "float32", "shape": [4]}]]}, "Error: 'y' is float32 [4] in this browser"),
         ({"dimensions": {}}, "RangeError: dimension 'length' is undefined; give an integer from 1 to 64"),
+        (
+            {"dimensions": {"length": "3"}},
+            "RangeError: dimension 'length' is the text \"3\"; give an integer from 1 to 64",
+        ),
         ({"dimensions": {"length": 65}}, "RangeError: dimension 'length' is 65"),
         ({"dimensions": {"length": 2.5}}, "RangeError: dimension 'length' is 2.5"),
         (
@@ -358,10 +362,42 @@ def test_outputs_that_are_inputs_are_copied_and_unused_inputs_left_out(play: Pla
     assert list(answer["record"]["written"]) == ["x"]
 
 
+def test_a_value_with_two_names_is_given_to_the_browser_under_one(play: Play) -> None:
+    kind = TensorType(DataType.FLOAT32, (1,))
+    node = Node("abs", ("x",), {}, ("y",))
+    graph = Graph.create(
+        "g", dims={}, inputs={"x": kind}, constants={}, nodes=(node,), outputs={"a": "y", "b": "y", "c": "x", "d": "y"}
+    )
+    (answer,) = play(
+        [{"text": emit_module(ModuleSource(graph)), "types": [[{"dataType": "float32", "shape": [1]}]] * 4}]
+    )
+    assert "error" not in answer
+    made = {operand for call in answer["record"]["calls"] for operand in call["made"]}
+    given = [operand for _, operand in answer["record"]["outputs"]]
+    assert len(set(given)) == 4
+    assert set(given) <= made
+
+
 def test_inputs_are_known_by_their_original_names_too(play: Play) -> None:
     item = {**GIVEN, "feeds": {"x:0": ["float32", [1, 2, 3]]}, "answers": {"y": base(bytes(12))}}
     (answer,) = play([{"text": emit_module(ModuleSource(small(), {"x": "x:0"})), **item}])
     assert answer["record"]["written"] == {"x": base(np.float32([1, 2, 3]).tobytes())}
+
+
+def test_an_output_has_its_original_name_beside_its_own() -> None:
+    kind = TensorType(DataType.FLOAT32, (1,))
+    nodes = (Node("abs", ("x",), {}, ("present_0_key",)), Node("neg", ("x",), {}, ("y",)))
+    graph = Graph.create(
+        "g",
+        dims={},
+        inputs={"x": kind},
+        constants={},
+        nodes=nodes,
+        outputs={"present_0_key": "present_0_key", "y": "present_0_key", "z": "y"},
+    )
+    text = emit_module(ModuleSource(graph, {"present_0_key": "present.0.key", "y": "Y:0"}))
+    assert '{ "name": "present_0_key", "original": "present.0.key", "dataType"' in text
+    assert '{ "name": "y", "dataType"' in text, "another value is called so"
 
 
 def test_an_input_that_is_given_under_both_names_is_refused(play: Play) -> None:

@@ -71,6 +71,10 @@ def test_weights_are_fetched_checked_and_not_copied(play: Play) -> None:
         (lambda data: {"served": base(data + b"!")}, "has more than 19 bytes"),
         (lambda data: {"served": base(data[:-1] + b"!")}, "has SHA-256 "),
         (lambda _: {"environment": "offline"}, "model.weights: cannot be fetched (Failed to fetch); serve it beside"),
+        (
+            lambda data: {"weights": base(data), "blob": True},
+            "TypeError: the weights are [object Blob]; give an address",
+        ),
         (lambda _: {"environment": "no hashes"}, "UnsupportedError: this page is not in a secure context"),
     ],
 )

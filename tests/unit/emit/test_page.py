@@ -177,6 +177,15 @@ def test_one_operator_again_and_again_is_no_block() -> None:
     assert found_in(builder.build({"y": h})) == []
 
 
+@pytest.mark.timeout(20)
+def test_a_long_graph_that_never_repeats_is_looked_through_in_seconds() -> None:
+    builder = GraphBuilder()
+    value = builder.input("x", DataType.FLOAT32, (1,))
+    for choice in np.random.default_rng(0).integers(0, 4, 20_000):
+        value = builder.op(("abs", "neg", "relu", "tanh")[choice], value)
+    assert len(found_in(builder.build({"y": value}))) < 1000
+
+
 def test_equal_parts_side_by_side_are_no_layers() -> None:
     builder = GraphBuilder()
     x = builder.input("x", DataType.FLOAT32, (4, 4))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
 
+import numpy as np
+
 from webnn_runtime.format.graph import Graph, Node
 
 __all__ = ["Block", "blocks_of"]
@@ -148,18 +150,21 @@ def _longest(
     """(start, period, turns, slack) of the repetition that covers most; `slack` places may also be the start."""
     best: tuple[int, int, int, int] | None = None
     covered = 0
+    numbers = np.asarray(signatures[low:high])
     for period in range(_SHORTEST, (high - low) // 2 + 1):
-        run = 0
-        for place in range(low, high - period + 1):
-            if place < high - period and signatures[place] == signatures[place + period]:
-                run += 1
-                continue
+        # Every period is looked at, so of a long graph each look has to be short.
+        is_equal = numbers[:-period] == numbers[period:]
+        if np.count_nonzero(is_equal) < period:
+            continue
+        ends = np.append(np.flatnonzero(~is_equal), is_equal.size)
+        starts = np.append(0, ends[:-1] + 1)
+        # A second turn is a run as long as the period.
+        for which in np.flatnonzero(ends - starts >= period):
+            start, run = low + int(starts[which]), int(ends[which] - starts[which])
             turns = run // period + 1
             # Twice a period covers the same, so the shorter one, which comes first, stays.
-            start = place - run
-            is_longer = turns > 1 and turns * period > covered and len(set(signatures[start:place])) > 1
+            is_longer = turns * period > covered and len(set(signatures[start : start + run])) > 1
             if is_longer and accept(start, period, turns):
                 covered = turns * period
                 best = (start, period, turns, run % period)
-            run = 0
     return best

@@ -136,7 +136,9 @@ def _metadata(source: ModuleSource) -> str:
         ("sha256", "null" if source.weights_sha256 is None else string(source.weights_sha256)),
     ]
     inputs = (_port(name, kind, source.names.get(name)) for name, kind in graph.inputs.items())
-    outputs = (_port(name, kind, None) for name, kind in graph.output_types.items())
+    # An output that is called otherwise than its value has no name in the source model.
+    own = {name: source.names.get(name) for name, value in graph.outputs.items() if name == value}
+    outputs = (_port(name, kind, own.get(name)) for name, kind in graph.output_types.items())
     lines = [
         ("name", string(graph.name)),
         ("inputs", _lines(inputs)),
@@ -167,14 +169,19 @@ def _rows(rows: Iterator[list[str]]) -> str:
 
 def _methods(graph: Graph) -> dict[str, int]:
     found = required_methods(graph)
-    if any(_needs_copy(graph, value) for value in graph.outputs.values()):
+    if _copies(graph):
         found["identity"] = 1
     return dict(sorted(found.items()))
 
 
-def _needs_copy(graph: Graph, value: str) -> bool:
-    """WebNN refuses to give out an input or a constant as it is."""
-    return value in graph.inputs or value in graph.constants
+def _copies(graph: Graph) -> set[str]:
+    """Outputs that are given as a copy.
+
+    WebNN refuses inputs and constants, and over one value with two names Chromium loses the context.
+    """
+    first = {value: name for name, value in reversed(list(graph.outputs.items()))}
+    bare = {*graph.inputs, *graph.constants}
+    return {name for name, value in graph.outputs.items() if value in bare or name != first[value]}
 
 
 def _requirement_rows(source: ModuleSource) -> Iterator[list[str]]:
@@ -234,10 +241,11 @@ def _assemble(source: ModuleSource) -> Iterator[str]:
         left = made[0] if single else f"[{', '.join(made)}]"
         types = ", ".join(_comment(graph.types[value]) for value in node.outputs)
         yield f"  const {left} = b.{node.op}({_arguments(graph, node, variables, labels[node.name])}); // {types}"
+    copies = _copies(graph)
     yield "  return ["
     for name, value in graph.outputs.items():
         operand = variables[value]
-        if _needs_copy(graph, value):
+        if name in copies:
             operand = f"b.identity({operand}, {record([('label', string(name))])})"
         yield f"    [{string(name)}, {operand}, {_descriptor(graph.types[value])}],"
     yield "  ];"
@@ -269,7 +277,7 @@ def _entry(source: ModuleSource, name: str, constant: Constant) -> TensorEntry:
     if entry is None or entry.type != constant.type:
         raise WeightsError(
             f"constant '{name}' has no bytes in a .weights file, which is all that a module reads; "
-            "save the graph as a bundle first"
+            "write it as a bundle: webnn_runtime.save_bundle(webnn_runtime.load_bundle(...).graph, FOLDER)"
         )
     return entry
 

@@ -8,7 +8,7 @@ export type TensorData =
 
 export interface Port {
   readonly name: string;
-  /** The name in the source model, where it differs; `run` takes both. */
+  /** The name in the source model, where it differs; `run` takes an input under both, and gives an output under `name`. */
   readonly original?: string;
   readonly dataType: DataType;
   /** Sizes, names of dimensions, or expressions of them. */

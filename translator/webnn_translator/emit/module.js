@@ -89,6 +89,8 @@ export async function fetchWeights(url, { signal, onProgress } = {}) {
   const { file, byteLength, sha256 } = model.weights;
   if (file === null) return new ArrayBuffer(0);
   const source = url ?? new URL(encodeURIComponent(file), import.meta.url);
+  // What a Blob or a Response becomes as an address.
+  if (String(source).startsWith("[object ")) throw new TypeError(`the weights are ${source}; give an address, an ArrayBuffer or a Uint8Array`);
   // Before the download.
   if (globalThis.crypto?.subtle === undefined) refuse(["this page is not in a secure context; the SHA-256 of the weights needs https or localhost"]);
   const response = await fetch(source, { signal }).catch((error) => {
@@ -252,7 +254,9 @@ function bind(dimensions) {
   for (const [name, { min, max }] of Object.entries(model.dimensions)) {
     const value = Object.hasOwn(dimensions, name) ? dimensions[name] : undefined;
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new RangeError(`dimension '${name}' is ${value}; give an integer from ${min} to ${max}`);
+      // What a text field gives looks like a number.
+      const shown = typeof value === "string" ? `the text "${value}"` : String(value);
+      throw new RangeError(`dimension '${name}' is ${shown}; give an integer from ${min} to ${max}`);
     }
     sizes[name] = value;
   }

@@ -65,7 +65,7 @@ def _pad(
             context.at_least(amount, 0, f"padding {amount} of dimension {axis}")
             if mode == "reflection":
                 # A reflection leaves out the edge itself: there must be an element beyond it for each one added.
-                context.at_least(dim, amount + 1, f"dimension {axis} for a reflection of {amount}, which is {dim} and")
+                context.at_least(dim, amount + 1, f"dimension {axis}, reflected by {amount},")
         if mode == "edge" and (before, after) != (0, 0):
             context.at_least(dim, 1, f"dimension {axis}, whose edge is repeated,")
         shape.append(dim + before + after)

@@ -229,5 +229,7 @@ def _check_restated(context: Inference, name: str, raw: object, kind: TensorType
 def _nearest(name: str, known: Sequence[str]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    # Of ONNX's `Relu`, `relu` is nearer than `elu`.
+    spelled = {item.lower(): item for item in known}
+    close = difflib.get_close_matches(name.lower(), spelled, n=1)
+    return f"; did you mean '{spelled[close[0]]}'?" if close else ""

@@ -16,6 +16,11 @@ let boxOfNode = [];
 
 const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
 
+// Options without which the name says little.
+const TOLD = new Set(
+  "axis axes permutation newShape to mode starts sizes splits repetitions beginningPadding endingPadding strides windowDimensions hiddenSize".split(" "),
+);
+
 /** What a node does beyond its name: its constants and a few options. */
 function more([op, , inputs, , options]) {
   const { operands, variadic } = graph.ops[op];
@@ -28,7 +33,8 @@ function more([op, , inputs, , options]) {
     parts.push(constant.text !== undefined && constant.count === 1 ? `${name}= ${constant.text}` : `${name}${type.slice(type.indexOf("["))}`);
   });
   for (const [name, text] of options) {
-    if (["axis", "axes", "permutation", "newShape", "to", "mode", "starts", "strides", "hiddenSize"].includes(name)) parts.push(`${name} ${text}`);
+    const plain = name === "strides" && !/[^1, \[\]]/.test(text);
+    if (TOLD.has(name) && !plain) parts.push(`${name} ${text}`);
   }
   return cut(parts.join(" · "), 44);
 }
