@@ -95,13 +95,39 @@ def chosen(e, scores):
     return e.op("where", e.op("expand", keep, new_shape=(B, 1, L, L)), scores, e.number(-np.inf))
 
 
-def causal(e, scores):
-    """Keys at later places are hidden, and padding."""
-    row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
-    seen = e.op("greaterOrEqual", e.op("reshape", row, new_shape=(L, 1)), e.op("reshape", row, new_shape=(1, L)))
+def seen_by_places(op, lowest=LOWEST):
+    """Keys at places that do not compare so are hidden, and padding."""
+
+    def hidden(e, scores):
+        row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
+        places = e.op("reshape", row, new_shape=(L, 1)), e.op("reshape", row, new_shape=(1, L))
+        near = e.op("lesserOrEqual", e.op("abs", e.op("sub", *places)), e.number(2, I64))
+        seen = near if op == "near" else e.op(op, *places)
+        return hide(e, scores, e.op("reshape", seen, new_shape=(1, 1, L, L)), lowest)
+
+    return hidden
+
+
+def seen_by_table(diagonal, is_made=False):
+    """The same, by the triangle of a constant, or one that is made at the run."""
+
+    def hidden(e, scores):
+        if is_made:
+            ones = e.op("expand", e.number(1.0), new_shape=(L, L))
+            seen = e.op("triangular", ones, upper=False, diagonal=diagonal)
+        else:
+            whole = e.builder.constant(np.tri(LONGEST, k=diagonal, dtype=np.float32))
+            seen = e.op("slice", whole, starts=(0, 0), sizes=(L, L))
+        seen = e.op("notEqual", e.op("reshape", seen, new_shape=(1, 1, L, L)), e.number(0.0))
+        return hide(e, scores, seen, LOWEST)
+
+    return hidden
+
+
+def hide(e, scores, seen, lowest):
     keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
-    both = e.op("logicalAnd", e.op("reshape", seen, new_shape=(1, 1, L, L)), keep)
-    return e.op("add", scores, e.op("where", both, e.number(0.0), e.number(LOWEST)))
+    both = e.op("logicalAnd", seen, keep)
+    return e.op("add", scores, e.op("where", both, e.number(0.0), e.number(lowest)))
 
 
 def taken_from_all(e, scores):
@@ -224,7 +250,10 @@ PACKED = {
     "additive mask": {},
     "mask of minus 10000": {"hidden": additive(-10000.0)},
     "mask by choice": {"hidden": chosen},
-    "causal": {"hidden": causal},
+    "causal": {"hidden": seen_by_places("greaterOrEqual")},
+    "causal by a constant": {"hidden": seen_by_table(0)},
+    "causal by a triangle": {"hidden": seen_by_table(0, is_made=True)},
+    "keys that are near": {"hidden": seen_by_places("near")},
     "mask of lengths": {"hidden": by_lengths()},
     "mask of lengths, the other way round": {"hidden": by_lengths("greater", "counted")},
     "rows without keys": {"hidden": without_keys},
@@ -238,6 +267,11 @@ PADDED = {
     "weak mask": ({"hidden": additive(-100.0)}, "does not hide padding"),
     "mask over all": ({"hidden": taken_from_all}, "does not hide padding"),
     "mask that keeps nothing": ({"hidden": chosen_never}, "does not hide padding"),
+    # The first token has no key then, and its weights are spread over all scores alike, padding's too.
+    "keys before a token": ({"hidden": seen_by_places("greater")}, "does not hide padding"),
+    "other keys": ({"hidden": seen_by_places("notEqual", -1e9)}, "does not hide padding"),
+    "keys before a token, by a constant": ({"hidden": seen_by_table(-1)}, "does not hide padding"),
+    "keys before a token, by a triangle": ({"hidden": seen_by_table(-1, is_made=True)}, "does not hide padding"),
     "one place more than the length": ({"hidden": by_lengths("lesserOrEqual")}, "joins whole texts with places"),
     "places counted from one": ({"hidden": by_lengths(places="from one")}, "joins whole texts with places"),
     "places counted down": ({"hidden": by_lengths(places="down")}, "joins whole texts with places"),

@@ -91,13 +91,15 @@ def attention(packing: Packing, call: Call) -> None:
 def _hides(packing: Packing, call: Call, mask: str) -> bool:
     """Whether every score of a key at padding is one whose exponential is zero beside those of the text.
 
-    A mask that takes as much from the keys of the text, or leaves none of them, hides nothing.
+    A mask that takes as much from all keys that a token of the text has, or leaves it none of them, hides nothing,
+    unless it puts minus infinity.
     """
     role = packing.role(mask)
     found = role.at(len(packing.shape(mask)) - 1)
     if "fill" in call.attributes:
-        return found == ZERO and role.kept.high > 0 and float(str(call.attributes["fill"][1])) <= _HIDDEN
-    return found.high <= _HIDDEN and (found.high == -math.inf or role.kept.high - found.high >= -_HIDDEN)
+        fill = float(str(call.attributes["fill"][1]))
+        return found == ZERO and (role.kept.high > 0 if fill == -math.inf else role.each.low > 0 and fill <= _HIDDEN)
+    return found.high <= _HIDDEN and (found.high == -math.inf or role.each.low - found.high >= -_HIDDEN)
 
 
 def rotary(packing: Packing, call: Call) -> None:
