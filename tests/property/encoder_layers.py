@@ -159,10 +159,13 @@ class Encoder:
         straight = self.joined("mul", x, self.op("cos", angles))
         return self.joined("add", straight, self.joined("mul", turned, self.op("sin", angles)))
 
-    def causal(self) -> Value:
+    def places(self) -> tuple[Value, Value]:
+        """Of queries and of keys."""
         row = self.op("slice", self.builder.constant(np.arange(LONGEST)), starts=(0,), sizes=(L,))
-        before = self.op("reshape", row, new_shape=(L, 1)), self.op("reshape", row, new_shape=(1, L))
-        return self.op("reshape", self.op("greaterOrEqual", *before), new_shape=(1, 1, L, L))
+        return self.op("reshape", row, new_shape=(L, 1)), self.op("reshape", row, new_shape=(1, L))
+
+    def causal(self) -> Value:
+        return self.op("reshape", self.op("greaterOrEqual", *self.places()), new_shape=(1, 1, L, L))
 
     def keep(self) -> Value:
         kept = self.op("notEqual", self.op("reshape", self.mask, new_shape=(B, 1, 1, L)), self.number(0, I64))

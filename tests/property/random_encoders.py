@@ -9,12 +9,13 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-from encoder_layers import WIDTH, WORDS, B, Encoder, L
+from encoder_layers import I64, WIDTH, WORDS, B, Encoder, L
 from foreign_encoders import ForeignEncoder
 from image_networks import random_image_network
 from quantised_encoders import QuantisedEncoder
 
 from webnn_runtime.format.binding import concrete_shape
+from webnn_runtime.format.builder import Value
 from webnn_runtime.format.graph import Array, Graph
 
 __all__ = [
@@ -23,8 +24,27 @@ __all__ = [
     "random_encoder",
     "random_foreign_encoder",
     "random_image_network",
+    "random_masked_encoder",
     "random_quantised_encoder",
 ]
+
+
+class MaskedEncoder(Encoder):
+    """As `Encoder`, keys hidden by their places in every way; some leave a token no key of its own text."""
+
+    def causal(self) -> Value:
+        compared = self.any("greaterOrEqual", "greater", "lesserOrEqual", "notEqual", "near")
+        if compared == "near":
+            seen = self.op(
+                "lesser", self.op("abs", self.op("sub", *self.places())), self.number(self.any(0, 1, 3), I64)
+            )
+        else:
+            seen = self.op(compared, *self.places())
+        return self.op("reshape", seen, new_shape=(1, 1, L, L))
+
+    def keep(self) -> Value:
+        kept = self.op("notEqual", self.op("reshape", self.mask, new_shape=(B, 1, 1, L)), self.number(0, I64))
+        return self.joined("logicalAnd", kept, self.causal())
 
 
 def random_encoder(random: Random) -> Graph:
@@ -51,6 +71,12 @@ def random_foreign_encoder(random: Random) -> Graph:
     return made.builder.build({"found": made.pooled(x)})
 
 
+def random_masked_encoder(random: Random) -> Graph:
+    """One layer with such a mask, or with another."""
+    made = MaskedEncoder(random)
+    return made.builder.build({"found": made.pooled(made.layer(made.embedded()))})
+
+
 def random_quantised_encoder(random: Random) -> Graph:
     """One layer whose products are sums of integers."""
     made = QuantisedEncoder(random)
@@ -61,6 +87,7 @@ FAMILIES = {
     "encoder": random_encoder,
     "foreign": random_foreign_encoder,
     "images": random_image_network,
+    "masked": random_masked_encoder,
     "quantised": random_quantised_encoder,
 }
 

@@ -65,8 +65,7 @@ class Encoder:
     def build(self):
         x = self.op("gather", self.constant(WORDS, WIDTH), self.ids, axis=0)
         x = self.parts["places"](self, x)
-        axes, epsilon = (2,), 1e-5
-        x = self.op("layerNormalization", x, self.constant(WIDTH), self.constant(WIDTH), axes=axes, epsilon=epsilon)
+        x = self.op("layerNormalization", x, self.constant(WIDTH), self.constant(WIDTH), axes=(2,), epsilon=1e-5)
         return self.builder.build({"found": self.parts["pooled"](self, self.attention(x))})
 
 
@@ -95,13 +94,39 @@ def chosen(e, scores):
     return e.op("where", e.op("expand", keep, new_shape=(B, 1, L, L)), scores, e.number(-np.inf))
 
 
-def causal(e, scores):
-    """Keys at later places are hidden, and padding."""
+def places_of(e):
+    """Of queries and of keys."""
     row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
-    seen = e.op("greaterOrEqual", e.op("reshape", row, new_shape=(L, 1)), e.op("reshape", row, new_shape=(1, L)))
+    return e.op("reshape", row, new_shape=(L, 1)), e.op("reshape", row, new_shape=(1, L))
+
+
+def seen_by_places(op):
+    """Keys at places that do not compare so are hidden, and padding."""
+
+    def hidden(e, scores):
+        near = e.op("lesserOrEqual", e.op("abs", e.op("sub", *places_of(e))), e.number(2, I64))
+        seen = near if op == "near" else e.op(op, *places_of(e))
+        return hide(e, scores, e.op("reshape", seen, new_shape=(1, 1, L, L)))
+
+    return hidden
+
+
+def seen_by_table(diagonal, is_made=False):
+    """The same, by the triangle of a constant, or one that is made at the run."""
+
+    def hidden(e, scores):
+        whole = e.builder.constant(np.tri(LONGEST, k=diagonal, dtype=np.float32))
+        ones = e.op("expand", e.number(1.0), new_shape=(L, L))
+        made = e.op("triangular", ones, upper=False, diagonal=diagonal)
+        seen = made if is_made else e.op("slice", whole, starts=(0, 0), sizes=(L, L))
+        return hide(e, scores, e.op("notEqual", e.op("reshape", seen, new_shape=(1, 1, L, L)), e.number(0.0)))
+
+    return hidden
+
+
+def hide(e, scores, seen):
     keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
-    both = e.op("logicalAnd", e.op("reshape", seen, new_shape=(1, 1, L, L)), keep)
-    return e.op("add", scores, e.op("where", both, e.number(0.0), e.number(LOWEST)))
+    return e.op("add", scores, e.op("where", e.op("logicalAnd", seen, keep), e.number(0.0), e.number(LOWEST)))
 
 
 def taken_from_all(e, scores):
@@ -154,20 +179,20 @@ def without_keys(e, scores):
     return e.op("add", scores, e.hides)
 
 
-def bare(e, scores):
-    return scores
-
-
 def relative(e):
     """A bias by distance, as MPNet has it: a table read at the places' differences."""
-    row = e.op("slice", e.builder.constant(np.arange(LONGEST), I64), starts=(0,), sizes=(L,))
-    apart = e.op("sub", e.op("reshape", row, new_shape=(1, L)), e.op("reshape", row, new_shape=(L, 1)))
-    bucket = e.op("min", e.op("abs", apart), e.number(7, I64))
+    bucket = e.op("min", e.op("abs", e.op("sub", *places_of(e))), e.number(7, I64))
     bias = e.op("transpose", e.op("gather", e.constant(8, HEADS), bucket, axis=0), permutation=(2, 0, 1))
     return e.op("expand", e.op("reshape", bias, new_shape=(1, HEADS, L, L)), new_shape=(B, HEADS, L, L))
 
 
+def earlier(e):
+    """A bias that hides all keys but those before a token."""
+    return e.op("where", e.op("greater", *places_of(e)), e.number(0.0), e.number(LOWEST))
+
+
 def tokens(e, x):
+    """What is there as it is."""
     return x
 
 
@@ -191,7 +216,7 @@ def last(e, x):
 
 
 def unmasked_layer(e, x):
-    e.parts["hidden"] = bare
+    e.parts["hidden"] = tokens
     return e.attention(x)
 
 
@@ -224,7 +249,10 @@ PACKED = {
     "additive mask": {},
     "mask of minus 10000": {"hidden": additive(-10000.0)},
     "mask by choice": {"hidden": chosen},
-    "causal": {"hidden": causal},
+    "causal": {"hidden": seen_by_places("greaterOrEqual")},
+    "causal by a constant": {"hidden": seen_by_table(0)},
+    "causal by a triangle": {"hidden": seen_by_table(0, is_made=True)},
+    "keys that are near": {"hidden": seen_by_places("near")},
     "mask of lengths": {"hidden": by_lengths()},
     "mask of lengths, the other way round": {"hidden": by_lengths("greater", "counted")},
     "rows without keys": {"hidden": without_keys},
@@ -238,6 +266,12 @@ PADDED = {
     "weak mask": ({"hidden": additive(-100.0)}, "does not hide padding"),
     "mask over all": ({"hidden": taken_from_all}, "does not hide padding"),
     "mask that keeps nothing": ({"hidden": chosen_never}, "does not hide padding"),
+    # The first token has no key then, and its weights are spread over all scores alike, padding's too.
+    "keys before a token": ({"hidden": seen_by_places("greater")}, "does not hide padding"),
+    "other keys": ({"hidden": seen_by_places("notEqual")}, "does not hide padding"),
+    "keys before a token, by a constant": ({"hidden": seen_by_table(-1)}, "does not hide padding"),
+    "keys before a token, by a triangle": ({"hidden": seen_by_table(-1, is_made=True)}, "does not hide padding"),
+    "keys before a token, by a bias": ({"bias": earlier, "hidden": additive(-10000.0)}, "does not hide padding"),
     "one place more than the length": ({"hidden": by_lengths("lesserOrEqual")}, "joins whole texts with places"),
     "places counted from one": ({"hidden": by_lengths(places="from one")}, "joins whole texts with places"),
     "places counted down": ({"hidden": by_lengths(places="down")}, "joins whole texts with places"),
@@ -317,7 +351,7 @@ def test_a_text_that_is_shorter_than_the_graphs_least_length_runs_with_its_paddi
 
 
 def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):
-    model = rust.compile(Encoder(hidden=bare, pooled=careless).build())
+    model = rust.compile(Encoder(hidden=tokens, pooled=careless).build())
     runner, given = model.texts(), texts()
     assert set(model.inputs) == {"ids"}
     found = runner.run({"ids": np.concatenate(given)}, LENGTHS)["found"]

@@ -177,6 +177,13 @@ class Feed:
         """Whether padding can be told from text."""
         return _MASK in self.types
 
+    def pads_alone(self, inputs: Iterable[str]) -> bool:
+        """Whether the mask is all that a run over these inputs does without.
+
+        A proof knows no names: of a product with the types of the tokens, it takes those for a mask, and to be 1.
+        """
+        return self.types.keys() - set(inputs) <= {_MASK}
+
     def mixes_lengths(self, padding: Padding) -> bool:
         """Whether texts of several lengths may run together without changing one another.
 

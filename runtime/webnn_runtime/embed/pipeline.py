@@ -142,6 +142,8 @@ class Pipeline:
                 runner = model.texts([output.name], mode, normalize=normalizes)
                 done = 0 if runner is None else 1 + normalizes
             runner = model.texts([output.name]) if runner is None else runner
+            if runner is not None and not feed.pads_alone(runner.inputs):
+                runner, done = None, 0
         require_embedder([folder])
         prompts, kept = read_prompts([folder]), read_truncate_dim([folder])
         if output.is_pooled and output_name is None:

@@ -61,7 +61,9 @@ def power(a: Array, b: Array) -> Array:
     A negative integer power is 1 / a^|b| truncated: 1 or -1 for those bases, else 0.
     """
     if a.dtype.kind == "f":
-        return through_float64(np.power, a, b)
+        # NumPy takes one power of 0.5 for a square root, which is NaN for minus infinity and keeps the sign of zero.
+        is_root = (b == 0.5) & ((a == 0) | np.isinf(a))
+        return through_float64(np.power, np.where(is_root, np.abs(a), a), b)
     if a.dtype.kind == "u":
         return np.asarray(np.power(a, b))
     a, b = np.broadcast_arrays(a, b)

@@ -69,6 +69,10 @@ CASES = [
         {},
         np.int32([1, -1, 1, 0]),
     ),
+    *(
+        ("pow", f"roots, {t.__name__}", [t([-INF, INF, -0.0, 9, -4]), t([0.5])], {}, t([INF, INF, 0, 3, NAN]))
+        for t in FLOATS
+    ),
     ("pow", "negative base, broken power", [np.float32([-8]), np.float32([1 / 3])], {}, np.float32([NAN])),
     *(
         ("abs", f"{t.__name__} lowest wraps", [t([np.iinfo(t).min, -3, 3])], {}, t([np.iinfo(t).min, 3, 3]))

@@ -128,6 +128,20 @@ def test_places_begin_anew_with_each_text(make, kit, folder):
     assert feeds["position_ids"].tolist() == [1, 2, 3, 4, 1, 2, 3]
 
 
+def test_a_runner_that_does_without_more_than_the_mask_is_left_aside(make, kit):
+    encoder, runners = unpadded(kit.FakeEncoder(), pools=("mean",))
+    whole = encoder.texts
+
+    def texts(*arguments, **options):
+        runner = whole(*arguments, **options)
+        del runner.inputs["token_type_ids"]
+        return runner
+
+    encoder.texts = texts
+    assert make(encoder).encode(TEXTS).tobytes() == make(kit.FakeEncoder()).encode(TEXTS).tobytes()
+    assert [runner.runs for runner in runners] == [[]]
+
+
 def test_a_graph_of_a_fixed_length_is_padded(make, kit):
     shape = (kit.TEXT_SHAPE[0], 16)
     inputs = {name: TensorType(DataType.INT64, shape) for name in ("input_ids", "attention_mask")}

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from webnn_runtime.backends.rust._calls import Attribute, Call, needed_calls
-from webnn_runtime.backends.rust._ranges import ONE, ZERO, range_of
-from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, ConstantRole, Form, Made, Role
+from webnn_runtime.backends.rust._ranges import ONE, ZERO, compares, range_of
+from webnn_runtime.backends.rust._roles import TEXTS, TOKENS, Axes, ConstantRole, Form, Made, Role, Says
 from webnn_runtime.backends.rust._values import Values
 from webnn_runtime.format.dims import Dim, SymbolicDim
 from webnn_runtime.format.dtypes import DataType
@@ -159,7 +159,13 @@ class Packing:
         kinds = [self.kind(value) for value in call.reads]
         padded = {axis: range_of(call, [role.at(axis - offset) for role, offset in given], kinds) for axis in axes}
         kept = range_of(call, [role.kept for role, _ in given], kinds)
-        return Role(made, axes, kept, range_of(call, [role.whole for role, _ in given], kinds), padded)
+        whole = range_of(call, [role.whole for role, _ in given], kinds)
+        same = None
+        if len(axes) == 2:
+            # A place compared with itself, whichever it is, is a number compared with itself.
+            is_own = compares(call) and all(role.says is Says.PLACE for role, _ in given)
+            same = range_of(call, [ZERO if is_own else role.each for role, _ in given], kinds)
+        return Role(made, axes, kept, whole, padded, same=same)
 
     def emit(self, call: Call, role: Role, operands: tuple[str | None, ...] | None = None) -> None:
         """Add a call, its results made as `role` says, on other operands than its own where those are given."""

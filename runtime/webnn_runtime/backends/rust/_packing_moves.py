@@ -5,7 +5,7 @@ from __future__ import annotations
 from webnn_runtime.backends.rust._calls import Call
 from webnn_runtime.backends.rust._packing import Packing
 from webnn_runtime.backends.rust._ranges import ZERO
-from webnn_runtime.backends.rust._roles import TEXTS, Made, Role, Says
+from webnn_runtime.backends.rust._roles import TEXTS, ConstantRole, Made, Role, Says
 from webnn_runtime.format.dims import product
 
 __all__ = ["concat", "expand", "gather", "gather_elements", "slice_", "split", "transpose", "triangular", "view"]
@@ -26,7 +26,7 @@ def view(packing: Packing, call: Call) -> None:
             parts = [part if axes.is_flat else part[1:] for part, axes in zip(parts, (own, new), strict=True)]
         packing.require(product(parts[0]) == product(parts[1]), result, "mixes places")
     padded = dict(zip(new.axes, (role.at(axis) for axis in own.axes), strict=True))
-    packing.emit(call, Role(role.made, new.axes, role.kept, role.whole, padded, role.says))
+    packing.emit(call, Role(role.made, new.axes, role.kept, role.whole, padded, role.says, role.same))
 
 
 def transpose(packing: Packing, call: Call) -> None:
@@ -35,7 +35,7 @@ def transpose(packing: Packing, call: Call) -> None:
     packing.require(not packing.axes(source).has_batch or order[0] == 0, result, "moves texts")
     padded = {order.index(axis): found for axis, found in role.padded.items()}
     axes = tuple(sorted(order.index(axis) for axis in role.axes))
-    packing.emit(call, Role(role.made, axes, role.kept, role.whole, padded))
+    packing.emit(call, Role(role.made, axes, role.kept, role.whole, padded, same=role.same))
 
 
 def gather(packing: Packing, call: Call) -> None:
@@ -80,8 +80,10 @@ def slice_(packing: Packing, call: Call) -> None:
         packing.require(all(isinstance(start, int) for start in starts), result, "starts at a place that varies")
         made = Made.FIXED if packing.has_form(result, Made.FIXED) else Made.PLACE
         counts = made is Made.PLACE and starts == (0,) and strides == (1,) and packing.counts_up(source)
-        says = Says.PLACE if counts else None
-        packing.emit(call, Role(made, packing.axes(result).axes, role.whole, role.whole, says=says))
+        says, axes = Says.PLACE if counts else None, packing.axes(result).axes
+        begins = {(starts[axis], strides[axis]) for axis in axes}
+        same = role.diagonal(axes) if isinstance(role, ConstantRole) and begins == {(0, 1)} else None
+        packing.emit(call, Role(made, axes, role.whole, role.whole, says=says, same=same))
         return
     packing.require(whole[0] or not packing.axes(source).has_batch, result, "mixes texts")
     cut = [axis for axis in role.axes if not whole[axis]]
@@ -90,7 +92,7 @@ def slice_(packing: Packing, call: Call) -> None:
         packing.require(is_first, result, "is not the first token")
         _first(packing, source, result)
         return
-    packing.emit(call, Role(role.made, role.axes, role.kept, role.whole, role.padded))
+    packing.emit(call, Role(role.made, role.axes, role.kept, role.whole, role.padded, same=role.same))
 
 
 def _first(packing: Packing, source: str, result: str) -> None:
@@ -147,4 +149,9 @@ def triangular(packing: Packing, call: Call) -> None:
     role = packing.role(call.reads[0])
     packing.require(role.made in (Made.FIXED, Made.PLACE), call.results[0], "mixes places")
     padded = {axis: found.union(ZERO) for axis, found in role.padded.items()}
-    packing.emit(call, Role(role.made, role.axes, role.kept.union(ZERO), role.whole.union(ZERO), padded))
+    rank, number = len(packing.shape(call.results[0])), int(str(call.attributes["diagonal"][1]))
+    same = None
+    if role.axes == (rank - 2, rank - 1):
+        is_in = number <= 0 if call.attributes["upper"][1] else number >= 0
+        same = role.each if is_in else ZERO
+    packing.emit(call, Role(role.made, role.axes, role.kept.union(ZERO), role.whole.union(ZERO), padded, same=same))

@@ -80,7 +80,8 @@ def attention(packing: Packing, call: Call) -> None:
             packing.require(fits, result, f"has '{over}' over its scores, which is no function of places")
     if packing.mask is not None:
         packing.require(mask is not None, result, "has no mask")
-        packing.require(_hides(packing, call, str(mask)), result, f"has a mask '{mask}' that does not hide padding")
+        is_hidden = _hides(packing, call, bias, str(mask))
+        packing.require(is_hidden, result, f"has a mask '{mask}' that does not hide padding")
     # Without padding, most masks leave every score as it is.
     idle = ZERO if "fill" not in call.attributes else ONE
     if mask is not None and packing.role(mask).kept == idle:
@@ -88,16 +89,22 @@ def attention(packing: Packing, call: Call) -> None:
     packing.emit(call, Role(Made.TOKEN, (1,)), (q, k, v, bias, mask, STARTS))
 
 
-def _hides(packing: Packing, call: Call, mask: str) -> bool:
+def _hides(packing: Packing, call: Call, bias: str | None, mask: str) -> bool:
     """Whether every score of a key at padding is one whose exponential is zero beside those of the text.
 
-    A mask that takes as much from the keys of the text, or leaves none of them, hides nothing.
+    A mask that takes as much from all keys that a token of the text has, or leaves it none of them, hides nothing, and
+    neither does one beside a bias that leaves it none; but for minus infinity, of which no weight is left.
     """
     role = packing.role(mask)
     found = role.at(len(packing.shape(mask)) - 1)
+    has_key = bias is None or packing.role(bias).each.low > _HIDDEN / 2
     if "fill" in call.attributes:
-        return found == ZERO and role.kept.high > 0 and float(str(call.attributes["fill"][1])) <= _HIDDEN
-    return found.high <= _HIDDEN and (found.high == -math.inf or role.kept.high - found.high >= -_HIDDEN)
+        fill = float(str(call.attributes["fill"][1]))
+        leaves = role.kept.high > 0 if fill == -math.inf else has_key and role.each.low > 0
+        return found == ZERO and fill <= _HIDDEN and leaves
+    if found.high == -math.inf:
+        return True
+    return found.high <= _HIDDEN and has_key and role.each.low - found.high >= -_HIDDEN
 
 
 def rotary(packing: Packing, call: Call) -> None:

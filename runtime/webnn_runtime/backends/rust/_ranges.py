@@ -17,7 +17,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array, TensorType
 from webnn_runtime.format.ops import OPS
 
-__all__ = ["ANYTHING", "ONE", "ZERO", "Range", "range_of", "range_of_constant"]
+__all__ = ["ANYTHING", "ONE", "ZERO", "Range", "compares", "range_of", "range_of_constant"]
 
 # Constants of more elements are not looked through: a causal mask of 512 tokens has 262,144.
 _MOST_ELEMENTS: Final = 1 << 19
@@ -46,7 +46,13 @@ _TRUTH: Final = Range(0.0, 1.0)
 # Integers up to here are floats of their own, whatever type they are of.
 _MOST_EXACT: Final = 1 << 53
 _FLOATS: Final = (DataType.FLOAT32, DataType.FLOAT16)
+_COMPARES: Final = frozenset({"equal", "notEqual", "greater", "greaterOrEqual", "lesser", "lesserOrEqual", "sub"})
 _SAME: Final = frozenset({"cast", "identity", "expand", "reshape", "transpose"})
+
+
+def compares(call: Call) -> bool:
+    """Whether a call says how far two numbers are apart, or which is larger, and so the same for all equal ones."""
+    return call.operator in _COMPARES
 
 
 def range_of_constant(array: Array) -> Range:

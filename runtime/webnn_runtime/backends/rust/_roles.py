@@ -57,6 +57,7 @@ class Role:
         whole: range of all its elements.
         padded: for each of the axes, range of its elements whose index along it is at padding.
         says: what its elements are, if that is known.
+        same: where it has two axes, range of those of `kept` whose indices along both are equal, if that is known.
     """
 
     made: Made
@@ -65,6 +66,12 @@ class Role:
     whole: Range = ANYTHING
     padded: Mapping[int, Range] = field(default_factory=lambda: MappingProxyType({}))
     says: Says | None = None
+    same: Range | None = None
+
+    @property
+    def each(self) -> Range:
+        """A range with at least one element for every place, where no index is at padding."""
+        return self.kept if self.same is None else self.same
 
     def at(self, axis: int) -> Range:
         """Range of the elements at padding along an axis, which need not be along the length."""
@@ -94,6 +101,10 @@ class ConstantRole(Role):
     @property
     def kept(self) -> Range:
         return self.whole
+
+    def diagonal(self, axes: tuple[int, ...]) -> Range | None:
+        """Range of the elements whose indices along two axes are equal."""
+        return range_of_constant(self._array.diagonal(0, *axes)) if len(axes) == 2 else None
 
 
 @dataclass(frozen=True, slots=True)

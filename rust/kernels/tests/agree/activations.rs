@@ -122,3 +122,21 @@ fn functions_agree_bit_for_bit() {
         }
     }
 }
+
+#[test]
+fn a_result_of_zero_has_the_sign_of_the_scalar_table() {
+    let inputs = [0.0, -0.0, 0.25, -0.25, 0.75, -0.75, 1e-45, -1e-45];
+    let signs = |apply: &dyn Fn(&mut [f32])| {
+        let mut data = inputs;
+        apply(&mut data);
+        data.map(|x| (x == 0.0).then_some(x.is_sign_negative()))
+    };
+    for table in vector_tables() {
+        for function in Function::ALL {
+            let run = |table: &Kernels| signs(&|data| table.evaluate(*function, data));
+            assert_eq!(run(&table), run(&scalar()), "{function:?}");
+        }
+        let run = |table: &Kernels| signs(&|data| table.activate(Activation::Tanh, data));
+        assert_eq!(run(&table), run(&scalar()), "tanh");
+    }
+}

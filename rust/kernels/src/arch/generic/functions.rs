@@ -138,8 +138,9 @@ pub(super) fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
     let square = x * x;
     let small = (polynomial(s, TANH, square) * square).mul_add(x, x);
     let e = exp_of_negative(s, size * s.splat(-2.0));
-    let large = ((s.splat(1.0) - e) / (s.splat(1.0) + e)).copy_sign(x);
-    size.where_less(s.splat(TANH_SMALL), small, large)
+    let large = (s.splat(1.0) - e) / (s.splat(1.0) + e);
+    // Of the small ones as well, for that of minus zero.
+    size.where_less(s.splat(TANH_SMALL), small, large).copy_sign(x)
 }
 
 #[inline(always)]
@@ -214,12 +215,14 @@ fn apply<S: Simd>(s: S, function: Function, x: S::V) -> S::V {
     match function {
         Function::Exp => exp(s, x),
         Function::Log => log(s, x),
-        Function::Sin => sine(s, x, 0.0),
+        // Minus zero stays what it is.
+        Function::Sin => x.where_non_zero(sine(s, x, 0.0), x),
         Function::Cos => sine(s, x, 1.0),
         Function::Erf => erf(s, x),
         Function::Softplus => softplus(s, x),
         Function::Floor => x.floor(),
-        Function::Ceil => s.splat(0.0) - (s.splat(0.0) - x).floor(),
+        // What is rounded up to zero keeps its sign.
+        Function::Ceil => (s.splat(0.0) - (s.splat(0.0) - x).floor()).copy_sign(x),
         Function::RoundEven => x.round(),
     }
 }
