@@ -6,10 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from webnn_translator.verify.in_float32 import in_float32
+
 __all__ = ["as_meant"]
 
 
-def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
+def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     """The file, or a copy that gives out more, and in which operators compute what they mean.
 
     QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
@@ -18,10 +20,14 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     of the operator broadcasts and ONNX Runtime's kernel refuses.
     MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
     DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
+    What is in bfloat16 is in float32 (`in_float32`).
 
     Args:
         file: the model.
         watched: names of values inside of it that are given out as well.
+
+    Returns:
+        A path or a model, and whether there was anything in bfloat16.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -29,7 +35,7 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     try:
         model = onnx.load(file, load_external_data=False)
     except (OSError, ValueError, DecodeError):
-        return str(file)  # whose errors are the session's to tell
+        return str(file), False  # whose errors are the session's to tell
     permissions = [
         (node, attribute)
         for node in model.graph.node
@@ -39,12 +45,14 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
+    is_widened = in_float32(model)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
-    return model.SerializeToString() if permissions or more or written_out else str(file)
+    is_copy = bool(permissions or more or written_out or is_widened)
+    return model.SerializeToString() if is_copy else str(file), is_widened
 
 
 def _replaced(model: Any, nodes: list[Any]) -> bool:
