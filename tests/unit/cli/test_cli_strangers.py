@@ -43,12 +43,13 @@ def test_a_file_of_another_kind_is_called_what_it_is(tool, name, run, tmp_path) 
     [
         (TensorProto.STRING, 2, 5, "has element type string"),
         (TensorProto.FLOAT, 0, 7, "the source model itself does not run at x_dim_0"),
+        (TensorProto.FLOAT8E5M2, 2, 7, "type tensor(float8e5m2), which NumPy lacks"),
     ],
 )
 def test_what_is_no_fault_of_a_file_is_not_called_malformed(elem_type, size, code, message, run, tmp_path) -> None:
     x, y = (helper.make_tensor_value_info(name, elem_type, [size]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
     assert (ran.code, ran.out) == (code, "")

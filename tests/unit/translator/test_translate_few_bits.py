@@ -160,3 +160,19 @@ def test_rows_and_columns_of_a_dequantised_table(axis, kind, scales, build, agre
     tables = {str(one.type) for one in found.graph.constants.values()} & {"u8[12, 3]", "i8[12, 6]", "u8[12, 6]"}
     # Rows stay packed, two values in a byte; of blocks of rows the whole table is dequantised, from 4 bits.
     assert tables == (set() if axis == 0 and scales == (3, 6) else {"u8[12, 3]"}) or axis == 1
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
+@pytest.mark.parametrize("scales", [(), (6,), (3, 6)], ids=str)
+@pytest.mark.parametrize("has_zero", [True, False])
+def test_data_that_is_rounded_to_four_bits(kind, scales, has_zero, build, agree) -> None:
+    """At run time it takes a byte for each value, and so does its zero point."""
+    options = {(): {}, (6,): {"axis": 1}, (3, 6): {"axis": 0, "block_size": 4}}[scales]
+    zero, more = (["z"], {}) if has_zero else ([], {"output_dtype": kind})
+    nodes = [N("QuantizeLinear", ["x", "s", *zero], ["q"], **options, **more)]
+    nodes.append(N("DequantizeLinear", ["q", "s", *zero], ["y"], **options))
+    model = build(nodes, {"x": (F, (12, 6))}, opset=21, constants={"s": RNG.uniform(0.1, 0.3, scales).astype(F)})
+    if has_zero:
+        zeros = RNG.integers(0, 8, int(np.prod(scales, dtype=int)))
+        model.graph.initializer.append(helper.make_tensor("z", kind, scales, zeros))
+    agree(model, {"x": normal(12, 6)})

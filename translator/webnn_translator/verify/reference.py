@@ -183,7 +183,11 @@ def value_names(file: Path) -> tuple[list[str], list[Ranking]]:
 def _as_declared(array: Array, declared: str) -> Array:
     name = _NUMPY_TYPES.get(declared)
     if name is None:
-        raise ExecutionError(f"the source has an input of type {declared}, which cannot be fed", backend="onnxruntime")
+        raise SourceFailed(
+            f"the source has an input of type {declared}, which NumPy lacks, so it cannot be run to compare with; "
+            "export with a wider type there, or write it unchecked with --no-verify",
+            backend="onnxruntime",
+        )
     return array.astype(np.dtype(name), copy=False)
 
 
