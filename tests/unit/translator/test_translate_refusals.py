@@ -15,6 +15,7 @@ from onnx.backend.test.loader import load_model_tests
 
 from webnn_runtime.format.errors import FormatError, WebnnError
 from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset, UnsupportedType
+from webnn_translator.explain import explain
 from webnn_translator.registry import find, operators
 from webnn_translator.translate import translate
 
@@ -41,6 +42,23 @@ def test_an_operator_that_onnx_does_not_have_is_one_that_the_exporter_copied(bui
     # tf2onnx writes TensorFlow's Erfc, of an exact GELU, under its own name.
     with pytest.raises(UnsupportedOp, match=r"Erfc.*: ai.onnx has no such operator; exporters copy what they cannot"):
         translate(build([N("Erfc", ["x"], ["y"])], INPUT))
+
+
+@pytest.mark.parametrize(
+    ("node", "stated"),
+    [
+        (N("MatMul", ["x", "w"], ["y"]), "'x' is float, 'w' is float16"),
+        (N("Gemm", ["x", "x", "w"], ["y"], transB=1), "'x' is float, 'w' is float16"),
+        (N("Add", ["x", "w"], ["y"]), "operands are float and float16"),
+    ],
+    ids=["matmul", "gemm", "add"],
+)
+def test_operands_of_two_types_are_the_models_fault(node, stated, build) -> None:
+    # Converters to float16 leave them behind.
+    model = build([node], {"x": (F, (2, 2))}, constants={"w": np.ones((2, 2), np.float16)})
+    (group,) = explain(model).groups
+    assert group.reason == f"{stated}: the operator takes them in one type; the model is not valid"
+    assert "--quantize float16" in group.advice
 
 
 def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
