@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from webnn_translator.external import ExternalFiles
 from webnn_translator.verify.in_float32 import in_float32
 
 __all__ = ["as_meant"]
+
+# Elements of what may be a shape, a list of axes or of places.
+_FEW: Final = 64
 
 
 def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
@@ -21,6 +26,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
     DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
     What is in bfloat16 is in float32 (`in_float32`).
+    Shapes and axes that lie beside the file (`size_threshold=0` of onnx) are inside, where ONNX Runtime reads them.
 
     Args:
         file: the model.
@@ -28,6 +34,9 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
 
     Returns:
         A path or a model, and whether there was anything in bfloat16.
+
+    Raises:
+        FormatError: a file beside the model is not there, or not the model's.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -45,14 +54,33 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
+    is_moved = _few_inside(model.graph, ExternalFiles(file))
     is_widened = in_float32(model)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
-    is_copy = bool(permissions or more or written_out or is_widened)
+    is_copy = bool(permissions or more or written_out or is_widened or is_moved)
     return model.SerializeToString() if is_copy else str(file), is_widened
+
+
+def _few_inside(graph: Any, files: ExternalFiles) -> bool:
+    """Move short lists of integers beside the file into it; returns whether there was one."""
+    from onnx import TensorProto
+
+    attributes = [one for node in graph.node for one in node.attribute]
+    changed = False
+    for tensor in (*graph.initializer, *(one.t for one in attributes)):
+        is_outside = tensor.data_location == TensorProto.EXTERNAL and tensor.data_type == TensorProto.INT64
+        if is_outside and (count := math.prod(tensor.dims)) <= _FEW:
+            tensor.raw_data = files.read(tensor, 8 * count).tobytes()
+            tensor.ClearField("data_location")
+            del tensor.external_data[:]
+            changed = True
+    for inner in (inner for one in attributes for inner in (one.g, *one.graphs)):
+        changed |= _few_inside(inner, files)
+    return changed
 
 
 def _replaced(model: Any, nodes: list[Any]) -> bool:

@@ -1,12 +1,13 @@
-"""Models in bfloat16: the check runs them in float32, wherever in the file the type stands."""
+"""Sources that ONNX Runtime cannot run as they are: in bfloat16, or with their shapes in another file."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from webnn_runtime.format.errors import FormatError
 from webnn_translator.verify import OnnxReference
 
 N = helper.make_node
@@ -20,7 +21,8 @@ def value(name: str, kind: int, shape=(2, 2)) -> onnx.ValueInfoProto:
 
 
 def stored(name: str, array: np.ndarray) -> onnx.TensorProto:
-    return helper.make_tensor(name, B, array.shape, array.ravel().tolist())
+    packed = helper.make_tensor(name, B, array.shape, array.ravel().tolist())
+    return numpy_helper.from_array(numpy_helper.to_array(packed), name)
 
 
 def branch(name: str, op: str, *more: onnx.TensorProto) -> onnx.GraphProto:
@@ -75,3 +77,19 @@ def test_a_model_without_bfloat16_stays_as_it_is(tmp_path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.save(model, tmp_path / "m.onnx")
     assert not OnnxReference(tmp_path / "m.onnx").is_widened
+
+
+def test_shapes_may_lie_beside_the_file(tmp_path) -> None:
+    """As `size_threshold=0` of onnx writes them; ONNX Runtime reads none from there to infer shapes with."""
+    shape = numpy_helper.from_array(np.asarray([4]), "shape")
+    constant = N("Constant", [], ["one"], value=numpy_helper.from_array(np.asarray([-1]), "one"))
+    nodes = [N("Reshape", ["x", "shape"], ["flat"]), constant, N("Reshape", ["flat", "one"], ["y"])]
+    graph = helper.make_graph(nodes, "g", [value("x", F)], [value("y", F, (4,))], [shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    settings = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 0, "convert_attribute": True}
+    onnx.save(model, tmp_path / "m.onnx", **settings)
+    reference = OnnxReference(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(reference.run({"x": X}, ["y"], {})["y"], X.ravel())
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(FormatError, match=r"w\.bin"):
+        OnnxReference(tmp_path / "m.onnx")
