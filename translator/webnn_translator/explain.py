@@ -38,7 +38,7 @@ _BY_REASON: Final = (
         "takes them in one type",
         "ONNX Runtime refuses it too; convert the float32 model, with --quantize float16 if wanted",
     ),
-    ("the model is not valid", "onnx.checker.check_model may say more; export the model again"),
+    ("the model is not valid", "ONNX Runtime or onnx.checker.check_model may say more; export the model again"),
     ("--bind ", "bind it: the value becomes part of the bundle"),
     (
         "computed from data at run time",
@@ -48,7 +48,6 @@ _BY_REASON: Final = (
     ("run time ends its rounds", "export with a fixed number of rounds"),
     ("WebNN has no inputs of type", "export with float32 or float16 inputs"),
     ("WebNN has no type for", "export in float32 or float16"),
-    ("do not broadcast", "ONNX has no such shapes either: run the model once with ONNX Runtime, and export it again"),
     ("fit the operator", "onnx.checker.check_model may say more; export the model again"),
     ("unknown", "export without the tool that adds these operators, or before its optimisation runs"),
 )

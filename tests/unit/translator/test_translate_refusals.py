@@ -61,6 +61,21 @@ def test_operands_of_two_types_are_the_models_fault(node, stated, build) -> None
     assert "--quantize float16" in group.advice
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "why"),
+    [
+        (("b", 3, 2), (4, 8), "the inner dimensions of .* differ for all sizes"),
+        ((2,), (3,), "the inner dimensions of .* differ for all sizes"),
+        (("b", 4, 2, 3), ("b", 8, 3, 2), "do not broadcast: 4 and 8"),
+    ],
+)
+def test_matrices_that_never_fit_are_the_models_fault(left, right, why, build) -> None:
+    # As torch's older exporter leaves a window or a repetition of another size.
+    model = build([N("MatMul", ["a", "b"], ["y"])], {"a": (F, left), "b": (F, right)})
+    with pytest.raises(UnsupportedOp, match=f"{why}; the model is not valid"):
+        translate(model)
+
+
 def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
     agree(build([N("NonZero", ["x"], ["unused"]), N("Relu", ["x"], ["y"])], INPUT), {"x": -np.ones((2, 3), F)})
 
