@@ -58,7 +58,9 @@ class DimTable:
         }
         for value in inputs:
             if not value.type.tensor_type.HasField("shape"):
-                raise InvalidModel(f"input '{value.name}' has no shape, not even a rank")
+                raise InvalidModel(
+                    f"input '{value.name}' has no shape, not even a rank; export it with one, with names for free sizes"
+                )
             self.shapes[value.name] = tuple(
                 self._read(dim, value.name, axis, plain) for axis, dim in enumerate(value.type.tensor_type.shape.dim)
             )

@@ -163,8 +163,10 @@ class Lowering:
             types = {name: value.elem.text for name, value in found.items() if isinstance(value, Tensor)}
             mixed = mixed_types(proto, domain, self.versions.get(domain, 0), types)
             self._refuse(proto, op_type, mixed or f"WebNN does not allow it: {exc.reason}")
-        except (InvalidModel, UnsupportedType) as exc:
-            raise type(exc)(exc.reason, node=label_of(proto), op_type=op_type) from exc
+        except UnsupportedType as exc:
+            self._refuse(proto, op_type, exc.reason)
+        except InvalidModel as exc:
+            raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as exc:
             # Rules rely on what ONNX promises of ranks and attributes; a model that breaks it can break them anywhere.
             what = str(exc) or type(exc).__name__

@@ -85,9 +85,11 @@ def explain(
         if isinstance(found.error, DynamicShape):
             raise found.error
         if found.error is not None:
-            refused, examined = report.data["refused"], found.nodes - len(found.unexamined)
+            inputs = sum(len(group.nodes) for group in found.groups if group.op_type == "input")
+            refused, examined = report.data["refused"] - inputs, found.nodes - len(found.unexamined)
+            more = f"{inputs} {'inputs' if inputs > 1 else 'input'} and " if inputs else ""
             raise TranslateError(
-                f"{model}: {refused} of {examined} nodes examined cannot be expressed in WebNN; "
+                f"{model}: {more}{refused} of {examined} nodes examined cannot be expressed in WebNN; "
                 f"see the reasons, or --json for all names"
             )
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from webnn_runtime.format.errors import FormatError, WebnnError
-from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset, UnsupportedType
+from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset
 from webnn_translator.explain import explain
 from webnn_translator.registry import find, operators
 from webnn_translator.translate import translate
@@ -111,15 +111,19 @@ def test_an_attribute_that_no_rule_reads_is_never_ignored(build) -> None:
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.str_])
 def test_types_without_a_counterpart_are_refused(dtype, build) -> None:
-    with pytest.raises(UnsupportedType, match="which has no WebNN counterpart; leave it to"):
-        translate(build([N("Identity", ["x"], ["y"])], {"x": (dtype, (2,))}))
+    model = build([N("Identity", ["x"], ["y"]), N("NonZero", ["z"], ["n"])], {"x": (dtype, (2,)), "z": (F, (3,))}, "yn")
+    # What else stands in the way is said at once.
+    with pytest.raises(UnsupportedOp, match="which has no WebNN counterpart; leave it to") as caught:
+        translate(model)
+    assert caught.value.counts == {"input": 1, "NonZero": 1}
+    assert "2 inputs and nodes cannot be expressed" in str(caught.value)
 
 
 def test_a_type_that_onnx_does_not_have_is_no_sound_model(build) -> None:
     model = build([N("Cast", ["x"], ["y"], to=99)], INPUT)
     with pytest.raises(InvalidModel, match="element type 99, which ONNX does not have"):
         translate(model)
-    with pytest.raises(UnsupportedType, match=r"node '.*' \(Cast\): .*element type string"):
+    with pytest.raises(UnsupportedOp, match=r"node '.*' \(Cast\): .*element type string"):
         translate(build([N("Cast", ["x"], ["y"], to=TensorProto.STRING)], INPUT))
 
 
