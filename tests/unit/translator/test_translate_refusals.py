@@ -76,6 +76,15 @@ def test_matrices_that_never_fit_are_the_models_fault(left, right, why, build) -
         translate(model)
 
 
+def test_a_reshape_that_never_fits_is_the_models_fault(build) -> None:
+    # torch's older exporter leaves it behind where elements are repeated along the last axis.
+    nodes = [N("Shape", ["x"], ["s"], start=0, end=1), N("Concat", ["s", "rest"], ["t"], axis=0)]
+    nodes.append(N("Reshape", ["x", "t"], ["y"]))
+    model = build(nodes, {"x": (F, ("b", 32))}, constants={"rest": np.asarray([2, 8])})
+    with pytest.raises(UnsupportedOp, match=r"than \[b, 2, 8\], whatever the sizes; the model is not valid"):
+        translate(model)
+
+
 def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
     agree(build([N("NonZero", ["x"], ["unused"]), N("Relu", ["x"], ["y"])], INPUT), {"x": -np.ones((2, 3), F)})
 
