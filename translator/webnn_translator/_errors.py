@@ -124,7 +124,8 @@ class UnsupportedOp(TranslateError):
         if len(self.refusals) == 1:
             super().__init__(first.reason, node=first.node, op_type=first.op_type, opset=opset)
             return
-        super().__init__(f"{len(self.refusals)} nodes cannot be expressed in WebNN:\n{_listed(self.refusals)}")
+        kinds = "inputs and nodes" if any(one.op_type == "input" for one in self.refusals) else "nodes"
+        super().__init__(f"{len(self.refusals)} {kinds} cannot be expressed in WebNN:\n{_listed(self.refusals)}")
         self.opset = opset
 
     @property
@@ -169,5 +170,5 @@ def _listed(refusals: tuple[Refusal, ...]) -> str:
     lines = []
     for (op_type, reason), nodes in groups.items():
         shown = ", ".join(f"'{node}'" for node in nodes[:3]) + (" ..." if len(nodes) > 3 else "")
-        lines.append(f"  {len(nodes)} x {op_type}: {reason} (node {shown})")
+        lines.append(f"  {len(nodes)} x {op_type}: {reason} ({'' if op_type == 'input' else 'node '}{shown})")
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from webnn_runtime.passes.simplify import PassReport, simplify
 from webnn_translator.companions import companions_in
 from webnn_translator.empty_cache import EmptyCache, empty_cache
 from webnn_translator.given_dims import GivenDim, gather_dims
-from webnn_translator.given_inputs import GivenInput, bind_inputs, empty_record
+from webnn_translator.given_inputs import GivenInput, bind_inputs, empty_record, settled_dims
 from webnn_translator.quantize import QuantizedBundle, QuantizeOptions, write_quantized
 from webnn_translator.quantize.samples import require_texts, require_tokenizer
 from webnn_translator.sources import open_source
@@ -180,7 +180,15 @@ def convert_model(
         given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
         for dim, value in given.items():
             tell(f"dimension {dim} = {value.size}, from {value.origin}")
-        bound_inputs = bind_inputs(source.model, chosen.inputs)
+        sizes = {dim: value.size for dim, value in given.items()}
+        bound_inputs = bind_inputs(source.model, chosen.inputs, sizes)
+        decided = settled_dims(source.model, bound_inputs, sizes)
+        for dim, (size, by) in decided.items():
+            if by:
+                tell(f"dimension {dim} = {size}, as input '{by}' is bound")
+        given = {
+            dim: GivenDim(size, f"the bound input {by}") if by else given[dim] for dim, (size, by) in decided.items()
+        }
         cache = empty_cache(
             source.model,
             chosen.cache,

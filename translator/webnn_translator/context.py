@@ -6,7 +6,7 @@ to know them by (`ints`, `array`, `items`, `dims`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -154,7 +154,7 @@ class Context:
         if items is not None:
             names = sorted(frozenset().union(*(names_of(item) for item in items.flat)))
             raise Refused(f"{what} depends on dimension {', '.join(names)}; its value is needed", names)
-        raise undecided(self, tensor, what, "WebNN needs a constant")
+        raise undecided(self, {what: tensor}, "WebNN needs a constant")
 
     def ints(self, tensor: Tensor, what: str) -> tuple[int, ...]:
         """The values of a constant integer tensor of rank 0 or 1; see `constant`."""
@@ -178,8 +178,18 @@ class Context:
         """
         items = self.items(tensor)
         if items is None or items.ndim > 1:
-            raise undecided(self, tensor, what, "the shape of the result would depend on it")
+            raise undecided(self, {what: tensor}, "the shape of the result would depend on it")
         return tuple(items.reshape(-1))
+
+    def decided(self, parts: Mapping[str, Tensor | None]) -> None:
+        """Say of all parts of a node at once that they have to be known in terms of dimensions.
+
+        Raises:
+            Refused: some are computed from data.
+        """
+        computed = {what: part for what, part in parts.items() if part is not None and self.items(part) is None}
+        if computed:
+            raise undecided(self, computed, "the shape of the result would depend on it")
 
     def axis(self, axis: int, rank: int) -> int:
         """A non-negative axis.

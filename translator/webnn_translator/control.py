@@ -287,7 +287,7 @@ def _trip_count(t: Translator, name: str) -> int | None:
     tensor = t.tensor(name)
     items = t.ctx.items(tensor)
     if items is None or items.size != 1:
-        raise undecided(t.ctx, tensor, "the number of its rounds", "WebNN has no loops")
+        raise undecided(t.ctx, {"the number of its rounds": tensor}, "WebNN has no loops")
     count = items.flat[0]
     if isinstance(count, SymbolicDim):
         names = sorted(names_of(count))

@@ -14,7 +14,7 @@ from webnn_translator.naming import Names
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["DimTable", "NamedDim"]
+__all__ = ["DimTable", "NamedDim", "is_dim_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ class DimTable:
         }
         for value in inputs:
             if not value.type.tensor_type.HasField("shape"):
-                raise InvalidModel(f"input '{value.name}' has no shape, not even a rank")
+                raise InvalidModel(
+                    f"input '{value.name}' has no shape, not even a rank; export it with one, with names for free sizes"
+                )
             self.shapes[value.name] = tuple(
                 self._read(dim, value.name, axis, plain) for axis, dim in enumerate(value.type.tensor_type.shape.dim)
             )
@@ -121,7 +123,7 @@ class DimTable:
     def _read(self, dim: onnx.TensorShapeProto.Dimension, value: str, axis: int, plain: set[str]) -> Dim:
         if dim.dim_value > 0:
             return int(dim.dim_value)
-        if not _is_name(dim.dim_param):
+        if not is_dim_name(dim.dim_param):
             # 0 and -1 are how some exporters write "unknown", and "?" how others do: two of those need not be equal.
             return symbol(self._new(f"{value}[{axis}]", f"{value}_dim_{axis}"))
         text = dim.dim_param
@@ -152,5 +154,6 @@ class DimTable:
         raise DimensionError(f"the model has no dimension '{name}'; it has: {known}")
 
 
-def _is_name(text: str) -> bool:
+def is_dim_name(text: str) -> bool:
+    """Whether what a file has in place of a size is a name, and not one of the ways to write "unknown"."""
     return re.search(r"\w", text) is not None and text not in ("-1", "None")

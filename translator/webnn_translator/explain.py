@@ -34,7 +34,11 @@ _ADVICE: Final[Mapping[str, str]] = {
 }
 # A part of a reason -> what can be done about it; the first that fits is given.
 _BY_REASON: Final = (
-    ("the model is not valid", "onnx.checker.check_model may say more; export the model again"),
+    (
+        "takes them in one type",
+        "ONNX Runtime refuses it too; convert the float32 model, with --quantize float16 if wanted",
+    ),
+    ("the model is not valid", "ONNX Runtime or onnx.checker.check_model may say more; export the model again"),
     ("--bind ", "bind it: the value becomes part of the bundle"),
     (
         "computed from data at run time",

@@ -17,12 +17,13 @@ from webnn_runtime.format.dims import Dim, parse_dim
 from webnn_runtime.format.errors import ManifestError
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import InputError
+from webnn_translator.dimensions import is_dim_name
 from webnn_translator.elements import Elem
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["GivenInput", "bind_inputs", "empty_record", "is_bindable", "read_empty", "read_given"]
+__all__ = ["GivenInput", "bind_inputs", "empty_record", "is_bindable", "read_empty", "read_given", "settled_dims"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,15 @@ class GivenInput:
         }
 
 
-def bind_inputs(model: onnx.ModelProto, values: Mapping[str, Sequence[float]]) -> dict[str, GivenInput]:
+def bind_inputs(
+    model: onnx.ModelProto, values: Mapping[str, Sequence[float]], dims: Mapping[str, int] | None = None
+) -> dict[str, GivenInput]:
     """Make constants of inputs; the model is changed.
 
     Args:
         model: the model.
         values: input name -> its elements in order; a single one fills any fixed shape.
+        dims: values of named dimensions, which fix shapes as well.
 
     Raises:
         InputError: no such input, or it cannot have this value.
@@ -62,9 +66,50 @@ def bind_inputs(model: onnx.ModelProto, values: Mapping[str, Sequence[float]]) -
     for name, numbers in values.items():
         if name not in declared:
             raise InputError(f"the model has no input '{name}' to bind; its inputs: {', '.join(declared) or 'none'}")
-        found[name] = GivenInput(_array(name, declared[name], numbers))
+        found[name] = GivenInput(_array(name, declared[name], numbers, dims or {}))
         model.graph.initializer.append(numpy_helper.from_array(found[name].array, name))
     return found
+
+
+def settled_dims(
+    model: onnx.ModelProto, bound: Mapping[str, GivenInput], dims: Mapping[str, int]
+) -> dict[str, tuple[int, str]]:
+    """The dimensions of the inputs that are left: those with a value, and those that bound inputs decide.
+
+    Args:
+        model: as `bind_inputs` left it.
+        bound: what that returned.
+        dims: values of named dimensions.
+
+    Returns:
+        Dimension -> its size, and the bound input that decided it or no text.
+
+    Raises:
+        InputError: two bound inputs have it in two sizes.
+    """
+    held = {tensor.name for tensor in model.graph.initializer}
+    decided: dict[str, tuple[int, str]] = {}
+    left = set()
+    for value in model.graph.input:
+        names = _names(value)  # fixed dimensions have none
+        if value.name not in held:
+            left.update(names)
+        elif value.name in bound:
+            for name, size in zip(names, bound[value.name].array.shape, strict=False):
+                other, by = decided.setdefault(name, (size, value.name))
+                if name and other != size:
+                    raise InputError(f"dimension {name} is {other} in input '{by}' and {size} in '{value.name}'")
+    return {name: found for name, found in decided.items() if name and name in left and name not in dims} | {
+        name: (size, "") for name, size in dims.items() if name in left or name not in decided
+    }
+
+
+def _names(value: onnx.ValueInfoProto) -> list[str]:
+    """Of the dimensions of an input, as `DimTable` gives them; of fixed ones no text."""
+    return [
+        "" if dim.dim_value > 0 else dim.dim_param if is_dim_name(dim.dim_param) else f"{value.name}_dim_{axis}"
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+    ]
 
 
 def is_bindable(elem: Elem) -> bool:
@@ -109,7 +154,7 @@ def read_empty(record: object) -> dict[str, tuple[Dim, ...]]:
         raise ManifestError("the inputs without elements are malformed; convert the model again") from exc
 
 
-def _array(name: str, declared: onnx.ValueInfoProto, numbers: Sequence[float]) -> Array:
+def _array(name: str, declared: onnx.ValueInfoProto, numbers: Sequence[float], sizes: Mapping[str, int]) -> Array:
     kind = declared.type.tensor_type
     if not declared.type.HasField("tensor_type") or kind.elem_type not in _TYPES:
         raise InputError(f"input '{name}' is no tensor of numbers, so no number can be bound to it")
@@ -121,27 +166,27 @@ def _array(name: str, declared: onnx.ValueInfoProto, numbers: Sequence[float]) -
         raise InputError(f"input '{name}' is {dtype}, which cannot hold {', '.join(f'{one:g}' for one in numbers)}")
     if not kind.HasField("shape"):
         return elements.reshape(()) if elements.size == 1 else elements
-    dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim]
+    names = _names(declared)
+    dims = [sizes.get(one, -1) if one else int(dim.dim_value) for dim, one in zip(kind.shape.dim, names, strict=True)]
     try:
         # A single number fills a shape; one dimension may follow from how many there are.
         return np.full(dims, elements) if elements.size == 1 and -1 not in dims else elements.reshape(dims)
     except ValueError as exc:
-        shown = ", ".join(
-            dim.dim_param or "?" if size < 0 else str(size) for dim, size in zip(kind.shape.dim, dims, strict=True)
-        )
+        shown = ", ".join(one if size < 0 else str(size) for one, size in zip(names, dims, strict=True))
+        free = [one for one, size in zip(names, dims, strict=True) if size < 0]
         raise InputError(
-            f"input '{name}' has the shape [{shown}], which {elements.size} values do not fill; {_filling(dims)}"
+            f"input '{name}' has the shape [{shown}], which {elements.size} values do not fill; {_filling(dims, free)}"
         ) from exc
 
 
-def _filling(dims: Sequence[int]) -> str:
+def _filling(dims: Sequence[int], free: Sequence[str]) -> str:
     """How many numbers a shape takes."""
     known = math.prod(dim for dim in dims if dim >= 0)
-    if -1 not in dims:
+    if not free:
         return "pass one" if known == 1 else f"pass {known}, or one for all of them"
-    if dims.count(-1) == 1:
+    if len(free) == 1:
         return f"pass a multiple of {known}"
-    return "the model leaves these sizes open: write them into it first, as onnx.tools.update_model_dims does"
+    return f"pass {' '.join(f'--dim {one}=VALUE' for one in free)} as well"
 
 
 _TYPES: Final = {

@@ -24,7 +24,7 @@ from webnn_translator.node import Attributes, OnnxNode, decode_attributes
 from webnn_translator.ops.refused import REFUSED
 from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
 from webnn_translator.registry import find
-from webnn_translator.signatures import check_signature, why_missing
+from webnn_translator.signatures import check_signature, mixed_types, why_missing
 from webnn_translator.tensor import Absent, Known, OnnxValue, Tensor, TensorList
 
 __all__ = ["Lowering"]
@@ -159,9 +159,14 @@ class Lowering:
         except Refused as exc:
             self._refuse(proto, op_type, exc.reason, exc.dims)
         except GraphError as exc:
-            self._refuse(proto, op_type, f"WebNN does not allow it: {exc.reason}")
-        except (InvalidModel, UnsupportedType) as exc:
-            raise type(exc)(exc.reason, node=label_of(proto), op_type=op_type) from exc
+            found = {name: self.values.get(name) for name in proto.input}
+            types = {name: value.elem.text for name, value in found.items() if isinstance(value, Tensor)}
+            mixed = mixed_types(proto, domain, self.versions.get(domain, 0), types)
+            self._refuse(proto, op_type, mixed or f"WebNN does not allow it: {exc.reason}")
+        except UnsupportedType as exc:
+            self._refuse(proto, op_type, exc.reason)
+        except InvalidModel as exc:
+            raise InvalidModel(exc.reason, node=label_of(proto), op_type=op_type) from exc
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as exc:
             # Rules rely on what ONNX promises of ranks and attributes; a model that breaks it can break them anywhere.
             what = str(exc) or type(exc).__name__

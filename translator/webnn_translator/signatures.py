@@ -11,7 +11,7 @@ from webnn_translator._errors import Refused
 from webnn_translator.ops.refused import REFUSED
 from webnn_translator.registry import DOMAINS, operators
 
-__all__ = ["check_signature", "why_missing"]
+__all__ = ["check_signature", "mixed_types", "why_missing"]
 
 # ONNX Runtime's optimiser writes them at the level `all`.
 _LAYOUTS: Final = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
@@ -53,6 +53,24 @@ def check_signature(
     unknown = sorted(attributes.keys() - stated)
     if unknown:
         raise Refused(f"opset {version} has no attribute '{unknown[0]}' for it; the model is not valid")
+
+
+def mixed_types(proto: onnx.NodeProto, domain: str, version: int, types: Mapping[str, str]) -> str:
+    """Says that inputs which ONNX wants of one type are of several; empty where they are not, or it has no schema."""
+    try:
+        formal = onnx.defs.get_schema(proto.op_type, version, domain).inputs
+    except onnx.defs.SchemaError:
+        return ""
+    groups: dict[str, dict[str, str]] = {}
+    for index, name in enumerate(proto.input):
+        parameter = formal[min(index, len(formal) - 1)]
+        if name in types and (index < len(formal) or parameter.is_homogeneous):
+            groups.setdefault(parameter.type_str, {})[name] = types[name]
+    for group in groups.values():
+        if len(set(group.values())) > 1:
+            stated = ", ".join(f"'{name}' is {kind}" for name, kind in group.items())
+            return f"{stated}: the operator takes them in one type; the model is not valid"
+    return ""
 
 
 def _check_kinds(proto: onnx.NodeProto, schema: onnx.defs.OpSchema) -> None:

@@ -16,7 +16,15 @@ from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError
 from webnn_runtime.format.graph import Graph
-from webnn_translator._errors import DynamicShape, InvalidModel, Refusal, Refused, TranslateError, UnsupportedOp
+from webnn_translator._errors import (
+    DynamicShape,
+    InvalidModel,
+    Refusal,
+    Refused,
+    TranslateError,
+    UnsupportedOp,
+    UnsupportedType,
+)
 from webnn_translator.context import Context
 from webnn_translator.dimensions import DimTable, NamedDim
 from webnn_translator.elements import Elem
@@ -170,7 +178,12 @@ class _Translation:
                 lowering.refusals.append(Refusal(value.name, "input", reason))
                 lowering.unknown.add(value.name)
                 continue
-            elem = elem_of(value.type.tensor_type.elem_type, f"input '{value.name}'")
+            try:
+                elem = elem_of(value.type.tensor_type.elem_type, "it")
+            except UnsupportedType as exc:
+                lowering.refusals.append(Refusal(value.name, "input", exc.reason))
+                lowering.unknown.add(value.name)
+                continue
             shape = self.table.shapes[value.name]
             if 0 in shape:
                 lowering.define(value.name, self.ctx.nothing(elem, shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from webnn_translator._errors import Refused
@@ -13,22 +14,24 @@ if TYPE_CHECKING:
 __all__ = ["undecided"]
 
 
-def undecided(ctx: Context, tensor: Tensor, what: str, consequence: str) -> Refused:
-    """The refusal of a computed value.
+def undecided(ctx: Context, parts: Mapping[str, Tensor], consequence: str) -> Refused:
+    """The refusal of computed values, of all parts of a node at once.
 
     Args:
         ctx: the translation.
-        tensor: the value.
-        what: its part in the node.
-        consequence: why it has to be known.
+        parts: what each is in the node -> the value.
+        consequence: why they have to be known.
     """
-    value = ctx.full(tensor)
-    sources = ctx.emit.sources(value)
-    names = sorted(ctx.emit.sizes(value))
+    values = [ctx.full(tensor) for tensor in parts.values()]
+    sources = set().union(*(ctx.emit.sources(value) for value in values))
+    names = sorted(set().union(*(ctx.emit.sizes(value) for value in values)))
+    *others, last = parts
+    what = f"{', '.join(others)} and {last}" if others else last
+    are, depend, whose = ("are", "depend", "their") if others else ("is", "depends", "its")
     if not sources and names:
-        return Refused(f"{what} depends on dimension {', '.join(names)}; its value is needed", names)
+        return Refused(f"{what} {depend} on dimension {', '.join(names)}; {whose} value is needed", names)
     advice = ""
     if sources and sources <= ctx.settings.keys():
         flags = sorted(f"--bind {ctx.settings[source]}=VALUE" for source in sources)
         advice = f"; {' '.join(flags)} makes {'constants of them' if len(flags) > 1 else 'a constant of it'}"
-    return Refused(f"{what} is computed from data at run time; {consequence}{advice}")
+    return Refused(f"{what} {are} computed from data at run time; {consequence}{advice}")

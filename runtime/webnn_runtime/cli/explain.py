@@ -58,14 +58,15 @@ def explain(
         from webnn_translator.empty_cache import empty_cache
         from webnn_translator.explain import explain as explain_model
         from webnn_translator.given_dims import gather_dims
-        from webnn_translator.given_inputs import bind_inputs
+        from webnn_translator.given_inputs import bind_inputs, settled_dims
         from webnn_translator.sources import open_source
 
         report.note(f"reading {model}")
         with open_source(model) as source:
             # What files and metadata say of dimensions counts here as it does for a conversion.
             given = {name: one.size for name, one in gather_dims(source.model, source.file, dims, dims_file).items()}
-            bind_inputs(source.model, values)
+            bound = bind_inputs(source.model, values, given)
+            given = {name: size for name, (size, _) in settled_dims(source.model, bound, given).items()}
             emptied = empty_cache(source.model, chosen, companions=source.companions, dims=given, ranged={*low, *high})
             if emptied is not None:
                 given.setdefault(emptied.dimension, 0)
@@ -84,9 +85,11 @@ def explain(
         if isinstance(found.error, DynamicShape):
             raise found.error
         if found.error is not None:
-            refused, examined = report.data["refused"], found.nodes - len(found.unexamined)
+            inputs = sum(len(group.nodes) for group in found.groups if group.op_type == "input")
+            refused, examined = report.data["refused"] - inputs, found.nodes - len(found.unexamined)
+            more = f"{inputs} {'inputs' if inputs > 1 else 'input'} and " if inputs else ""
             raise TranslateError(
-                f"{model}: {refused} of {examined} nodes examined cannot be expressed in WebNN; "
+                f"{model}: {more}{refused} of {examined} nodes examined cannot be expressed in WebNN; "
                 f"see the reasons, or --json for all names"
             )
 

@@ -94,9 +94,10 @@ def test_explain_takes_what_convert_takes(run: Callable[..., Any], tmp_path: Pat
     told = run("webnn", "explain", model, "--dims-file", file, "--int64", "int32")
     assert "free dimensions: batch" in told.out
     assert "length" not in told.out
-    told = run("webnn", "explain", model, "--bind", "x=1,2,3,4", "--dim", "batch=1")
+    told = run("webnn", "explain", model, "--bind", "x=1,2,3,4")
     assert told.code == 2
-    assert "has the shape [batch, length, 2], which 4 values do not fill; the model leaves these sizes open" in told.err
+    assert "[batch, length, 2], which 4 values do not fill; pass --dim batch=VALUE --dim length=VALUE as" in told.err
+    assert run("webnn", "explain", model, "--bind", "x=1,2,3,4", "--dim", "batch=1").code == 0
     for wrong in ("x", "=1", "x=one", "x="):
         assert "write it as --bind INPUT=VALUE" in run("webnn-convert", model, "--bind", wrong).err
     assert "given twice" in run("webnn-convert", model, "--bind", "x=1", "--bind", "x=true").err

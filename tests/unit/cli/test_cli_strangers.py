@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,12 +43,13 @@ def test_a_file_of_another_kind_is_called_what_it_is(tool, name, run, tmp_path) 
     [
         (TensorProto.STRING, 2, 5, "has element type string"),
         (TensorProto.FLOAT, 0, 7, "the source model itself does not run at x_dim_0"),
+        (TensorProto.FLOAT8E5M2, 2, 7, "type tensor(float8e5m2), which NumPy lacks"),
     ],
 )
 def test_what_is_no_fault_of_a_file_is_not_called_malformed(elem_type, size, code, message, run, tmp_path) -> None:
     x, y = (helper.make_tensor_value_info(name, elem_type, [size]) for name in "xy")
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [x], [y])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
     assert (ran.code, ran.out) == (code, "")
@@ -55,17 +57,34 @@ def test_what_is_no_fault_of_a_file_is_not_called_malformed(elem_type, size, cod
     assert not (tmp_path / "out").exists()
 
 
-def test_types_that_onnx_runtime_does_not_compute_are_no_fault_of_the_file(run, tmp_path) -> None:
+def test_operators_that_only_gpus_have_are_no_fault_of_the_file(run, tmp_path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, 4]) for name in "xy")
+    bias = helper.make_tensor("bias", TensorProto.FLOAT, [4], [1, 2, 3, 4])
+    node = helper.make_node("BiasAdd", ["x", "bias", "x"], ["y"], domain="com.microsoft")
+    graph = helper.make_graph([node], "g", [x], [y], [bias])
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
+    assert (ran.code, ran.out) == (7, "")
+    assert "its CPU cannot run the source" in ran.err
+    assert "export without that operator, or write it unchecked with --no-verify" in ran.err
+    assert not (tmp_path / "out").exists()
+    assert run("webnn-convert", tmp_path / "model.onnx", "-o", "out", "--no-verify").code == 0
+
+
+def test_bfloat16_is_checked_against_the_source_in_float32(run, tmp_path) -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.BFLOAT16, [2, 2]) for name in "xy")
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "x"], ["y"])], "g", [x], [y])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     ran = run("webnn-convert", tmp_path / "model.onnx", "-o", "out")
-    assert (ran.code, ran.out) == (7, "")
-    assert "its CPU cannot run the source" in ran.err
-    assert "export in float32, or write it unchecked with --no-verify" in ran.err
-    assert not (tmp_path / "out").exists()
-    assert run("webnn-convert", tmp_path / "model.onnx", "-o", "out", "--no-verify").code == 0
+    assert ran.code == 0
+    assert "checking against the source with float32 for bfloat16" in ran.err
+    certificate = json.loads((tmp_path / "out" / "manifest.json").read_text())["x-webnn-runtime"]["certificate"]
+    assert certificate["verdict"] == "passed"
+    assert certificate["reference"].endswith(", float32 for bfloat16")
+    assert run("webnn", "verify", "out", "--source", tmp_path / "model.onnx").code == 0
 
 
 def test_a_text_graph_is_no_model_to_convert(run, bundle) -> None:

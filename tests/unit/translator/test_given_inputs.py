@@ -12,7 +12,7 @@ from onnx import helper
 from webnn_runtime.format.errors import ManifestError
 from webnn_translator._errors import InputError, UnsupportedOp
 from webnn_translator.bundling import ConvertOptions, convert_model
-from webnn_translator.given_inputs import bind_inputs, read_given
+from webnn_translator.given_inputs import bind_inputs, read_given, settled_dims
 from webnn_translator.translate import translate
 from webnn_translator.verify import check_bundle
 
@@ -67,6 +67,33 @@ def test_one_number_fills_a_shape_and_one_dimension_follows(build) -> None:
     found = bind_inputs(model, {"a": (7,), "b": (1, 2, 3)})
     np.testing.assert_array_equal(found["a"].array, np.full((2, 3), 7, np.int32))
     np.testing.assert_array_equal(read_given({"b": found["b"].record()})["b"], [1, 2, 3])
+
+
+@pytest.fixture
+def named(build):
+    """Two inputs of the same named sizes, and one whose size is its own."""
+    nodes = [helper.make_node("Add", ["x", "m"], ["a"]), helper.make_node("Mul", ["a", "k"], ["y"])]
+    shape = ["batch", 2, "n"]
+    return build(nodes, {"x": (np.float32, shape), "m": (np.float32, shape), "k": (np.float32, [""])})
+
+
+def test_named_sizes_of_a_bound_input_are_given_with_dim(named, optional, tmp_path) -> None:
+    optional("onnxruntime")
+    named.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None))
+    onnx.save(named, tmp_path / "named.onnx")
+    told: list[str] = []
+    options = ConvertOptions(inputs={"m": range(6), "k": (2,)}, dims={"batch": 1, "k_dim_0": 1})
+    done = convert_model(str(tmp_path / "named.onnx"), tmp_path / "out", options, note=told.append)
+    # What has the name of a bound input's size is as large: WebNN would broadcast a 1.
+    assert str(done.graph.inputs["x"]) == "f32[1, 2, 3]"
+    assert "dimension n = 3, as input 'm' is bound" in told
+    assert check_bundle(tmp_path / "out", tmp_path / "named.onnx").certificate.passed
+
+
+def test_bound_inputs_that_disagree_on_a_size_are_refused(named) -> None:
+    bound = bind_inputs(named, {"x": range(4), "m": range(6)}, {"batch": 1})
+    with pytest.raises(InputError, match="dimension n is 2 in input 'x' and 3 in 'm'"):
+        settled_dims(named, bound, {"batch": 1})
 
 
 def test_a_malformed_record_is_refused() -> None:

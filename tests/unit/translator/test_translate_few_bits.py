@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from webnn_runtime.backends import get_backend
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
 
@@ -160,3 +161,43 @@ def test_rows_and_columns_of_a_dequantised_table(axis, kind, scales, build, agre
     tables = {str(one.type) for one in found.graph.constants.values()} & {"u8[12, 3]", "i8[12, 6]", "u8[12, 6]"}
     # Rows stay packed, two values in a byte; of blocks of rows the whole table is dequantised, from 4 bits.
     assert tables == (set() if axis == 0 and scales == (3, 6) else {"u8[12, 3]"}) or axis == 1
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4])
+@pytest.mark.parametrize("scales", [(), (6,), (3, 6)], ids=str)
+@pytest.mark.parametrize("has_zero", [True, False])
+def test_data_that_is_rounded_to_four_bits(kind, scales, has_zero, build, agree) -> None:
+    """At run time it takes a byte for each value, and so does its zero point."""
+    options = {(): {}, (6,): {"axis": 1}, (3, 6): {"axis": 0, "block_size": 4}}[scales]
+    zero, more = (["z"], {}) if has_zero else ([], {"output_dtype": kind})
+    nodes = [N("QuantizeLinear", ["x", "s", *zero], ["q"], **options, **more)]
+    nodes.append(N("DequantizeLinear", ["q", "s", *zero], ["y"], **options))
+    model = build(nodes, {"x": (F, (12, 6))}, opset=21, constants={"s": RNG.uniform(0.1, 0.3, scales).astype(F)})
+    if has_zero:
+        zeros = RNG.integers(0, 8, int(np.prod(scales, dtype=int)))
+        model.graph.initializer.append(helper.make_tensor("z", kind, scales, zeros))
+    agree(model, {"x": normal(12, 6)})
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["fp4", "nf4"])
+@pytest.mark.parametrize(("inner", "columns", "block"), [(32, 6, 16), (40, 3, 32), (21, 3, 16)])
+def test_weights_of_bitsandbytes(kind, inner, columns, block, build, agree) -> None:
+    """Blocks go on from one column to the next, and the last byte may hold one weight."""
+    options = {"K": inner, "N": columns, "block_size": block, "quant_type": kind}
+    count = inner * columns
+    agrees(
+        build, agree, "MatMulBnb4", {"a": normal(2, 3, inner)},
+        {"w": numbers((count + 1) // 2), "s": RNG.uniform(0.1, 2, -(-count // block)).astype(F)},
+        ["a", "w", "s"], {"a": ("n", "m", inner)}, **options,
+    )  # fmt: skip
+
+
+def test_weights_of_bitsandbytes_that_are_not_transposed(build) -> None:
+    options = {"K": 16, "N": 4, "block_size": 16, "quant_type": 1}
+    constants = {"w": numbers(32), "s": normal(4)}
+    found = []
+    for is_transposed, data in ((1, np.eye(16, dtype=F)), (0, np.eye(4, dtype=F))):
+        node = N("MatMulBnb4", ["a", "w", "s"], ["y"], transB=is_transposed, **options, **MS)
+        model = build([node], {"a": (F, data.shape)}, constants=constants, domains=DOMAINS)
+        found.append(get_backend("numpy").compile(translate(model).graph).run({"a": data})["y"])
+    np.testing.assert_array_equal(found[0].T, found[1])

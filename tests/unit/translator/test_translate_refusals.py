@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
 from webnn_runtime.format.errors import FormatError, WebnnError
-from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset, UnsupportedType
+from webnn_translator._errors import InvalidModel, UnsupportedOp, UnsupportedOpset
+from webnn_translator.explain import explain
 from webnn_translator.registry import find, operators
 from webnn_translator.translate import translate
 
@@ -41,6 +42,47 @@ def test_an_operator_that_onnx_does_not_have_is_one_that_the_exporter_copied(bui
     # tf2onnx writes TensorFlow's Erfc, of an exact GELU, under its own name.
     with pytest.raises(UnsupportedOp, match=r"Erfc.*: ai.onnx has no such operator; exporters copy what they cannot"):
         translate(build([N("Erfc", ["x"], ["y"])], INPUT))
+
+
+@pytest.mark.parametrize(
+    ("node", "stated"),
+    [
+        (N("MatMul", ["x", "w"], ["y"]), "'x' is float, 'w' is float16"),
+        (N("Gemm", ["x", "x", "w"], ["y"], transB=1), "'x' is float, 'w' is float16"),
+        (N("Add", ["x", "w"], ["y"]), "operands are float and float16"),
+    ],
+    ids=["matmul", "gemm", "add"],
+)
+def test_operands_of_two_types_are_the_models_fault(node, stated, build) -> None:
+    # Converters to float16 leave them behind.
+    model = build([node], {"x": (F, (2, 2))}, constants={"w": np.ones((2, 2), np.float16)})
+    (group,) = explain(model).groups
+    assert group.reason == f"{stated}: the operator takes them in one type; the model is not valid"
+    assert "--quantize float16" in group.advice
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "why"),
+    [
+        (("b", 3, 2), (4, 8), "the inner dimensions of .* differ for all sizes"),
+        ((2,), (3,), "the inner dimensions of .* differ for all sizes"),
+        (("b", 4, 2, 3), ("b", 8, 3, 2), "do not broadcast: 4 and 8"),
+    ],
+)
+def test_matrices_that_never_fit_are_the_models_fault(left, right, why, build) -> None:
+    # As torch's older exporter leaves a window or a repetition of another size.
+    model = build([N("MatMul", ["a", "b"], ["y"])], {"a": (F, left), "b": (F, right)})
+    with pytest.raises(UnsupportedOp, match=f"{why}; the model is not valid"):
+        translate(model)
+
+
+def test_a_reshape_that_never_fits_is_the_models_fault(build) -> None:
+    # torch's older exporter leaves it behind where elements are repeated along the last axis.
+    nodes = [N("Shape", ["x"], ["s"], start=0, end=1), N("Concat", ["s", "rest"], ["t"], axis=0)]
+    nodes.append(N("Reshape", ["x", "t"], ["y"]))
+    model = build(nodes, {"x": (F, ("b", 32))}, constants={"rest": np.asarray([2, 8])})
+    with pytest.raises(UnsupportedOp, match=r"than \[b, 2, 8\], whatever the sizes; the model is not valid"):
+        translate(model)
 
 
 def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
@@ -78,15 +120,19 @@ def test_an_attribute_that_no_rule_reads_is_never_ignored(build) -> None:
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.str_])
 def test_types_without_a_counterpart_are_refused(dtype, build) -> None:
-    with pytest.raises(UnsupportedType, match="which has no WebNN counterpart; leave it to"):
-        translate(build([N("Identity", ["x"], ["y"])], {"x": (dtype, (2,))}))
+    model = build([N("Identity", ["x"], ["y"]), N("NonZero", ["z"], ["n"])], {"x": (dtype, (2,)), "z": (F, (3,))}, "yn")
+    # What else stands in the way is said at once.
+    with pytest.raises(UnsupportedOp, match="which has no WebNN counterpart; leave it to") as caught:
+        translate(model)
+    assert caught.value.counts == {"input": 1, "NonZero": 1}
+    assert "2 inputs and nodes cannot be expressed" in str(caught.value)
 
 
 def test_a_type_that_onnx_does_not_have_is_no_sound_model(build) -> None:
     model = build([N("Cast", ["x"], ["y"], to=99)], INPUT)
     with pytest.raises(InvalidModel, match="element type 99, which ONNX does not have"):
         translate(model)
-    with pytest.raises(UnsupportedType, match=r"node '.*' \(Cast\): .*element type string"):
+    with pytest.raises(UnsupportedOp, match=r"node '.*' \(Cast\): .*element type string"):
         translate(build([N("Cast", ["x"], ["y"], to=TensorProto.STRING)], INPUT))
 
 

@@ -40,3 +40,22 @@ def test_rows_are_repeated_as_often_as_a_free_size_says(build, agree) -> None:
     inputs = {"x": (F, ("batch", 8)), "prompts": (F, ("batch", "often", 2))}
     feeds = [{"x": x_of(b, 8), "prompts": x_of(b, p, 2)} for b, p in ((1, 1), (2, 3), (3, 1))]
     agree(build(nodes, inputs, constants=constants), *feeds)
+
+
+def test_each_element_is_repeated_as_often_as_a_free_size_says(build, agree) -> None:
+    """torch's repeat_interleave by its older exporter, as CANINE spreads its molecules: OneHot makes the repeats."""
+    nodes = [
+        N("Shape", ["x"], ["rows"], start=0, end=1),
+        N("Shape", ["often"], ["n"], start=0, end=1),
+        N("Concat", ["one", "n"], ["values"], axis=0),
+        N("OneHot", ["place", "three", "values"], ["hot"]),
+        N("Reshape", ["hot", "all"], ["repeats"]),
+        N("Unsqueeze", ["x", "two"], ["wide"]),
+        N("Tile", ["wide", "repeats"], ["spread"]),
+        N("Concat", ["rows", "all"], ["shape"], axis=0),
+        N("Reshape", ["spread", "shape"], ["y"]),
+    ]
+    for place in (2, -1):
+        constants = {"one": ints(1), "place": ints(place), "three": ints(3), "all": ints(-1), "two": ints(2)}
+        model = build(nodes, {"x": (F, ("batch", 4)), "often": (F, ("n",))}, constants=constants)
+        agree(model, *({"x": x_of(b, 4), "often": x_of(n)} for b, n in ((1, 1), (2, 3), (3, 1))))

@@ -51,6 +51,20 @@ def test_all_settings_that_decide_together_are_named(build) -> None:
             translate(model)
 
 
+@pytest.mark.parametrize(
+    ("op", "first", "settings"),
+    [("Range", [], ("start", "limit", "delta")), ("Slice", ["x"], ("starts", "ends", "axes", "steps"))],
+)
+def test_all_inputs_of_a_node_that_have_to_be_known_are_named_at_once(op, first, settings, build) -> None:
+    sizes = [] if op == "Range" else [1]
+    model = build([N(op, [*first, *settings], ["y"])], {"x": (F, [9])} | dict.fromkeys(settings, (I64, sizes)))
+    flags = " ".join(f"--bind {one}=VALUE" for one in sorted(settings))
+    *others, last = settings
+    message = rf"{', '.join(others)} and {last} are computed from data at run time; .*; {flags} makes constants of them"
+    with pytest.raises(UnsupportedOp, match=message):
+        translate(model)
+
+
 def test_rounds_that_an_input_counts_are_bound(build) -> None:
     inner = helper.make_graph(
         [N("Identity", ["c"], ["d"]), N("Add", ["v", "v"], ["w"])],

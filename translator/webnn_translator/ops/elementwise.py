@@ -38,7 +38,9 @@ _EXACT: Final[dict[str, _Exact]] = {
 def arithmetic(ctx: Context, op: str, a: Tensor, b: Tensor) -> Tensor:
     """One of the binary operators: on dimension expressions where both sides are known, else in the graph."""
     if a.elem is not b.elem:
-        raise Refused(f"operands are {a.elem.text} and {b.elem.text}; the model is not valid")
+        raise Refused(
+            f"operands are {a.elem.text} and {b.elem.text}: the operator takes them in one type; the model is not valid"
+        )
     left, right = ctx.items(a), ctx.items(b)
     if left is not None and right is not None:
         try:

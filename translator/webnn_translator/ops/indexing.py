@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from webnn_runtime.format.builder import Value
@@ -19,6 +21,9 @@ from webnn_translator.ops.slicing import slice_of
 from webnn_translator.registry import onnx_op
 from webnn_translator.symbolic import Affine
 from webnn_translator.tensor import Columns, Quantised, Tensor
+
+# Elements of a OneHot that are listed one by one.
+_FEW: Final = 64
 
 
 @onnx_op("Gather")
@@ -210,6 +215,12 @@ def one_hot(ctx: Context, node: OnnxNode) -> Tensor:
     count = int(ctx.constant(depth, "depth").reshape(())[()]) if depth.elem.is_float else ctx.dims(depth, "depth")[0]
     axis = node.integer("axis", -1)
     axis = ctx.axis(axis, indices.rank + 1)
+    known, pair = ctx.array(indices), ctx.items(values)
+    if known is not None and pair is not None and isinstance(count, int) and known.size * count <= _FEW:
+        # How often torch's older exporter repeats each axis: a dimension stays one.
+        whole = np.expand_dims(np.where(known < 0, known + count, known), axis)
+        hits = whole == np.arange(count).reshape(-1, *(1,) * (indices.rank - axis))
+        return ctx.symbols(np.where(hits, pair[1], pair[0]), values.elem)
     off, on = (reshape_to(ctx, slice_of(ctx, values, {0: (k, 1, 1)}), ()) for k in range(2))
     if indices.elem is not Elem.INT64:
         indices = convert(ctx, indices, Elem.INT64)

@@ -159,7 +159,11 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
             target[index] = x.shape[index]
         elif dim < -1:
             raise Refused(f"the target shape holds {dim}; the model is not valid")
-    return reshape_to(ctx, x, _solved(target, x.shape))
+    solved = _solved(target, x.shape)
+    if is_equal(product(list(x.shape)), product(list(solved)), ctx.ranges) is False:
+        shown = ", ".join(map(str, solved))
+        raise Refused(f"{x} has other numbers of elements than [{shown}], whatever the sizes; the model is not valid")
+    return reshape_to(ctx, x, solved)
 
 
 def _solved(target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:

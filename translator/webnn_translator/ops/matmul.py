@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from webnn_runtime.format.dims import bounds
+from webnn_runtime.format.dims import bounds, is_equal
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.node import OnnxNode
@@ -26,11 +26,18 @@ def matmul(ctx: Context, node: OnnxNode) -> Tensor:
 
 
 def matmul_of(ctx: Context, a: Tensor, b: Tensor) -> Tensor:
-    """Rank-1 operands get a dimension of size 1, which the result loses again."""
+    """Rank-1 operands get a dimension of size 1, which the result loses again.
+
+    Raises:
+        Refused: no sizes fit.
+    """
     if a.rank == 0 or b.rank == 0:
         raise Refused(f"operands are {a} and {b}; the model is not valid")
     left = a if a.rank > 1 else reshape_to(ctx, a, (1, *a.shape))
     right = b if b.rank > 1 else reshape_to(ctx, b, (*b.shape, 1))
+    if is_equal(left.shape[-1], right.shape[-2], ctx.ranges) is False:
+        raise Refused(f"the inner dimensions of {a} and {b} differ for all sizes; the model is not valid")
+    ctx.broadcast(left.shape[:-2], right.shape[:-2])
     if a.elem.is_float:
         made = ctx.computed(a.elem, "matmul", ctx.full(left), ctx.full(right))
     else:

@@ -72,10 +72,9 @@ def dequantised(
             whole = Quantised(values.array, x.elem, scales, zeros, values.name)
             ctx.carrier(x.elem)
             return Tensor(scale.elem, x.shape, whole)
-    return ctx.tensor(
-        ctx.emit.op("dequantizeLinear", ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, x.elem)),
-        scale.elem,
-    )
+    data = ctx.full(x)
+    zero_point = _zero_point(ctx, shift, factor, x.elem, data.dtype)
+    return ctx.tensor(ctx.emit.op("dequantizeLinear", data, ctx.full(factor), zero_point), scale.elem)
 
 
 def one_number(ctx: Context, part: Tensor) -> Tensor:
@@ -104,13 +103,16 @@ def _dequantize_floats(ctx: Context, x: Tensor, factor: Tensor, shift: Tensor | 
     return reshape_to(ctx, ctx.elementwise("mul", x, reshape_to(ctx, factor, blocks)), shape)
 
 
-def _zero_point(ctx: Context, shift: Tensor | None, factor: Tensor, elem: Elem) -> Value:
+def _zero_point(ctx: Context, shift: Tensor | None, factor: Tensor, elem: Elem, carrier: DataType) -> Value:
+    """In the type of the data: 4 bits are packed as constants, and take a byte where they are computed."""
     if shift is not None:
+        if elem.is_packed and carrier is elem.wire:
+            shift = convert(ctx, shift, Elem.from_numpy(carrier.numpy))
         return ctx.full(shift)
-    if elem.is_packed and factor.is_static:
+    if elem.is_packed and carrier is not elem.wire and factor.is_static:
         # WebNN has no expand of 4 bits.
         return ctx.full(ctx.known(np.zeros([int(str(dim)) for dim in factor.shape], elem.numpy), elem))
-    return ctx.emit.expand(ctx.emit.constant(0, ctx.carrier(elem)), factor.shape)
+    return ctx.emit.expand(ctx.emit.constant(0, carrier), factor.shape)
 
 
 def _scale(ctx: Context, x: Tensor, scale: Tensor, axis: int, block: int) -> Tensor:
@@ -189,7 +191,7 @@ def quantised(
     """`x / scale` rounded to even, moved to the zero point and kept in the range of `elem`; see `dequantised`."""
     factor = _scale(ctx, x, scale, axis, block)
     shift = None if zero is None else _aligned(ctx, x, zero, axis, block)
-    operands = (ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, elem))
+    operands = (ctx.full(x), ctx.full(factor), _zero_point(ctx, shift, factor, elem, ctx.wire(elem)))
     made = ctx.emit.op("quantizeLinear", *operands)
     if elem.wire.bits != elem.bits:
         # A wider type carries it, and saturates later than ONNX does.

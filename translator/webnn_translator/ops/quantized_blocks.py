@@ -1,4 +1,4 @@
-"""Weights of a few bits that share a scale in blocks, and stay packed in the bundle."""
+"""Weights of a few bits that share a scale in blocks. All but those of bitsandbytes stay packed in the bundle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ from webnn_translator.tensor import Known, Quantised, Tensor
 __all__ = ["gathered_few_bits"]
 
 _BITS = (2, 4, 8)
+# What the codes of bitsandbytes stand for: a float of 4 bits, and the quantiles of a normal distribution.
+_MAGNITUDES = np.array([0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4], np.float32)
+_QUANTILES = (
+    (-1.0, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.09105004, 0.0),
+    (0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1.0),
+)
+_MEANINGS = (np.concatenate([_MAGNITUDES, -_MAGNITUDES]), np.array(_QUANTILES, np.float32).reshape(-1))
 
 
 @onnx_op(
@@ -60,6 +67,30 @@ def matmul_nbits(ctx: Context, node: OnnxNode) -> Tensor:
     made = matmul_of(ctx, x, transposed(ctx, weights, (1, 0)))
     bias = node.optional(5)
     return made if bias is None else ctx.elementwise("add", made, bias)
+
+
+@onnx_op(
+    "MatMulBnb4",
+    domain="com.microsoft",
+    attributes=("K", "N", "block_size", "quant_type", "training_mode", "transB"),
+)
+def matmul_bnb4(ctx: Context, node: OnnxNode) -> Tensor:
+    """Matmul with weights of bitsandbytes (FP4, NF4), whose steps are uneven: they are decoded here."""
+    node.ignore("training_mode")
+    inner, columns, block, kind = (node.integer(name) for name in ("K", "N", "block_size", "quant_type"))
+    if kind not in (0, 1):
+        raise Refused(f"attribute quant_type is {kind}; 0 (FP4) and 1 (NF4) are known")
+    packed = _bytes(ctx, node.input(1), "the weights").reshape(-1)
+    scale = ctx.constant(node.input(2), "the scales").reshape(-1)
+    count = inner * columns
+    if packed.size != (count + 1) // 2 or block < 1 or scale.size != -(-count // block):
+        raise Refused(f"{packed.size} bytes and {scale.size} scales of {block} do not make {columns} x {inner} weights")
+    # High bits come first.
+    codes = np.stack([packed >> 4, packed & 15], axis=-1).reshape(-1)[:count]
+    elem = node.input(2).elem
+    values = _MEANINGS[kind].astype(elem.numpy)[codes] * np.repeat(scale, block)[:count]
+    weights = ctx.known(values.reshape(columns, inner), elem)
+    return matmul_of(ctx, node.input(0), transposed(ctx, weights, (1, 0)) if node.flag("transB", 1) else weights)
 
 
 def _order_of_groups(ctx: Context, index: Tensor | None, inner: int, block: int) -> Array | None:

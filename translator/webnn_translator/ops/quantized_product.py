@@ -78,6 +78,8 @@ def qgemm(ctx: Context, node: OnnxNode) -> Tensor:
     total = _product(ctx, a, one_number(ctx, node.input(2)), b, node.input(5))
     c = node.optional(6)
     if c is not None:
+        if c.elem is not Elem.INT32:
+            raise Refused(f"the bias is {c}; int32 in the units of the product is needed; the model is not valid")
         total = ctx.elementwise("add", total, c)
     scales = [ctx.scalar(node.number("alpha", 1.0), Elem.FLOAT), one_number(ctx, node.input(1)), node.input(4)]
     y_scale, y_zero = node.optional(7), node.optional(8)

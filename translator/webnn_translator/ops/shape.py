@@ -115,17 +115,19 @@ def constant_of_shape(ctx: Context, node: OnnxNode) -> Tensor:
 def range_(ctx: Context, node: OnnxNode) -> Tensor:
     """start, start + delta, ... below limit; the length has to be known in terms of dimensions."""
     start, limit, delta = numbers = tuple(node.input(index) for index in range(3))
+    named = dict(zip(("start", "limit", "delta"), numbers, strict=True))
     arrays = [ctx.array(tensor) for tensor in numbers]
     if all(array is not None for array in arrays):
         return ctx.known(_numbers(*(array.reshape(())[()] for array in arrays if array is not None)), start.elem)
     if not start.elem.is_float:
+        ctx.decided(named)
         first, last = ctx.dims(start, "start")[0], ctx.dims(limit, "limit")[0]
         return _counted(ctx, start.elem, first, last, ctx.integer(delta, "delta"))
     # An arange of torch: dimensions on their way through float, which holds them exactly up to 2**24.
     read = over_one_denominator(ctx, (start, limit, delta))
     if read is None or not isinstance(step := read[0][2], int):
-        computed = next(tensor for tensor, array in zip(numbers, arrays, strict=True) if array is None)
-        raise undecided(ctx, computed, "start, limit or delta", "the length of the result would depend on it")
+        computed = {what: part for what, part in named.items() if ctx.array(part) is None}
+        raise undecided(ctx, computed, "the length of the result would depend on it")
     (first, last, _), denominator = read
     counted = convert(ctx, _counted(ctx, Elem.INT64, first, last, step), start.elem)
     # From 0.5 on, the middle of each pixel: in halves, and then halved.

@@ -150,9 +150,9 @@ def slice_before_10(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("Slice", since=10)
 def slice_(ctx: Context, node: OnnxNode) -> Tensor:
     """Starts, ends, axes and steps are inputs."""
-    starts = ctx.dims(node.input(1), "starts")
-    ends = ctx.dims(node.input(2), "ends")
     axes_input, steps_input = node.optional(3), node.optional(4)
+    ctx.decided({"starts": node.input(1), "ends": node.input(2), "axes": axes_input, "steps": steps_input})
+    starts, ends = ctx.dims(node.input(1), "starts"), ctx.dims(node.input(2), "ends")
     axes = tuple(range(len(starts))) if axes_input is None else ctx.ints(axes_input, "axes")
     steps = (1,) * len(starts) if steps_input is None else ctx.ints(steps_input, "steps")
     return _slice(ctx, node.input(0), starts, ends, axes, steps)

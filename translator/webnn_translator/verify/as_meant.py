@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from webnn_translator.external import ExternalFiles
+from webnn_translator.verify.in_float32 import in_float32
 
 __all__ = ["as_meant"]
 
+# Elements of what may be a shape, a list of axes or of places.
+_FEW: Final = 64
 
-def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
+
+def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     """The file, or a copy that gives out more, and in which operators compute what they mean.
 
     QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
@@ -18,10 +25,18 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     of the operator broadcasts and ONNX Runtime's kernel refuses.
     MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
     DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
+    What is in bfloat16 is in float32 (`in_float32`).
+    Shapes and axes that lie beside the file (`size_threshold=0` of onnx) are inside, where ONNX Runtime reads them.
 
     Args:
         file: the model.
         watched: names of values inside of it that are given out as well.
+
+    Returns:
+        A path or a model, and whether there was anything in bfloat16.
+
+    Raises:
+        FormatError: a file beside the model is not there, or not the model's.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -29,7 +44,7 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     try:
         model = onnx.load(file, load_external_data=False)
     except (OSError, ValueError, DecodeError):
-        return str(file)  # whose errors are the session's to tell
+        return str(file), False  # whose errors are the session's to tell
     permissions = [
         (node, attribute)
         for node in model.graph.node
@@ -39,12 +54,33 @@ def as_meant(file: Path, watched: Collection[str]) -> str | bytes:
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
+    is_moved = _few_inside(model.graph, ExternalFiles(file))
+    is_widened = in_float32(model)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
-    return model.SerializeToString() if permissions or more or written_out else str(file)
+    is_copy = bool(permissions or more or written_out or is_widened or is_moved)
+    return model.SerializeToString() if is_copy else str(file), is_widened
+
+
+def _few_inside(graph: Any, files: ExternalFiles) -> bool:
+    """Move short lists of integers beside the file into it; returns whether there was one."""
+    from onnx import TensorProto
+
+    attributes = [one for node in graph.node for one in node.attribute]
+    changed = False
+    for tensor in (*graph.initializer, *(one.t for one in attributes)):
+        is_outside = tensor.data_location == TensorProto.EXTERNAL and tensor.data_type == TensorProto.INT64
+        if is_outside and (count := math.prod(tensor.dims)) <= _FEW:
+            tensor.raw_data = files.read(tensor, 8 * count).tobytes()
+            tensor.ClearField("data_location")
+            del tensor.external_data[:]
+            changed = True
+    for inner in (inner for one in attributes for inner in (one.g, *one.graphs)):
+        changed |= _few_inside(inner, files)
+    return changed
 
 
 def _replaced(model: Any, nodes: list[Any]) -> bool:

@@ -53,10 +53,12 @@ def check_bundle(
     """
     bundle = load_bundle(folder, verify=True)
     reference = open_reference(bundle, source)
+    if reference.is_widened and note is not None:
+        note("checking against the source with float32 for bfloat16, as the graph computes")
     check = partial(
         check_graph,
         bundle.graph,
-        reference_name=f"onnxruntime {reference.version}",
+        reference_name=reference.name,
         tokenizer=tokenizer_beside(bundle.folder, note),
         tolerance=tolerance,
         progress=progress,

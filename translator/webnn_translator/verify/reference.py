@@ -51,7 +51,8 @@ class OnnxReference:
         is_meant: whether operators compute what they mean (`as_meant`), and not what ONNX Runtime's kernels do.
 
     Attributes:
-        version: of ONNX Runtime.
+        name: ONNX Runtime and its version, and what of the file it was given otherwise.
+        is_widened: whether it runs a copy with float32 for bfloat16.
         inputs: names in the file's order.
         outputs: names in the file's order.
         empty: as given.
@@ -75,7 +76,6 @@ class OnnxReference:
                 "checking against the source needs ONNX Runtime; pip install onnxruntime, or pass --no-verify",
                 backend="onnxruntime",
             ) from exc
-        self.version = str(onnxruntime.__version__)
         self._options = options = onnxruntime.SessionOptions()
         # Initialisers that its optimiser removes are no news to the user, and an error is raised besides.
         options.log_severity_level = 4
@@ -83,7 +83,7 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source = as_meant(file, watched) if is_meant else str(file)
+            source, self.is_widened = as_meant(file, watched) if is_meant else (str(file), False)
             if isinstance(source, str):
                 in_utf8(source)
             else:
@@ -96,13 +96,14 @@ class OnnxReference:
                 # No fault of the file.
                 raise MemoryError(_first_line(exc)) from exc
             if _NO_KERNEL in str(exc):
-                # Nor this: of bfloat16 its CPU has few operators, and of those that it made for GPUs none.
+                # Nor this: of the operators that it made for GPUs its CPU has none.
                 raise SourceFailed(
                     "its CPU cannot run the source, so there is nothing to compare with: "
-                    f"{_first_line(exc)}; export in float32, or write it unchecked with --no-verify",
+                    f"{_first_line(exc)}; export without that operator, or write it unchecked with --no-verify",
                     backend="onnxruntime",
                 ) from exc
             raise FormatError(f"ONNX Runtime cannot load the model: {_first_line(exc)}", path=str(file)) from exc
+        self.name = f"onnxruntime {onnxruntime.__version__}{', float32 for bfloat16' if self.is_widened else ''}"
         self._types = {item.name: item.type for item in self._session.get_inputs()}
         self._shapes = {item.name: item.shape for item in self._session.get_inputs()}
         self.inputs = list(self._types)
@@ -182,7 +183,11 @@ def value_names(file: Path) -> tuple[list[str], list[Ranking]]:
 def _as_declared(array: Array, declared: str) -> Array:
     name = _NUMPY_TYPES.get(declared)
     if name is None:
-        raise ExecutionError(f"the source has an input of type {declared}, which cannot be fed", backend="onnxruntime")
+        raise SourceFailed(
+            f"the source has an input of type {declared}, which NumPy lacks, so it cannot be run to compare with; "
+            "export with a wider type there, or write it unchecked with --no-verify",
+            backend="onnxruntime",
+        )
     return array.astype(np.dtype(name), copy=False)
 
 
