@@ -266,14 +266,12 @@ def main() -> None:
     asked = [] if arguments.cases is None else arguments.cases.split(",")
     if unknown := [name for name in asked if name not in CASES]:
         parser.error(f"--cases: there is no case {unknown[0]!r}; expected some of {','.join(CASES)}")
+    if arguments.beside and (arguments.quantized or arguments.cases is not None):
+        parser.error("--beside measures all cases, in floats and in 8 bits: give it without --quantized and --cases")
     if find_spec("matplotlib") is None:
         # Before an hour of measuring, and not behind it.
         parser.error("the pictures need matplotlib; install what is compared: pip install -e '.[bench]'")
     if arguments.beside:
-        if arguments.quantized or arguments.cases is not None:
-            parser.error(
-                "--beside measures all cases, in floats and in 8 bits: give it without --quantized and --cases"
-            )
         if not arguments.render:
             measure(threads[:1], arguments.rounds, None, is_short=True)
             measure_quantized(threads[0], arguments.rounds, None)
