@@ -154,6 +154,13 @@ def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     head = ["texts"]
     for record in records:
         head += [f"{_threads(record)}, tokens/s", "times the best other"]
+    yield from ("", *_table(head, _beside_the_best(records)), "")
+    yield from ("![tokens in a second by case and engine](docs/benchmarks.svg)", "")
+    yield "Measured by `make bench`; [how, and everything else that it measures](docs/benchmarks.md)."
+
+
+def _beside_the_best(records: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """For each case of the first record its title, and of each record our rate and how it stands to the best other."""
     rows = []
     for case in records[0]["cases"]:
         row = [case["title"]]
@@ -166,27 +173,14 @@ def headline(records: Sequence[dict[str, Any]]) -> Iterator[str]:
             rate = found["contenders"][OURS]["per_second"]
             row += [f"{rate:,.0f}", f"**{found['ratio']['median']:.2f}** ({found['best_rival']})"]
         rows.append(row)
-    yield from ("", *_table(head, rows), "")
-    yield from ("![tokens in a second by case and engine](docs/benchmarks.svg)", "")
-    yield "Measured by `make bench`; [how, and everything else that it measures](docs/benchmarks.md)."
+    return rows
 
 
 def beside(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:
     """The README's table of another CPU: floats and 8 bits, one row a case."""
     yield f"In float32 and in int8 on {_machine(record)}, {_threads(record)}, against the best of the others in each:"
-    rows = []
-    for case in record["cases"]:
-        row = [case["title"]]
-        for measured in (record, small):
-            found = next((other for other in measured["cases"] if other["name"] == case["name"]), None)
-            if found is None:
-                row += ["not measured", ""]
-                continue
-            rate = found["contenders"][OURS]["per_second"]
-            row += [f"{rate:,.0f}", f"**{found['ratio']['median']:.2f}** ({found['best_rival']})"]
-        rows.append(row)
     head = ["texts", "float32, tokens/s", "times the best other", "int8, tokens/s", "times the best other"]
-    yield from ("", *_table(head, rows))
+    yield from ("", *_table(head, _beside_the_best([record, small])))
 
 
 def beside_details(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:
