@@ -180,7 +180,11 @@ def beside(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:
     """The README's table of another CPU: floats and 8 bits, one row a case."""
     yield f"In float32 and in int8 on {_machine(record)}, {_threads(record)}, against the best of the others in each:"
     head = ["texts", "float32, tokens/s", "times the best other", "int8, tokens/s", "times the best other"]
-    yield from ("", *_table(head, _beside_the_best([record, small])))
+    yield from ("", *_table(head, _beside_the_best([record, small])), "")
+    yield (
+        "Measured by `make bench-beside`; [every engine, and what each loses in int8]"
+        "(docs/benchmarks.md#figures-of-a-cpu-without-amx)."
+    )
 
 
 def beside_details(record: dict[str, Any], small: dict[str, Any]) -> Iterator[str]:

@@ -116,7 +116,8 @@ pub(in crate::arch) fn attend<S: Simd, P: Products<S>>(
                     }
                 }
                 if *weighing {
-                    // All vectors at once: one after another they were a fifth of attention with 256 keys, now an eighth.
+                    // All vectors at once: one after another they were a fifth of attention with 256 keys
+                    // (AVX-512 BF16, AMD EPYC 26/2).
                     if S::TILE_VECTORS == 1 || vectors == 1 {
                         products.weigh::<1>(s, scores.as_chunks_mut().0, &largest, &mut sums);
                     } else {
