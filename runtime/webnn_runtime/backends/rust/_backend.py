@@ -29,6 +29,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import BackendUnavailable, UnsupportedByBackend
 from webnn_runtime.format.graph import Array, Graph
 from webnn_runtime.format.locks import Lock
+from webnn_runtime.passes.split_heads import split_heads
 from webnn_runtime.passes.stored_weights import keep_packed
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class RustExecutable(Executable):
             from webnn_runtime.passes.integer_products import join_integer_products
 
             graph = join_integer_products(graph)
-        folded = keep_packed(graph)
+        folded = keep_packed(split_heads(graph))
         self._engine = engine
         self._packed = packed
         self._max_memory = max_memory
