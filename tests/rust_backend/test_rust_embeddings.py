@@ -11,7 +11,6 @@ from webnn_runtime.backends.rust import _plan, _texts
 from webnn_runtime.format.builder import GraphBuilder
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
-from webnn_runtime.format.errors import ExecutionError
 
 pytestmark = pytest.mark.native
 
@@ -116,6 +115,10 @@ SUMS = {
         lambda b: b.normalised(b.sum(b.words(), b.picked_kinds()), (1, 2)),
         {**ONE, "layerNormalization": 1},
     ),
+    "normalised twice": (
+        lambda b: b.normalised(b.normalised(b.sum(b.words(), b.places()))),
+        {**BOTH, "layerNormalization": 1},
+    ),
     "words alone": (lambda b: b.words(), {}),
     "rows that others read too": (read_twice, {}),
     "columns": (of_columns, {}),
@@ -188,15 +191,3 @@ def test_texts_read_their_places_from_the_table_itself(kind, rust, monkeypatch):
     padded = model.run(feeds)["y"]
     alone = np.concatenate([row[:length] for row, length in zip(padded, lengths, strict=True)])
     assert found.tobytes() == alone.tobytes()
-
-
-def test_a_place_behind_the_table_is_refused_where_the_graph_would(rust):
-    b = GraphBuilder("g", dims=[DynamicDim("batch", 8), DynamicDim("length", 32)])
-    ids = b.input("ids", I64, (B, L))
-    words = b.op("gather", b.constant(np.ones((5, 4), np.float32)), ids, axis=0)
-    rows = b.op("slice", b.constant(np.ones((20, 4), np.float32)), starts=(0, 0), sizes=(L, 4))
-    graph = b.build({"y": b.op("add", words, b.op("reshape", rows, new_shape=(1, L, 4)))})
-    texts = rust.compile(graph).texts()
-    assert texts.run({"ids": np.zeros(20, np.int64)}, [20])["y"].shape == (20, 4)
-    with pytest.raises(ExecutionError, match="row 20 of a table of 20"):
-        texts.run({"ids": np.zeros(21, np.int64)}, [21])

@@ -57,12 +57,19 @@ class Sums:
         wide = self.op("cast", self.builder.constant(numbers), to=F32)
         return self.op("sub", wide, self.op("cast", self.builder.constant(points), to=F32))
 
+    def moved(self, permutation, *, as_integers):
+        """Square weights behind a transpose, of the integers or of what is cast from them."""
+        numbers = self.builder.constant(self.random.integers(-128, 128, (INNER, INNER)).astype(np.int8))
+        if as_integers:
+            return self.op("cast", self.op("transpose", numbers, permutation=permutation), to=F32)
+        return self.op("transpose", self.op("cast", numbers, to=F32), permutation=permutation)
+
     def total(self, left, right, cuts=((0, 200), (200, 400))):
         """The sums, cut so that float32 holds each part exactly."""
         total = None
         for start, size in cuts:
             part = self.op("slice", left, starts=(0, 0, start), sizes=(B, L, size), strides=(1, 1, 1))
-            own = self.op("slice", right, starts=(start, 0), sizes=(size, COLUMNS), strides=(1, 1))
+            own = self.op("slice", right, starts=(start, 0), sizes=(size, right.type.shape[1]), strides=(1, 1))
             whole = self.op("cast", self.op("matmul", part, own), to=I32)
             total = whole if total is None else self.op("add", total, whole)
         return self.op("cast", total, to=F32)
@@ -82,6 +89,12 @@ def given(sums, zero=100, dtype=I8, scale=0.01, **changes):
     """Integers that are an input; bits decide."""
     left = sums.centred(sums.q, sums.number(zero, U8))
     return sums.op("mul", sums.total(left, sums.weights(dtype), **changes), sums.number(scale))
+
+
+def moved(sums, permutation, *, as_integers):
+    """As `given`, with square weights: a transpose that leaves them as they are has their shape as well."""
+    left = sums.centred(sums.q, sums.number(100, U8))
+    return sums.total(left, sums.moved(permutation, as_integers=as_integers))
 
 
 def of_another(sums, what):
@@ -112,6 +125,10 @@ CASES = {
     "slices that overlap": (lambda s: given(s, cuts=((0, 200), (100, 500))), None, True),
     "slices that leave some out": (lambda s: given(s, cuts=((0, 200), (300, 300))), None, True),
     "a slice twice": (lambda s: given(s, cuts=((0, 200), (0, 200), (200, 400))), None, True),
+    "turned weights": (lambda s: moved(s, (1, 0), as_integers=False), FIXED, True),
+    "turned integers": (lambda s: moved(s, (1, 0), as_integers=True), FIXED, True),
+    "weights as they are": (lambda s: moved(s, (0, 1), as_integers=False), None, True),
+    "integers as they are": (lambda s: moved(s, (0, 1), as_integers=True), None, True),
     "only a part": (lambda s: given(s, cuts=((0, 200),)), None, True),
 }
 

@@ -186,9 +186,9 @@ def relative(e):
     return e.op("expand", e.op("reshape", bias, new_shape=(1, HEADS, L, L)), new_shape=(B, HEADS, L, L))
 
 
-def earlier(e):
-    """A bias that hides all keys but those before a token."""
-    return e.op("where", e.op("greater", *places_of(e)), e.number(0.0), e.number(LOWEST))
+def earlier(e, op="greater", others=LOWEST):
+    """A bias of nothing for keys before a token."""
+    return e.op("where", e.op(op, *places_of(e)), e.number(0.0), e.number(others))
 
 
 def tokens(e, x):
@@ -203,16 +203,12 @@ def mean(e, x):
     return e.op("div", total, count)
 
 
-def first(e, x):
-    return e.op("tanh", e.linear(e.op("gather", x, e.number(0, I64), axis=1)))
+def first(e, x, places=0):
+    return e.op("tanh", e.linear(e.op("gather", x, e.builder.constant(np.array(places), I64), axis=1)))
 
 
 def careless(e, x):
     return e.op("reduceMean", x, axes=(1,), keep_dimensions=False)
-
-
-def last(e, x):
-    return e.op("gather", x, e.number(-1, I64), axis=1)
 
 
 def unmasked_layer(e, x):
@@ -222,6 +218,12 @@ def unmasked_layer(e, x):
 
 def backwards(e, x):
     return e.op("cumulativeSum", x, axis=1, reversed=True)
+
+
+def with_rows(e, x):
+    """Summands for 6 tokens, be they of one text or of several."""
+    flat = e.op("reshape", x, new_shape=(B * L, WIDTH))
+    return e.op("reshape", e.op("gemm", flat, e.constant(WIDTH, WIDTH), e.constant(6, 1)), new_shape=(B, L, WIDTH))
 
 
 def between_places(e, x):
@@ -272,13 +274,19 @@ PADDED = {
     "keys before a token, by a constant": ({"hidden": seen_by_table(-1)}, "does not hide padding"),
     "keys before a token, by a triangle": ({"hidden": seen_by_table(-1, is_made=True)}, "does not hide padding"),
     "keys before a token, by a bias": ({"bias": earlier, "hidden": additive(-10000.0)}, "does not hide padding"),
+    "a bias that lifts padding over a token": (
+        {"bias": lambda e: earlier(e, "greaterOrEqual", 20000.0), "hidden": additive(-10000.0)},
+        "does not hide padding",
+    ),
     "one place more than the length": ({"hidden": by_lengths("lesserOrEqual")}, "joins whole texts with places"),
     "places counted from one": ({"hidden": by_lengths(places="from one")}, "joins whole texts with places"),
     "places counted down": ({"hidden": by_lengths(places="down")}, "joins whole texts with places"),
     "another length": ({"hidden": by_lengths(length=longer)}, "joins whole texts with places"),
     "mean over padding": ({"pooled": careless}, "takes padding into account"),
-    "last place": ({"pooled": last}, "is not the first token"),
+    "last place": ({"pooled": lambda e, x: first(e, x, -1)}, "is not the first token"),
+    "first token twice": ({"pooled": lambda e, x: first(e, x, [0, 0])}, "is not the first token"),
     "counted from the end": ({"pooled": backwards}, "counts from the padding"),
+    "rows beside all tokens": ({"pooled": with_rows}, "adds rows of their own to places"),
     "softmax over places": ({"pooled": between_places}, "mixes places"),
     "texts and places swapped": ({"pooled": turned}, "moves texts"),
 }
@@ -328,26 +336,6 @@ def test_a_padded_batch_that_gives_one_vector_for_each_text_runs_without_its_pad
             feeds["mask"][0] = 0
         reference = REFERENCE.compile(model.graph).run(feeds)["found"]
         np.testing.assert_allclose(model.run(feeds)["found"], reference, rtol=1e-3, atol=1e-5)
-
-
-def test_a_text_that_is_shorter_than_the_graphs_least_length_runs_with_its_padding(rust):
-    b = GraphBuilder("g", [DynamicDim("batch", 8), DynamicDim("length", 16, 2)])
-    batch, length = symbol("batch"), symbol("length")
-    ids, mask = (b.input(name, DataType.INT64, (batch, length)) for name in ("ids", "mask"))
-    table = b.constant(np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32))
-    weights = b.op("reshape", b.op("cast", mask, dataType=DataType.FLOAT32), newShape=(batch, length, 1))
-    weights = b.op("expand", weights, newShape=(batch, length, 8))
-    total = b.op("reduceSum", b.op("mul", b.op("gather", table, ids, axis=0), weights), axes=[1])
-    count = b.op("max", b.op("reduceSum", weights, axes=[1]), b.constant(1e-9, DataType.FLOAT32))
-    graph = b.build({"y": b.op("div", total, count)})
-    model = rust.compile(graph)
-    assert model.describe()["unpadded"] is True
-    feeds = {"ids": np.array([[1, 0, 0], [2, 3, 4]]), "mask": np.array([[1, 0, 0], [1, 1, 1]])}
-    np.testing.assert_allclose(model.run(feeds)["y"], REFERENCE.compile(graph).run(feeds)["y"], rtol=1e-6)
-    with pytest.raises(ShapeError, match="1 to 3 tokens; the graph takes texts of 2 to 16"):
-        model.texts().run({"ids": np.array([1, 2, 3, 4])}, [1, 3])
-    with pytest.raises(ShapeError, match=r"^17 tokens; the graph takes texts of 2 to 16"):
-        model.texts().run({"ids": np.ones(17, np.int64)}, [17])
 
 
 def test_a_graph_without_a_mask_computes_each_text_as_if_it_were_alone(rust):

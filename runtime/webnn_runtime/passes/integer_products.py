@@ -191,7 +191,7 @@ class _Joining:
         zeros: Array = np.zeros((1, 1), np.float32)
         node = self._uses.maker(value)
         is_transposed = False
-        if node is not None and node.op == "transpose":
+        if node is not None and _is_turning(node):
             is_transposed, node = True, self._uses.maker(node.inputs[0])
         if node is not None and node.op == "sub":
             given = self._constant(node.inputs[1])
@@ -203,8 +203,8 @@ class _Joining:
         if node is None or not self._is_of_bytes(node):
             return None
         weights = str(node.inputs[0])
-        inner = self._uses.maker(weights, "transpose")
-        if inner is not None and not is_transposed:
+        inner = self._uses.maker(weights)
+        if inner is not None and _is_turning(inner) and not is_transposed:
             # Of the integers themselves: the zero moves with them.
             weights, is_transposed, zeros = str(inner.inputs[0]), True, zeros.T
         kind, low = self._types[weights], self._types[weights].dtype.bounds
@@ -321,6 +321,11 @@ class _Joining:
 
 def _is_one(kind: TensorType) -> bool:
     return all(dim == 1 for dim in kind.shape)
+
+
+def _is_turning(node: Node) -> bool:
+    """Whether a node swaps the two axes of a matrix."""
+    return node.op == "transpose" and node.options["permutation"] == (1, 0)
 
 
 def _is_cast(graph: Graph, node: Node, source: DataType, target: DataType) -> bool:

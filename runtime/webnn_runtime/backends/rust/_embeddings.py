@@ -74,14 +74,15 @@ class _Joining:
         for call in self._calls:
             if call.kind == "add" and (tables := self._sum(call, sums)) is not None:
                 sums[call.results[0]] = tables
-                if any(table.indices is not None for table in tables):
+                if _are_picked(tables):
                     joined[call.results[0]] = _embedding(tables, call.results, (None, None), {}, "embedding")
-            elif call.kind == "layerNorm" and self._is_row_by_row(call) and call.operands[0] in joined:
-                scale, bias = call.operands[1:3]
-                attributes = {"epsilon": call.attributes["epsilon"]}
-                name = f"embedding+{call.pattern}"
-                tables = sums[str(call.operands[0])]
-                joined[call.results[0]] = _embedding(tables, call.results, (scale, bias), attributes, name)
+            elif call.kind == "layerNorm" and self._is_row_by_row(call):
+                tables = sums.get(str(call.operands[0]), ())
+                if _are_picked(tables):
+                    scale, bias = call.operands[1:3]
+                    attributes = {"epsilon": call.attributes["epsilon"]}
+                    name = f"embedding+{call.pattern}"
+                    joined[call.results[0]] = _embedding(tables, call.results, (scale, bias), attributes, name)
         return [joined.get(call.results[0], call) for call in self._calls]
 
     def _sum(self, call: Call, sums: Mapping[str, tuple[_Table, ...]]) -> tuple[_Table, ...] | None:
@@ -194,6 +195,11 @@ class _Joining:
     def _made_for_this(self, value: str) -> Call | None:
         """The call that makes a value for one reader."""
         return self._makers.get(value) if self._readers[value] == 1 else None
+
+
+def _are_picked(tables: Sequence[_Table]) -> bool:
+    """Whether any rows are picked."""
+    return any(table.indices is not None for table in tables)
 
 
 def _embedding(

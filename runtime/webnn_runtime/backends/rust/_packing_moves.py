@@ -49,7 +49,8 @@ def gather(packing: Packing, call: Call) -> None:
         return
     packing.require(by.made is Made.FIXED, result, "is read at places that vary")
     if axis in role.axes:
-        packing.require(by.whole == ZERO, result, "is not the first token")
+        is_first = by.whole == ZERO and product(packing.shape(indices)) == 1
+        packing.require(is_first, result, "is not the first token")
         _first(packing, source, result)
         return
     packing.require(axis != 0 or not packing.axes(source).has_batch, result, "mixes texts")

@@ -125,6 +125,8 @@ def _gemm(packing: Packing, call: Call) -> None:
     role, result = packing.role(call.reads[0]), call.results[0]
     fixed = all(packing.role(value).made is Made.FIXED for value in call.reads[1:])
     packing.require(fixed and not call.attributes["aTranspose"][1] and 1 not in role.axes, result, "mixes places")
+    rows = {dim for value in call.reads[2:] for dim in packing.shape(value)[:-1]}
+    packing.require(rows <= {1}, result, "adds rows of their own to places")
     packing.emit(call, Role(role.made, role.axes))
 
 

@@ -93,18 +93,22 @@ def _hides(packing: Packing, call: Call, bias: str | None, mask: str) -> bool:
     """Whether every score of a key at padding is one whose exponential is zero beside those of the text.
 
     A mask that takes as much from all keys that a token of the text has, or leaves it none of them, hides nothing, and
-    neither does one beside a bias that leaves it none; but for minus infinity, of which no weight is left.
+    neither does one beside a bias that leaves it none, or that gives padding as much; but for minus infinity, of which
+    no weight is left.
     """
     role = packing.role(mask)
     found = role.at(len(packing.shape(mask)) - 1)
-    has_key = bias is None or packing.role(bias).each.low > _HIDDEN / 2
+    given = ZERO if bias is None else packing.role(bias).each
+    has_key = given.low > _HIDDEN / 2
     if "fill" in call.attributes:
         fill = float(str(call.attributes["fill"][1]))
         leaves = role.kept.high > 0 if fill == -math.inf else has_key and role.each.low > 0
         return found == ZERO and fill <= _HIDDEN and leaves
     if found.high == -math.inf:
         return True
-    return found.high <= _HIDDEN and has_key and role.each.low - found.high >= -_HIDDEN
+    added = ZERO if bias is None else packing.role(bias).at(len(packing.shape(bias)) - 1)
+    less = role.each.low - found.high
+    return max(found.high, -less) <= _HIDDEN and has_key and less + given.low - added.high >= -_HIDDEN / 2
 
 
 def rotary(packing: Packing, call: Call) -> None:

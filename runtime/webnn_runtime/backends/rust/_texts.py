@@ -17,6 +17,7 @@ from webnn_runtime.backends.rust._packing_rules import rule_of
 from webnn_runtime.backends.rust._roles import LONGEST, TEXTS, TOKENS
 from webnn_runtime.backends.rust._text_pooling import pool
 from webnn_runtime.backends.rust._values import Values
+from webnn_runtime.format.binding import bind_shapes
 from webnn_runtime.format.errors import OperandError, ShapeError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 
@@ -116,7 +117,11 @@ class TextPlan(TextRunner):
         longest = mask.shape[1]
         # Ones at the text, then zeros: what the proof is about.
         is_padding = np.array_equal(mask, np.arange(longest) < lengths[:, None])
-        if not is_padding or lengths.size == 0 or lengths.min() == longest or lengths.min() < self._shortest:
+        if not is_padding or lengths.size == 0 or lengths.min() == longest:
+            return None
+        try:
+            self._check_lengths(lengths.tolist())
+        except ShapeError:
             return None
         return self.run({name: inputs[name][kept] for name in self.inputs}, lengths.tolist())
 
@@ -128,10 +133,17 @@ class TextPlan(TextRunner):
             if array.dtype != dtype or array.shape != (total,):
                 wrong = f"{array.dtype}{list(array.shape)}"
                 raise OperandError(f"input '{name}' is {wrong}; texts of {total} tokens need {dtype}[{total}]")
+        self._check_lengths(lengths)
+
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
+        """Refuse texts that the graph does not take, each alone."""
         low, high = self._shortest, self._longest
         if not lengths or min(lengths) < low or max(lengths) > high:
             found = f"{_span(min(lengths), max(lengths))} tokens" if lengths else "no texts"
             raise ShapeError(f"{found}; the graph takes texts of {_span(low, high)}")
+        if self._graph.checks:
+            for length in sorted(set(lengths)):
+                bind_shapes(self._graph, dict.fromkeys(self._graph.inputs, (1, length)))
 
 
 def _span(low: int, high: int) -> str:
