@@ -21,18 +21,23 @@ pytestmark = [pytest.mark.native, pytest.mark.torch, pytest.mark.timeout(300)]
 MAKE = """
 import logging, sys, torch
 logging.disable(logging.WARNING)
-from transformers import (BertConfig, BertModel, DistilBertConfig, DistilBertModel, ModernBertConfig, ModernBertModel,
-                          MPNetConfig, MPNetModel, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel)
+from transformers import (BertConfig, BertModel, DebertaV2Config, DebertaV2Model, DistilBertConfig, DistilBertModel,
+                          ModernBertConfig, ModernBertModel, MPNetConfig, MPNetModel, Qwen3Config, Qwen3Model,
+                          RobertaConfig, RobertaModel)
 
 shared = dict(vocab_size=200, max_position_embeddings=66, initializer_range=0.2)
 wide = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64)
 thin = dict(dim=32, n_layers=2, n_heads=4, hidden_dim=64)
 torch.manual_seed(7)
 eager = dict(attn_implementation="eager")
+far = dict(relative_attention=True, position_biased_input=False, norm_rel_ebd="layer_norm", position_buckets=8)
 models = {
     "bert": BertModel(BertConfig(**shared, **wide), add_pooling_layer=False),
     "roberta": RobertaModel(RobertaConfig(**shared, **wide), add_pooling_layer=False),
     "distilbert": DistilBertModel(DistilBertConfig(**shared, **thin)),
+    "deberta": DebertaV2Model(DebertaV2Config(**shared, **wide, **far, pos_att_type=["c2p", "p2c"],
+                                              share_att_key=True)),
+    "deberta-keys": DebertaV2Model(DebertaV2Config(**shared, **wide, **far, pos_att_type=["p2c"])),
     "mpnet": MPNetModel(MPNetConfig(**shared, **wide, **eager), add_pooling_layer=False),
     "modernbert": ModernBertModel(ModernBertConfig(**shared, **wide, pad_token_id=0, bos_token_id=2, eos_token_id=3,
                                                    cls_token_id=2, sep_token_id=3, global_attn_every_n_layers=2,
@@ -80,11 +85,19 @@ BERT = {
     "linear x3+bias": 2,
     "linear+bias+gelu": 2,
 }
+DEBERTA = {
+    "layerNormalization": 5,
+    "linear x3+bias": 2,
+    "linear+bias+gelu": 2,
+    "linear+bias+residual": 4,
+}
 FUSED = {
     "bert": {**BERT, "linear+bias+residual": 4},
     "roberta": {**BERT, "linear+bias+residual": 4},
     "distilbert": {**BERT, "linear+bias+residual": 4},
     "mpnet": {**BERT, "attention+mask": 0, "attention+bias+mask": 2, "linear+bias+residual": 4},
+    "deberta": {**DEBERTA, "attention+relative+where": 2},
+    "deberta-keys": {**DEBERTA, "attention+relative+where": 2},
     "modernbert": {"attention+mask": 2, "layerNormalization": 5, "linear": 4, "linear+residual": 4, "rotary": 4},
     "standard": {"attention+mask": 2, "linear": 2, "linear x3+bias": 2},
     "qwen3": {

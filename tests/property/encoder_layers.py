@@ -207,16 +207,45 @@ class Encoder:
         turned = self.op("transpose", k, permutation=(0, 1, 3, 2))
         if where == "both":
             turned = self.op("mul", turned, factor)
-        scores = self.op("matmul", q, turned)
+        scores = self.product(q, turned)
         if where == "scores":
             scores = self.op(self.any("mul", "div"), scores, factor)
         if self.random.random() < 0.25:
             scores = self.joined("add", scores, self.distances())
+        elif self.random.random() < 0.25:
+            scores = self.joined("add", scores, self.read_distances(q, k))
         weights = self.op("softmax", self.hidden(scores), axis=3)
         if self.random.random() < 0.25:
             weights = self.op("where", self.op("isNaN", weights), self.number(0.0), weights)
-        mixed = self.op("transpose", self.op("matmul", weights, v), permutation=(0, 2, 1, 3))
+        mixed = self.op("transpose", self.product(weights, v), permutation=(0, 2, 1, 3))
         return self.op("reshape", mixed, new_shape=(B, L, WIDTH))
+
+    def product(self, a: Value, b: Value) -> Value:
+        """Of four dimensions, or of three between reshapes."""
+        if self.random.random() < 0.75:
+            return self.op("matmul", a, b)
+        heads = a.type.shape[1]
+        a, b = (self.op("reshape", x, new_shape=(B * heads, *x.type.shape[2:])) for x in (a, b))
+        both = self.op("matmul", a, b)
+        return self.op("reshape", both, new_shape=(B, heads, *both.type.shape[1:]))
+
+    def read_distances(self, q: Value, k: Value) -> Value:
+        """What each query, and each key, has for how far it is from the other."""
+        terms = []
+        for x, is_by_key in ((q, False), (k, True))[self.any(0, 0, 1) :]:
+            vectors = self.weights(HEADS, DEPTH, 5)
+            merged = self.op("reshape", x, new_shape=(B * HEADS, L, DEPTH))
+            repeated = self.op("tile", vectors, repetitions=(B, 1, 1))
+            each = self.op("matmul", merged, repeated)
+            apart = self.op("clamp", self.op("sub", *self.places()), min_value=self.any(-2, 0), max_value=2)
+            columns = self.op("reshape", self.op("add", apart, self.number(2, I64)), new_shape=(1, L, L))
+            columns = self.op("expand", columns, new_shape=(B * HEADS, L, L))
+            term = self.op("gatherElements", each, columns, axis=2)
+            if is_by_key and self.random.random() < 0.8:
+                term = self.op("transpose", term, permutation=(0, 2, 1))
+            terms.append(self.op("mul", term, self.number(0.5)) if self.any(0, 1) else term)
+        total = self.joined("add", *terms) if len(terms) == 2 else terms[0]
+        return self.op("reshape", total, new_shape=(B, HEADS, L, L))
 
     def distances(self) -> Value:
         row = self.op("slice", self.builder.constant(np.arange(LONGEST)), starts=(0,), sizes=(L,))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph, Node
 from webnn_runtime.format.records import dataclass, replace
+from webnn_runtime.passes.relative_terms import RelativeTerm, find_relative_terms
 from webnn_runtime.passes.uses import Uses
 
 __all__ = ["AttentionMatch", "find_attention"]
@@ -39,6 +40,7 @@ class AttentionMatch:
         empty_is_zero: rows whose mask is minus infinity for all keys have weights of zero.
         result: value that holds the result.
         nodes: names of the nodes it replaces.
+        relative: what is added to the scores, in place of a bias, for the distance of query and key.
     """
 
     q: str
@@ -54,17 +56,20 @@ class AttentionMatch:
     empty_is_zero: bool
     result: str
     nodes: frozenset[str]
+    relative: tuple[RelativeTerm, ...] = ()
 
     @property
     def operands(self) -> tuple[str, ...]:
         """Values it reads."""
-        return tuple(value for value in (self.q, self.k, self.v, self.bias, self.mask) if value is not None)
+        over = (value for term in self.relative for value in (term.source, term.columns))
+        return (*(value for value in (self.q, self.k, self.v, self.bias, self.mask) if value is not None), *over)
 
     @property
     def label(self) -> str:
         """What was fused, for reports."""
         mask = "" if self.mask is None else "+mask" if self.fill is None else "+where"
-        return f"attention{'+bias' if self.bias is not None else ''}{mask}"
+        bias = "+bias" if self.bias is not None else "+relative" if self.relative else ""
+        return f"attention{bias}{mask}"
 
 
 @dataclass(slots=True)
@@ -129,7 +134,14 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
         last.name,
         frozenset(nodes),
     )
-    return match if _fits(uses.graph, match) and _is_closed(uses, match) else None
+    if not _fits(uses.graph, match) or not _is_closed(uses, match):
+        return None
+    found_terms = find_relative_terms(uses, match.bias) if match.bias is not None else None
+    if found_terms is None:
+        return match
+    terms, made_of = found_terms
+    whole = replace(match, bias=None, relative=terms, nodes=match.nodes | made_of)
+    return whole if _is_closed(uses, whole) else match
 
 
 def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> tuple[Node, str | bool | None] | None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from webnn_runtime.format.dims import Dim, product
+from webnn_runtime.format.dims import Dim, SymbolicDim, product
 from webnn_runtime.format.graph import Graph, Node, OptionValue
 from webnn_runtime.format.names import fresh_name
 from webnn_runtime.format.ops import OPS
+from webnn_runtime.format.records import replace
 from webnn_runtime.passes.dead import remove_dead
 from webnn_runtime.passes.rewrite import Rewrite, apply
 from webnn_runtime.passes.uses import Uses
@@ -68,7 +69,8 @@ class _Splitting:
         self._uses = Uses(graph)
         self._types = graph.types
         self._apart: dict[str, _Apart] = {}
-        self._kept = set(graph.outputs.values()) | {check.node for check in graph.checks}
+        self._results = set(graph.outputs.values())
+        self._conditions = {check.node for check in graph.checks}
         self._names = set(graph.types)
 
     def step(self, node: Node) -> None:
@@ -88,7 +90,7 @@ class _Splitting:
             return
         nodes, shape = made
         found = _Apart(nodes[-1].name, shape, self._whole)
-        if found.is_whole and node.name not in self._kept:
+        if found.is_whole and node.name not in self._conditions:
             merged: dict[str, OptionValue] = {"newShape": self._types[node.name].shape}
             nodes.append(Node("reshape", (found.value,), merged, node.outputs, node.label))
             self.rewrite.nodes[node.name] = tuple(nodes)
@@ -105,19 +107,25 @@ class _Splitting:
             self._apart[node.name] = _Apart(source, own, (own[0], own[1]))
             return
         apart = self._apart.get(source)
-        if apart is not None and apart.shape == shape and node.name not in self._kept:
+        if apart is None or apart.shape != shape or node.name in self._conditions:
+            return
+        self.has_gained = True
+        if node.name in self._results:
+            self.rewrite.nodes[node.name] = (replace(node, inputs=(apart.value,)),)
+        else:
             self.rewrite.drop(node, apart.value)
-            self.has_gained = True
 
     def _tile(self, node: Node) -> None:
         """All heads, and all of them again for the next item."""
         source, repetitions = str(node.inputs[0]), node.options["repetitions"]
         own = self._types[source].shape
         if len(own) == 3 and isinstance(repetitions, tuple) and repetitions[1:] == (1, 1):
-            shape = (1, *own)
+            batch, shape = repetitions[0], (1, *own)
+            if not isinstance(batch, (int, SymbolicDim)):
+                return
             made = self._node("reshape", (source,), {"newShape": shape}, node)
             self.rewrite.nodes[node.name] = (made, node)
-            self._apart[node.name] = _Apart(made.name, shape, (repetitions[0], own[0]))
+            self._apart[node.name] = _Apart(made.name, shape, (batch, own[0]))
 
     def _made(self, node: Node) -> tuple[list[Node], tuple[Dim, ...]] | None:
         """The nodes that compute a result on four dimensions, the last of them that result, and its shape."""
@@ -205,5 +213,5 @@ class _Splitting:
     def _node(
         self, op: str, inputs: tuple[str | None, ...], options: dict[str, OptionValue], like: Node | None
     ) -> Node:
-        name = fresh_name(f"{inputs[0] if like is None else like.name}_apart", self._names)
+        name = fresh_name(f"{inputs[0] if like is None else like.name}:heads", self._names)
         return Node(op, inputs, options, (name,), "" if like is None else like.label)

@@ -257,7 +257,7 @@ impl PyEngine {
             (Some(view), None) => HeadsMask::Add(view),
             (Some(keep), Some(fill)) => HeadsMask::Keep { keep, fill },
         };
-        let scores = Scores { scale, bias, mask, undefined_is_zero, bfloat16: false };
+        let scores = Scores { scale, bias, relative: &[], mask, undefined_is_zero, bfloat16: false };
         let shape = [batch, queries, heads, width];
         into_array(py, out, &shape, |out| self.engine.attention(views, scores, out))
     }

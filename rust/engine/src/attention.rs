@@ -2,6 +2,7 @@
 
 use kernels::{Attention, Mask, RowsMut};
 
+use crate::relative::{Part, Relative, sums};
 use crate::{Engine, Heads, scratch};
 
 /// Operations of linear layers that take as long as attention of one head does.
@@ -19,6 +20,8 @@ pub struct Scores<'a> {
     pub scale: f32,
     /// Added to the scaled scores.
     pub bias: Option<Heads<'a>>,
+    /// Added to the scaled scores as well.
+    pub relative: &'a [Relative<'a>],
     /// Applied to the scaled and biased scores.
     pub mask: HeadsMask<'a>,
     /// A query whose softmax is NaN gets weights of zero.
@@ -91,20 +94,33 @@ impl Engine {
                 HeadsMask::Add(mask) => Mask::Add(mask.head(batch, head)),
                 HeadsMask::Keep { keep, fill } => Mask::Keep { keep: keep.head(batch, head), fill },
             };
+            let bias = scores.bias.map(|bias| bias.head(batch, head).range(start, out.count()));
+            let part = Part { batch, head, first: 0, start, queries: out.count(), keys };
             let task = Attention {
                 q: q.head(batch, head).range(start, out.count()),
                 k: k.head(batch, head / group),
                 v: v.head(batch, head / group),
                 scale: scores.scale,
-                bias: scores.bias.map(|bias| bias.head(batch, head).range(start, out.count())),
+                bias,
                 mask: whole.range(start, out.count()),
                 undefined_is_zero: scores.undefined_is_zero,
                 bfloat16: scores.bfloat16,
             };
-            scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
+            self.one_head(task, scores.relative, part, out);
         };
         self.share(wanted, pieces, |(batch, head, start, out)| {
             each_head(head, width, out, |head, out| one(batch, head, start, out));
+        });
+    }
+}
+
+impl Engine {
+    /// Attention of some queries of one head, with what is added for the distance of query and key.
+    pub(crate) fn one_head(&self, task: Attention<'_>, relative: &[Relative<'_>], part: Part, out: RowsMut<'_>) {
+        scratch::with(|scratch| {
+            let bias =
+                if relative.is_empty() { task.bias } else { Some(sums(relative, task.bias, part, &mut scratch.bias)) };
+            self.kernels.attention(&Attention { bias, ..task }, &mut scratch.kernels, out);
         });
     }
 }

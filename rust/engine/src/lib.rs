@@ -17,6 +17,7 @@ mod packed_file;
 mod packing;
 pub mod plan;
 mod pool;
+mod relative;
 mod rows;
 mod scratch;
 mod stored;
@@ -35,6 +36,7 @@ pub use matmul::{Batch, Layer};
 pub use packed_file::{PackedFile, Place, REVISION as PACKED_REVISION, Source};
 pub use packing::Packing;
 pub use pool::Pool;
+pub use relative::Relative;
 pub use stored::StoredLayer;
 
 use std::sync::Arc;

@@ -10,6 +10,8 @@ use kernels::{Line, Pixel, Scratch};
 pub(crate) struct ThreadScratch {
     pub(crate) kernels: Scratch,
     pub(crate) packed: Vec<Line>,
+    /// A bias that is made for some queries of one head.
+    pub(crate) bias: Vec<f32>,
     /// What windows see.
     pub(crate) pixels: Vec<Pixel>,
     /// The product, and the first of its rows, whose left-hand rows the kernels have left here.

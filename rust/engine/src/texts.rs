@@ -3,7 +3,8 @@
 use kernels::{Attention, Mask, Rows, RowsMut};
 
 use crate::attention::{each_head, heads_together, operations};
-use crate::{Engine, Heads, HeadsMask, Scores, scratch};
+use crate::relative::Part;
+use crate::{Engine, Heads, HeadsMask, Scores};
 
 impl Engine {
     /// For each text `softmax(mask(scale * q @ k^T + bias)) @ v` over all heads, written as `[tokens, heads, width]`.
@@ -45,6 +46,7 @@ impl Engine {
             }
         }
         let one = |first: usize, length: usize, head: usize, start: usize, out: RowsMut<'_>| {
+            let part = Part { batch: 0, head, first, start, queries: out.count(), keys: length };
             let task = Attention {
                 q: q.head(0, head).range(first + start, out.count()),
                 k: k.head(0, head / group).range(first, length),
@@ -61,7 +63,7 @@ impl Engine {
                 undefined_is_zero: scores.undefined_is_zero,
                 bfloat16: scores.bfloat16,
             };
-            scratch::with(|scratch| self.kernels.attention(&task, &mut scratch.kernels, out));
+            self.one_head(task, scores.relative, part, out);
         };
         self.share(wanted, pieces, |(first, length, head, start, out)| {
             each_head(head, width, out, |head, out| one(first, length, head, start, out));

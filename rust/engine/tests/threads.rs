@@ -112,6 +112,7 @@ fn attention_does_not_depend_on_threads_or_on_the_other_sequences() {
                 Scores {
                     scale: 0.2,
                     bias: None,
+                    relative: &[],
                     mask: HeadsMask::Add(mask),
                     undefined_is_zero: false,
                     bfloat16: false,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["BACKEND", "UNSUPPORTED", "RustBackend", "RustExecutable"]
 
 # What the plans mean that are made here: `REVISION` in rust/engine/src/ops/mod.rs.
-_PLAN_REVISION: Final = 3
+_PLAN_REVISION: Final = 4
 # The engine counts bytes in 64 bits; more than these nobody has.
 _MOST_BYTES: Final = 2**63 - 1
 

@@ -46,7 +46,7 @@ class Call:
     @property
     def origin(self) -> str:
         """For errors: the node, or the last one of a pattern."""
-        return self.results[0].partition(":")[0] if self.node is None else self.node.name
+        return (self.results[0] if self.node is None else self.node.name).partition(":")[0]
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -86,7 +86,12 @@ class Heads:
         if self._is_rounded(v):
             attributes["bfloat16"] = ("bool", True)
             label = label.replace("attention", "attention(bfloat16)", 1)
-        operands = (q, k, v, self._over_scores(match.bias, kind.rank), mask)
+        operands: tuple[str | None, ...] = (q, k, v, self._over_scores(match.bias, kind.rank), mask)
+        if match.relative:
+            # Between them the engine takes where texts begin.
+            operands += (None, *(value for term in match.relative for value in (term.source, term.columns)))
+            attributes["factors"] = ("floats", tuple(term.factor for term in match.relative))
+            attributes["byKey"] = ("ints", tuple(int(term.is_by_key) for term in match.relative))
         if kind.rank == 3:
             self._values.add("attention", operands, match.result, attributes, label)
             return

@@ -67,7 +67,9 @@ def _each_text(packing: Packing, call: Call, source: str, *, per_token: bool, sa
 
 def attention(packing: Packing, call: Call) -> None:
     result = call.results[0]
-    q, k, v, bias, mask = call.operands
+    q, k, v, bias, mask = call.operands[:5]
+    # Behind where texts begin: what is added for the distance of query and key.
+    terms = call.operands[6:]
     for value, name in ((q, "q"), (k, "k"), (v, "v")):
         assert value is not None
         axis = 1 if call.attributes[name][1] else len(packing.shape(value)) - 2
@@ -78,6 +80,10 @@ def attention(packing: Packing, call: Call) -> None:
             role, rank = packing.role(over), len(packing.shape(over))
             fits = role.made is Made.PLACE and {rank - 1} <= {*role.axes} <= {rank - 2, rank - 1}
             packing.require(fits, result, f"has '{over}' over its scores, which is no function of places")
+    for source, columns in zip(terms[::2], terms[1::2], strict=True):
+        of, at = packing.role(str(source)), packing.role(str(columns))
+        fits = of.made is Made.TOKEN and of.axes == (2,) and at.made is Made.PLACE and at.axes == (2, 3)
+        packing.require(fits, result, f"reads '{source}' at '{columns}', which is no function of places")
     if packing.mask is not None:
         packing.require(mask is not None, result, "has no mask")
         is_hidden = _hides(packing, call, bias, str(mask))
@@ -86,7 +92,7 @@ def attention(packing: Packing, call: Call) -> None:
     idle = ZERO if "fill" not in call.attributes else ONE
     if mask is not None and packing.role(mask).kept == idle:
         mask = None
-    packing.emit(call, Role(Made.TOKEN, (1,)), (q, k, v, bias, mask, STARTS))
+    packing.emit(call, Role(Made.TOKEN, (1,)), (q, k, v, bias, mask, STARTS, *terms))
 
 
 def _hides(packing: Packing, call: Call, bias: str | None, mask: str) -> bool:

@@ -1,5 +1,6 @@
 //! Attention over all heads, read where the projections have left them.
 
+use super::relative::{Terms, read_columns};
 use super::texts::text_starts;
 use super::{Context, Kind, Op, Request, Tensor, TensorMut, Types};
 use crate::plan::{BuildError, DataType, RunError};
@@ -11,6 +12,9 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "truth", types: Types::of(&[DataType::Uint8]), make: truth },
 ];
 
+/// Where the operand is that says which rows are one text.
+const STARTS: usize = 5;
+
 /// `softmax(mask(scale * q @ k^T + bias)) @ v`, written as `[batch, queries, heads * width]`.
 ///
 /// Operands: q, k, v, bias, mask; the last two broadcast to `[batch, heads, queries, keys]`. With the attribute `fill`
@@ -20,6 +24,8 @@ pub(super) const KINDS: &[Kind] = &[
 ///
 /// With a sixth operand, the [`text_starts`] of `n` texts and the number of tokens behind them, the rows are those of
 /// texts that do not see one another, the batch is 1, and bias and mask are over the longest text's queries and keys.
+///
+/// Behind that one there are two operands for each of the [`Terms`] that are added for the distance of query and key.
 struct Attention {
     places: [Place; 3],
     scale: f32,
@@ -27,6 +33,7 @@ struct Attention {
     undefined_is_zero: bool,
     empty_is_zero: bool,
     bfloat16: bool,
+    terms: Terms,
     label: String,
 }
 
@@ -72,7 +79,7 @@ impl Place {
 fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let dtype = request.operand(0)?.dtype;
     let others = [Some(request.operand(1)?), Some(request.operand(2)?), request.optional(3), request.optional(4)];
-    let starts = request.optional(5).map_or(DataType::Int32, |starts| starts.dtype);
+    let starts = request.optional(STARTS).map_or(DataType::Int32, |starts| starts.dtype);
     if others.into_iter().flatten().chain(request.results).any(|kind| kind.dtype != dtype) || starts != DataType::Int32
     {
         return Err(BuildError::Value("attention: operands of several types".into()));
@@ -80,14 +87,18 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
     let attributes = request.attributes;
     let fill = attributes.optional_float("fill")?.map(|fill| *fill as f32);
     let bfloat16 = attributes.optional_bool("bfloat16")?.copied().unwrap_or_default();
+    let terms = Terms::read(request, STARTS + 1)?;
     let mut label = if bfloat16 { "attention(bfloat16)" } else { "attention" }.to_owned();
     if request.optional(3).is_some() {
         label += "+bias";
     }
+    if !terms.is_empty() {
+        label += "+relative";
+    }
     if request.optional(4).is_some() {
         label += if fill.is_some() { "+where" } else { "+mask" };
     }
-    if request.optional(5).is_some() {
+    if request.optional(STARTS).is_some() {
         label += "+texts";
     }
     Ok(Box::new(Attention {
@@ -97,6 +108,7 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
         undefined_is_zero: *attributes.bool("undefinedIsZero")?,
         empty_is_zero: attributes.optional_bool("emptyIsZero")?.copied().unwrap_or_default(),
         bfloat16,
+        terms,
         label,
     }))
 }
@@ -104,6 +116,10 @@ fn attention(request: &Request<'_>) -> Result<Box<dyn Op>, BuildError> {
 impl Op for Attention {
     fn label(&self) -> String {
         self.label.clone()
+    }
+
+    fn scratch(&self, operands: &[&[usize]], _: &[&[usize]]) -> usize {
+        self.terms.scratch(operands.get(STARTS + 1..).unwrap_or_default())
     }
 
     fn run(
@@ -131,7 +147,7 @@ impl Op for Attention {
         if keys == 0 {
             return Err(RunError::Operand("a softmax over no keys".into()));
         }
-        let starts = operands.get(5).filter(|operand| operand.is_present());
+        let starts = operands.get(STARTS).filter(|operand| operand.is_present());
         let starts = starts.map(|starts| text_starts(starts, queries)).transpose()?;
         let longest = starts.iter().flat_map(|starts| starts.windows(2)).map(|ends| ends[1] - ends[0]).max();
         if starts.is_some() && (batch != 1 || queries != keys) {
@@ -148,9 +164,14 @@ impl Op for Attention {
             (Some(keep), Some(fill)) => HeadsMask::Keep { keep, fill },
         };
         let bias = over(3)?;
+        let memory = read_columns(operands.get(STARTS + 1..).unwrap_or_default(), std::mem::take(&mut cx.scratch), cx);
+        let rows = [queries, keys];
+        let relative =
+            self.terms.views(operands.get(STARTS + 1..).unwrap_or_default(), memory, [batch, heads], rows, scores)?;
         let scores = Scores {
             scale: self.scale,
             bias,
+            relative: &relative,
             mask,
             undefined_is_zero: self.undefined_is_zero,
             bfloat16: self.bfloat16,

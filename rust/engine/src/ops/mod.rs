@@ -22,7 +22,7 @@ use crate::plan::{BuildError, DataType, DimId, RunError};
 
 /// Raised with every change of what a kind's operands and attributes mean: who makes plans for another one is refused,
 /// rather than answered with something else.
-pub const REVISION: u32 = 3;
+pub const REVISION: u32 = 4;
 
 mod attention;
 mod blocked;
@@ -59,6 +59,7 @@ mod pooling;
 mod quantization;
 mod recurrent;
 mod reduction;
+mod relative;
 mod request;
 mod resample;
 mod scan;
