@@ -245,6 +245,12 @@ def scaled_behind_the_mask(s):
     return {"y": s.weighted(s.op("mul", s.op("add", s.scores(), s.mask(-1.0)), s.number(0.5)))}
 
 
+def divided_by_what_has_no_inverse(s):
+    """That of 2.5e-39 is over what float32 has; scores as small have quotients of ordinary size."""
+    small = s.op("mul", s.op("mul", s.scores(), s.number(1e-20)), s.number(2.5e-19))
+    return {"y": s.weighted(s.op("div", small, s.number(2.5e-39)))}
+
+
 def one_number_for_all_scores(s):
     return {"y": s.weighted(s.op("add", s.scores(), s.op("reduceMax", s.q)))}
 
@@ -258,6 +264,7 @@ KEPT_APART = [
     values_are_the_weights,
     other_heads_in_the_keys,
     scaled_behind_the_mask,
+    divided_by_what_has_no_inverse,
     one_number_for_all_scores,
 ]
 

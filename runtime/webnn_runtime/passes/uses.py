@@ -6,11 +6,16 @@ walks by it cannot take away an intermediate that another node or the caller nee
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from webnn_runtime.format.graph import Array, Graph, Node
 
 __all__ = ["Uses"]
+
+# In float32 the inverse of a smaller number may be infinite, that of a larger one than its inverse has fewer digits.
+_LEAST_DIVISOR: Final = 2.0**-126
 
 
 class Uses:
@@ -74,7 +79,7 @@ class Uses:
         if node.op == "div":
             divisor, value = self.number(node.inputs[1]), node.inputs[0]
             same = value is not None and self.graph.types[value] == self.graph.types[node.name]
-            if divisor and value is not None and same:
+            if divisor and value is not None and same and _LEAST_DIVISOR <= abs(divisor) <= 1 / _LEAST_DIVISOR:
                 # As the division would round: 1/8 is exact, 1/sqrt(32) is off by half a unit in the last place.
                 return float(np.float32(1) / np.float32(divisor)), value
         return None
