@@ -111,6 +111,22 @@ def seen_by_places(op):
     return hidden
 
 
+def near_by_a_sum(factor, is_turned=False):
+    """The same of `|query + factor * key|`, as exporters write how far two places are apart."""
+
+    def hidden(e, scores):
+        query, key = places_of(e)
+        other = (
+            e.op("neg", key)
+            if factor is None
+            else e.op("mul", *(key, e.number(factor, I64))[:: -1 if is_turned else 1])
+        )
+        near = e.op("lesserOrEqual", e.op("abs", e.op("add", query, other)), e.number(2, I64))
+        return hide(e, scores, e.op("reshape", near, new_shape=(1, 1, L, L)))
+
+    return hidden
+
+
 def seen_by_table(diagonal, is_made=False):
     """The same, by the triangle of a constant, or one that is made at the run."""
 
@@ -255,6 +271,9 @@ PACKED = {
     "causal by a constant": {"hidden": seen_by_table(0)},
     "causal by a triangle": {"hidden": seen_by_table(0, is_made=True)},
     "keys that are near": {"hidden": seen_by_places("near")},
+    "keys that are near, by a sum": {"hidden": near_by_a_sum(-1)},
+    "keys that are near, by a sum, the other way round": {"hidden": near_by_a_sum(-1, is_turned=True)},
+    "keys that are near, by a negation": {"hidden": near_by_a_sum(None)},
     "mask of lengths": {"hidden": by_lengths()},
     "mask of lengths, the other way round": {"hidden": by_lengths("greater", "counted")},
     "rows without keys": {"hidden": without_keys},
@@ -270,6 +289,9 @@ PADDED = {
     "mask that keeps nothing": ({"hidden": chosen_never}, "does not hide padding"),
     # The first token has no key then, and its weights are spread over all scores alike, padding's too.
     "keys before a token": ({"hidden": seen_by_places("greater")}, "does not hide padding"),
+    # Every token has a key by the first, which nothing proves; the fourth one has none by the second.
+    "keys that are twice as far": ({"hidden": near_by_a_sum(-2)}, "does not hide padding"),
+    "keys by the sum of places": ({"hidden": near_by_a_sum(1)}, "does not hide padding"),
     "other keys": ({"hidden": seen_by_places("notEqual")}, "does not hide padding"),
     "keys before a token, by a constant": ({"hidden": seen_by_table(-1)}, "does not hide padding"),
     "keys before a token, by a triangle": ({"hidden": seen_by_table(-1, is_made=True)}, "does not hide padding"),

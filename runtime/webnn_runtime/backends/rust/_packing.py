@@ -163,7 +163,9 @@ class Packing:
         same = None
         if len(axes) == 2:
             # A place compared with itself, whichever it is, is a number compared with itself.
-            is_own = compares(call) and all(role.says is Says.PLACE for role, _ in given)
+            said = [role.says for role, _ in given]
+            is_own = compares(call) and said == [Says.PLACE] * len(said)
+            is_own = is_own or (call.operator == "add" and set(said) == {Says.PLACE, Says.NEGATED})
             same = range_of(call, [ZERO if is_own else role.each for role, _ in given], kinds)
         return Role(made, axes, kept, whole, padded, same=same)
 

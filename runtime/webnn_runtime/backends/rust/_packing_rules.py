@@ -22,7 +22,7 @@ from webnn_runtime.backends.rust._packing_moves import (
     view,
 )
 from webnn_runtime.backends.rust._packing_texts import attention, reduction, rotary
-from webnn_runtime.backends.rust._ranges import ONE, ZERO
+from webnn_runtime.backends.rust._ranges import ONE, ZERO, Range
 from webnn_runtime.backends.rust._roles import COUNTING, Made, Role, Says
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.records import replace
@@ -60,9 +60,21 @@ def _pointwise(packing: Packing, call: Call) -> None:
         packing.require(made is not Made.TEXT or not own, result, f"joins whole texts with places of '{value}'")
         operands.append(packing.spread(value) if made is Made.TOKEN else value)
     role = packing.mixed(call, made, tuple(sorted(axes)))
-    if call.operator in ("cast", "identity") and packing.kind(result).dtype in COUNTING:
-        role = replace(role, says=packing.role(call.reads[0]).says)
+    if packing.kind(result).dtype in COUNTING:
+        role = replace(role, says=_says(packing, call))
     packing.emit(call, role, tuple(operands))
+
+
+def _says(packing: Packing, call: Call) -> Says | None:
+    """What the elements of a result are, where it is what those of an operand are, or is their negation."""
+    roles = [packing.role(value) for value in call.reads]
+    if call.operator in ("cast", "identity"):
+        return roles[0].says
+    if call.operator == "mul" and roles[1].says is Says.PLACE:
+        roles.reverse()
+    if call.operator not in ("mul", "neg") or roles[0].says is not Says.PLACE:
+        return None
+    return Says.NEGATED if all(role.whole == Range(-1.0, -1.0) for role in roles[1:]) else None
 
 
 def _is_within(packing: Packing, call: Call) -> bool:

@@ -39,9 +39,13 @@ COUNTING: Final = (DataType.INT32, DataType.INT64, DataType.UINT32, DataType.UIN
 
 
 class Says(Enum):
-    """What the elements of a value are, where a mask can be made of them: `place < length` is one."""
+    """What the elements of a value are, where a mask can be made of them.
+
+    `place < length` is one, and so is `|place + -other place| < 9`.
+    """
 
     PLACE = "the number of the place"
+    NEGATED = "the number of the place, negated"
     LENGTH = "the number of tokens of the text"
 
 
