@@ -1,5 +1,11 @@
 """Parse, validate, build and run WebNN graphs; embed and classify texts with them.
 
+- `WebNNEmbedder` and `WebNNClassifier` take texts.
+- `load` takes any bundle that `webnn-convert` wrote, and runs it on arrays.
+- `ML` and `MLGraphBuilder` build graphs call by call, as the W3C specification has them.
+- `load_bundle`, `save_bundle` and `Graph` are for files and graphs that are not run.
+- Every error that is raised on purpose is a `WebnnError`; `webnn_runtime.format.errors` has the kinds.
+
 Importing this package is cheap: each name below is loaded when it is first used.
 """
 

@@ -18,7 +18,7 @@ from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.evaluate import evaluate
 from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.explain import explain
-from webnn_runtime.cli.help import HelpfulCommand
+from webnn_runtime.cli.help import HelpfulCommand, HelpfulGroup
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.options import shown_examples
 from webnn_runtime.cli.pack import pack
@@ -29,6 +29,7 @@ from webnn_runtime.cli.verify import verify
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=HelpfulGroup,
     help="Look at an ONNX file or a WebNN bundle, check it, run it. To make one: webnn-convert. "
     "The --help of each command ends in examples.",
     pretty_exceptions_enable=False,

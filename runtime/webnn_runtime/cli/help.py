@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["HelpfulCommand"]
+__all__ = ["HelpfulCommand", "HelpfulGroup"]
 
 
 class HelpfulCommand(TyperCommand):
@@ -42,3 +42,13 @@ class HelpfulCommand(TyperCommand):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+class HelpfulGroup(TyperGroup):
+    """A group that knows which of its commands people look for and have elsewhere."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of these arguments."""
+        if args[0] == "convert":
+            ctx.fail("'convert' is a command of its own, webnn-convert")
+        return super().resolve_command(ctx, args)

@@ -244,6 +244,11 @@ def save_bundle(
 
     Raises:
         FormatError: the target exists, or something cannot be written.
+
+    Example:
+        >>> from webnn_runtime import load_bundle, save_bundle
+        >>> save_bundle(load_bundle("model-webnn").graph, "copy-webnn").name
+        'copy-webnn'
     """
     with staged_bundle(
         graph, folder, manifest_extra=manifest_extra, files=files, force=force, pack_int4=pack_int4
@@ -260,6 +265,12 @@ def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
     Raises:
         FormatError: a file that is missing, ambiguous, malformed, or disagrees with another.
         GraphError: a graph that WebNN does not allow.
+
+    Example:
+        >>> from webnn_runtime import load_bundle
+        >>> bundle = load_bundle("model-webnn", verify=True)
+        >>> list(bundle.graph.outputs)
+        ['last_hidden_state']
     """
     try:
         bundle = _load(path)
