@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     )
     from webnn_runtime.classify import WebNNClassifier
     from webnn_runtime.embed import WebNNEmbedder
-    from webnn_runtime.format.bundle import load_bundle, save_bundle
+    from webnn_runtime.format.bundle import load_bundle
+    from webnn_runtime.format.bundle_writing import save_bundle
     from webnn_runtime.format.errors import WebnnError
     from webnn_runtime.format.graph import Graph
     from webnn_runtime.model import Model, load
@@ -94,7 +95,7 @@ _HOMES: Final = {
     "WebnnError": "webnn_runtime.format.errors",
     "load": "webnn_runtime.model",
     "load_bundle": "webnn_runtime.format.bundle",
-    "save_bundle": "webnn_runtime.format.bundle",
+    "save_bundle": "webnn_runtime.format.bundle_writing",
 }
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import webnn_runtime
-from webnn_runtime.format.bundle import load_bundle, save_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.text import parse_graph
 
 TEXT = """webnn_graph "small" v1 {

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import StagedBundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.staging import refuse_target

@@ -117,7 +117,7 @@ class MLGraph(Kept):
         Raises:
             FormatError: the folder exists and `force` is not set.
         """
-        from webnn_runtime.format.bundle import save_bundle
+        from webnn_runtime.format.bundle_writing import save_bundle
 
         folder: Path = save_bundle(self._graph, Path(path), force=force)
         return folder
