@@ -219,6 +219,10 @@ class MLGraphBuilder(Operators, Kept):
 def _constant_array(value: object, shape: object, data_type: str | None) -> tuple[Array, DataType]:
     """An array, and its type, from a value that brings its own shape or type, or has them named."""
     if isinstance(value, np.ndarray):
+        if data_type is None and value.dtype.name not in [each.value for each in DataType]:
+            raise MLTypeError(
+                f"constant: the array is {value.dtype.name}, which WebNN lacks; convert it, as by astype(np.float32)"
+            )
         data_type = data_type if data_type is not None else value.dtype.name
         kind = tensor_type(data_type, shape if shape is not None else value.shape)
         return array_from_buffer(value, kind, "constant").copy(), kind.dtype

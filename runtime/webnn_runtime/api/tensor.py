@@ -213,7 +213,8 @@ def tensor_type(data_type: object, shape: object) -> TensorType:
     try:
         dtype = DataType(data_type)
     except (ValueError, TypeError) as exc:
-        raise MLTypeError(f"data type {data_type!r} is none of WebNN's; e.g. 'float32'") from exc
+        known = ", ".join(kind.value for kind in DataType)
+        raise MLTypeError(f"data type {data_type!r} is none of WebNN's; they are {known}") from exc
     if not isinstance(shape, (list, tuple)):
         raise MLTypeError(f"shape {shape!r} is not a list of dimensions")
     for dim in shape:
