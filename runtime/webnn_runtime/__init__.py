@@ -1,5 +1,11 @@
 """Parse, validate, build and run WebNN graphs; embed and classify texts with them.
 
+- `WebNNEmbedder` and `WebNNClassifier` take texts.
+- `load` takes any bundle that `webnn-convert` wrote, and runs it on arrays.
+- `ML` and `MLGraphBuilder` build graphs call by call, as the W3C specification has them.
+- `load_bundle`, `save_bundle` and `Graph` are for files and graphs that are not run.
+- Every error that is raised on purpose is a `WebnnError`; `webnn_runtime.format.errors` has the kinds.
+
 Importing this package is cheap: each name below is loaded when it is first used.
 """
 
@@ -34,7 +40,8 @@ if TYPE_CHECKING:
     )
     from webnn_runtime.classify import WebNNClassifier
     from webnn_runtime.embed import WebNNEmbedder
-    from webnn_runtime.format.bundle import load_bundle, save_bundle
+    from webnn_runtime.format.bundle import load_bundle
+    from webnn_runtime.format.bundle_writing import save_bundle
     from webnn_runtime.format.errors import WebnnError
     from webnn_runtime.format.graph import Graph
     from webnn_runtime.model import Model, load
@@ -88,7 +95,7 @@ _HOMES: Final = {
     "WebnnError": "webnn_runtime.format.errors",
     "load": "webnn_runtime.model",
     "load_bundle": "webnn_runtime.format.bundle",
-    "save_bundle": "webnn_runtime.format.bundle",
+    "save_bundle": "webnn_runtime.format.bundle_writing",
 }
 
 

@@ -22,6 +22,15 @@ class Model:
 
     Attributes:
         bundle: the files and what they hold.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime import load
+        >>> model = load("model-webnn")
+        >>> ids = np.array([[2, 12, 3]])
+        >>> results = model.run({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        >>> results["last_hidden_state"].shape
+        (1, 3, 6)
     """
 
     # A model takes no other attributes: whoever sets max_seq_length on it means an embedder.
@@ -138,6 +147,14 @@ def load(
         FormatError: files that are missing or malformed.
         GraphError: a graph that WebNN does not allow.
         BackendError: the backend is not installed, or cannot run the graph.
+
+    Example:
+        >>> from webnn_runtime import load
+        >>> model = load("model-webnn", threads=2)
+        >>> for name, kind in model.inputs.items():
+        ...     print(name, kind)
+        input_ids i64[batch, length]
+        attention_mask i64[batch, length]
     """
     from webnn_runtime.backends.registry import compile_graph
 

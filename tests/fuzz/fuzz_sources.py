@@ -16,7 +16,8 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import load_bundle, save_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import WebnnError
 from webnn_runtime.format.graph import Graph

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import load_bundle, staged_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import staged_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph

@@ -24,6 +24,7 @@ PAGES = {
     "docs/backends.md": "",
     "docs/conformance.md": "",
     "docs/evaluation.md": "",
+    "docs/python.md": "",
 }
 
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import Bundle, load_bundle, save_bundle
+from webnn_runtime.format.bundle import Bundle, load_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import FormatError, GraphError, ManifestError, WeightsError

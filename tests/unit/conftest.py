@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 

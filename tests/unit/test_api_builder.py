@@ -307,3 +307,11 @@ def test_a_constant_of_four_bits_stays_one(context, builder, data_type, values):
 def test_an_output_name_is_a_string(builder):
     with pytest.raises(MLTypeError, match="output name 3"):
         builder.build({3: builder.relu(builder.input("x", [1], "float32"))})
+
+
+def test_an_array_of_pythons_own_floats_is_answered_with_what_to_write(builder):
+    # What np.ones and np.random give unless they are told otherwise.
+    with pytest.raises(MLTypeError, match=r"^constant: the array is float64, .* astype\(np.float32\)$"):
+        builder.constant(np.ones(3))
+    with pytest.raises(MLTypeError, match="'float' is none of WebNN's; they are float32, float16, int32"):
+        builder.input("y", [2], "float")

@@ -23,7 +23,7 @@ from webnn_runtime.api import (
 )
 from webnn_runtime.api.limits import op_support_limits
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.ops import OPS

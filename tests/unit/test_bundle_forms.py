@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import load_bundle, save_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.json_graph import print_json_graph

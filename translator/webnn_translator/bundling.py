@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webnn_runtime.format.bundle import StagedBundle, load_bundle, staged_bundle
+from webnn_runtime.format.bundle import load_bundle
+from webnn_runtime.format.bundle_writing import StagedBundle, staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.format.staging import refuse_target
@@ -177,28 +178,7 @@ def convert_model(
     with open_source(model, revision=chosen.revision, task=chosen.task, opset=chosen.opset) as source:
         for remark in (*source.notes, *_unused_tokenizer(source.companions, chosen.tokenizer)):
             tell(remark)
-        given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
-        for dim, value in given.items():
-            tell(f"dimension {dim} = {value.size}, from {value.origin}")
-        sizes = {dim: value.size for dim, value in given.items()}
-        bound_inputs = bind_inputs(source.model, chosen.inputs, sizes)
-        decided = settled_dims(source.model, bound_inputs, sizes)
-        for dim, (size, by) in decided.items():
-            if by:
-                tell(f"dimension {dim} = {size}, as input '{by}' is bound")
-        given = {
-            dim: GivenDim(size, f"the bound input {by}") if by else given[dim] for dim, (size, by) in decided.items()
-        }
-        cache = empty_cache(
-            source.model,
-            chosen.cache,
-            companions=_beside(source, chosen),
-            dims={dim: value.size for dim, value in given.items()},
-            ranged={*chosen.max_dims, *chosen.min_dims},
-        )
-        if cache is not None:
-            given.setdefault(cache.dimension, GivenDim(0, "the empty cache"))
-            tell(str(cache))
+        given, bound_inputs, cache = _bind(source, chosen, tell)
         tell(f"translating {source.file_name}")
         translation = translate(
             source.model,
@@ -248,6 +228,37 @@ def convert_model(
         graph = load_bundle(written).graph
         no_texts = why_no_texts(graph, written)
         return Conversion(written, graph, source.record(), certificate, files, given, passes, quantized, no_texts)
+
+
+def _bind(
+    source: Source, chosen: ConvertOptions, tell: Callable[[str], None]
+) -> tuple[dict[str, GivenDim], Mapping[str, GivenInput], EmptyCache | None]:
+    """Decide what the caller, the files and an empty cache bind; the model is changed.
+
+    Returns:
+        Dimensions and inputs that have a value now, and what was done to a decoder's cache.
+    """
+    given = gather_dims(source.model, source.file, chosen.dims, chosen.dims_file)
+    for dim, value in given.items():
+        tell(f"dimension {dim} = {value.size}, from {value.origin}")
+    sizes = {dim: value.size for dim, value in given.items()}
+    bound_inputs = bind_inputs(source.model, chosen.inputs, sizes)
+    decided = settled_dims(source.model, bound_inputs, sizes)
+    for dim, (size, by) in decided.items():
+        if by:
+            tell(f"dimension {dim} = {size}, as input '{by}' is bound")
+    given = {dim: GivenDim(size, f"the bound input {by}") if by else given[dim] for dim, (size, by) in decided.items()}
+    cache = empty_cache(
+        source.model,
+        chosen.cache,
+        companions=_beside(source, chosen),
+        dims={dim: value.size for dim, value in given.items()},
+        ranged={*chosen.max_dims, *chosen.min_dims},
+    )
+    if cache is not None:
+        given.setdefault(cache.dimension, GivenDim(0, "the empty cache"))
+        tell(str(cache))
+    return given, bound_inputs, cache
 
 
 def _beside(source: Source, chosen: ConvertOptions) -> Collection[str]:

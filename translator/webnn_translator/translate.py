@@ -6,7 +6,7 @@ run tells everything that stands in the way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -214,14 +214,7 @@ class _Translation:
         outputs, hollow = self._with_elements(outputs)
         input_names = {value.name: names.unique(value.name, exact=True) for value in self.inputs}
         output_names = {output: names.unique(output, exact=True) for output in dict.fromkeys(outputs)}
-        operands: dict[str, Value] = {}
-        self.emit.stem = "output"
-        for output, final in output_names.items():
-            try:
-                operands[f"out:{final}"] = self.ctx.full(lowering.tensor(output))
-            except (Refused, GraphError) as exc:
-                raise TranslateError(f"output '{output}': {exc.reason}") from exc
-        built = self.emit.builder.build(operands)
+        built = self._built(output_names)
         mapping = {f"out:{final}": final for final in output_names.values()}
         for position, value in enumerate(self.inputs):
             mapping[f"in{position}"] = input_names[value.name]
@@ -233,20 +226,8 @@ class _Translation:
         if int64 == "int32":
             graph = as_int32(graph)
         unused = [value.name for value in self.inputs if input_names[value.name] not in graph.inputs]
-        notes = list(self.ctx.notes)
         empty = {name: shape for name in unused if 0 in (shape := self.table.shapes[name])}
-        notes += [
-            f"input '{name}' has no influence on the outputs and is left out" for name in unused if name not in empty
-        ]
         labels = {output_names[name]: found for name, found in self.ctx.labels.items() if name in output_names}
-        notes += [
-            f"output '{name}' has a column for each label, {', '.join(map(repr, found))}; the model has dictionaries"
-            for name, found in labels.items()
-        ]
-        if hollow:
-            notes.append(f"outputs without elements are left out, {len(hollow)} of them: {', '.join(hollow)}")
-        if empty:
-            notes.append(f"inputs without elements are left out, {len(empty)} of them: {', '.join(empty)}")
         kept_inputs = {onnx_name: final for onnx_name, final in input_names.items() if onnx_name not in unused}
         source_types = {
             final: elem
@@ -261,10 +242,8 @@ class _Translation:
             for name in built.constants
             if (origin := self.emit.origins.get(name)) is not None and origin in lowering.initializers
         }
-        if rounded := self.ctx.float_states:
-            notes.append(f"data and states of quantised LSTMs stay float32: {', '.join(rounded)}")
         described = self.table.describe(graph.dims, self.ctx.derived)
-        notes += self.table.narrowed(described)
+        notes = [*self._notes(unused, empty, hollow, labels), *self.table.narrowed(described)]
         values = {name: (one.elem, one.shape) for name, one in lowering.values.items() if isinstance(one, Tensor)}
         return Translation(
             graph,
@@ -281,6 +260,39 @@ class _Translation:
             tuple(self.ctx.float_states or ()),
             tuple(notes),
         )
+
+    def _notes(
+        self,
+        unused: Sequence[str],
+        empty: Collection[str],
+        hollow: Sequence[str],
+        labels: Mapping[str, Sequence[object]],
+    ) -> Iterator[str]:
+        """What a person should know of the result."""
+        yield from self.ctx.notes
+        for name in unused:
+            if name not in empty:
+                yield f"input '{name}' has no influence on the outputs and is left out"
+        for name, found in labels.items():
+            listed = ", ".join(map(repr, found))
+            yield f"output '{name}' has a column for each label, {listed}; the model has dictionaries"
+        if hollow:
+            yield f"outputs without elements are left out, {len(hollow)} of them: {', '.join(hollow)}"
+        if empty:
+            yield f"inputs without elements are left out, {len(empty)} of them: {', '.join(empty)}"
+        if rounded := self.ctx.float_states:
+            yield f"data and states of quantised LSTMs stay float32: {', '.join(rounded)}"
+
+    def _built(self, output_names: Mapping[str, str]) -> Graph:
+        """The graph under the names that values got on the way."""
+        operands: dict[str, Value] = {}
+        self.emit.stem = "output"
+        for output, final in output_names.items():
+            try:
+                operands[f"out:{final}"] = self.ctx.full(self.lowering.tensor(output))
+            except (Refused, GraphError) as exc:
+                raise TranslateError(f"output '{output}': {exc.reason}") from exc
+        return self.emit.builder.build(operands)
 
     def _with_elements(self, outputs: Sequence[str]) -> tuple[list[str], list[str]]:
         """The outputs that have elements, and those that never have any, as the unused caches of a merged decoder."""

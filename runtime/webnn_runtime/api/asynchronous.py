@@ -22,6 +22,17 @@ class AsyncMLContext(Kept):
 
     Args:
         context: the context that does the work, in the order of the calls.
+
+    Example:
+        >>> import asyncio
+        >>> import numpy as np
+        >>> from webnn_runtime import ML, AsyncMLContext, MLGraphBuilder
+        >>> context = ML().create_context()
+        >>> builder = MLGraphBuilder(context)
+        >>> graph = builder.build({"y": builder.relu(builder.input("x", [2], "float32"))})
+        >>> work = AsyncMLContext(context).compute_async(graph, {"x": np.array([-1, 1], np.float32)})
+        >>> asyncio.run(work)["y"].tolist()
+        [0.0, 1.0]
     """
 
     def __init__(self, context: MLContext) -> None:

@@ -25,7 +25,14 @@ __all__ = ["MLGraphBuilder", "MLOperand"]
 
 
 class MLOperand(Kept):
-    """A value of one builder (WebNN section "The MLOperand interface")."""
+    """A value of one builder (WebNN section "The MLOperand interface").
+
+    Example:
+        >>> from webnn_runtime import ML, MLGraphBuilder
+        >>> builder = MLGraphBuilder(ML().create_context())
+        >>> builder.softmax(builder.input("x", [2, 3], "float32"), 1)
+        MLOperand(f32[2, 3])
+    """
 
     __slots__ = ("_builder", "_value")
 
@@ -53,6 +60,15 @@ class MLGraphBuilder(Operators, Kept):
     """Collects operands and builds one graph (WebNN section "The MLGraphBuilder interface").
 
     The operator methods come from `Operators`.
+
+    Example:
+        >>> from webnn_runtime import ML, MLGraphBuilder
+        >>> context = ML().create_context()
+        >>> builder = MLGraphBuilder(context)
+        >>> x = builder.input("x", [2, 3], "float32")
+        >>> graph = builder.build({"y": builder.relu(x)})
+        >>> graph
+        MLGraph(x: f32[2, 3] -> y: f32[2, 3])
     """
 
     def __init__(self, context: MLContext) -> None:
@@ -63,6 +79,10 @@ class MLGraphBuilder(Operators, Kept):
         self._builder: GraphBuilder | None = GraphBuilder()
         self._sources: set[str] = set()
         self._constant_tensors: list[MLTensor] = []
+
+    def __repr__(self) -> str:
+        state = "spent" if self._builder is None else "open"
+        return f"MLGraphBuilder({self._context!r}, {state})"
 
     @property
     def context(self) -> MLContext:
@@ -199,6 +219,10 @@ class MLGraphBuilder(Operators, Kept):
 def _constant_array(value: object, shape: object, data_type: str | None) -> tuple[Array, DataType]:
     """An array, and its type, from a value that brings its own shape or type, or has them named."""
     if isinstance(value, np.ndarray):
+        if data_type is None and value.dtype.name not in [each.value for each in DataType]:
+            raise MLTypeError(
+                f"constant: the array is {value.dtype.name}, which WebNN lacks; convert it, as by astype(np.float32)"
+            )
         data_type = data_type if data_type is not None else value.dtype.name
         kind = tensor_type(data_type, shape if shape is not None else value.shape)
         return array_from_buffer(value, kind, "constant").copy(), kind.dtype

@@ -45,6 +45,16 @@ class MLContext(Kept):
     `dispatch`, `read_tensor` and `write_tensor` take effect in the order of their calls. Their `_async`
     variants queue on the same timeline and run on a thread of the context; the backends release the
     interpreter lock while they compute, so that other work goes on meanwhile.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime import ML, MLGraphBuilder
+        >>> context = ML().create_context()
+        >>> builder = MLGraphBuilder(context)
+        >>> x = builder.input("x", [3], "float32")
+        >>> graph = builder.build({"y": builder.relu(x)})
+        >>> context.compute(graph, {"x": np.array([-1, 0, 1], np.float32)})["y"].tolist()
+        [0.0, 0.0, 1.0]
     """
 
     def __init__(

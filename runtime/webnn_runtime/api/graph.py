@@ -23,6 +23,15 @@ class MLGraph(Kept):
     """A graph compiled for one context (WebNN section "The MLGraph interface").
 
     Names, types, `save` and `load` are extensions.
+
+    Example:
+        >>> from webnn_runtime import ML, MLGraphBuilder
+        >>> context = ML().create_context()
+        >>> builder = MLGraphBuilder(context)
+        >>> x = builder.input("x", [2, 3], "float32")
+        >>> graph = builder.build({"y": builder.relu(x)})
+        >>> {name: kind.shape for name, kind in graph.outputs.items()}
+        {'y': (2, 3)}
     """
 
     def __init__(self, context: MLContext, graph: Graph, executable: Executable) -> None:
@@ -108,7 +117,7 @@ class MLGraph(Kept):
         Raises:
             FormatError: the folder exists and `force` is not set.
         """
-        from webnn_runtime.format.bundle import save_bundle
+        from webnn_runtime.format.bundle_writing import save_bundle
 
         folder: Path = save_bundle(self._graph, Path(path), force=force)
         return folder

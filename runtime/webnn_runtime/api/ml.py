@@ -16,7 +16,13 @@ _DEVICES: Final = ("cpu", "gpu", "npu")
 
 
 class ML:
-    """The entry point, `navigator.ml` of a browser."""
+    """The entry point, `navigator.ml` of a browser.
+
+    Example:
+        >>> from webnn_runtime import ML
+        >>> ML().create_context(backend="onnxruntime", threads=1)
+        MLContext(backend='onnxruntime', device='cpu')
+    """
 
     def create_context(
         self,

@@ -35,6 +35,15 @@ class MLTensor(Kept):
     """A tensor of one context (WebNN section "The MLTensor interface").
 
     Made by `MLContext.create_tensor` and `create_constant_tensor`, not directly.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime import ML
+        >>> context = ML().create_context()
+        >>> tensor = context.create_tensor([2], "float32", readable=True, writable=True)
+        >>> context.write_tensor(tensor, np.array([1, 2], np.float32))
+        >>> context.read_tensor(tensor).tolist()
+        [1.0, 2.0]
     """
 
     def __init__(
@@ -204,7 +213,8 @@ def tensor_type(data_type: object, shape: object) -> TensorType:
     try:
         dtype = DataType(data_type)
     except (ValueError, TypeError) as exc:
-        raise MLTypeError(f"data type {data_type!r} is none of WebNN's; e.g. 'float32'") from exc
+        known = ", ".join(kind.value for kind in DataType)
+        raise MLTypeError(f"data type {data_type!r} is none of WebNN's; they are {known}") from exc
     if not isinstance(shape, (list, tuple)):
         raise MLTypeError(f"shape {shape!r} is not a list of dimensions")
     for dim in shape:

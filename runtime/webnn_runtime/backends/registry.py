@@ -33,6 +33,11 @@ def get_backend(name: str) -> Backend:
 
     Raises:
         BackendUnavailable: no such backend, or the library behind it is not installed.
+
+    Example:
+        >>> from webnn_runtime.backends import get_backend
+        >>> get_backend("numpy").name
+        'numpy'
     """
     backend = _find(name)
     backend.require()
@@ -40,7 +45,13 @@ def get_backend(name: str) -> Backend:
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names of the backends that can be used here."""
+    """Names of the backends that can be used here.
+
+    Example:
+        >>> from webnn_runtime.backends import available_backends
+        >>> "numpy" in available_backends()
+        True
+    """
     found = []
     for name in backend_names():
         try:
@@ -58,6 +69,14 @@ def compile_graph(graph: Graph, backend: str = "auto", options: CompileOptions |
 
     Raises:
         BackendError: the backend is unavailable or states a gap.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime.backends import compile_graph
+        >>> from webnn_runtime.format.text import parse_graph
+        >>> graph = parse_graph('webnn_graph "g" v1 { inputs { x: f32[2]; } nodes { y = relu(x); } outputs { y; } }')
+        >>> compile_graph(graph, "numpy").run({"x": np.array([-1, 1], np.float32)})["y"].tolist()
+        [0.0, 1.0]
     """
     if backend != "auto":
         return get_backend(backend).compile(graph, options)

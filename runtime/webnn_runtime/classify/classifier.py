@@ -73,6 +73,14 @@ class WebNNClassifier(Opened):
         EmbedError: its files do not say how to classify.
         FormatError: the bundle is malformed.
         BackendError: the backend or the device is not there.
+
+    Example:
+        >>> from webnn_runtime import WebNNClassifier
+        >>> classify = WebNNClassifier("classifier-webnn")
+        >>> classify("a cat")
+        [{'label': ..., 'score': ...}]
+        >>> classify.scores(["a cat", "a dog"]).shape
+        (2, 2)
     """
 
     on_truncation = TruncationChoice()

@@ -18,6 +18,7 @@ from webnn_runtime.cli.emit import emit_html, emit_js
 from webnn_runtime.cli.evaluate import evaluate
 from webnn_runtime.cli.exits import ExitCode, Misuse
 from webnn_runtime.cli.explain import explain
+from webnn_runtime.cli.help import HelpfulCommand, HelpfulGroup
 from webnn_runtime.cli.inspect import inspect
 from webnn_runtime.cli.options import shown_examples
 from webnn_runtime.cli.pack import pack
@@ -28,6 +29,7 @@ from webnn_runtime.cli.verify import verify
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=HelpfulGroup,
     help="Look at an ONNX file or a WebNN bundle, check it, run it. To make one: webnn-convert. "
     "The --help of each command ends in examples.",
     pretty_exceptions_enable=False,
@@ -43,16 +45,9 @@ app = typer.Typer(
 
 
 def _add(name: str, command: Callable[..., None], summary: str, *examples: str) -> None:
-    app.command(name, short_help=summary, epilog=shown_examples(*examples))(command)
+    app.command(name, cls=HelpfulCommand, short_help=summary, epilog=shown_examples(*examples))(command)
 
 
-_add(
-    "verify",
-    verify,
-    "Check a bundle's files and numbers.",
-    "webnn verify model-webnn",
-    "webnn verify model-webnn --source model.onnx",
-)
 _add(
     "inspect",
     inspect,
@@ -68,6 +63,13 @@ _add(
     "webnn explain model.onnx --max-dim sequence_length=512",
 )
 _add(
+    "verify",
+    verify,
+    "Check a bundle's files and numbers.",
+    "webnn verify model-webnn",
+    "webnn verify model-webnn --source model.onnx",
+)
+_add(
     "embed",
     embed,
     "Embed texts: one vector a line.",
@@ -76,7 +78,6 @@ _add(
     'webnn embed model-webnn --prompt "query: " "how do I keep bread fresh?"',
     "webnn embed model-webnn --precision ubinary --json < texts.txt",
 )
-_add("calibrate", calibrate, "Learn bounds for vectors of 8 bits.", "webnn calibrate model-webnn texts.txt")
 _add(
     "classify",
     classify,
@@ -84,12 +85,13 @@ _add(
     'webnn classify model-webnn "A lovely film"',
     "webnn classify model-webnn --all < texts.txt",
 )
+_add("calibrate", calibrate, "Learn bounds for vectors of 8 bits.", "webnn calibrate model-webnn texts.txt")
 _add(
-    "bench",
-    bench,
-    "Time a bundle against other engines.",
-    "webnn bench model-webnn --onnx model.onnx",
-    "webnn bench model-webnn --cases a,c --rounds 3 --threads 1",
+    "quantize",
+    quantize,
+    "Store the weights of a bundle in fewer bits.",
+    "webnn quantize model-webnn",
+    "webnn quantize model-webnn --quantize int4 --calibrate texts.txt",
 )
 _add(
     "eval",
@@ -100,21 +102,21 @@ _add(
 )
 _add("compare", compare, "Compare two bundles.", "webnn compare model-webnn model-webnn-int8")
 _add(
+    "bench",
+    bench,
+    "Time a bundle against other engines.",
+    "webnn bench model-webnn --onnx model.onnx",
+    "webnn bench model-webnn --cases a,c --rounds 3 --threads 1",
+)
+_add("pack", pack, "Write packed weights that processes share.", "webnn pack model-webnn")
+_add("emit-js", emit_js, "Write a JavaScript module for browsers.", "webnn emit-js model-webnn --types")
+_add("emit-html", emit_html, "Write a page that shows the graph.", "webnn emit-html model-webnn -o graph.html")
+_add(
     "conformance",
     conformance,
     "Run a folder of operator cases.",
     "webnn conformance cases --backend rust --html rust.html",
 )
-_add(
-    "quantize",
-    quantize,
-    "Store the weights of a bundle in fewer bits.",
-    "webnn quantize model-webnn",
-    "webnn quantize model-webnn --quantize int4 --calibrate texts.txt",
-)
-_add("pack", pack, "Write packed weights that processes share.", "webnn pack model-webnn")
-_add("emit-js", emit_js, "Write a JavaScript module for browsers.", "webnn emit-js model-webnn --types")
-_add("emit-html", emit_html, "Write a page that shows the graph.", "webnn emit-html model-webnn -o graph.html")
 
 
 def _version(value: bool) -> None:

@@ -28,9 +28,13 @@ def bench(
         typer.Option("--model-folder", metavar="FOLDER", help="The source: for transformers, sentence-transformers."),
     ] = None,
     against: Annotated[
-        str | None, typer.Option("--against", metavar="NAMES", help="Rivals, by commas, or none; by default all.")
+        str | None,
+        typer.Option("--against", metavar="NAMES", help="Some of the rivals, by commas, or none; by default all."),
     ] = None,
-    cases: Annotated[str | None, typer.Option("--cases", metavar="a,c", help="Some of the cases a to g.")] = None,
+    cases: Annotated[
+        str | None,
+        typer.Option("--cases", metavar="NAMES", help="Some of the cases a to g, by commas; by default all."),
+    ] = None,
     texts: Annotated[
         Path | None, typer.Option("--texts", metavar="FILE", help="Your own texts, one a line, for cases b and f.")
     ] = None,
@@ -57,7 +61,8 @@ def bench(
         int, typer.Option("--cold", min=0, metavar="N", help="Fresh processes for start-up time and memory.")
     ] = 3,
     scaling: Annotated[
-        str | None, typer.Option("--scaling", metavar="NAMES", help="Also vary some of batch,length,threads.")
+        str | None,
+        typer.Option("--scaling", metavar="NAMES", help="Also vary some of batch, length and threads, by commas."),
     ] = None,
     start: Annotated[
         int, typer.Option("--start", min=0, metavar="N", help="Take an embedder's start apart, in N fresh processes.")

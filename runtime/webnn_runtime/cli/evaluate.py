@@ -71,8 +71,8 @@ def evaluate(
         typer.Option(
             "--max-loss",
             metavar="X",
-            help="Fail if the correlation falls by more (0.01 is one point); of a classifier, "
-            "if more of the texts (0.01 is 1 %) get another label, or with one label, if the scores' order does.",
+            help="Fail if more than this is lost, 0.01 for example: of the correlation with --pairs; of a classifier, "
+            "the part of the texts that get another label; with one label, the rank correlation of the scores.",
         ),
     ] = None,
     rounds: Annotated[

@@ -44,6 +44,8 @@ __all__ = [
     "values_of",
 ]
 
+# A heading of a long help.
+_PANEL: Final = "Dimensions, inputs and types"
 # Longer sizes have zeros in front, or more digits than Python makes a number of.
 _MOST_DIGITS: Final = 20
 
@@ -59,7 +61,7 @@ ModelPath: TypeAlias = Annotated[
     str, typer.Argument(metavar="MODEL", help="A bundle's folder, its .webnn file, or a Hub id 'owner/name'.")
 ]
 Texts: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or for -, one a line from stdin.")
+    list[str] | None, typer.Argument(metavar="TEXT", help="Texts; without any, or with -, one a line from stdin.")
 ]
 Compute: TypeAlias = Annotated[
     str | None,
@@ -102,7 +104,13 @@ PromptName: TypeAlias = Annotated[
 NoNormalize: TypeAlias = Annotated[bool, typer.Option("--no-normalize", help="Leave the vectors' length as it is.")]
 DimSizes: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--dim", "--override-dim", metavar="NAME=VALUE", help="Bind a named dimension; repeatable."),
+    typer.Option(
+        "--dim",
+        "--override-dim",
+        metavar="NAME=VALUE",
+        help="Bind a named dimension; repeatable.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 DimsFile: TypeAlias = Annotated[
     Path | None,
@@ -110,7 +118,8 @@ DimsFile: TypeAlias = Annotated[
         "--dims-file",
         "--override-dims-file",
         metavar="FILE",
-        help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside it is read too.',
+        help='JSON file with values for named dimensions, {"batch": 1}; NAME.dims.json beside NAME.onnx is read too.',
+        rich_help_panel=_PANEL,
     ),
 ]
 BoundInputs: TypeAlias = Annotated[
@@ -119,6 +128,7 @@ BoundInputs: TypeAlias = Annotated[
         "--bind",
         metavar="INPUT=VALUE",
         help="Make a constant of an input, as in sr=16000 or size=224,224; repeatable.",
+        rich_help_panel=_PANEL,
     ),
 ]
 CachePolicy: TypeAlias = Annotated[
@@ -128,12 +138,16 @@ CachePolicy: TypeAlias = Annotated[
         metavar="auto|empty|keep",
         help="Of a decoder: 'empty' makes an encoder of it, without the inputs and outputs for its cache; 'auto' does "
         "so where its files say that it embeds texts.",
+        rich_help_panel=_PANEL,
     ),
 ]
 Int64Policy: TypeAlias = Annotated[
     str,
     typer.Option(
-        "--int64", metavar="keep|int32", help="'int32' carries int64 by int32, where all values are proved to fit."
+        "--int64",
+        metavar="keep|int32",
+        help="'int32' carries int64 by int32, where all values are proved to fit.",
+        rich_help_panel=_PANEL,
     ),
 ]
 LstmStates: TypeAlias = Annotated[
@@ -142,18 +156,25 @@ LstmStates: TypeAlias = Annotated[
         "--lstm-states",
         metavar="keep|float32",
         help="'float32' converts quantised LSTMs (DynamicQuantizeLSTM) without the rounding of their data and states.",
+        rich_help_panel=_PANEL,
     ),
 ]
 MaxDimSizes: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--max-dim", metavar="NAME=VALUE", help="Largest value of a named dimension; repeatable."),
+    typer.Option(
+        "--max-dim",
+        metavar="NAME=VALUE",
+        help="Largest value of a named dimension; repeatable.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 MinDimSizes: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--min-dim",
         metavar="NAME=VALUE",
-        help="Smallest value of a named dimension, by default 1: 0 for a cache that may be empty; repeatable.",
+        help="Smallest value of a named dimension, by default 1; 0 for a cache that may be empty; repeatable.",
+        rich_help_panel=_PANEL,
     ),
 ]
 

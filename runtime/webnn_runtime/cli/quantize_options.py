@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -12,6 +12,8 @@ from webnn_runtime.cli.texts import given_file
 from webnn_translator.quantize.options import BLOCK_SIZES, KINDS, QuantizeOptions
 
 __all__ = [
+    "KIND_HELP",
+    "PANEL",
     "BlockSize",
     "Calibrate",
     "Exclude",
@@ -23,7 +25,7 @@ __all__ = [
     "quantize_options",
 ]
 
-_PANEL = "Quantising"
+PANEL: Final = "Quantising"
 
 PerChannel: TypeAlias = Annotated[
     bool | None,
@@ -32,12 +34,12 @@ PerChannel: TypeAlias = Annotated[
         "--per_channel/--no-per_channel",
         help="int8, uint8: a scale for each output channel (default), or one for each weight.",
         show_default=False,
-        rich_help_panel=_PANEL,
+        rich_help_panel=PANEL,
     ),
 ]
 ReduceRange: TypeAlias = Annotated[
     bool,
-    typer.Option("--reduce-range", "--reduce_range", help="int8, uint8: weights in 7 bits.", rich_help_panel=_PANEL),
+    typer.Option("--reduce-range", "--reduce_range", help="int8, uint8: weights in 7 bits.", rich_help_panel=PANEL),
 ]
 BlockSize: TypeAlias = Annotated[
     int | None,
@@ -45,7 +47,7 @@ BlockSize: TypeAlias = Annotated[
         "--block-size",
         metavar="|".join(map(str, BLOCK_SIZES)),
         help=f"int4, mixed: weights that share a scale; by default {BLOCK_SIZES[0]}.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=PANEL,
     ),
 ]
 Calibrate: TypeAlias = Annotated[
@@ -55,26 +57,26 @@ Calibrate: TypeAlias = Annotated[
         metavar="FILE",
         help="Texts (.txt, one a line, or .jsonl) or inputs (.npz): int8 and uint8 take fixed ranges of activations "
         "from them, int4 and mixed round by them.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=PANEL,
     ),
 ]
 Exclude: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        "--exclude", metavar="PATTERN", help="Nodes or weights that stay float32; repeatable.", rich_help_panel=_PANEL
+        "--exclude", metavar="PATTERN", help="Nodes or weights that stay float32; repeatable.", rich_help_panel=PANEL
     ),
 ]
 Include: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="The only ones to quantise; repeatable.", rich_help_panel=_PANEL),
+    typer.Option("--include", metavar="PATTERN", help="The only ones to quantise; repeatable.", rich_help_panel=PANEL),
 ]
 TargetCosine: TypeAlias = Annotated[
     float | None,
     typer.Option(
         "--target-cosine",
-        metavar="0.999",
-        help="Mean cosine to the float32 vectors to reach: what costs most stays wider until it is.",
-        rich_help_panel=_PANEL,
+        metavar="X",
+        help="Mean cosine to the float32 vectors to reach, such as 0.999: what costs most stays wider until it is.",
+        rich_help_panel=PANEL,
     ),
 ]
 Tokenizer: TypeAlias = Annotated[
@@ -83,8 +85,7 @@ Tokenizer: TypeAlias = Annotated[
         "--tokenizer",
         "--tokenizer-id",
         metavar="FOLDER",
-        help="Where tokenizer.json and the modules are, if not beside the model: they travel with it.",
-        rich_help_panel=_PANEL,
+        help="Where tokenizer.json and the modules are, if not beside the model; they go into the bundle.",
     ),
 ]
 KIND_HELP = "Fewer bits for weights: " + ", ".join(KINDS) + "."

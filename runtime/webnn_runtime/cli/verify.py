@@ -66,7 +66,7 @@ def _alone(report: Report, folder: Path) -> None:
     others = f"; it states none for {', '.join(unstated)}" if unstated else ""
     report.detail(f"✓ every file has the SHA-256 of the manifest{others}")
     for name in packed:
-        report.detail(f"✓ {name} has its own")
+        report.detail(f"✓ {name} has the SHA-256 that it states itself")
     for result in found.results:
         report.detail(f"{result}, canaries")
     if not found.passed:

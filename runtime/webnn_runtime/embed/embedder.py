@@ -72,6 +72,15 @@ class WebNNEmbedder(Opened, Calibrated):
         EmbedError: its files do not say how to embed.
         FormatError: the bundle is malformed.
         BackendError: the backend or the device is not there.
+
+    Example:
+        >>> from webnn_runtime import WebNNEmbedder
+        >>> embedder = WebNNEmbedder("model-webnn")
+        >>> vectors = embedder.encode(["a cat", "a dog"])
+        >>> vectors.shape
+        (2, 6)
+        >>> embedder.similarity(vectors, vectors).shape
+        (2, 2)
     """
 
     on_truncation = TruncationChoice()

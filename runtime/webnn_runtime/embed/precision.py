@@ -59,6 +59,11 @@ def quantize_embeddings(
     Raises:
         EmbedError: an unknown precision, bounds that are missing or do not fit, embeddings that are no floats, or
             values that are not finite, also after rounding to half floats.
+
+    Example:
+        >>> from webnn_runtime.embed import quantize_embeddings
+        >>> quantize_embeddings([[0.5, -0.5, 0.1, -0.1, 0, 0, 0, 0.3]], "ubinary").tolist()
+        [[161]]
     """
     if precision not in PRECISIONS:
         raise EmbedMisuse(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
@@ -108,6 +113,12 @@ def dequantize_embeddings(
     Raises:
         EmbedError: the type is not that of the precision, bounds are missing or do not fit, or so many features are
             not what is stored.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime.embed import dequantize_embeddings
+        >>> dequantize_embeddings(np.array([161], np.uint8), "ubinary", dimension=8).tolist()
+        [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     """
     if precision not in PRECISIONS:
         raise EmbedMisuse(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")

@@ -37,6 +37,12 @@ class Ranges:
         high: float32 [features].
         is_unit: whether the vectors had length 1.
         count: number of vectors that they were learnt from; 0 when not known.
+
+    Example:
+        >>> from webnn_runtime.embed import Ranges, quantize_embeddings
+        >>> bounds = Ranges.of([[0.0, 1.0], [1.0, 3.0]], is_unit=False)
+        >>> quantize_embeddings([[0.5, 1.5]], "uint8", bounds).tolist()
+        [[127, 63]]
     """
 
     low: npt.NDArray[np.float32]

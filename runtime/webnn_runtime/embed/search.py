@@ -68,6 +68,13 @@ def semantic_search(
 
     Raises:
         EmbedError: arguments that do not fit together.
+
+    Example:
+        >>> import numpy as np
+        >>> from webnn_runtime.embed import semantic_search
+        >>> documents = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
+        >>> semantic_search([[0.5, 0.25]], documents, top_k=1)
+        [[{'corpus_id': 1, 'score': 0.5}]]
     """
     queries, documents = np.atleast_2d(np.asarray(query_embeddings)), np.asanyarray(corpus_embeddings)
     _check(queries, documents, corpus_precision, top_k, rescore_multiplier, rescore)

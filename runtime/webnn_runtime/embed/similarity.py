@@ -74,6 +74,11 @@ def compute_similarity(a: Vectors, b: Vectors) -> float | npt.NDArray[np.float32
 
     Raises:
         EmbedError: the vectors differ in size, or an argument has more than two dimensions or holds something else.
+
+    Example:
+        >>> from webnn_runtime.embed import compute_similarity
+        >>> compute_similarity([1.0, 0.0], [3.0, 4.0])
+        0.6
     """
     left, right = _matrix(a, "a"), _matrix(b, "b")
     if left.shape[-1] != right.shape[-1]:
@@ -136,6 +141,11 @@ def compare(a: Vectors, b: Vectors) -> Comparison:
 
     Raises:
         EmbedError: the sets have different shapes, or are empty.
+
+    Example:
+        >>> from webnn_runtime.embed import compare
+        >>> compare([[1, 0]], [[0.8, 0.6]]).average_cosine
+        0.8
     """
     left, right = np.atleast_2d(_matrix(a, "a")), np.atleast_2d(_matrix(b, "b"))
     if left.shape != right.shape or not left.size:

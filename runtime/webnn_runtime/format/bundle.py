@@ -1,42 +1,29 @@
-"""A bundle on disk: `model.webnn`, `model.weights`, `manifest.json`, and files that travel along.
+"""A bundle read from disk: `model.webnn`, `model.weights`, `manifest.json`, and files that travel along.
 
-Saving is atomic and byte for byte reproducible; loading maps the weights and trusts nothing.
+Reading maps the weights and trusts nothing; `bundle_writing` writes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from webnn_runtime.format.companions import (
-    GRAPH_FILE,
-    MANIFEST_FILE,
-    WEIGHTS_FILE,
-    Companions,
-    find_companions,
-    find_graph,
-)
+from webnn_runtime.format.companions import MANIFEST_FILE, WEIGHTS_FILE, Companions, find_companions, find_graph
 from webnn_runtime.format.document import attach, reorder
-from webnn_runtime.format.errors import FormatError, ManifestError, ParseError, WeightsError, WriteError
+from webnn_runtime.format.errors import FormatError, ManifestError, ParseError, WeightsError
 from webnn_runtime.format.graph import Array, Graph, TensorType
 from webnn_runtime.format.manifest import MAX_MANIFEST, Extension, Manifest, read_manifest
-from webnn_runtime.format.records import dataclass, field, replace
+from webnn_runtime.format.records import dataclass, field
 from webnn_runtime.format.strict_json import MAX_JSON
 from webnn_runtime.format.text import parse_graph
-from webnn_runtime.format.version import VERSION
-from webnn_runtime.format.weights import Weights, open_weights, write_weights
+from webnn_runtime.format.weights import Weights, open_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from webnn_runtime.format.staging import StagedFolder
-
-__all__ = ["Bundle", "StagedBundle", "load_bundle", "read_graph_file", "save_bundle", "staged_bundle"]
-
-_OWN_FILES: Final = frozenset({GRAPH_FILE, WEIGHTS_FILE, MANIFEST_FILE})
+__all__ = ["Bundle", "load_bundle", "read_graph_file"]
 
 
 class TensorSource(Protocol):
@@ -130,127 +117,6 @@ class Bundle:
             check_files(self.folder, extension.file_sha256)
 
 
-class StagedBundle:
-    """A bundle that is written but not yet visible.
-
-    Attributes:
-        folder: where its files are for now; open them with `load_bundle`.
-    """
-
-    def __init__(self, staged: StagedFolder, manifest: Manifest) -> None:
-        self._staged = staged
-        self._manifest = manifest
-        self.folder = staged.folder
-
-    def annotate(self, extra: Mapping[str, Any]) -> None:
-        """Add to our key of the manifest, or replace there: a certificate exists only after the check.
-
-        Raises:
-            FormatError: a key the format defines, or a value JSON cannot hold.
-        """
-        extension = self._manifest.extension
-        self._manifest = replace(self._manifest, extension=replace(extension, more={**extension.more, **extra}))
-        self._staged.write(MANIFEST_FILE, self._manifest.to_bytes())
-
-    def commit(self) -> Path:
-        """Make the bundle visible under its name.
-
-        Raises:
-            FormatError: the target exists by now and `force` was not given.
-        """
-        return self._staged.publish()
-
-
-@contextmanager
-def staged_bundle(
-    graph: Graph,
-    folder: str | Path,
-    *,
-    manifest_extra: Mapping[str, Any] | None = None,
-    files: Mapping[str, Path | bytes] | None = None,
-    force: bool = False,
-    tool: str | None = None,
-    names: Mapping[str, str] | None = None,
-    pack_int4: bool = True,
-    remarks: Sequence[str] = (),
-    is_quantized: bool = False,
-    free: Collection[str] = (),
-) -> Iterator[StagedBundle]:
-    """Write a bundle beside its target; it appears on `commit`, and vanishes if the block ends without.
-
-    Args:
-        graph: any names; they become identifiers, and the manifest keeps the original ones.
-        folder: the target; its parent is created.
-        manifest_extra: goes under our key of the manifest.
-        files: relative path -> content or file to copy, for what travels along.
-        force: replace an existing folder, in one step, on `commit`.
-        tool: program and version for the manifest; ours by default.
-        names: identifier -> original name, for names that were replaced before; added to the manifest.
-        pack_int4: store two 4-bit values per byte.
-        remarks: what a reader of the text should know first; each becomes a comment line.
-        is_quantized: whether the text's header says so.
-        free: names of `files` that may change or go: no hash is stated of them.
-
-    Raises:
-        FormatError: the target exists, or something cannot be written.
-    """
-    # Whoever reads a bundle needs none of what writes one.
-    import hashlib
-    from pathlib import Path
-
-    from webnn_runtime.format.names import safe_graph
-    from webnn_runtime.format.printer import print_graph
-    from webnn_runtime.format.staging import StagedFolder, write_files
-
-    safe, originals = safe_graph(graph)
-    known = {**(names or {}), **{new: (names or {}).get(old, old) for new, old in originals.items()}}
-    text = print_graph(safe, is_quantized=is_quantized, remarks=remarks).encode()
-    with StagedFolder(Path(folder), force=force, sign=GRAPH_FILE) as staged:
-        staged.write(GRAPH_FILE, text)
-        tensors = ((c.key, c.type, c.values) for c in safe.constants.values() if c.key is not None)
-        try:
-            written = write_weights(staged.path_of(WEIGHTS_FILE), tensors, pack_int4=pack_int4)
-        except OSError as exc:
-            raise WriteError(f"cannot be written: {exc.strerror}; choose another place", path=str(folder)) from exc
-        hashes = write_files(staged, files or {}, _OWN_FILES)
-        used = {name for kind in safe.inputs.values() for name in kind.names}
-        extension = Extension(
-            tool=tool or f"webnn-runtime {VERSION}",
-            inputs=tuple(safe.inputs),
-            outputs=tuple(safe.outputs),
-            names={new: old for new, old in known.items() if new in safe.types},
-            unbounded=tuple(sorted(name for name in used if safe.dims[name].is_unbounded)),
-            graph_sha256=hashlib.sha256(text).hexdigest(),
-            weights_sha256=written.sha256,
-            tensor_sha256=written.tensor_sha256,
-            file_sha256={name: digest for name, digest in hashes.items() if name not in free},
-            more=dict(manifest_extra or {}),
-        )
-        manifest = Manifest(written.tensors, extension)
-        staged.write(MANIFEST_FILE, manifest.to_bytes())
-        yield StagedBundle(staged, manifest)
-
-
-def save_bundle(
-    graph: Graph,
-    folder: str | Path,
-    *,
-    manifest_extra: Mapping[str, Any] | None = None,
-    files: Mapping[str, Path | bytes] | None = None,
-    force: bool = False,
-    pack_int4: bool = True,
-) -> Path:
-    """Write a bundle, completely or not at all; see `staged_bundle`.
-
-    Raises:
-        FormatError: the target exists, or something cannot be written.
-    """
-    with staged_bundle(
-        graph, folder, manifest_extra=manifest_extra, files=files, force=force, pack_int4=pack_int4
-    ) as staged:
-        return staged.commit()
-
-
 def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
     """Read a bundle from its folder, its `.webnn` file, or a JSON graph; find the files that go with it.
 
@@ -260,6 +126,12 @@ def load_bundle(path: str | Path, *, verify: bool = False) -> Bundle:
     Raises:
         FormatError: a file that is missing, ambiguous, malformed, or disagrees with another.
         GraphError: a graph that WebNN does not allow.
+
+    Example:
+        >>> from webnn_runtime import load_bundle
+        >>> bundle = load_bundle("model-webnn", verify=True)
+        >>> list(bundle.graph.outputs)
+        ['last_hidden_state']
     """
     try:
         bundle = _load(path)

@@ -51,7 +51,16 @@ __all__ = [
 
 
 class WebnnError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    Example:
+        >>> from webnn_runtime import WebnnError, load
+        >>> try:
+        ...     load("no-such-folder")
+        ... except WebnnError as error:
+        ...     print(type(error).__name__)
+        MissingFile
+    """
 
 
 class FormatError(WebnnError):

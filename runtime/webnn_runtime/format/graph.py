@@ -83,6 +83,9 @@ class TensorType:
     def __str__(self) -> str:
         return f"{self.dtype.text}[{', '.join(str(dim) for dim in self.shape)}]"
 
+    def __repr__(self) -> str:
+        return f"TensorType({self})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constant:
@@ -215,6 +218,14 @@ class Graph:
         outputs: output name -> value name, in order.
         types: type of every value, inferred.
         checks: conditions on dimensions left to the run.
+
+    Example:
+        >>> from webnn_runtime.format.text import parse_graph
+        >>> graph = parse_graph('webnn_graph "g" v1 { inputs { x: f32[2]; } nodes { y = relu(x); } outputs { y; } }')
+        >>> graph
+        Graph('g', 1 nodes, x: f32[2] -> y: f32[2])
+        >>> graph.types["y"].shape
+        (2,)
     """
 
     name: str

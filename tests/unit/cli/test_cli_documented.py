@@ -65,3 +65,36 @@ def test_the_readme_has_every_exit_code():
     assert {number: word for number, word in codes.items() if word} == {
         int(code): code.word for code in ExitCode if int(code) not in ends_without_a_word
     }
+
+
+def pages_of_help():
+    group = typer.main.get_command(webnn)
+    return {"webnn-convert": typer.main.get_command(webnn_convert), **group.commands}
+
+
+@pytest.mark.parametrize("name", pages_of_help())
+def test_a_help_names_arguments_alone_and_every_switch_once(name):
+    command = pages_of_help()[name]
+    context = command.make_context(name, [], resilient_parsing=True)
+    text = command.get_help(context)
+    head, _, rest = text.partition("Arguments:\n")
+    assert not re.search(r"[{}]", head), "braces are for words to choose from"
+    assert not re.search(r"<\w", rest), "the type that Python gives an argument"
+    listed = re.findall(r"^  (-[^\n]*?)(?:  |$)", rest, re.MULTILINE)
+    shown = [word for row in listed for word in re.findall(r"(?<![\w-])--?[a-z][\w-]*", row)]
+    known = [switch for option in command.params for switch in (*option.opts, *option.secondary_opts)]
+    assert sorted(shown) == sorted(switch for switch in [*known, *context.help_option_names] if switch.startswith("-"))
+
+
+def test_a_long_help_is_cut_by_subjects():
+    command = pages_of_help()["webnn-convert"]
+    text = command.get_help(command.make_context("webnn-convert", [], resilient_parsing=True))
+    headings = re.findall(r"^(\w[^\n]*):$", text, re.MULTILINE)
+    assert headings[:2] == ["Arguments", "Options"]
+    assert "Quantising" in headings
+    after = text[text.index("\nQuantising:") :]
+    assert "--target-cosine" in after
+    assert "--force" not in after
+    bench = pages_of_help()["bench"]
+    alone = bench.get_help(bench.make_context("bench", [], resilient_parsing=True))
+    assert re.findall(r"^(\w[^\n]*):$", alone, re.MULTILINE) == ["Arguments", "Options"]

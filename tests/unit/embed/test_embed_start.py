@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dims import DynamicDim, symbol
 from webnn_runtime.format.dtypes import DataType
 

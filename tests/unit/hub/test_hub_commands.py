@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from webnn_runtime.cli import main as webnn
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dtypes import DataType
 from webnn_translator.cli import main as webnn_convert
 

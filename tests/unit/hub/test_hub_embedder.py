@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from webnn_runtime import WebNNEmbedder
 from webnn_runtime.format.builder import GraphBuilder
-from webnn_runtime.format.bundle import save_bundle
+from webnn_runtime.format.bundle_writing import save_bundle
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import EmbedError
 

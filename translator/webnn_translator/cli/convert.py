@@ -11,6 +11,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from webnn_runtime.cli.exits import ExitCode, Misuse
+from webnn_runtime.cli.help import HelpfulCommand
 from webnn_runtime.cli.options import (
     BoundInputs,
     CachePolicy,
@@ -29,6 +30,7 @@ from webnn_runtime.cli.options import (
 )
 from webnn_runtime.cli.quantize_options import (
     KIND_HELP,
+    PANEL,
     BlockSize,
     Calibrate,
     Exclude,
@@ -60,7 +62,10 @@ _REFUSED: Final = {
     "--manifest": "the manifest is manifest.json in the bundle; choose its folder with -o",
     "--trust_remote_code": "code from a model's repository is never run; leave it out",
 }
-_OLD: Final = "Other converters"
+# Headings of the help.
+_CHECK: Final = "The numeric check"
+_EXPORT: Final = "Models of the Hub, and of torch"
+_OLD: Final = "As other converters have them"
 
 
 def _version(value: bool) -> None:
@@ -69,6 +74,7 @@ def _version(value: bool) -> None:
 
 
 @app.command(
+    cls=HelpfulCommand,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=shown_examples(
         "webnn-convert model.onnx",
@@ -91,6 +97,11 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
+    tokenizer: Tokenizer = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the graph; by default the model's.")
+    ] = None,
     dim: DimSizes = None,
     dims_file: DimsFile = None,
     max_dim: MaxDimSizes = None,
@@ -99,7 +110,9 @@ def convert(
     cache: CachePolicy = "auto",
     int64: Int64Policy = "keep",
     lstm_states: LstmStates = "keep",
-    quantize: Annotated[str | None, typer.Option("--quantize", metavar="KIND", help=KIND_HELP)] = None,
+    quantize: Annotated[
+        str | None, typer.Option("--quantize", metavar="KIND", help=KIND_HELP, rich_help_panel=PANEL)
+    ] = None,
     per_channel: PerChannel = None,
     reduce_range: ReduceRange = False,
     block_size: BlockSize = None,
@@ -107,12 +120,11 @@ def convert(
     exclude: Exclude = None,
     include: Include = None,
     target_cosine: TargetCosine = None,
-    tokenizer: Tokenizer = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name of the graph; by default the model's.")
-    ] = None,
     no_verify: Annotated[
-        bool, typer.Option("--no-verify", "--skip_validation", help="Write without the numeric check.")
+        bool,
+        typer.Option(
+            "--no-verify", "--skip_validation", help="Write without the numeric check.", rich_help_panel=_CHECK
+        ),
     ] = False,
     tolerance: Annotated[
         float | None,
@@ -121,24 +133,41 @@ def convert(
             metavar="X",
             help=f"Largest difference, as a part of the output's largest value; by default {DEFAULT_TOLERANCE:g}, and "
             f"{HALF_TOLERANCE:g} where the graph computes in float16.",
+            rich_help_panel=_CHECK,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     revision: Annotated[
-        str | None, typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.")
+        str | None,
+        typer.Option("--revision", metavar="NAME", help="Branch, tag or commit on the Hub.", rich_help_panel=_EXPORT),
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option("--task", metavar="TASK", help=f"What to export from a torch model: {', '.join(TASKS)}."),
+        typer.Option(
+            "--task",
+            metavar="TASK",
+            help=f"What to export from a torch model: {', '.join(TASKS)}.",
+            rich_help_panel=_EXPORT,
+        ),
     ] = None,
     opset: Annotated[
-        int | None, typer.Option("--opset", metavar="N", help=f"ONNX opset to export with; by default {DEFAULT_OPSET}.")
+        int | None,
+        typer.Option(
+            "--opset",
+            metavar="N",
+            help=f"ONNX opset to export with; by default {DEFAULT_OPSET}.",
+            rich_help_panel=_EXPORT,
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")] = False,
     model_id: Annotated[
         str | None,
-        typer.Option("--model_id", "--model", "--input", metavar="MODEL", help="The model.", rich_help_panel=_OLD),
+        typer.Option(
+            "--model_id",
+            "--model",
+            "--input",
+            metavar="MODEL",
+            help="The model, in place of the argument.",
+            rich_help_panel=_OLD,
+        ),
     ] = None,
     output_parent_dir: Annotated[
         Path | None,
@@ -157,8 +186,10 @@ def convert(
         bool, typer.Option("--explain-passes", help="Tell what each clean-up of the graph did, change by change.")
     ] = False,
     list_ops: Annotated[
-        bool, typer.Option("--list-ops", help="List the ONNX operators that are translated, and leave.")
+        bool, typer.Option("--list-ops", help="List the ONNX operators that are translated, and exit.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from webnn_runtime.backends import available_backends
-from webnn_runtime.format.bundle import Bundle, load_bundle, staged_bundle
+from webnn_runtime.format.bundle import Bundle, load_bundle
+from webnn_runtime.format.bundle_writing import staged_bundle
 from webnn_runtime.format.companions import GRAPH_FILE, MANIFEST_FILE, WEIGHTS_FILE, is_packed
 from webnn_runtime.format.graph import Graph
 from webnn_runtime.hub.files import RANGES_FILE, select_companions

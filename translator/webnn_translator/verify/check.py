@@ -58,6 +58,53 @@ class Checked:
     canaries: Sequence[Mapping[str, object]]
 
 
+class _Findings:
+    """By what the runs of all backends differ, at outputs and at cuts."""
+
+    def __init__(self, graph: Graph, cuts: Sequence[Cut | Choice], tolerance: float) -> None:
+        makers = {value: node.op for node in graph.nodes for value in node.outputs}
+        cut_values = {cut.value for cut in cuts}
+        self._graph = graph
+        self._cuts = cuts
+        self._tolerance = tolerance
+        # What is cut is judged there, and not once more as an output.
+        self._scales = {
+            output: _PROBABILITY_SCALE if makers.get(value) in _PROBABILITIES else 0.0
+            for output, value in graph.outputs.items()
+            if value not in cut_values
+        }
+        self._outputs: dict[tuple[str, str], _Runs] = {}
+        self._stepped: dict[tuple[str, str], _Runs] = {}
+        self._ties, self._chosen = Ties(), Ties()
+
+    def add(self, point: Point, backend: str, expected: Mapping[str, Array], actual: Mapping[str, Array]) -> bool:
+        """Add one run; whether all of it agrees."""
+        is_right = True
+        for output, scale in self._scales.items():
+            difference = compare(expected[output], actual[output], self._tolerance, scale=scale)
+            self._outputs.setdefault((output, backend), []).append((point, difference))
+            is_right &= difference.passed
+        for cut in self._cuts:
+            difference, here = cut.judge(expected, actual, self._tolerance)
+            self._stepped.setdefault((cut.source, backend), []).append((point, difference))
+            is_right &= difference.passed
+            if isinstance(cut, Choice):
+                self._chosen += here
+            else:
+                self._ties += here
+        return is_right
+
+    def verdicts(self) -> list[Verdict]:
+        """One for each output on each backend."""
+        return [_verdict(*item) for item in sorted(self._outputs.items(), key=_table_order(self._graph))]
+
+    def between(self) -> Between:
+        """What was found at the cuts."""
+        choices = sum(isinstance(cut, Choice) for cut in self._cuts)
+        stepped = [_verdict(*item) for item in self._stepped.items()]
+        return Between(self._ties, stepped, choices=choices, chosen=self._chosen)
+
+
 def check_graph(
     graph: Graph,
     reference: Reference,
@@ -100,16 +147,9 @@ def check_graph(
     executed = cut_graph(graph, cuts) if cuts else graph
     executables = {name: get_backend(name).compile(executed) for name in names}
     runs = {name: _share(name, points) for name in names}
-    makers = {value: node.op for node in graph.nodes for value in node.outputs}
-    scales = {
-        output: _PROBABILITY_SCALE if makers.get(value) in _PROBABILITIES else 0.0
-        for output, value in graph.outputs.items()
-    }
     total = sum(map(len, runs.values())) + len(points)
-    found: dict[tuple[str, str], _Runs] = {}
+    findings = _Findings(graph, cuts, tolerance)
     canaries: list[Mapping[str, object]] = []
-    cut_values, ties, chosen = {cut.value for cut in cuts}, Ties(), Ties()
-    stepped: dict[tuple[str, str], _Runs] = {}
     done = 0
     ran: list[Point] = []
     for index, point in enumerate(points):
@@ -123,20 +163,7 @@ def check_graph(
                 continue
             if progress is not None:
                 progress(done, total, f"{name}, {point}")
-            actual = executables[name].run({**inputs, **fed})
-            for output in graph.outputs:
-                if graph.outputs[output] not in cut_values:
-                    difference = compare(expected[output], actual[output], tolerance, scale=scales[output])
-                    found.setdefault((output, name), []).append((point, difference))
-                    is_right &= difference.passed
-            for cut in cuts:
-                difference, here = cut.judge(expected, actual, tolerance)
-                stepped.setdefault((cut.source, name), []).append((point, difference))
-                is_right &= difference.passed
-                if isinstance(cut, Choice):
-                    chosen += here
-                else:
-                    ties += here
+            is_right &= findings.add(point, name, expected, executables[name].run({**inputs, **fed}))
             done += 1
         if is_right and len(canaries) < _CANARIES and _is_small(inputs) and _is_telling(point, points):
             canaries.append(write_canary(inputs, expected))
@@ -149,8 +176,8 @@ def check_graph(
         inputs=plan.kind,
         grid=ran,
         unchecked_maxima=unchecked_maxima(graph, points),
-        verdicts=[_verdict(key, differences) for key, differences in sorted(found.items(), key=_table_order(graph))],
-        between=_between(cuts, ties, chosen, stepped) if cuts else None,
+        verdicts=findings.verdicts(),
+        between=findings.between() if cuts else None,
     )
     return Checked(certificate, canaries)
 
@@ -170,13 +197,6 @@ def _answered(
             with suppress(SourceFailed):
                 return number, plainer, reference(plainer)
         raise
-
-
-def _between(
-    cuts: Sequence[Cut | Choice], ties: Ties, chosen: Ties, stepped: Mapping[tuple[str, str], _Runs]
-) -> Between:
-    choices = sum(isinstance(cut, Choice) for cut in cuts)
-    return Between(ties, [_verdict(*item) for item in stepped.items()], choices=choices, chosen=chosen)
 
 
 def usual_tolerance(graph: Graph) -> float:
