@@ -7,6 +7,7 @@ string literals only, never identifiers or comments. The second half of each mod
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +122,18 @@ def _generated(source: ModuleSource) -> Iterator[str]:
     yield f"const OLDER = {_older(graph)};"
     yield "// Whether 4-bit constants may be given as 8-bit ones."
     yield f"const WIDENS = {'true' if widens(graph) else 'false'};"
+    yield "// Where the weights are by default, written out: so bundlers find the file and take it along."
+    yield f"const besideModule = () => {_address(source.weights_file)};"
     yield ""
     yield from _assemble(source)
+
+
+def _address(file: str | None) -> str:
+    if file is None:
+        return "undefined"
+    # What would end the path, or be left out of it.
+    path = re.sub(r"[\x00-\x1f%?#\\]", lambda found: f"%{ord(found[0]):02X}", file)
+    return f"new URL({string(f'./{path}')}, import.meta.url)"
 
 
 def _metadata(source: ModuleSource) -> str:

@@ -1,8 +1,11 @@
 export type DataType =
   | "float32" | "float16" | "int32" | "uint32" | "int64" | "uint64" | "int8" | "uint8" | "int4" | "uint4";
 
+/** `never` where the compiler's library has no Float16Array. */
+type Float16Data = typeof globalThis extends { Float16Array: { prototype: infer Data } } ? Data : never;
+
 export type TensorData =
-  | Float32Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Int8Array | Uint8Array
+  | Float32Array | Float16Data | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Int8Array | Uint8Array
   /** The bits of float16, where there is no Float16Array. */
   | Uint16Array;
 
@@ -28,6 +31,8 @@ export interface Context {
   createTensor(descriptor: any): Promise<any>;
   readTensor(tensor: any): Promise<ArrayBuffer>;
   writeTensor(tensor: any, data: any): void;
+  destroy?(): void;
+  readonly lost?: Promise<{ readonly message?: string }>;
 }
 
 export interface ContextOptions {
