@@ -31,7 +31,7 @@ from webnn_translator.emit.literals import (
 )
 from webnn_translator.emit.requirements import live_nodes, required_methods, requirements, widens
 
-__all__ = ["MARK", "ModuleSource", "emit_module"]
+__all__ = ["MARK", "ModuleSource", "emit_module", "is_default"]
 
 # How a later run knows a file that it may replace.
 MARK: Final = "// A WebNN graph as an ES module, written by webnn-runtime"
@@ -303,25 +303,25 @@ def _arguments(graph: Graph, node: Node, variables: Mapping[str, str], label: st
         pairs = list(zip(spec.operands, node.inputs, strict=True))
         arguments = [variables[str(value)] for row, value in pairs if not row.optional]
         members = [(row.name, variables[value]) for row, value in pairs if row.optional and value is not None]
-    types = [graph.types[value] if value is not None else None for value in node.inputs]
-    wide = any(kind is not None and kind.dtype.bits == 64 for kind in types)
+    wide = any(graph.types[value].dtype.bits == 64 for value in node.inputs if value is not None)
     for option in sorted(spec.options, key=lambda option: option.positional):
         value = node.options[option.name]
         if option.positional:
             arguments.append(literal(option.kind.write(value), wide=wide))
-        elif not _is_default(option, node, types):
+        elif not is_default(graph, node, option):
             members.append((option.name, literal(option.kind.write(value), wide=wide)))
     inner = ", ".join(f"{name}: {value}" for name, value in [*members, ("label", string(label))])
     return ", ".join([*arguments, f"{{ {inner} }}"])
 
 
-def _is_default(option: Option, node: Node, types: list[TensorType | None]) -> bool:
+def is_default(graph: Graph, node: Node, option: Option) -> bool:
     """Whether leaving the option out says the same: then every draft agrees, also one without the option."""
     value = node.options[option.name]
     if value is None:
         return True
     if option.is_required:
         return False
+    types = [graph.types[operand] if operand is not None else None for operand in node.inputs]
     default = option.value_when_absent(types, node.options, older=False)
     # -0.0 equals 0 but is another bound.
     return default == value and str(default) == str(value) if isinstance(value, float) else default == value
