@@ -25,13 +25,14 @@ import { load, run, build, unsupported, createContext, fetchWeights, model, Unsu
 const graph = await load({ dimensions: { length: 2 }, onProgress: (loaded, total) => console.log(loaded / total) });
 const results = await run(graph, { x: [1, 2] });
 const shape: readonly number[] = results.y.shape;
+const values: Float32Array = results.y.data;
 const most: number = model.dimensions.length.max;
 try {
   const context = await createContext({ accelerated: true });
   const reasons: string[] = unsupported(context);
   await build(context, await fetchWeights(), graph.dimensions);
 } catch (error) {
-  if (error instanceof UnsupportedError) console.log(error.reasons.join(), shape, most);
+  if (error instanceof UnsupportedError) console.log(error.reasons.join(), shape, most, values);
 }
 // @ts-expect-error: there is no such output
 results.z;
