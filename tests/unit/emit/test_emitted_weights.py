@@ -54,15 +54,16 @@ WEIGHTED_TYPES: Final = [[{"dataType": "float32", "shape": [2]}], [{"dataType": 
 def test_weights_are_fetched_checked_and_not_copied(play: Play) -> None:
     source, data = weighted()
     text = emit_module(source)
-    loaded, built = play(
+    loaded, built, shared = play(
         [
             {"text": text, "types": WEIGHTED_TYPES, "load": True, "served": base(data)},
             {"text": text, "types": WEIGHTED_TYPES, "weights": base(data)},
+            {"text": text, "types": WEIGHTED_TYPES, "load": True, "weights": base(data), "given": "shared"},
         ]
     )
     assert loaded["record"]["fetched"] == "model.weights"
     assert {item["data"] for item in loaded["record"]["constants"]} == {base(data[8:11]), base(data[11:])}
-    assert built["record"]["constants"] == loaded["record"]["constants"]
+    assert built["record"]["constants"] == loaded["record"]["constants"] == shared["record"]["constants"]
     assert built["record"]["views"] == 2
 
 
@@ -88,10 +89,10 @@ def test_the_address_of_the_weights_is_written_out_for_bundlers(play: Play, file
         (lambda _: {"environment": "offline"}, "model.weights: cannot be fetched (Failed to fetch); serve it beside"),
         (lambda _: {"environment": "broken off"}, "model.weights: cannot be fetched (network error); serve it beside"),
         # As long as the right ones: those of another model of the same shapes.
-        (lambda data: {"weights": base(data[:-1] + b"!"), "given": True}, "the weights given: SHA-256 "),
-        (lambda data: {"weights": base(data[:-1]), "given": True}, "the weights given: 18 bytes; 19 are needed"),
+        (lambda data: {"weights": base(data[:-1] + b"!"), "given": "buffer"}, "the weights given: SHA-256 "),
+        (lambda data: {"weights": base(data[:-1]), "given": "buffer"}, "the weights given: 18 bytes; 19 are needed"),
         (
-            lambda data: {"weights": base(data), "blob": True},
+            lambda data: {"weights": base(data), "given": "blob"},
             "TypeError: the weights are [object Blob]; give an address",
         ),
         (lambda _: {"environment": "no hashes"}, "UnsupportedError: this page is not in a secure context"),
