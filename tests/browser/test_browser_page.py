@@ -35,7 +35,7 @@ def test_a_box_tells_the_options_without_which_its_name_says_little(browser: Pat
         pool, piece = tab.evaluate("graph.nodes.map(more)")
     assert "windowDimensions [3, 3]" in pool
     assert "strides [2, 2]" in pool
-    assert piece == "sizes [1, 1, 2, 2] · starts [0, 0, 1, 0]", "no strides, which are 1"
+    assert piece == "starts [0, 0, 1, 0] · sizes [1, 1, 2, 2]", "no strides, which are 1"
 
 
 def count_of(tab: Tab, what: str) -> int:

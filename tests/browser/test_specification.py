@@ -25,13 +25,14 @@ import { load, run, build, unsupported, createContext, fetchWeights, model, Unsu
 const graph = await load({ dimensions: { length: 2 }, onProgress: (loaded, total) => console.log(loaded / total) });
 const results = await run(graph, { x: [1, 2] });
 const shape: readonly number[] = results.y.shape;
+const values: Float32Array = results.y.data;
 const most: number = model.dimensions.length.max;
 try {
   const context = await createContext({ accelerated: true });
   const reasons: string[] = unsupported(context);
   await build(context, await fetchWeights(), graph.dimensions);
 } catch (error) {
-  if (error instanceof UnsupportedError) console.log(error.reasons.join(), shape, most);
+  if (error instanceof UnsupportedError) console.log(error.reasons.join(), shape, most, values);
 }
 // @ts-expect-error: there is no such output
 results.z;
@@ -86,16 +87,19 @@ def agrees(idl: Specification, option: Option, kind: str, default: Any) -> None:
         assert getattr(value, "value", value) == default
 
 
-def test_typescript_accepts_the_declaration_and_its_use(fetched: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("library", "more"), [("es2022", ""), ("esnext", "await run(graph, { x: new Float16Array(2) });")]
+)
+def test_typescript_accepts_the_declaration_and_its_use(fetched: Path, tmp_path: Path, library: str, more: str) -> None:
     builder = GraphBuilder(dims=[DynamicDim("length", 64)])
     x = builder.input("x", DataType.FLOAT32, (symbol("length"),))
     source = ModuleSource(builder.build({"y": builder.op("relu", x)}))
     (tmp_path / "model.mjs").write_text(emit_module(source), encoding="utf-8")
     (tmp_path / "model.d.mts").write_text(emit_types(source), encoding="utf-8")
-    (tmp_path / "use.mts").write_text(USE, encoding="utf-8")
+    (tmp_path / "use.mts").write_text(USE + more, encoding="utf-8")
     node = shutil.which("node")
     assert node is not None
     compiler = fetched / "typescript" / "lib" / "tsc.js"
-    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom"]
+    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "nodenext", "--lib", f"{library},dom"]
     done = subprocess.run([node, str(compiler), *options, "use.mts"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")

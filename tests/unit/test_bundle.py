@@ -224,6 +224,16 @@ def test_verify_sees_a_changed_byte(folder: Path, name: str) -> None:
         load_bundle(folder, verify=True)
 
 
+def test_verify_misses_weights_that_the_graph_can_do_without(tmp_path: Path) -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", DataType.FLOAT32, (2,))
+    folder = save_bundle(builder.build({"y": builder.op("relu", x)}), tmp_path / "b")
+    (folder / "model.weights").unlink()
+    load_bundle(folder)
+    with pytest.raises(WeightsError, match="the hash of weights that are not there"):
+        load_bundle(folder, verify=True)
+
+
 def test_errors_carry_file_and_place(folder: Path) -> None:
     (folder / "model.webnn").write_text('webnn_graph "g" v1 {\n  oops')
     with pytest.raises(ParseError) as caught:

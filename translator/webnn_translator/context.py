@@ -138,8 +138,11 @@ class Context:
             return Affine(tensor.content.items.flat[0], (0,) * tensor.rank)
         if (number := self.uniform(tensor)) is not None:
             return Affine(int(number), (0,) * tensor.rank)
-        array = self.array(tensor)
-        return None if array is None or array.size > 1 << 16 else affine_from_array(array)
+        if not isinstance(tensor.content, Known) or tensor.content.array.size > 1 << 16 or 0 in tensor.shape:
+            return None
+        grid = affine_from_array(tensor.content.array)
+        # Along an axis that it is repeated along, it stays the same.
+        return grid and Affine(grid.offset, (0,) * (tensor.rank - len(grid.strides)) + grid.strides)
 
     def constant(self, tensor: Tensor, what: str) -> Array:
         """The values of a tensor that has to be constant.

@@ -98,6 +98,7 @@ def _bundle(report: Report, path: Path) -> None:
         operators=dict(Counter(node.op for node in graph.nodes).most_common()),
         tensors=len(stored),
         weights_bytes=sum(stored.values()),
+        inline_bytes=sum(sizes[name] for name, item in graph.constants.items() if item.key is None),
         constants=len(constants),
         types=dict(types.most_common()),
         largest=None if largest is None else _largest(graph, largest, sizes[largest]),
@@ -130,7 +131,9 @@ def _show_bundle(report: Report) -> None:
     for name, (low, high) in data["dimensions"].items():
         most = "without a maximum" if name in data["unbounded"] else f"to {high}"
         report.result(f"  {'dimension':<10} {name}: {low} {most}")
-    report.result(f"  {'weights':<10} {data['tensors']} tensors, {data['weights_bytes']:,} bytes{_of_types(data)}")
+    inline = f", and {data['inline_bytes']:,} in the graph file" if data["inline_bytes"] else ""
+    stored = f"{data['tensors']} tensors, {data['weights_bytes']:,} bytes"
+    report.result(f"  {'weights':<10} {stored}{inline}{_of_types(data)}")
     _show_largest(report)
     source, certificate, quantization = data["source"], data["certificate"], data["quantization"]
     if isinstance(source, Mapping):

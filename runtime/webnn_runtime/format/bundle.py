@@ -111,6 +111,11 @@ class Bundle:
             )
         if self._weights is not None:
             self._weights.verify()
+        elif extension.weights_sha256 is not None:
+            raise WeightsError(
+                "the manifest has the hash of weights that are not there; copy or convert it again",
+                path=str(self.folder),
+            )
         if extension.file_sha256:
             from webnn_runtime.format.file_hashes import check_files
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 from webnn_runtime.format.document import (
     Bytes,
@@ -165,6 +165,8 @@ class _Parser:
     def dimension(self) -> int | DynDecl:
         tokens = self.tokens
         if not tokens.at("dyn"):
+            if tokens.kind == "identifier":
+                raise tokens.error(f'found {tokens.found}; a named dimension is dyn("{tokens.text}", maximum), in v2')
             return tokens.integer("a dimension")
         if self.document.version == 1:
             raise tokens.error("a v1 graph has no dyn dimensions; write v2 in the header")
@@ -196,6 +198,8 @@ class _Parser:
         if tokens.kind == "bytes":
             return self.bytes()
         word = tokens.text
+        if word == "@bytes":
+            self.refuse_bytes()
         if word not in ("@weights", "@scalar"):
             raise tokens.error(
                 f'found {tokens.found}; an annotation is @weights("key"), @scalar(n) or @bytes([n, ...])'
@@ -213,9 +217,12 @@ class _Parser:
         body = text[text.index("[") + 1 : text.rindex("]")].strip()
         items = [item.strip() for item in body.split(",")] if body else []
         if not all(item.isdigit() and len(item) <= 3 and int(item) <= 255 for item in items):
-            raise tokens.error("@bytes holds something else than integers from 0 to 255 with commas between")
+            self.refuse_bytes()
         tokens.advance()
         return Bytes(bytes(map(int, items)))
+
+    def refuse_bytes(self) -> NoReturn:
+        raise self.tokens.error("@bytes([...]) holds integers from 0 to 255 with commas between, and nothing else")
 
     # statement = (identifier | "[" identifier ("," identifier)* "]") "=" call ";"
     def statement(self) -> None:

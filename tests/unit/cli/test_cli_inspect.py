@@ -61,6 +61,14 @@ def test_weights_without_a_manifest_are_counted(
     assert after["weights_bytes"] == before["weights_bytes"] > 0
 
 
+def test_values_in_the_graph_file_are_counted(run: Callable[..., Any], tmp_path: Path) -> None:
+    text = 'webnn_graph "g" v1 { inputs { x: f32[3]; } consts { c: f32[3] @scalar(2.0); } '
+    text += "nodes { y = mul(x, c); } outputs { y; } }"
+    (tmp_path / "g.webnn").write_text(text, encoding="utf-8")
+    assert "weights    0 tensors, 0 bytes, and 12 in the graph file (float32)" in run("webnn", "inspect", tmp_path).out
+    assert run("webnn", "inspect", tmp_path, "--json").json["data"]["inline_bytes"] == 12
+
+
 def test_inspect_tells_what_was_decided_at_conversion(run: Callable[..., Any], decoder: Path, tmp_path: Path) -> None:
     flags = ("--dim", "batch=2", "--bind", "rate=0.5", "-o", tmp_path / "out")
     assert run("webnn-convert", decoder, *flags).code == 0

@@ -1,7 +1,7 @@
 // Runs emitted modules against a WebNN that only records: node play.mjs PLAN, which is a list of
 // {module, table, types, ...}; what came of each goes to stdout as JSON. Operands know the types that the plan says, node
 // after node. A plan may take things away from the browser: `limits`, `without` (methods), `arity` (method -> number of
-// arguments), `blob` (load is given the weights as one), `knows` (op -> members of its options that are read; all by default), `environment`.
+// arguments), `given` (load is given the weights, as one of GIVEN), `knows` (op -> members of its options that are read; all by default), `environment`.
 import { webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -11,6 +11,16 @@ const base64 = (view) => Buffer.from(view.buffer, view.byteOffset, view.byteLeng
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint32: Uint32Array,
   int64: BigInt64Array, uint64: BigUint64Array, int8: Int8Array, uint8: Uint8Array, numbers: Array };
+
+const GIVEN = {
+  buffer: (buffer) => buffer,
+  blob: (buffer) => new Blob([buffer]),
+  shared(buffer) {
+    const view = new Uint8Array(new SharedArrayBuffer(buffer.byteLength + 3), 3);
+    view.set(new Uint8Array(buffer));
+    return view;
+  },
+};
 
 /** Values that JSON has no form for, as objects. */
 function plain(value) {
@@ -86,6 +96,7 @@ function browser(item) {
   globalThis.fetch = async (url) => {
     record.fetched = String(url).split("/").at(-1);
     if (item.environment === "offline") throw new TypeError("Failed to fetch");
+    if (item.environment === "broken off") return new Response(new ReadableStream({ pull: (stream) => stream.error(new TypeError("network error")) }));
     return new Response(bytes(item.served ?? ""), { status: item.status ?? 200 });
   };
   return { context, record };
@@ -101,7 +112,7 @@ for (const item of plan) {
     const module = await import(pathToFileURL(item.module));
     if (item.evaluate !== undefined) answer.value = plain(module[item.evaluate]);
     answer.unsupported = module.unsupported(context);
-    const graph = item.load ? await module.load({ dimensions: item.dimensions, weights: item.blob ? new Blob([item.buffer]) : undefined }) : await module.build(context, item.buffer, item.dimensions);
+    const graph = item.load ? await module.load({ dimensions: item.dimensions, weights: GIVEN[item.given]?.(item.buffer) }) : await module.build(context, item.buffer, item.dimensions);
     answer.shapes = [graph.inputs, graph.outputs];
     if (item.feeds !== undefined) {
       const feeds = Object.entries(item.feeds).map(([name, [type, values]]) => [name, type === "numbers" ? values : ARRAYS[type].from(values, type.endsWith("64") ? BigInt : undefined)]);

@@ -177,7 +177,7 @@ NARROW: Final = {**LIMIT, "rankRange": {"min": 2, "max": 4}}
             {"dimensions": {"length": 3, "batch": 1}},
             "RangeError: there is no dimension 'batch'; the dimensions are length",
         ),
-        ({"weights": base(b"x")}, "RangeError: the weights have 1 bytes; this graph needs 0"),
+        ({"weights": base(b"x")}, "RangeError: the weights given: 1 bytes; 0 are needed"),
         ({"feeds": {}}, "TypeError: input 'x' is missing; give Float32Array"),
         ({"feeds": {"z": ["float32", [1]]}}, "TypeError: there is no input 'z'; the inputs are x"),
         ({"feeds": {"x": ["int32", [1, 2, 3]]}}, "TypeError: input 'x' is Int32Array; give Float32Array"),

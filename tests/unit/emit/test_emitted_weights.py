@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -51,28 +54,45 @@ WEIGHTED_TYPES: Final = [[{"dataType": "float32", "shape": [2]}], [{"dataType": 
 def test_weights_are_fetched_checked_and_not_copied(play: Play) -> None:
     source, data = weighted()
     text = emit_module(source)
-    loaded, built = play(
+    loaded, built, shared = play(
         [
             {"text": text, "types": WEIGHTED_TYPES, "load": True, "served": base(data)},
             {"text": text, "types": WEIGHTED_TYPES, "weights": base(data)},
+            {"text": text, "types": WEIGHTED_TYPES, "load": True, "weights": base(data), "given": "shared"},
         ]
     )
     assert loaded["record"]["fetched"] == "model.weights"
     assert {item["data"] for item in loaded["record"]["constants"]} == {base(data[8:11]), base(data[11:])}
-    assert built["record"]["constants"] == loaded["record"]["constants"]
+    assert built["record"]["constants"] == loaded["record"]["constants"] == shared["record"]["constants"]
     assert built["record"]["views"] == 2
+
+
+@pytest.mark.parametrize(
+    "file", ["model.weights", "a b.weights", "50% #1?.weights", "mod\u00e8le.weights", "back\\slash.weights"]
+)
+def test_the_address_of_the_weights_is_written_out_for_bundlers(play: Play, file: str) -> None:
+    source, data = weighted()
+    text = emit_module(replace(source, weights_file=file))
+    assert re.search(r'new URL\("\./[^"]+", import\.meta\.url\)', text)
+    (answer,) = play([{"text": text, "types": WEIGHTED_TYPES, "load": True, "served": base(data)}])
+    assert "error" not in answer
+    assert unquote(answer["record"]["fetched"]) == file
 
 
 @pytest.mark.parametrize(
     ("served", "complaint"),
     [
         (lambda _: {"status": 404}, "the server answers 404"),
-        (lambda data: {"served": base(data[:-1])}, "has 18 bytes; 19 are needed"),
-        (lambda data: {"served": base(data + b"!")}, "has more than 19 bytes"),
-        (lambda data: {"served": base(data[:-1] + b"!")}, "has SHA-256 "),
+        (lambda data: {"served": base(data[:-1])}, "model.weights: 18 bytes; 19 are needed"),
+        (lambda data: {"served": base(data + b"!")}, "model.weights: more than 19 bytes"),
+        (lambda data: {"served": base(data[:-1] + b"!")}, "model.weights: SHA-256 "),
         (lambda _: {"environment": "offline"}, "model.weights: cannot be fetched (Failed to fetch); serve it beside"),
+        (lambda _: {"environment": "broken off"}, "model.weights: cannot be fetched (network error); serve it beside"),
+        # As long as the right ones: those of another model of the same shapes.
+        (lambda data: {"weights": base(data[:-1] + b"!"), "given": "buffer"}, "the weights given: SHA-256 "),
+        (lambda data: {"weights": base(data[:-1]), "given": "buffer"}, "the weights given: 18 bytes; 19 are needed"),
         (
-            lambda data: {"weights": base(data), "blob": True},
+            lambda data: {"weights": base(data), "given": "blob"},
             "TypeError: the weights are [object Blob]; give an address",
         ),
         (lambda _: {"environment": "no hashes"}, "UnsupportedError: this page is not in a secure context"),
@@ -106,7 +126,7 @@ def four_bits(dtype: DataType, *, packed: bool) -> tuple[ModuleSource, bytes, by
         outputs={"y": "y"},
     )
     tensors = {"q": TensorEntry(dtype, (5,), 8, len(data) - 8)}
-    return ModuleSource(graph, {}, tensors, "w", len(data), "0" * 64), data, values.tobytes()
+    return ModuleSource(graph, {}, tensors, "w", len(data), hashlib.sha256(data).hexdigest()), data, values.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [DataType.INT4, DataType.UINT4])

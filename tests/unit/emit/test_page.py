@@ -110,6 +110,22 @@ def test_characters_that_turn_text_around_are_shown_as_escapes() -> None:
     )
 
 
+def test_what_a_box_tells_are_the_options_that_are_not_the_default() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", DataType.FLOAT32, (1, 4, 8, 8))
+    filters = builder.constant(np.zeros((8, 2, 3, 3), np.float32), name="w")
+    y = builder.op("conv2d", x, filters, groups=2, padding=[1, 1, 1, 1], strides=[1, 1])
+    z = builder.op("slice", y, starts=[0, 0, 1, 0], sizes=[1, 1, 2, 2])
+    conv, cut = data_of(emit_page(builder.build({"z": z})))["nodes"]
+    assert {name for name, _, is_told in conv[4] if is_told} == {"groups", "padding"}
+    assert {name for name, _, _ in conv[4]} > {"strides", "dilations"}
+    assert cut[4] == [
+        ["starts", "[0, 0, 1, 0]", True],
+        ["sizes", "[1, 1, 2, 2]", True],
+        ["strides", "[1, 1, 1, 1]", False],
+    ]
+
+
 def test_types_options_constants_and_documentation_are_there() -> None:
     builder = GraphBuilder()
     x = builder.input("x", DataType.FLOAT32, (2, 3))
@@ -119,7 +135,7 @@ def test_types_options_constants_and_documentation_are_there() -> None:
     data = data_of(emit_page(builder.build({"y": y}), {"w": "layer.weight"}, source="model.onnx"))
     assert data["source"] == "model.onnx"
     assert [node[0] for node in data["nodes"]] == ["matmul", "mul", "softmax"]
-    assert data["nodes"][2][4] == [["axis", "1"]]
+    assert data["nodes"][2][4] == [["axis", "1", True]]
     assert data["values"][data["nodes"][2][3][0]][2] == "f32[2, 5]"
     assert data["values"][data["nodes"][0][2][1]] == ["layer.weight", "float32", "f32[3, 5]"]
     assert sorted(data["constants"].values(), key=lambda item: item["count"]) == [

@@ -86,6 +86,26 @@ def test_positions_counted_to_a_dimension_fit_and_their_products_need_a_bound(bu
     both(model, {"x": np.ones(9, F)}, max_dims={"length": 1000})
 
 
+def test_what_only_sizes_decide_fits_once_they_are_fixed(build) -> None:
+    # The distances of MPNet and T5: a logarithm that is cast.
+    nodes = [
+        N("Shape", ["x"], ["s"], start=1, end=2),
+        N("Squeeze", ["s"], ["l"]),
+        N("Range", ["zero", "l", "one"], ["p"]),
+        N("Add", ["p", "one"], ["q"]),
+        N("Cast", ["q"], ["f"], to=TensorProto.FLOAT),
+        N("Log", ["f"], ["g"]),
+        N("Cast", ["g"], ["y"], to=TensorProto.INT64),
+        N("Identity", ["x"], ["z"]),
+    ]
+    constants = {"zero": np.asarray(0), "one": np.asarray(1)}
+    model = build(nodes, {"x": (F, ("batch", "length"))}, ["y", "z"], constants=constants)
+    with pytest.raises(TranslateError) as caught:
+        translate(model, int64="int32", max_dims={"length": 50})
+    assert "may help: --dim length=VALUE; --int64 keep" in str(caught.value)
+    both(model, {"x": np.ones((2, 9), F)}, dims={"length": 9})
+
+
 @pytest.mark.parametrize(
     ("nodes", "name"),
     [

@@ -213,6 +213,26 @@ def test_elements_picked_by_position_bound_the_length_as_well(build, agree) -> N
     assert found.graph.dims["length"].max_size == 14
 
 
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_buffer_of_zeros_read_at_the_positions_is_zeros(is_repeated, build, agree) -> None:
+    # Types of tokens as transformers 5 reads them in BERT and RoBERTa. Chromium gathers at constant positions only.
+    nodes, constants = counted_rows()
+    nodes.pop()
+    if is_repeated:
+        nodes += [N("Shape", ["ids"], ["batch"], start=0, end=1), N("Concat", ["batch", "many"], ["to"], axis=0)]
+        nodes.append(N("Expand", ["types", "to"], ["buffer"]))
+    nodes += [
+        N("GatherElements", ["buffer" if is_repeated else "types", "p"], ["kinds"], axis=1),
+        N("Gather", ["table", "kinds"], ["y"]),
+    ]
+    rows = "batch" if is_repeated else 1
+    constants |= {"types": np.zeros((1, 16), I64), "many": ints(16), "table": x_of(2, 3)}
+    model = build(nodes, {"ids": (I64, (rows, "length"))}, constants=constants)
+    found = agree(model, {"ids": np.ones((1, 14), I64)}, {"ids": np.ones((1, 1), I64)})
+    assert "gatherElements" not in ops(found)
+    assert found.graph.dims["length"].max_size == 14
+
+
 def test_positions_that_nothing_bounds_stay_as_in_the_model(build) -> None:
     # The mask is an input: nothing says that it holds only 0 and 1.
     nodes, constants = positions_of_a_mask([N("Cast", ["m"], ["m32"], to=TensorProto.INT32)])

@@ -7,6 +7,7 @@ string literals only, never identifiers or comments. The second half of each mod
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ from webnn_translator.emit.literals import (
 )
 from webnn_translator.emit.requirements import live_nodes, required_methods, requirements, widens
 
-__all__ = ["MARK", "ModuleSource", "emit_module"]
+__all__ = ["MARK", "ModuleSource", "emit_module", "is_default"]
 
 # How a later run knows a file that it may replace.
 MARK: Final = "// A WebNN graph as an ES module, written by webnn-runtime"
@@ -121,8 +122,18 @@ def _generated(source: ModuleSource) -> Iterator[str]:
     yield f"const OLDER = {_older(graph)};"
     yield "// Whether 4-bit constants may be given as 8-bit ones."
     yield f"const WIDENS = {'true' if widens(graph) else 'false'};"
+    yield "// Where the weights are by default, written out: so bundlers find the file and take it along."
+    yield f"const besideModule = () => {_address(source.weights_file)};"
     yield ""
     yield from _assemble(source)
+
+
+def _address(file: str | None) -> str:
+    if file is None:
+        return "undefined"
+    # What would end the path, or be left out of it.
+    path = re.sub(r"[\x00-\x1f%?#\\]", lambda found: f"%{ord(found[0]):02X}", file)
+    return f"new URL({string(f'./{path}')}, import.meta.url)"
 
 
 def _metadata(source: ModuleSource) -> str:
@@ -292,25 +303,25 @@ def _arguments(graph: Graph, node: Node, variables: Mapping[str, str], label: st
         pairs = list(zip(spec.operands, node.inputs, strict=True))
         arguments = [variables[str(value)] for row, value in pairs if not row.optional]
         members = [(row.name, variables[value]) for row, value in pairs if row.optional and value is not None]
-    types = [graph.types[value] if value is not None else None for value in node.inputs]
-    wide = any(kind is not None and kind.dtype.bits == 64 for kind in types)
+    wide = any(graph.types[value].dtype.bits == 64 for value in node.inputs if value is not None)
     for option in sorted(spec.options, key=lambda option: option.positional):
         value = node.options[option.name]
         if option.positional:
             arguments.append(literal(option.kind.write(value), wide=wide))
-        elif not _is_default(option, node, types):
+        elif not is_default(graph, node, option):
             members.append((option.name, literal(option.kind.write(value), wide=wide)))
     inner = ", ".join(f"{name}: {value}" for name, value in [*members, ("label", string(label))])
     return ", ".join([*arguments, f"{{ {inner} }}"])
 
 
-def _is_default(option: Option, node: Node, types: list[TensorType | None]) -> bool:
+def is_default(graph: Graph, node: Node, option: Option) -> bool:
     """Whether leaving the option out says the same: then every draft agrees, also one without the option."""
     value = node.options[option.name]
     if value is None:
         return True
     if option.is_required:
         return False
+    types = [graph.types[operand] if operand is not None else None for operand in node.inputs]
     default = option.value_when_absent(types, node.options, older=False)
     # -0.0 equals 0 but is another bound.
     return default == value and str(default) == str(value) if isinstance(value, float) else default == value

@@ -1,10 +1,23 @@
-export type DataType =
-  | "float32" | "float16" | "int32" | "uint32" | "int64" | "uint64" | "int8" | "uint8" | "int4" | "uint4";
+/** `never` where the compiler's library has no Float16Array. */
+type Float16Data = typeof globalThis extends { Float16Array: { prototype: infer Data } } ? Data : never;
 
-export type TensorData =
-  | Float32Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | Int8Array | Uint8Array
+/** What holds the values of each type. */
+export interface Arrays {
+  float32: Float32Array;
   /** The bits of float16, where there is no Float16Array. */
-  | Uint16Array;
+  float16: Float16Data | Uint16Array;
+  int32: Int32Array;
+  uint32: Uint32Array;
+  int64: BigInt64Array;
+  uint64: BigUint64Array;
+  int8: Int8Array;
+  uint8: Uint8Array;
+  int4: Int8Array;
+  uint4: Uint8Array;
+}
+
+export type DataType = keyof Arrays;
+export type TensorData = Arrays[DataType];
 
 export interface Port {
   readonly name: string;
@@ -15,10 +28,10 @@ export interface Port {
   readonly shape: readonly (number | string)[];
 }
 
-export interface Tensor<Data = TensorData> {
-  readonly dataType: DataType;
+export interface Tensor<Type extends DataType = DataType> {
+  readonly dataType: Type;
   readonly shape: readonly number[];
-  readonly data: Data;
+  readonly data: Arrays[Type];
 }
 
 /** An `MLContext`; other declarations of WebNN fit it. */
@@ -28,6 +41,8 @@ export interface Context {
   createTensor(descriptor: any): Promise<any>;
   readTensor(tensor: any): Promise<ArrayBuffer>;
   writeTensor(tensor: any, data: any): void;
+  destroy?(): void;
+  readonly lost?: Promise<{ readonly message?: string }>;
 }
 
 export interface ContextOptions {
@@ -81,5 +96,5 @@ export declare function build(context: Context, weights: ArrayBuffer | Uint8Arra
 export declare function run(
   graph: Graph,
   inputs: { readonly [name in InputName]?: TensorData | readonly number[] | readonly bigint[] },
-): Promise<Record<OutputName, Tensor>>;
+): Promise<Results>;
 export declare function load(options?: LoadOptions): Promise<Graph>;

@@ -13,6 +13,8 @@ const ARRAYS = {
   uint8: Uint8Array,
 };
 const WIDER = { int4: "int8", uint4: "uint8" };
+// Weights whose SHA-256 was right.
+const PROVEN = new WeakSet();
 
 /** This browser, or this context, cannot run the graph; `reasons` says everything that is missing. */
 export class UnsupportedError extends Error {
@@ -86,42 +88,41 @@ export async function createContext(options = {}) {
  * @returns {Promise<ArrayBuffer>}
  */
 export async function fetchWeights(url, { signal, onProgress } = {}) {
-  const { file, byteLength, sha256 } = model.weights;
+  const { file, byteLength } = model.weights;
   if (file === null) return new ArrayBuffer(0);
-  const source = url ?? new URL(encodeURIComponent(file), import.meta.url);
+  const source = url ?? besideModule();
   // What a Blob or a Response becomes as an address.
   if (String(source).startsWith("[object ")) throw new TypeError(`the weights are ${source}; give an address, an ArrayBuffer or a Uint8Array`);
   // Before the download.
   if (globalThis.crypto?.subtle === undefined) refuse(["this page is not in a secure context; the SHA-256 of the weights needs https or localhost"]);
-  const response = await fetch(source, { signal }).catch((error) => {
-    // A browser's own message does not say what it could not fetch.
-    throw signal?.aborted ? error : new Error(`${source}: cannot be fetched (${error.message}); serve it beside the module`, { cause: error });
-  });
+  // A browser's own message does not say what it could not fetch.
+  const told = (error) => {
+    if (signal?.aborted) throw error;
+    throw new Error(`${source}: cannot be fetched (${error.message}); serve it beside the module, or give load() its address`, { cause: error });
+  };
+  const response = await fetch(source, { signal }).catch(told);
   if (!response.ok) throw new Error(`${source}: the server answers ${response.status}`);
   const weights = new Uint8Array(byteLength);
   let loaded = 0;
   for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch(told);
     if (done) break;
     if (loaded + value.length > byteLength) {
       await reader.cancel();
-      throw new Error(`${source}: has more than ${byteLength} bytes; it is not the file of this model`);
+      throw new Error(`${source}: more than ${byteLength} bytes; it is not the file of this model`);
     }
     weights.set(value, loaded);
     loaded += value.length;
     onProgress?.(loaded, byteLength);
   }
-  if (loaded !== byteLength) throw new Error(`${source}: has ${loaded} bytes; ${byteLength} are needed`);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", weights));
-  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (found !== sha256) throw new Error(`${source}: has SHA-256 ${found}; this model's is ${sha256}`);
+  await prove(weights.buffer, weights.subarray(0, loaded), source);
   return weights.buffer;
 }
 
 /**
  * The graph, compiled, with tensors for its inputs and outputs.
  * @param {MLContext} context
- * @param {ArrayBuffer | Uint8Array} weights the whole file, as `fetchWeights` gives it
+ * @param {ArrayBuffer | Uint8Array} weights the whole file, as `fetchWeights` gives it; its SHA-256 is compared
  * @param {Record<string, number>} [dimensions] a value for each of `model.dimensions`
  * @returns {Promise<Graph>} what `run` takes
  */
@@ -130,9 +131,7 @@ export async function build(context, weights, dimensions = {}) {
   const bytes = ArrayBuffer.isView(weights)
     ? new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)
     : new Uint8Array(weights ?? new ArrayBuffer(0));
-  if (bytes.length !== model.weights.byteLength) {
-    throw new RangeError(`the weights have ${bytes.length} bytes; this graph needs ${model.weights.byteLength}`);
-  }
+  await prove(weights, bytes, "the weights given");
   const builder = new MLGraphBuilder(context);
   const stored = storage(context.opSupportLimits?.());
   const inputs = [];
@@ -233,6 +232,18 @@ export async function load({ dimensions, context, contextOptions, weights, signa
 
 function refuse(reasons) {
   if (reasons.length > 0) throw new UnsupportedError(reasons);
+}
+
+/** Refuse what is not the file of this model; one of the same shapes has as many bytes. */
+async function prove(weights, bytes, source) {
+  const { file, byteLength, sha256 } = model.weights;
+  if (bytes.length !== byteLength) throw new RangeError(`${source}: ${bytes.length} bytes; ${byteLength} are needed`);
+  if (file === null || PROVEN.has(weights)) return;
+  // What threads share cannot be hashed in place.
+  const digest = await crypto.subtle.digest("SHA-256", bytes.buffer instanceof ArrayBuffer ? bytes : bytes.slice());
+  const found = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (found !== sha256) throw new Error(`${source}: SHA-256 ${found}; this model's is ${sha256}`);
+  PROVEN.add(weights);
 }
 
 function hint(dataType) {

@@ -21,6 +21,7 @@ from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
 from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.version import VERSION
 from webnn_translator.emit.blocks import blocks_of
+from webnn_translator.emit.javascript import is_default
 from webnn_translator.emit.literals import json_text
 
 __all__ = ["PAGE_MARK", "emit_page"]
@@ -78,7 +79,7 @@ def _data(graph: Graph, names: Mapping[str, str], source: str) -> dict[str, Any]
         "inputs": [places[name] for name in graph.inputs],
         "outputs": [[_shown(name), places[value]] for name, value in graph.outputs.items()],
         "constants": {str(places[name]): _constant(item) for name, item in graph.constants.items()},
-        "nodes": [_node(node, labels[node.name], places) for node in nodes],
+        "nodes": [_node(graph, node, labels[node.name], places) for node in nodes],
         "ops": {op: _row(op) for op in used},
         "blocks": [[b.start, b.length, b.number, b.count, _shown(b.title)] for b in blocks],
     }
@@ -102,11 +103,12 @@ def _number(dtype: DataType, value: np.generic) -> str:
     return str(value) if dtype.is_float else str(int(value))
 
 
-def _node(node: Node, label: str, places: Mapping[str, int]) -> list[Any]:
+def _node(graph: Graph, node: Node, label: str, places: Mapping[str, int]) -> list[Any]:
     spec = OPS[node.op]
+    # In the order of a call; the last member is whether the name of the operator alone says less.
     options = [
-        [option.name, _text(option.kind.write(node.options[option.name]))]
-        for option in spec.options
+        [option.name, _text(option.kind.write(node.options[option.name])), not is_default(graph, node, option)]
+        for option in sorted(spec.options, key=lambda option: (not option.positional, option.positional))
         if node.options[option.name] is not None
     ]
     inputs = [places[value] if value is not None else None for value in node.inputs]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from webnn_translator.emit.javascript import ModuleSource, used_dims
-from webnn_translator.emit.literals import string
+from webnn_translator.emit.literals import record, string
 
 __all__ = ["TYPES_MARK", "emit_types"]
 
@@ -20,11 +20,13 @@ def emit_types(source: ModuleSource) -> str:
     """The text of a `.d.ts` beside the module: its own names, then what every module has."""
     graph = source.graph
     inputs = {name: [name, *([source.names[name]] if name in source.names else [])] for name in graph.inputs}
+    results = [(name, f"Tensor<{string(kind.dtype.value)}>") for name, kind in graph.output_types.items()]
     lines = [
         TYPES_MARK,
         "",
         f"export type InputName = {_union(name for names in inputs.values() for name in names)};",
         f"export type OutputName = {_union(graph.outputs)};",
+        f"export type Results = {record(results)};",
         f"export type DimensionName = {_union(used_dims(graph))};",
         "",
     ]

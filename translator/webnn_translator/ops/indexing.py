@@ -126,8 +126,13 @@ def gather_elements(ctx: Context, node: OnnxNode) -> Tensor:
     data, indices = node.input(0), node.input(1)
     axis = ctx.axis(node.integer("axis", 0), data.rank)
     rows = data.shape[axis]
+    given = indices
     if isinstance(rows, int):
         indices = keep_inside(ctx, indices, rows)
+    grid = ctx.affine(data)
+    if grid is not None and grid.strides[axis] == 0 and indices is given:
+        # Wherever it is read: the zeros that transformers' encoders keep as types of tokens, read at the positions.
+        return Tensor(data.elem, indices.shape, grid)
     values, picks = ctx.full(data), ctx.full(indices)
     # ONNX lets the other axes of the indices be smaller; WebNN wants them equal.
     sizes = [values.shape[k] if k == axis else picks.shape[k] for k in range(data.rank)]

@@ -6,6 +6,7 @@ nothing can be proved: ids and masks are small numbers, and that their type chan
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -95,7 +96,16 @@ def _constant(constant: Constant) -> Constant:
 
 def _complaint(lost: list[str], graph: Graph) -> str:
     shown = ", ".join(f"'{name}'" for name in lost[:_SHOWN]) + (" ..." if len(lost) > _SHOWN else "")
-    open_ended = [name for name, dim in graph.dims.items() if dim.is_unbounded]
-    help_ = "".join(f" --max-dim {name}=VALUE" for name in open_ended)
-    what = f"; bounding dimensions may help:{help_}" if help_ else ""
+    made_of = [graph.needed([name]) for name in lost[:_SHOWN]]
+    open_ended = [name for name in _names(graph, made_of) if graph.dims[name].is_unbounded]
+    # What no input decides is a constant once its sizes are fixed.
+    alone = _names(graph, (values for values in made_of if values.isdisjoint(graph.inputs)))
+    flags = [f"--max-dim {name}=VALUE" for name in open_ended] + [f"--dim {name}=VALUE" for name in alone]
+    what = f"; limiting or fixing sizes may help: {', '.join(flags)}" if flags else ""
     return f"{len(lost)} int64 values are not proved to fit int32: {shown}{what}; --int64 keep leaves them int64"
+
+
+def _names(graph: Graph, values: Iterable[Iterable[str]]) -> list[str]:
+    """Dimensions in the types of these values, in the order of the graph."""
+    used = {name for group in values for value in group for name in graph.types[value].names}
+    return [name for name in graph.dims if name in used]

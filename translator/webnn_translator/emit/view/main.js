@@ -16,12 +16,7 @@ let boxOfNode = [];
 
 const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
 
-// Options without which the name says little.
-const TOLD = new Set(
-  "axis axes permutation newShape to mode starts sizes splits repetitions beginningPadding endingPadding strides windowDimensions hiddenSize".split(" "),
-);
-
-/** What a node does beyond its name: its constants and a few options. */
+/** What a node does beyond its name: its constants and the options that are not the default. */
 function more([op, , inputs, , options]) {
   const { operands, variadic } = graph.ops[op];
   const parts = [];
@@ -32,10 +27,7 @@ function more([op, , inputs, , options]) {
     const type = graph.values[value][2];
     parts.push(constant.text !== undefined && constant.count === 1 ? `${name}= ${constant.text}` : `${name}${type.slice(type.indexOf("["))}`);
   });
-  for (const [name, text] of options) {
-    const plain = name === "strides" && !/[^1, \[\]]/.test(text);
-    if (TOLD.has(name) && !plain) parts.push(`${name} ${text}`);
-  }
+  for (const [name, text, isTold] of options) if (isTold) parts.push(`${name} ${text}`);
   return cut(parts.join(" · "), 44);
 }
 
