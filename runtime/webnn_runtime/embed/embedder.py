@@ -296,11 +296,7 @@ class WebNNEmbedder(Opened, Calibrated):
 
     @max_seq_length.setter
     def max_seq_length(self, tokens: int) -> None:
-        bound, least = self._pipeline.bound, self._pipeline.tokenizer.special_count + 1
-        if not is_count(tokens, least, bound.tokens):
-            most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-            raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
-        self._limit = LengthLimit(int(tokens), "max_seq_length")
+        self._limit = self._pipeline.limited_to(tokens)
         self.__dict__.pop("identity", None)
 
     @property
