@@ -164,6 +164,8 @@ def evaluate(
         report.data.update(_described(model, own, bundles[0]))
         report.data["reference"] = None if other is None else _described(str(reference), other, bundles[1])
         report.data["textsFrom"] = "built in" if texts is None else str(texts)
+        settings = {"prompt": prompt, "promptName": prompt_name, "pooling": pooling, "maxSeqLength": max_seq_length}
+        report.data["settings"] = {name: value for name, value in settings.items() if value is not None}
         report.data.update(found.record())
         missed = gate.misses(found)
         report.data["gate"] = {"passed": not missed, "missed": missed} if gate.is_set else None
@@ -330,6 +332,8 @@ def _record(path: Path, data: Mapping[str, Any], bundles: list[Bundle]) -> Path:
     kept = ("backend", "compute", "texts", "textsSha256", "cosine", "overlapAt10", "pairs")
     scores = ("agreement", "rankCorrelation", "maxDifference", "meanDifference")
     entry = {key: _rounded(data[key]) for key in (*kept, *scores) if data.get(key) is not None}
+    if data["settings"]:
+        entry["settings"] = data["settings"]
     if len(bundles) > 1:
         extension = bundles[1].manifest.extension
         hashes = {"graphSha256": extension.graph_sha256, "weightsSha256": extension.weights_sha256}

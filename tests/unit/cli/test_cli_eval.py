@@ -275,12 +275,16 @@ def test_bundles_that_do_not_say_how_are_told(run, quantised, encoder, texts) ->
     right, judged = (WebNNEmbedder(path, **options) for path in (encoder, quantised))
     arguments = ("webnn", "eval", quantised, "--reference", encoder, "--texts", texts, "--rounds", "0", "--json")
     assert "--pooling" in run(*arguments).err
-    ran = run(*arguments, "--pooling", "max+cls", "--max-seq-length", "4", "--prompt", "sun ")
+    ran = run(*arguments, "--pooling", "max+cls", "--max-seq-length", "4", "--prompt", "sun ", "--record")
     # Two special tokens leave the prompt and one word, which all texts with that word share.
     prompted = [f"sun {text}" for text in TEXTS]
     found = cosine_statistics(right.encode(prompted), judged.encode(prompted))
     assert ran.json["data"]["cosine"] == found.record()
     assert f"{len(TEXTS)} texts" in ran.json["warnings"][0]
+    # What was measured is what the certificate says, and nothing is said of what was left to the files.
+    certificate = json.loads((quantised / "manifest.json").read_text())["x-webnn-runtime"]["certificate"]
+    settings = {"prompt": "sun ", "pooling": "max+cls", "maxSeqLength": 4}
+    assert (certificate["evaluation"]["settings"], ran.json["data"]["settings"]) == (settings, settings)
     assert run(*arguments, "--prompt", "a", "--prompt-name", "b").code == 2
 
 
