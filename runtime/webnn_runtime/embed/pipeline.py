@@ -201,11 +201,11 @@ class Pipeline:
             **({} if self.library is None else {"library": self.library}),
         }
 
-    def prompt_length(self, prompt: str) -> int:
-        """Leading tokens of a text behind this prompt that pooling leaves out."""
+    def prompt_length(self, prompt: str, limit: int | None) -> int:
+        """Leading tokens of a text behind this prompt that pooling leaves out, where texts have at most `limit`."""
         if not prompt or self.modules is None or self.modules.pooling.include_prompt:
             return 0
-        return self.tokenizer.prompt_length(prompt)
+        return self.tokenizer.prompt_length(prompt, limit)
 
     def embed(
         self,
