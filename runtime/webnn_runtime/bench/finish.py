@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from webnn_runtime.bench.engines.base import CLASSIFICATION, EMBEDDING, Spec
-from webnn_runtime.bench.errors import BenchError
 
 __all__ = ["Finish", "Floats", "open_finish"]
 
@@ -24,8 +23,7 @@ def open_finish(spec: Spec, gives: str) -> Finish:
     Takes a result with one row per text, and for each text where its tokens lie in its row.
 
     Raises:
-        BenchError: nothing says how the model's token vectors become one.
-        EmbedError: the files that say it are malformed.
+        EmbedError: nothing says how the model's token vectors become one, or the files that say it are malformed.
     """
     if gives == "answer" or spec.kind not in (EMBEDDING, CLASSIFICATION):
         return lambda raw, _: raw
@@ -34,15 +32,13 @@ def open_finish(spec: Spec, gives: str) -> Finish:
 
         labels = read_labels([Path(spec.bundle)], spec.labels)
         return lambda raw, spans: labels.scores(raw[: len(spans)].astype(np.float32, copy=False))
-    from webnn_runtime.embed.modules import read_modules
+    from webnn_runtime.embed.modules import chosen_modules
     from webnn_runtime.embed.stages import Normalize
 
     normalize = Normalize()
     if gives == "output" and spec.is_pooled:
         return lambda raw, spans: normalize(raw[: len(spans)].astype(np.float32, copy=False))
-    modules = read_modules(Path(spec.bundle))
-    if modules is None:
-        raise BenchError(f"{spec.bundle}: has no modules.json, so nothing says how token vectors become one vector")
+    modules = chosen_modules(Path(spec.bundle), spec.pooling)
 
     def pooled(raw: Any, spans: Sequence[tuple[int, int]]) -> Floats:
         if gives == "vectors":

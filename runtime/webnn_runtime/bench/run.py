@@ -57,6 +57,8 @@ class Request:
     cold: int = 3
     scaling: Sequence[str] = ()
     starts: int = 0
+    pooling: str | None = None
+    max_seq_length: int | None = None
 
 
 def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
@@ -72,8 +74,19 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
     # Only its types, names and files are needed here; contenders have processes of their own.
     model = load(request.bundle, backend="numpy")
     folder = str(model.bundle.folder)
-    spec = Spec(OURS, GRAPH, threads, folder, request.backend, request.onnx, request.folder, "", "")
-    task = open_task(model, spec, request.task)
+    spec = Spec(
+        OURS,
+        GRAPH,
+        threads,
+        folder,
+        request.backend,
+        request.onnx,
+        request.folder,
+        "",
+        "",
+        pooling=request.pooling,
+    )
+    task = open_task(model, spec, request.task, longest=request.max_seq_length)
     quantization = model.manifest.extension.more.get("quantization")
     is_integer = isinstance(quantization, Mapping) and quantization.get("compute") == "int8"
     names, left_out = choose_rivals(request.against, task.spec, is_quantised=is_integer)
@@ -115,7 +128,7 @@ def run_benchmark(request: Request, progress: Progress) -> dict[str, Any]:
             first = task.graphs(request.sizes)[0] if task.kind == GRAPH else task.texts(COLD)
             record["cold_start"] = cold_starts(running, first, request.cold, progress)
         if request.starts:
-            record["start"] = measure_start(folder, request.backend, threads, request.starts)
+            record["start"] = measure_start(folder, request.backend, threads, request.starts, request.pooling)
         # A curve of many points needs fewer rounds for each than a figure that stands for itself.
         few = replace(plan, rounds=min(plan.rounds, _CURVE_ROUNDS))
         record["scaling"] = [

@@ -28,7 +28,7 @@ PARTS: Final = {
 _GIVEN: Final = ("numpy", "tokenizers", "tokenizer.json")
 
 
-def measure_start(bundle: str, backend: str, threads: int, count: int) -> dict[str, Any]:
+def measure_start(bundle: str, backend: str, threads: int, count: int, pooling: str | None = None) -> dict[str, Any]:
     """Milliseconds of each part, median of `count` fresh processes; `beyond` is what is not in the first three.
 
     Raises:
@@ -36,7 +36,7 @@ def measure_start(bundle: str, backend: str, threads: int, count: int) -> dict[s
     """
     # Not as a module: what starts one imports things that the embedder would have to import.
     code = "from webnn_runtime.bench.start_parts import main; main()"
-    command = [sys.executable, "-c", code, bundle, backend, str(threads)]
+    command = [sys.executable, "-c", code, bundle, backend, str(threads), *([] if pooling is None else [pooling])]
     runs: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as compiled:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}

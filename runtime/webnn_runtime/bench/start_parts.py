@@ -14,6 +14,7 @@ _TEXT = "The cat sits on the mat"
 def main() -> None:
     """Print the seconds of each part of `start.PARTS`, in its order, as JSON."""
     bundle, backend, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    pooling = sys.argv[4] if len(sys.argv) > 4 else None
     marks = [time.perf_counter()]
 
     def mark() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
             return made
 
     tokenizers.Tokenizer = Timed  # type: ignore[assignment, misc]
-    pipeline = Pipeline.open(model, bundle)
+    pipeline = Pipeline.open(model, bundle, pooling=pooling)
     mark()
     pipeline.embed(pipeline.tokenizer.encode([_TEXT], pipeline.limit.tokens), batch_size=1)
     mark()

@@ -156,7 +156,7 @@ class Task:
         return found
 
 
-def open_task(model: Model, spec: Spec, wanted: str | None = None) -> Task:
+def open_task(model: Model, spec: Spec, wanted: str | None = None, *, longest: int | None = None) -> Task:
     """What a loaded bundle is for.
 
     A classifier where an output `logits` has one row per text, an embedder where the files say how to embed, and a
@@ -164,11 +164,12 @@ def open_task(model: Model, spec: Spec, wanted: str | None = None) -> Task:
 
     Args:
         model: the bundle.
-        spec: its folder, backend and threads; the rest is filled in.
+        spec: its folder, backend, threads and pooling; the rest is filled in.
         wanted: the kind, in place of what the files say.
+        longest: longest text in tokens, in place of the model's own limit.
 
     Raises:
-        BenchError: the bundle is not what is wanted.
+        BenchError: the bundle is not what is wanted, or is told what it has no use for.
         EmbedError: its files do not say how it is used.
     """
     folder = Path(spec.bundle)
@@ -176,17 +177,21 @@ def open_task(model: Model, spec: Spec, wanted: str | None = None) -> Task:
     kind = wanted or (CLASSIFICATION if logits is not None and logits.rank == 2 else EMBEDDING)
     if wanted is None and not ((folder / "tokenizer.json").is_file() and TEXT_INPUTS[0] in model.inputs):
         kind = GRAPH
+    if spec.pooling is not None and kind != EMBEDDING:
+        raise BenchError(f"--pooling is about vectors of texts, and {folder} is timed as {kind}; leave it out")
+    if longest is not None and kind == GRAPH:
+        raise BenchError(f"--max-seq-length is about texts, and {folder} is timed as graph; leave it out")
     if kind == GRAPH:
         name = next(iter(model.outputs))
         return Task(GRAPH, replace(spec, kind=GRAPH, output=name, original_output=_original(model, name)), model)
     try:
-        return _classifier(model, folder, spec) if kind == CLASSIFICATION else _embedder(model, folder, spec)
+        return (_classifier if kind == CLASSIFICATION else _embedder)(model, folder, spec, longest)
     except EmbedError as exc:
         raise BenchError(f"{exc}; --task graph times the graph with random inputs") from exc
 
 
-def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
-    pipeline = Pipeline.open(model, folder)
+def _embedder(model: Model, folder: Path, spec: Spec, longest: int | None) -> Task:
+    pipeline = Pipeline.open(model, folder, pooling=spec.pooling)
     output = pipeline.output
     known = replace(
         spec,
@@ -195,12 +200,11 @@ def _embedder(model: Model, folder: Path, spec: Spec) -> Task:
         original_output=_original(model, output.name),
         is_pooled=output.is_pooled,
     )
-    return Task(
-        EMBEDDING, known, model, pipeline.tokenizer, pipeline.limit.tokens, pipeline.bound.tokens, pipeline.feed
-    )
+    limit = pipeline.limit if longest is None else pipeline.limited_to(longest)
+    return Task(EMBEDDING, known, model, pipeline.tokenizer, limit.tokens, pipeline.bound.tokens, pipeline.feed)
 
 
-def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
+def _classifier(model: Model, folder: Path, spec: Spec, longest: int | None) -> Task:
     settings = read_transformer([folder], task="sequence-classification")
     counting = is_only_counted(model.graph)
     feed = Feed.of(model.inputs, model.graph.dims, model_type=settings.model_type, pads_right=counting)
@@ -213,8 +217,10 @@ def _classifier(model: Model, folder: Path, spec: Spec) -> Task:
         labels=int(str(model.outputs[output].shape[-1])),
     )
     tokenizer = TextTokenizer.load(folder, do_lower_case=settings.do_lower_case)
-    limit, bound = (each.bounded_by(feed.limit).tokens for each in (settings.limit, settings.table))
-    return Task(CLASSIFICATION, known, model, tokenizer, limit, bound, feed)
+    limit, bound = (each.bounded_by(feed.limit) for each in (settings.limit, settings.table))
+    if longest is not None:
+        limit = bound.instead(longest, tokenizer.special_count, "max_seq_length")
+    return Task(CLASSIFICATION, known, model, tokenizer, limit.tokens, bound.tokens, feed)
 
 
 def _original(model: Model, name: str) -> str:

@@ -18,7 +18,7 @@ from webnn_runtime.embed.configuration import StrPath
 from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import LOGITS, EncoderModel, Feed
 from webnn_runtime.embed.progress import progress
-from webnn_runtime.embed.settings import LengthLimit, read_prompts, read_transformer
+from webnn_runtime.embed.settings import read_prompts, read_transformer
 from webnn_runtime.embed.tokenizer import TextTokenizer, Tokens, find_tokenizer
 from webnn_runtime.embed.truncation import OnTruncation, TruncationChoice, count_truncated, require_room
 from webnn_runtime.embed.vocabulary import table_rows
@@ -143,8 +143,12 @@ class WebNNClassifier(Opened):
             )
             self._output: Final = choose_logits(self._model.outputs, output_name)
             self._labels: Final[Labels] = read_labels(folders, self._count())
-            bound = self._feed.limit.bounded_by(settings.table)
-            self._limit: Final = _limit(settings.limit.bounded_by(self._feed.limit), bound, max_length, self._tokenizer)
+            special = self._tokenizer.special_count
+            if max_length is None:
+                limit = require_room(settings.limit.bounded_by(self._feed.limit), special)
+            else:
+                limit = self._feed.limit.bounded_by(settings.table).instead(max_length, special, "max_length")
+            self._limit: Final = limit
 
     # A text and a pair are iterable themselves; the first signature that fits is meant.
     @overload
@@ -379,13 +383,3 @@ def _refuse_default_prompt(folders: Sequence[StrPath]) -> None:
             f"config_sentence_transformers.json: the default prompt {prompts.default!r} goes before texts in "
             f"sentence-transformers, and none does here; put {text!r} before them and take default_prompt_name out"
         )
-
-
-def _limit(own: LengthLimit, bound: LengthLimit, asked: int | None, tokenizer: TextTokenizer) -> LengthLimit:
-    if asked is None:
-        return require_room(own, tokenizer.special_count)
-    least = tokenizer.special_count + 1
-    if not is_count(asked, least, bound.tokens):
-        most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-        raise EmbedMisuse(f"max_length={asked!r}: expected at least {least}{most}")
-    return LengthLimit(int(asked), "max_length")

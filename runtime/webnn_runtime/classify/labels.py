@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,8 @@ _BY_PROBLEM: Final = {
     "multi_label_classification": "sigmoid",
     "single_label_classification": "softmax",
 }
+# Classes of torch that cross-encoders name.
+_BY_CLASS: Final = {"Identity": "none", "Sigmoid": "sigmoid", "Softmax": "softmax"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ def read_labels(folders: Sequence[StrPath], count: int) -> Labels:
     """Labels from the first `config.json` in `folders`, for a graph with `count` logits.
 
     As transformers chooses: `problem_type` decides, and without one a single label is a sigmoid and several are a
-    softmax. Labels without names are LABEL_0, LABEL_1, ...
+    softmax. A cross-encoder's files may state another function, which holds for a single label in any case, and for
+    several where there is no `problem_type`. Labels without names are LABEL_0, LABEL_1, ...
 
     Raises:
-        EmbedError: there is no file, or it does not fit the graph.
+        EmbedError: there is no file, it does not fit the graph, or a function is stated that is not known here.
     """
     found = read_optional(folders, "config.json")
     if found is None:
@@ -71,10 +74,33 @@ def read_labels(folders: Sequence[StrPath], count: int) -> Labels:
     problem = expect(path, settings, "problem_type", str, "")
     if problem and problem not in _BY_PROBLEM:
         raise EmbedError(f"{path}: 'problem_type' is '{problem}'; expected one of {', '.join(_BY_PROBLEM)}")
+    stated = _stated_activation(folders, path, settings)
     # A single label is a yes or no, whatever else is stated of it, unless it is a quantity.
-    if problem != "regression" and count == 1:
-        return Labels(names, "sigmoid", problem)
-    return Labels(names, _BY_PROBLEM.get(problem, "softmax"), problem)
+    usual = "sigmoid" if problem != "regression" and count == 1 else _BY_PROBLEM.get(problem, "softmax")
+    # Of several labels "none" is what sentence-transformers writes where nobody has chosen.
+    if stated is None or (count > 1 and (problem or stated == "none")):
+        return Labels(names, usual, problem)
+    return Labels(names, stated, problem)
+
+
+def _stated_activation(folders: Sequence[StrPath], path: str, settings: Mapping[str, Any]) -> str | None:
+    """What the files of a cross-encoder say, of which every few releases have another form; None for others."""
+    key = "activation_fn"
+    saved = read_optional(folders, "config_sentence_transformers.json") or (path, {})
+    older = expect(path, settings, "sentence_transformers", dict, {})
+    places = ((*saved, key), (path, older, key), (path, settings, "sbert_ce_default_activation_function"))
+    for where, holder, name in places:
+        dotted = expect(where, holder, name, str)
+        if dotted is None:
+            continue
+        package, _, known = dotted.rpartition(".")
+        if known not in _BY_CLASS or package.split(".")[0] != "torch":
+            raise EmbedError(
+                f"{where}: '{name}' is '{dotted}'; the supported ones are {', '.join(_BY_CLASS)} of torch.nn, so "
+                "take it out and apply the function to scores(..., function_to_apply='none') yourself"
+            )
+        return _BY_CLASS[known]
+    return None
 
 
 def _names(path: str, stated: dict[str, Any] | None, count: int) -> tuple[str, ...]:

@@ -11,7 +11,17 @@ import typer
 
 from webnn_runtime.cli.bundles import find_bundle
 from webnn_runtime.cli.exits import Misuse
-from webnn_runtime.cli.options import AsJson, BackendName, BundlePath, DimSizes, Quiet, Threads, sizes_of
+from webnn_runtime.cli.options import (
+    AsJson,
+    BackendName,
+    BundlePath,
+    DimSizes,
+    MaxSeqLength,
+    PoolingModes,
+    Quiet,
+    Threads,
+    sizes_of,
+)
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.written import check_place
 
@@ -73,6 +83,8 @@ def bench(
     ] = None,
     backend: BackendName = "auto",
     threads: Threads = None,
+    pooling: PoolingModes = None,
+    max_seq_length: MaxSeqLength = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -107,6 +119,8 @@ def bench(
             cold=cold,
             scaling=chosen,
             starts=start,
+            pooling=pooling,
+            max_seq_length=max_seq_length,
         )
         with report.progress("benchmark") as progress:
             record = run_benchmark(request, progress)

@@ -16,11 +16,15 @@ from webnn_runtime.cli.options import (
     BackendName,
     BatchSize,
     Compute,
+    MaxSeqLength,
+    PoolingModes,
+    Prompt,
     PromptName,
     Quiet,
     Threads,
     TokenizerId,
     check_compute,
+    check_prompt,
 )
 from webnn_runtime.cli.report import Report, reporting
 from webnn_runtime.cli.texts import given_file
@@ -95,6 +99,9 @@ def evaluate(
     ] = None,
     threads: Threads = None,
     tokenizer_id: TokenizerId = None,
+    pooling: PoolingModes = None,
+    max_seq_length: MaxSeqLength = None,
+    prompt: Prompt = None,
     prompt_name: PromptName = None,
     batch_size: BatchSize = 32,
     as_json: AsJson = False,
@@ -108,6 +115,7 @@ def evaluate(
 
         check_compute("--compute", compute)
         check_compute("--reference-compute", reference_compute)
+        check_prompt(prompt, prompt_name)
         gate = Gate(min_cosine, min_mean_cosine, max_loss)
         _check(gate, reference, pairs, record, model)
         given = builtin_texts() if texts is None else read_texts(given_file(texts))
@@ -116,8 +124,11 @@ def evaluate(
         options: dict[str, Any] = {
             "threads": threads,
             "tokenizer_id": tokenizer_id,
+            "pooling": pooling,
+            "max_seq_length": max_seq_length,
             "on_truncation": "ignore" if texts is None else "warn",
         }
+        prompts = {"prompt": prompt, "prompt_name": prompt_name}
         opened = None if reference is None else opened_reference(reference, report.note, resolve(model).path)
         right = None if opened is None else stack.enter_context(opened)
         own, kind = _opened(model, backend, options | {"compute": compute})
@@ -134,6 +145,7 @@ def evaluate(
         with report.progress("measuring") as progress:
             found: EmbedderQuality | ClassifierQuality
             if kind == _CLASSIFIER:
+                _refuse_for_classifiers(model, prompts)
                 found = _of_classifiers(own, other, given, scored is not None, rounds, batch_size)
             else:
                 from webnn_runtime.evaluation import compare_embedders
@@ -146,12 +158,14 @@ def evaluate(
                     rounds=rounds,
                     progress=progress,
                     batch_size=batch_size,
-                    **({} if prompt_name is None else {"prompt_name": prompt_name}),
+                    **prompts,
                 )
         bundles = [_bundle_of(one) for one in (own, other) if one is not None]
         report.data.update(_described(model, own, bundles[0]))
         report.data["reference"] = None if other is None else _described(str(reference), other, bundles[1])
         report.data["textsFrom"] = "built in" if texts is None else str(texts)
+        settings = {"prompt": prompt, "promptName": prompt_name, "pooling": pooling, "maxSeqLength": max_seq_length}
+        report.data["settings"] = {name: value for name, value in settings.items() if value is not None}
         report.data.update(found.record())
         missed = gate.misses(found)
         report.data["gate"] = {"passed": not missed, "missed": missed} if gate.is_set else None
@@ -192,14 +206,26 @@ def _opened(model: str, backend: str, options: Mapping[str, Any]) -> tuple[Any, 
     found = resolve(model)
     outputs = load_bundle(found.file or found.path).graph.output_types
     is_classifier = LOGITS in outputs and not (found.path / "modules.json").is_file()
+    given = {name: value for name, value in options.items() if value is not None}
     if is_classifier:
-        return WebNNClassifier(model, backend=backend, **options), _CLASSIFIER
+        _refuse_for_classifiers(model, {"pooling": given.pop("pooling", None)})
+        if "max_seq_length" in given:
+            given["max_length"] = given.pop("max_seq_length")
+        return WebNNClassifier(model, backend=backend, **given), _CLASSIFIER
     try:
-        return WebNNEmbedder(model, backend=backend, **options), _EMBEDDER
+        return WebNNEmbedder(model, backend=backend, **given), _EMBEDDER
     except EmbedError as exc:
-        if options["tokenizer_id"] is None and not (found.path / "tokenizer.json").is_file():
+        if "tokenizer_id" not in given and not (found.path / "tokenizer.json").is_file():
             raise EmbedError(f"{exc}; or use webnn compare, which needs no texts") from exc
         raise
+
+
+def _refuse_for_classifiers(model: str, given: Mapping[str, str | None]) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise Misuse(
+                f"--{name.replace('_', '-')} is about vectors of texts, and {model} is a classifier; leave it out"
+            )
 
 
 def _of_classifiers(
@@ -306,6 +332,8 @@ def _record(path: Path, data: Mapping[str, Any], bundles: list[Bundle]) -> Path:
     kept = ("backend", "compute", "texts", "textsSha256", "cosine", "overlapAt10", "pairs")
     scores = ("agreement", "rankCorrelation", "maxDifference", "meanDifference")
     entry = {key: _rounded(data[key]) for key in (*kept, *scores) if data.get(key) is not None}
+    if data["settings"]:
+        entry["settings"] = data["settings"]
     if len(bundles) > 1:
         extension = bundles[1].manifest.extension
         hashes = {"graphSha256": extension.graph_sha256, "weightsSha256": extension.weights_sha256}

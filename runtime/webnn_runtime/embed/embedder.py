@@ -229,11 +229,11 @@ class WebNNEmbedder(Opened, Calibrated):
             ranges = self._ranges.choose(ranges, dimension, is_unit, lambda: self.identity)
         given = strings_of(texts)
         chosen = self._prompter.choose(prompt, prompt_name)
-        tokens = self._tokenize([chosen + text for text in given] if chosen else given)
+        limit = self._limit
+        tokens = self._tokenize([chosen + text for text in given] if chosen else given, limit)
+        skipped = self._pipeline.prompt_length(chosen, limit.tokens)
         with progress(len(given), show_progress) as advance:
-            vectors = self._pipeline.embed(
-                tokens, batch_size=batch_size, prompt_length=self._pipeline.prompt_length(chosen), on_progress=advance
-            )
+            vectors = self._pipeline.embed(tokens, batch_size=batch_size, prompt_length=skipped, on_progress=advance)
         if truncate_dim is not None:
             vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
         if normalize and not self._gives_unit(False, truncate_dim):
@@ -305,11 +305,7 @@ class WebNNEmbedder(Opened, Calibrated):
 
     @max_seq_length.setter
     def max_seq_length(self, tokens: int) -> None:
-        bound, least = self._pipeline.bound, self._pipeline.tokenizer.special_count + 1
-        if not is_count(tokens, least, bound.tokens):
-            most = "" if bound.tokens is None else f" and at most {bound.tokens} ({bound.origin})"
-            raise EmbedMisuse(f"max_seq_length={tokens!r}: expected at least {least}{most}")
-        self._limit = LengthLimit(int(tokens), "max_seq_length")
+        self._limit = self._pipeline.limited_to(tokens)
         self.__dict__.pop("identity", None)
 
     @property
@@ -366,8 +362,7 @@ class WebNNEmbedder(Opened, Calibrated):
             f"max_seq_length={self.max_seq_length})"
         )
 
-    def _tokenize(self, texts: Sequence[str]) -> list[Tokens]:
-        limit = self._limit
+    def _tokenize(self, texts: Sequence[str], limit: LengthLimit) -> list[Tokens]:
         tokens = self._pipeline.tokenizer.encode(texts, limit.tokens)
         cut = count_truncated(tokens, limit, self.on_truncation)
         if cut:

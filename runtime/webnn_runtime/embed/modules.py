@@ -7,7 +7,7 @@ is listed and not known here is refused by name, because leaving a step out give
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,8 +16,8 @@ import numpy as np
 from webnn_runtime.embed.configuration import StrPath, expect, inside, read_json, read_object
 from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.stages import ACTIVATIONS, Dense, LayerNorm, Normalize, Stage
-from webnn_runtime.format.errors import EmbedError
-from webnn_runtime.format.records import dataclass
+from webnn_runtime.format.errors import EmbedError, EmbedMisuse
+from webnn_runtime.format.records import dataclass, replace
 
 if TYPE_CHECKING:
     from webnn_runtime.embed.tensors import Floats
@@ -26,6 +26,7 @@ __all__ = [
     "MODEL2VEC",
     "SENTENCE_TRANSFORMERS",
     "Modules",
+    "chosen_modules",
     "excludes_prompt",
     "first_module",
     "read_modules",
@@ -96,6 +97,35 @@ def read_modules(root: StrPath) -> Modules | None:
             f"{', '.join(_AFTER_POOLING)}"
         )
     return Modules(_read_pooling(_folder(root, entries[1])), _read_stages(root, names[2:], entries[2:]))
+
+
+def chosen_modules(root: StrPath, pooling: str | Iterable[str] | None) -> Modules:
+    """The modules of the model in `root`, which has to have some where `pooling` does not name the modes to use.
+
+    Raises:
+        EmbedError: a module is unknown, misplaced, or its files are wrong, or nothing says how to pool.
+    """
+    stated = read_modules(root)
+    if pooling is not None:
+        chosen = Pooling(parse_modes(pooling, where="pooling=", error=EmbedMisuse))
+        if stated is None:
+            return Modules(chosen, ())
+        if chosen.modes != stated.pooling.modes:
+            import logging
+
+            asked, own = ("+".join(each.modes) for each in (chosen, stated.pooling))
+            logging.getLogger(__name__).warning(
+                "%s: pooling is %s by argument, and %s in the model's files", root, asked, own
+            )
+        return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
+    if stated is None:
+        raise EmbedError(
+            f"{root}: has no modules.json, so nothing says how token vectors become one vector; "
+            "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
+            "brings them along), or pass pooling= (--pooling), one of "
+            f"{', '.join(POOLING_MODES)}, as the model was trained"
+        )
+    return stated
 
 
 def read_stages_after(root: StrPath) -> tuple[Stage, ...]:

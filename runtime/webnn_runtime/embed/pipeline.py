@@ -13,13 +13,12 @@ from webnn_runtime.embed.counted import is_only_counted
 from webnn_runtime.embed.feed import Batch, EncoderModel, Feed, Output, TextRunner, choose_output
 from webnn_runtime.embed.modules import (
     Modules,
+    chosen_modules,
     excludes_prompt,
-    read_modules,
     stated_dimension,
     static_libraries,
     transformer_folder,
 )
-from webnn_runtime.embed.pooling import POOLING_MODES, Pooling, parse_modes
 from webnn_runtime.embed.settings import (
     LengthLimit,
     Prompts,
@@ -129,7 +128,7 @@ class Pipeline:
             pads_right=not output.is_pooled or is_only_counted(model.graph),
             allows_empty=static is not None,
         )
-        modules = None if output.is_pooled else _modules(folder, pooling)
+        modules = None if output.is_pooled else chosen_modules(folder, pooling)
         if output.is_pooled and pooling is not None:
             raise EmbedMisuse(f"pooling: output '{output.name}' has one vector per text already; leave pooling= out")
         dimension = output.features if modules is None else modules.dimension(output.features)
@@ -178,6 +177,14 @@ class Pipeline:
         """
         return require_room(self.settings.limit.bounded_by(self.feed.limit), self.tokenizer.special_count)
 
+    def limited_to(self, tokens: int) -> LengthLimit:
+        """A maximum length in place of the model's own.
+
+        Raises:
+            EmbedError: the special tokens leave no room in it, or graph and position table do not take so many.
+        """
+        return self.bound.instead(tokens, self.tokenizer.special_count, "max_seq_length")
+
     @property
     def is_normalized(self) -> bool:
         """Whether vectors are known to have length 1 already."""
@@ -194,11 +201,11 @@ class Pipeline:
             **({} if self.library is None else {"library": self.library}),
         }
 
-    def prompt_length(self, prompt: str) -> int:
-        """Leading tokens of a text behind this prompt that pooling leaves out."""
+    def prompt_length(self, prompt: str, limit: int | None) -> int:
+        """Leading tokens of a text behind this prompt that pooling leaves out, where texts have at most `limit`."""
         if not prompt or self.modules is None or self.modules.pooling.include_prompt:
             return 0
-        return self.tokenizer.prompt_length(prompt)
+        return self.tokenizer.prompt_length(prompt, limit)
 
     def embed(
         self,
@@ -301,27 +308,3 @@ def _require_whole(output: Output, stated: int | None, kept: int | None) -> None
             f"{stated}: the graph ends before it; name the output with token vectors by output_name=, or export the "
             "model with all of its modules"
         )
-
-
-def _modules(folder: StrPath, pooling: str | Iterable[str] | None) -> Modules | None:
-    stated = read_modules(folder)
-    if pooling is not None:
-        chosen = Pooling(parse_modes(pooling, where="pooling=", error=EmbedMisuse))
-        if stated is None:
-            return Modules(chosen, ())
-        if chosen.modes != stated.pooling.modes:
-            import logging
-
-            asked, own = ("+".join(each.modes) for each in (chosen, stated.pooling))
-            logging.getLogger(__name__).warning(
-                "%s: pooling is %s by argument, and %s in the model's files", folder, asked, own
-            )
-        return Modules(replace(stated.pooling, modes=chosen.modes), stated.stages)
-    if stated is None:
-        raise EmbedError(
-            f"{folder}: has no modules.json, so nothing says how token vectors become one vector; "
-            "add its sentence-transformers files (modules.json and what it names; webnn-convert --tokenizer FOLDER "
-            "brings them along), or pass pooling= (webnn embed --pooling), one of "
-            f"{', '.join(POOLING_MODES)}, as the model was trained"
-        )
-    return stated

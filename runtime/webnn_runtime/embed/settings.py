@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from webnn_runtime.embed.configuration import StrPath, expect, read_optional
+from webnn_runtime.format.counts import is_count
 from webnn_runtime.format.errors import EmbedError, EmbedMisuse
 from webnn_runtime.format.records import dataclass
 from webnn_runtime.hub.files import TRANSFORMER_CONFIG_FILES
@@ -71,6 +72,23 @@ class LengthLimit:
         if other.tokens is None or (self.tokens is not None and self.tokens <= other.tokens):
             return self
         return other
+
+    def instead(self, tokens: int, special_count: int, name: str) -> LengthLimit:
+        """A limit that is asked for, within this one.
+
+        Args:
+            tokens: what is asked for.
+            special_count: special tokens, which have to leave room for another.
+            name: the argument.
+
+        Raises:
+            EmbedError: it is no number of tokens, too small or too large.
+        """
+        least = special_count + 1
+        if not is_count(tokens, least, self.tokens):
+            most = "" if self.tokens is None else f" and at most {self.tokens} ({self.origin})"
+            raise EmbedMisuse(f"{name}={tokens!r}: expected at least {least}{most}")
+        return LengthLimit(int(tokens), name)
 
 
 @dataclass(frozen=True, slots=True)

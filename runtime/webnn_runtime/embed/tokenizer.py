@@ -181,14 +181,16 @@ class TextTokenizer:
             found.extend(self._join(first, second, max_length) for first, second in zip(*sides, strict=True))
         return found
 
-    def prompt_length(self, prompt: str) -> int:
-        """How many leading tokens a prompt takes, special tokens before it included.
+    def prompt_length(self, prompt: str, max_length: int | None = None) -> int:
+        """How many leading tokens of a text a prompt takes, special tokens before it included.
 
-        Counted on the prompt alone, without special tokens after it, as sentence-transformers does.
+        Counted on the prompt alone, cut like a text to `max_length`, without special tokens after it, as
+        sentence-transformers does.
         """
         encoding = self._backend.encode(_well_formed(prompt))
         is_special = encoding.special_tokens_mask
-        return len(is_special) - (1 if is_special and is_special[-1] else 0)
+        length = len(is_special) if max_length is None else min(len(is_special), max_length)
+        return length - (1 if is_special and is_special[-1] else 0)
 
     def _finish(self, encoding: Any, max_length: int | None) -> Tokens:
         dropped = 0

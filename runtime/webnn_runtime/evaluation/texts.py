@@ -159,7 +159,7 @@ def _lines(path: Path) -> list[str]:
         raise FileNotFoundError(f"{path}: a folder, not a file; pass a file of texts")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file; pass a file of texts")
-    text = read_text(path, max_bytes=_MAX_BYTES).removeprefix("\ufeff")
+    text = read_text(path, max_bytes=_MAX_BYTES, newline="").removeprefix("\ufeff")
     # Only line feeds end lines: texts may hold the other characters that splitlines splits at.
     return [line.rstrip("\r") for line in text.split("\n")]
 

@@ -98,3 +98,32 @@ def test_a_classifier_that_pads_before_texts_is_timed_on_texts_of_one_length(run
     assert case["title"] == "256 texts of about 10 tokens, batch 32, texts of one length in a run"
     assert case["texts"] == 256
     assert all(each["agreement"]["max_abs"] < 1e-5 for each in case["contenders"].values())
+
+
+def test_an_embedder_that_does_not_say_how_is_told(run, encoder) -> None:
+    (encoder / "modules.json").unlink()
+    quick = ("--cases", "a,d", "--rounds", 1, "--pause", 0, "--cold", 0, "--threads", 1, "--json")
+    assert "--pooling" in run("webnn", "bench", encoder, *quick).err
+    told = ("--pooling", "max+cls", "--max-seq-length", 8, "--start", 1, "--against", "onnxruntime")
+    done = run("webnn", "bench", encoder, *quick, *told)
+    assert done.code == 0, done.err
+    data = done.json["data"]
+    assert data["task"] == "embedding"
+    short, long = data["cases"]
+    assert (short["texts"], long["texts"], long["amount"]) == (256, 32, 32 * 8)
+    assert data["start"]["total_ms"] > 0
+    for arguments, message in (
+        (("--pooling", "meen"), "no pooling mode"),
+        (("--pooling", "mean", "--max-seq-length", 1000), "at most 16"),
+        (("--pooling", "mean", "--against", "sentence-transformers"), "it pools as the files of its folder say"),
+    ):
+        done = run("webnn", "bench", encoder, *quick, *arguments)
+        assert (done.code, message in done.err) == (2, True), done.err
+
+
+def test_what_is_about_texts_is_refused_for_others(run, bundle, make_encoder) -> None:
+    done = run("webnn", "bench", bundle, "--max-seq-length", 8)
+    assert (done.code, "--max-seq-length is about texts" in done.err) == (2, True)
+    classifier = make_encoder("classifier", labels=("no", "yes"))
+    done = run("webnn", "bench", classifier, "--pooling", "mean")
+    assert (done.code, "--pooling is about vectors of texts" in done.err) == (2, True)

@@ -265,3 +265,37 @@ def test_a_bundle_without_a_tokenizer_can_be_compared(run, encoder) -> None:
     assert ran.code != 0
     assert "has no tokenizer.json" in ran.err
     assert "or use webnn compare, which needs no texts" in ran.err
+
+
+@pytest.mark.filterwarnings("default::webnn_runtime.embed.TruncationWarning")
+def test_bundles_that_do_not_say_how_are_told(run, quantised, encoder, texts) -> None:
+    for folder in (quantised, encoder):
+        (folder / "modules.json").unlink()
+    options = {"pooling": "max+cls", "max_seq_length": 4, "on_truncation": "ignore"}
+    right, judged = (WebNNEmbedder(path, **options) for path in (encoder, quantised))
+    arguments = ("webnn", "eval", quantised, "--reference", encoder, "--texts", texts, "--rounds", "0", "--json")
+    assert "--pooling" in run(*arguments).err
+    ran = run(*arguments, "--pooling", "max+cls", "--max-seq-length", "4", "--prompt", "sun ", "--record")
+    # Two special tokens leave the prompt and one word, which all texts with that word share.
+    prompted = [f"sun {text}" for text in TEXTS]
+    found = cosine_statistics(right.encode(prompted), judged.encode(prompted))
+    assert ran.json["data"]["cosine"] == found.record()
+    assert f"{len(TEXTS)} texts" in ran.json["warnings"][0]
+    # What was measured is what the certificate says, and nothing is said of what was left to the files.
+    certificate = json.loads((quantised / "manifest.json").read_text())["x-webnn-runtime"]["certificate"]
+    settings = {"prompt": "sun ", "pooling": "max+cls", "maxSeqLength": 4}
+    assert (certificate["evaluation"]["settings"], ran.json["data"]["settings"]) == (settings, settings)
+    assert run(*arguments, "--prompt", "a", "--prompt-name", "b").code == 2
+
+
+@pytest.mark.filterwarnings("default::webnn_runtime.embed.TruncationWarning")
+def test_what_is_about_vectors_is_refused_for_classifiers(run, make_encoder, texts) -> None:
+    labels = ("bad", "good", "fair")
+    right, judged = make_encoder("right", labels=labels), make_encoder("judged", labels=labels, noise=0.3)
+    arguments = ("webnn", "eval", judged, "--reference", right, "--texts", texts, "--rounds", "0", "--json")
+    for told in (("--pooling", "mean"), ("--prompt", "sun "), ("--prompt-name", "query")):
+        ran = run(*arguments, *told)
+        assert (ran.code, ran.out.count(f"{told[0]} is about vectors of texts")) == (2, 1)
+    a, b = (WebNNClassifier(path, max_length=3, on_truncation="ignore").scores(TEXTS) for path in (right, judged))
+    data = run(*arguments, "--max-seq-length", "3").json["data"]
+    assert data["maxDifference"] == float(np.abs(b.astype(float) - a.astype(float)).max())

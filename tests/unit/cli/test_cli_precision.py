@@ -81,7 +81,7 @@ def test_a_missing_file_of_texts_is_not_found(run, encoder) -> None:
 def test_a_bundle_that_does_not_say_how_is_told(run, encoder, texts) -> None:
     (encoder / "modules.json").unlink()
     ran = run("webnn", "embed", encoder, "a b")
-    assert "pass pooling= (webnn embed --pooling), one of cls, max, mean" in ran.err
+    assert "pass pooling= (--pooling), one of cls, max, mean" in ran.err
     told = ("--pooling", "max+cls", "--max-seq-length", "5")
     expected = WebNNEmbedder(encoder, pooling="max+cls", max_seq_length=5, on_truncation="ignore").encode(["a b c d"])
     ran = run("webnn", "embed", encoder, "a b c d", *told, "--json")

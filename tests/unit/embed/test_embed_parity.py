@@ -157,6 +157,16 @@ def test_texts_are_cut_where_sentence_transformers_cuts_them(limit, stated, side
     )
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("limit", [4, 5, 7])
+def test_a_prompt_that_leaves_no_room_is_left_out_as_far_as_it_goes(limit, side, pair) -> None:
+    theirs, ours = pair("without prompt", limit=limit, truncation_side=side)
+    for prompt in ("a b ", "a b c d ", "a b c d e f a b c "):
+        expected = theirs.encode(TEXTS, prompt=prompt)
+        found = ours.encode(TEXTS, normalize=False, prompt=prompt)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_roles_choose_the_prompts_of_sentence_transformers(pair) -> None:
     theirs, ours = pair("mean")
     np.testing.assert_allclose(

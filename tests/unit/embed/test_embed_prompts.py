@@ -85,6 +85,15 @@ def test_a_prompt_can_be_left_out_of_pooling(make, kit, folder) -> None:
     np.testing.assert_allclose(got, tokens[3:].mean(axis=0), rtol=1e-6)
 
 
+def test_of_a_prompt_that_leaves_no_room_the_last_token_is_pooled(make, kit, folder) -> None:
+    kit.save_modules(folder, Pooling=kit.MEAN | {"include_prompt": False})
+    model = kit.FakeEncoder()
+    got = make(model, max_seq_length=4, on_truncation="ignore").encode("a b", prompt="c d e f ", normalize=False)
+    assert model.calls[0]["input_ids"].shape == (1, 4)
+    # The special token behind the text; a mean of nothing would be zeros.
+    np.testing.assert_array_equal(got, model.run(model.calls[0])["last_hidden_state"][0, 3])
+
+
 def test_a_model_without_prompts_has_the_two_roles_without_text(make) -> None:
     embedder = make()
     for role in ("query", "document"):

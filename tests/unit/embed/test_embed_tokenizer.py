@@ -138,9 +138,12 @@ def test_any_text_gives_at_most_the_limit_and_counts_what_it_dropped(texts, limi
         assert len(cut.types) == len(cut)
 
 
-@pytest.mark.parametrize(("prompt", "length"), [("query: ", 3), ("", 1), ("a", 2)])
-def test_a_prompt_counts_with_the_special_token_before_it(prompt, length, folder) -> None:
-    assert TextTokenizer.load(folder).prompt_length(prompt) == length
+@pytest.mark.parametrize(
+    ("prompt", "limit", "length"),
+    [("query: ", None, 3), ("", None, 1), ("a", None, 2), ("query: ", 4, 3), ("query: a b c", 4, 3)],
+)
+def test_a_prompt_counts_with_the_special_token_before_it(prompt, limit, length, folder) -> None:
+    assert TextTokenizer.load(folder).prompt_length(prompt, limit) == length
 
 
 def test_many_threads_share_one_tokenizer(folder) -> None:

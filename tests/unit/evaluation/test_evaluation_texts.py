@@ -31,8 +31,8 @@ def test_a_model_is_not_judged_by_texts_that_its_weights_were_rounded_by() -> No
 def test_texts_are_one_a_line(tmp_path) -> None:
     path = tmp_path / "texts.txt"
     # Other characters that end lines for str.splitlines are part of the text.
-    path.write_bytes("\ufeffone\r\n\n  two \u2028 still two\n\tthree".encode())
-    assert read_texts(path) == ["one", "  two \u2028 still two", "\tthree"]
+    path.write_bytes("\ufeffone\r\n\n  two \u2028 still\rtwo\n\tthree".encode())
+    assert read_texts(path) == ["one", "  two \u2028 still\rtwo", "\tthree"]
 
 
 def test_texts_are_strings_or_objects_in_json_lines(tmp_path) -> None:

@@ -38,6 +38,18 @@ def layers(count: int = 4, width: int = 64, *, gain: float = 30) -> Graph:
     return builder.build({"y": x})
 
 
+def cubed() -> Graph:
+    """A product of an input, and one of its cubes."""
+    builder = GraphBuilder("cubed", dims=[DynamicDim("batch", 64)])
+    x = builder.input("x", F32, (symbol("batch"), 64))
+    cubes = builder.op("mul", builder.op("mul", x, x), x, name="cubes")
+    parts = [
+        builder.op("matmul", read, builder.constant(normal(seed, 64, 32), name=f"w{seed}"))
+        for seed, read in ((1, x), (2, cubes))
+    ]
+    return builder.build({"y": builder.op("tanh", parts[0]), "z": parts[1]})
+
+
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int4"])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_passing_errors_on_changes_products_less(kind: str, axis: int) -> None:
@@ -185,3 +197,22 @@ def test_samples_that_are_missing_are_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="--calibrate takes texts"):
         quantize_graph(layers(1), QuantizeOptions("int8", calibrate=tmp_path / "none.txt"), tmp_path)
     assert json.dumps(QuantizeOptions("int8", calibrate=tmp_path / "none.txt").record()).count(str(tmp_path)) == 0
+
+
+def test_activations_that_are_not_finite_get_no_range_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "inputs.npz"
+    options = QuantizeOptions("int8", calibrate=path)
+    x = normal(20, 16, 5, 64)
+    # Its cube leaves float32.
+    x[3, 1, 7] = 1e13
+    np.savez(path, x=x)
+    said: list[str] = []
+    made = quantize_graph(cubed(), options, tmp_path, note=said.append)
+    assert made.ranges == 1
+    assert [line for line in said if "no fixed range" in line] == [
+        "cubes: gets no fixed range, it is not finite on all inputs of --calibrate"
+    ]
+    x[3, 1, 7] = np.nan
+    np.savez(path, x=x)
+    with pytest.raises(QuantizeMisuse, match=r"inputs\.npz: nothing that a product reads is finite .* leave out those"):
+        quantize_graph(cubed(), options, tmp_path)

@@ -90,7 +90,10 @@ def measure(reference: Vectors, actual: Vectors, samples: Samples, backend: str)
     usable = {name: statistics for name, statistics in found.items() if statistics is not None}
     if not usable:
         reason = "no float output" if not names else "no output that is finite on the samples"
-        raise QualityGateFailed(f"the graph has {reason}, so what quantising costs cannot be said")
+        raise QualityGateFailed(
+            f"the graph has {reason}, so what quantising costs cannot be said; "
+            "convert it without --quantize, or with an output that is made of floats"
+        )
     return Loss(usable, samples.kind, len(samples.feeds), backend)
 
 

@@ -161,7 +161,16 @@ def _prepared(
     made = packed_weights(graph, wanted, options, feeds)
     ranges: dict[str, Range] = {}
     if options.has_fixed_ranges:
-        ranges = activation_ranges(graph, products_of(graph, first), feeds)
+        read = products_of(graph, first)
+        ranges = activation_ranges(graph, read, feeds)
+        for value in read:
+            if value not in ranges:
+                tell(f"{value}: gets no fixed range, it is not finite on all inputs of --calibrate")
+        if read and not ranges:
+            raise QuantizeMisuse(
+                f"--calibrate {options.calibrate}: nothing that a product reads is finite on all of these inputs, so "
+                "no range can be taken from them; leave out those that hold NaN or infinity"
+            )
     return _Work(graph, made, ranges, samples, reference, fitting.kind if fitting is not None else "", options.compute)
 
 

@@ -34,6 +34,7 @@ class Spec:
         original_output: and by its name in the source.
         is_pooled: whether that output has one vector per text already.
         labels: number of labels of a classifier, else 0.
+        pooling: pooling modes in place of those that the bundle's files state.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Spec:
     original_output: str
     is_pooled: bool = False
     labels: int = 0
+    pooling: str | None = None
 
     def record(self) -> dict[str, Any]:
         """As JSON."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from webnn_runtime.bench.engines.base import EMBEDDING, Arrays, Engine, Spec
-from webnn_runtime.embed.modules import read_modules
+from webnn_runtime.embed.modules import chosen_modules
 from webnn_runtime.embed.stages import Normalize
 from webnn_runtime.model import load
 
@@ -25,7 +25,7 @@ class BundleEngine(Engine):
         self._output = spec.output
         # Of a graph without a mask, the padding of a batch could not be told.
         can_tell = spec.kind == EMBEDDING and _MASK in self._model.inputs
-        modules = read_modules(Path(spec.bundle)) if can_tell and not spec.is_pooled else None
+        modules = chosen_modules(Path(spec.bundle), spec.pooling) if can_tell and not spec.is_pooled else None
         mode = None if modules is None else modules.pooling.of_whole_texts
         is_all = modules is not None and [type(stage) for stage in modules.stages] in ([], [Normalize])
         self._runner = None if mode is None else self._model.texts([spec.output], mode, normalize=is_all)

@@ -13,6 +13,7 @@ from webnn_runtime.bench.errors import BenchError
 __all__ = ["OURS", "RIVALS", "Rival", "choose_rivals", "open_engine"]
 
 OURS: Final = "webnn"
+_POOLS_ITSELF: Final = "sentence-transformers"
 _TEXTS: Final = (EMBEDDING, CLASSIFICATION)
 
 
@@ -101,6 +102,8 @@ def _obstacle(name: str, spec: Spec) -> str | None:
         return f"the package {rival.missing.replace('_', '-')} is not installed; pip install {rival.install}"
     if rival.source == "onnx" and spec.onnx is None and not rival.falls_back:
         return "it needs the model as an ONNX file; pass --onnx model.onnx"
+    if name == _POOLS_ITSELF and spec.pooling is not None:
+        return "it pools as the files of its folder say, whatever --pooling does; leave one of them out"
     if rival.source == "folder" and spec.folder is None:
         return "it needs the model's own folder, with config.json and weights; pass --model-folder FOLDER"
     return None
