@@ -64,6 +64,13 @@ def test_a_dimension_prints_as_one_would_write_it(dim, text):
         ((6 * A + 3) // 3, 2 * A + 1),
         ((2 * A + 3) // 2, A + 1),
         ((A * B + B) // B, A + 1),
+        (6 * A // 4, 3 * A // 2),
+        ((2 * A + 3) // 4, (A + 1) // 2),
+        (A * B // (7 * A), B // 7),
+        (800 * A // (16 * A * B + 80 * A), 50 // (B + 5)),
+        ((A + 1) * (B - 1) * 6 // (4 * (A + 1)), 3 * (B - 1) // 2),
+        ((A + 1) // ((A + 1) * B), 1 // B),
+        (A // -B, -A // B),
         (A - A, 0),
         (A // 1, A),
         (A // A, 1),
@@ -221,6 +228,7 @@ def test_what_is_no_expression_is_refused(text, words):
         "(" * 60 + "a" + "*b//3 + a)" * 60,
         "max(" * 60 + "a" + ", b//7*2)" * 60,
         " + ".join(f"n{i}//{i + 2}" for i in range(240)),
+        "//".join(["(" + " + ".join(f"d{i}*a*b" for i in range(200)) + ")"] + ["(a + b + d3 + d1*d2)"] * 40),
     ],
 )
 def test_hostile_expressions_cost_little(text):
