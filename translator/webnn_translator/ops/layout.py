@@ -90,7 +90,7 @@ def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
 
 
 def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
-    """`x`, of which one dimension has another name than in `shape`: a run in which that is another size is refused.
+    """`x`, of which dimensions have other names than in `shape`: a run in which those are other sizes is refused.
 
     Raises:
         Refused: they cannot be one size, or no run could tell.
@@ -98,14 +98,18 @@ def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
     others = [(dim, wanted) for dim, wanted in zip(x.shape, shape, strict=True) if not ctx.same(dim, wanted)]
     if not others:
         return x
-    rest = product(wanted for dim, wanted in zip(x.shape, shape, strict=True) if ctx.same(dim, wanted))
-    is_one = len(others) == 1 and is_equal(*others[0], ctx.ranges) is None and is_at_least(rest, 1, ctx.ranges)
+    may_be_equal = all(is_equal(dim, wanted, ctx.ranges) is None for dim, wanted in others)
     is_known = isinstance(x.content, (Affine, Symbols)) or ctx.uniform(x) is not None
-    if not is_one or is_known:
-        names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
-        raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
-    # Both have as many elements only where the sizes are equal, as no other dimension is 0.
-    return reshape_to(ctx, x, shape)
+    rest = product(wanted for dim, wanted in zip(x.shape, shape, strict=True) if ctx.same(dim, wanted))
+    if may_be_equal and not is_known:
+        if len(others) == 1 and is_at_least(rest, 1, ctx.ranges):
+            # Both have as many elements only where the sizes are equal, as no other dimension is 0.
+            return reshape_to(ctx, x, shape)
+        if all(dim != 1 for dim, _ in others):
+            # A name is not stretched, also where it is 1.
+            return ctx.tensor(ctx.emit.expand(ctx.full(x), shape), x.elem)
+    names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
+    raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
 
 
 def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
