@@ -19,6 +19,7 @@ from webnn_runtime.format.dims import (
     product,
     substitute,
     symbol,
+    without_common_factor,
 )
 
 A, B, H = symbol("a"), symbol("b"), symbol("h")
@@ -168,6 +169,25 @@ def test_a_name_in_a_text_may_be_0(text):
     expected = {"max(past, 1)": [1, 1, 2], "min(past, 1)": [0, 1, 1], "max(past - 1, 0)": [0, 0, 1]}[text]
     assert [evaluate(dim, {"past": past}) for past in range(3)] == expected
     assert [evaluate(substitute(dim, {"past": symbol("q")}), {"q": past}) for past in range(3)] == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "shown"),
+    [
+        ("512*a*b", "512*b*c", "a == c"),
+        ("6*a*b + 4*a", "2*a*c", "3*b + 2 == c"),
+        ("a*a", "a", "a == 1"),
+        ("-4*a*c", "-2*a*b", "-2*c == -b"),
+        # Of sizes that may be 0 nothing is known without them.
+        ("a*past", "b*past", "a*past == b*past"),
+        ("3*a", "b", "3*a == b"),
+        ("2*a - 4*(a//2)", "0", "2*a - 4*(a//2) == 0"),
+    ],
+)
+def test_a_condition_is_shown_without_what_both_sides_share(left, right, shown):
+    ranges = {name: DynamicDim(name) for name in "abc"} | {"past": DynamicDim("past", min_size=0)}
+    sides = without_common_factor(parse_dim(left), parse_dim(right), ranges)
+    assert " == ".join(map(str, sides)) == shown
 
 
 def test_the_larger_of_two_is_chosen_where_the_ranges_decide():

@@ -97,6 +97,32 @@ def test_one_row_beside_a_free_batch_and_another_length_is_asked_for(build, agre
     agree(model, {"a": normal(1, 3, 12), "b": normal(1, 5, 6), "c": normal(1, 5, 10)}, dims={"n": 1}, tolerance=1e-4)
 
 
+def test_sizes_that_a_product_needs_to_be_one_are_one_in_what_follows(build, agree) -> None:
+    """The batch of the keys gives the result its shape: what -1 leaves is a number, and no quotient of two batches."""
+    nodes = [
+        N("MatMul", ["a", "b"], ["product"]),
+        N("Shape", ["b"], ["s"]),
+        N("Gather", ["s", "zero"], ["m"], axis=0),
+        N("Concat", ["m", "rest"], ["target"], axis=0),
+        N("Reshape", ["product", "target"], ["heads"]),
+        N("Transpose", ["heads"], ["turned"], perm=[0, 2, 1, 3]),
+        N("Shape", ["turned"], ["t"]),
+        N("Gather", ["t", "three"], ["width"], axis=0),
+        N("Concat", ["m", "more", "width"], ["again"], axis=0),
+        N("Reshape", ["turned", "again"], ["y"]),
+    ]
+    constants = {"zero": [0], "three": [3], "rest": [6, 2, -1], "more": [12]}
+    model = build(
+        nodes,
+        {"a": (F, ("n", 6, 5)), "b": (F, ("m", 5, 8))},
+        constants={name: np.asarray(sizes, I64) for name, sizes in constants.items()},
+    )
+    found = agree(model, {"a": normal(3, 6, 5), "b": normal(3, 5, 8)}, {"a": normal(1, 6, 5), "b": normal(1, 5, 8)})
+    assert str(found.graph.output_types["y"]) == "f32[m, 12, 4]"
+    with pytest.raises(ShapeError, match=r"needs n == m, but here they are 4 and 2"):
+        get_backend("numpy").compile(found.graph).run({"a": normal(4, 6, 5), "b": normal(2, 5, 8)})
+
+
 def test_sizes_of_which_padding_leaves_nothing_are_left_out(build, agree) -> None:
     model = build([N("Pad", ["x", "p"], ["y"])], {"x": (F, (2, "n"))}, constants={"p": np.asarray([0, -2, 0, -1], I64)})
     found = agree(model, {"x": normal(2, 4)}, {"x": normal(2, 9)})

@@ -339,6 +339,22 @@ def test_sizes_that_have_to_be_equal_are_not_multiplied() -> None:
     assert {point.bindings["first"] for point in points} == {1, 2}
 
 
+def test_names_of_one_size_are_counted_once() -> None:
+    """Each input of an encoder and a decoder with names of its own: batches and lengths above 1 are checked."""
+    names = ("ids", "mask", "bias", "other", "text", "tokens", "rows", "columns")
+    builder = GraphBuilder("alike", dims=[DynamicDim(name) for name in names])
+    parts = [builder.input(a, F32, (symbol(a), symbol(b))) for a, b in zip(names[::2], names[1::2], strict=True)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = builder.op("add", part, total)
+    short = builder.op("slice", parts[0], starts=[0, 0], sizes=[symbol("rows"), 1], strides=[1, 1])
+    points = grid(builder.build({"y": builder.op("add", total, short)}), has_masks=False)
+    sizes = {tuple(point.bindings.values()) for point in points}
+    assert all(len({*one[::2]}) == len({*one[1::2]}) == 1 for one in sizes)
+    assert {(2, 7), (3, 33)} & {one[:2] for one in sizes}
+    assert max(point.size for point in points) <= 4096
+
+
 def test_indices_of_points_stay_within_every_axis() -> None:
     rows = symbol("rows")
     builder = GraphBuilder("points", dims=[DynamicDim("rows")])

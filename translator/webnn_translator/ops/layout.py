@@ -15,9 +15,11 @@ from webnn_runtime.format.dims import (
     is_equal,
     names_of,
     product,
+    substitute,
 )
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
+from webnn_translator.narrowing import equal_sizes
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import joined_dims, reshaped_dims
@@ -163,24 +165,31 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
             target[index] = x.shape[index]
         elif dim < -1:
             raise Refused(f"the target shape holds {dim}; the model is not valid")
-    solved = _solved(target, x.shape)
+    solved = _solved(ctx, target, x.shape)
     if is_equal(product(list(x.shape)), product(list(solved)), ctx.ranges) is False:
         shown = ", ".join(map(str, solved))
         raise Refused(f"{x} has other numbers of elements than [{shown}], whatever the sizes; the model is not valid")
     return reshape_to(ctx, x, solved)
 
 
-def _solved(target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:
+def _solved(ctx: Context, target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:
     """The target shape with a size in place of its one -1."""
     unknown = [index for index, dim in enumerate(target) if dim == -1]
     if not unknown:
         return target
     if len(unknown) > 1:
         raise Refused(f"the target shape [{', '.join(map(str, target))}] has several -1; the model is not valid")
-    rest = product([dim for dim in target if dim != -1])
+    whole, rest = product(list(source)), product([dim for dim in target if dim != -1])
     if rest == 0:
         raise Refused("the target shape has both -1 and 0; WebNN has no empty tensors")
-    return [product(list(source)) // rest if dim == -1 else dim for dim in target]
+    size = whole // rest
+    if size * rest != whole:
+        # Of sizes that are one in every run: that these are is what the Reshape then needs itself.
+        equal = equal_sizes(ctx.emit.builder.checks, ctx.ranges)
+        whole, rest = substitute(whole, equal), substitute(rest, equal)
+        if whole // rest * rest == whole:
+            size = whole // rest
+    return [size if dim == -1 else dim for dim in target]
 
 
 @onnx_op("Flatten")

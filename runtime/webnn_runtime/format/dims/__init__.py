@@ -31,6 +31,7 @@ from webnn_runtime.format.dims._ranges import (
     is_at_least,
     is_equal,
     substitute,
+    without_common_factor,
 )
 from webnn_runtime.format.dims._text import parse_dim
 
@@ -53,4 +54,5 @@ __all__ = [
     "rebuild",
     "substitute",
     "symbol",
+    "without_common_factor",
 ]

@@ -17,6 +17,7 @@ __all__ = [
     "Quotient",
     "SymbolicDim",
     "ceil_div",
+    "factors_of",
     "floor_divide",
     "is_name",
     "names_of",
@@ -336,6 +337,12 @@ def _content(*dims: Dim) -> Dim:
         powers = {atom: min(power, others[atom]) for atom, power in powers.items() if atom in others}
     number = math.gcd(*(coefficient for _, coefficient in terms))
     return _canonical({tuple(powers.items()): number if _terms(dims[-1])[0][1] > 0 else -number})
+
+
+def factors_of(*dims: Dim) -> list[Dim]:
+    """The number and the atoms, each as often as it is there, that divide every term of all dimensions."""
+    ((monomial, number),) = _terms(_content(*dims))
+    return [abs(number), *(SymbolicDim(((((atom, 1),), 1),)) for atom, power in monomial for _ in range(power))]
 
 
 def _sum_in(dim: Dim) -> Dim:
