@@ -119,6 +119,17 @@ def strided(divisor: int, most: int = 4096) -> Graph:
     return builder.build({"y": builder.op("relu", parts)})
 
 
+def test_sizes_with_a_minimum_are_uneven_too() -> None:
+    """A patch of 14 pixels: with the minimum alone no image was wider than one."""
+    builder = GraphBuilder("image", dims=[DynamicDim(name, min_size=14) for name in ("height", "width")])
+    x = builder.input("x", F32, (1, 3, symbol("height"), symbol("width")))
+    built = builder.build({"y": builder.op("relu", x)})
+    points = [tuple(point.bindings.values()) for point in grid(built, has_masks=False)]
+    assert points[0] == (14, 14)
+    assert len({height // 14 for height, _ in points}) > 2 < len({width // 14 for _, width in points})
+    assert max(map(max, points)) <= 128
+
+
 def test_sizes_are_searched_where_the_usual_ones_are_not_allowed() -> None:
     points = grid(strided(48, 10**6), has_masks=False)
     assert [point.bindings for point in points] == [{"batch": 1, "rows": 96}, {"batch": 2, "rows": 192}]

@@ -44,6 +44,7 @@ _SIZES: Final = (
     2048,
 )
 _MOST_COMBINATIONS: Final = 20_000
+_LARGEST_MULTIPLE: Final = 128
 # Larger sizes are left to the user's own data: a check has to end within minutes.
 _LARGEST_POINT: Final = 4096
 
@@ -173,7 +174,10 @@ def _bindings(graph: Graph) -> Iterator[dict[str, int]]:
 
 
 def _clipped(dim: DynamicDim, value: int) -> int:
-    return max(min(value, dim.max_size), max(dim.min_size, 1))
+    """A size for a name, or as many times the smallest one: an image of 14 pixels at least is 98 high and 42 wide."""
+    least = max(dim.min_size, 1)
+    wanted = value if value >= least else max(min(value * least, _LARGEST_MULTIPLE), least)
+    return min(wanted, dim.max_size)
 
 
 def _distinct(candidates: Iterator[dict[str, int]]) -> Iterator[dict[str, int]]:
