@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from webnn_runtime.backends import get_backend
 from webnn_runtime.format.errors import ShapeError
@@ -121,6 +121,55 @@ def test_sizes_that_a_product_needs_to_be_one_are_one_in_what_follows(build, agr
     assert str(found.graph.output_types["y"]) == "f32[m, 12, 4]"
     with pytest.raises(ShapeError, match=r"needs n == m, but here they are 4 and 2"):
         get_backend("numpy").compile(found.graph).run({"a": normal(4, 6, 5), "b": normal(2, 5, 8)})
+
+
+# The mask of a decoder, whose length has a name of its own beside those of the cache and the text.
+MASKS = {
+    # Flat, as torch's older exporter indexes it: of all rows but the last, an index too far reads the next row.
+    "flat": [
+        N("Unsqueeze", ["row", "one"], ["column"]),
+        N("Mul", ["column", "total"], ["begin"]),
+        N("Add", ["begin", "place"], ["at"]),
+        N("Reshape", ["mask", "rest"], ["flat"]),
+        N("Gather", ["flat", "at"], ["y"]),
+    ],
+    "by pairs": [
+        N("Unsqueeze", ["row", "one"], ["column"]),
+        N("Add", ["column", "none"], ["rows"]),
+        N("Add", ["none", "place"], ["places"]),
+        N("Unsqueeze", ["rows", "rest"], ["first"]),
+        N("Unsqueeze", ["places", "rest"], ["second"]),
+        N("Concat", ["first", "second"], ["at"], axis=-1),
+        N("GatherND", ["mask", "at"], ["y"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("case", MASKS)
+def test_positions_that_a_mask_lacks_are_refused_at_the_run(case, build, agree) -> None:
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Gather", ["s", "zero"], ["n"]),
+        N("Gather", ["s", "at_one"], ["t"]),
+        N("Shape", ["mask"], ["m"]),
+        N("Gather", ["m", "at_one"], ["total"]),
+        N("Range", ["zero", "n", "at_one"], ["row"]),
+        # From 1 on, so that it is no run from the start of the axis.
+        N("Range", ["at_one", "t", "at_one"], ["place"]),
+        N("Sub", ["t", "at_one"], ["count"]),
+        N("Unsqueeze", ["n", "one_axis"], ["rows_1d"]),
+        N("Unsqueeze", ["count", "one_axis"], ["count_1d"]),
+        N("Concat", ["rows_1d", "count_1d"], ["grid"], axis=0),
+        N("ConstantOfShape", ["grid"], ["none"], value=numpy_helper.from_array(np.zeros(1, I64))),
+        *MASKS[case],
+    ]
+    constants = {"zero": I64(0), "at_one": I64(1), "one_axis": [0], "one": [1], "rest": [-1]}
+    constants = {name: np.asarray(value, I64) for name, value in constants.items()}
+    model = build(nodes, {"x": (F, ("n", "t")), "mask": (F, ("n", "total"))}, constants=constants)
+    feeds = [{"x": normal(n, t), "mask": normal(n, total)} for n, t, total in ((3, 4, 4), (2, 3, 7), (1, 2, 2))]
+    found = agree(model, *feeds, min_dims={"t": 2})
+    with pytest.raises(ShapeError, match=r"needs total >= t, but here they are 4 and 5"):
+        get_backend("numpy").compile(found.graph).run({"x": normal(3, 5), "mask": normal(3, 4)})
 
 
 def test_sizes_of_which_padding_leaves_nothing_are_left_out(build, agree) -> None:

@@ -30,8 +30,8 @@ from webnn_runtime.format.dims._ranges import (
     evaluate,
     is_at_least,
     is_equal,
+    simplest_sides,
     substitute,
-    without_common_factor,
 )
 from webnn_runtime.format.dims._text import parse_dim
 
@@ -52,7 +52,7 @@ __all__ = [
     "parse_dim",
     "product",
     "rebuild",
+    "simplest_sides",
     "substitute",
     "symbol",
-    "without_common_factor",
 ]

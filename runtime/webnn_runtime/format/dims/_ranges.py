@@ -29,8 +29,8 @@ __all__ = [
     "evaluate",
     "is_at_least",
     "is_equal",
+    "simplest_sides",
     "substitute",
-    "without_common_factor",
 ]
 
 # How deep `bounds` looks for other forms of an expression, and in how long a one: files may hold hostile ones.
@@ -168,14 +168,19 @@ def is_at_least(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None =
     return True if low >= 0 else (False if high < 0 else None)
 
 
-def without_common_factor(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> tuple[Dim, Dim]:
-    """Two dimensions that compare as these do, without what multiplies all of their terms and is always above 0."""
-    if left == 0 or right == 0:
+def simplest_sides(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> tuple[Dim, Dim]:
+    """Two dimensions that compare as these do for all values of the names, without common terms and factors."""
+    difference = left - right
+    if isinstance(difference, int):
         return left, right
-    for part in factors_of(left, right):
-        if bounds(part, ranges or {})[0] > 0:
-            left, right = left // part, right // part
-    return left, right
+    for part in factors_of(difference):
+        # A size that may be 0 is no factor to leave out.
+        if bounds(part, ranges or {})[0] > 0 and isinstance(shorter := difference // part, SymbolicDim):
+            difference = shorter
+    sides: list[Dim] = [0, 0]
+    for monomial, coefficient in difference.terms:
+        sides[coefficient < 0] += SymbolicDim(((monomial, abs(coefficient)),)) if monomial else abs(coefficient)
+    return sides[0], sides[1]
 
 
 def dim_max(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> Dim:

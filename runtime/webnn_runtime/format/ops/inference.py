@@ -17,7 +17,7 @@ from webnn_runtime.format.dims import (
     is_at_least,
     is_equal,
     product,
-    without_common_factor,
+    simplest_sides,
 )
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import DimCheck
@@ -162,7 +162,7 @@ class Inference:
         return shape
 
     def _leave_to_the_run(self, left: Dim, relation: str, right: Dim, what: str) -> None:
-        left, right = without_common_factor(left, right, self.dims)
+        left, right = simplest_sides(left, right, self.dims)
         # One condition per graph: the layers of a model repeat theirs.
         for check in self.checks:
             if (check.left, check.relation, check.right) == (left, relation, right):
