@@ -16,6 +16,7 @@ from webnn_runtime.format.dims import (
     is_equal,
     names_of,
     parse_dim,
+    simplest_sides,
     substitute,
     symbol,
 )
@@ -174,6 +175,24 @@ def test_a_sum_that_both_sides_of_a_quotient_share_is_gone(first, second, factor
         assert x * common // (y * common) == x // y
     except ValueError:  # more terms than are kept
         assume(False)
+
+
+@given(trees, trees, values, st.booleans())
+def test_simpler_sides_compare_as_the_dimensions_do(first, second, binding, may_be_empty):
+    left, right = computed(first, binding), computed(second, binding)
+    ranges = {name: DynamicDim(name, min_size=0 if may_be_empty else 1) for name in NAMES}
+    if may_be_empty:
+        binding = binding | {"c": 0}
+        left, right = computed(first, binding), computed(second, binding)
+    try:
+        sides = simplest_sides(made(first), made(second), ranges)
+    except ValueError:  # more terms than are kept
+        assume(False)
+    try:
+        one, other = (evaluate(side, binding) for side in sides)
+    except ZeroDivisionError:
+        assume(False)
+    assert (one == other, one >= other) == (left == right, left >= right)
 
 
 @given(trees, values, st.data())
