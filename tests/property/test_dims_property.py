@@ -16,6 +16,7 @@ from webnn_runtime.format.dims import (
     is_equal,
     names_of,
     parse_dim,
+    simplest_sides,
     substitute,
     symbol,
 )
@@ -135,6 +136,63 @@ def test_what_was_multiplied_divides_out(tree, factor):
     assert ceil_div(dim * factor, factor) == dim
     assert dim * factor % factor == 0
     assert (dim * symbol("b")) // symbol("b") == dim
+
+
+shared = st.sampled_from(["a", "b*c", "6*a*b", "-2*c", "a + 1", "a*b - b", "a//2", "3*(a - c)", "min(a, b)*(c + 2)"])
+
+
+@given(trees, trees, shared, values)
+def test_what_both_sides_of_a_quotient_share_changes_no_value(first, second, factor, binding):
+    whole = ("//", ("*", first, "f"), ("*", second, "f"))
+    number = evaluate(parse_dim(factor), binding)
+    expected = computed(whole, {**binding, "f": number})
+    try:
+        quotient = made(first) * parse_dim(factor) // (made(second) * parse_dim(factor))
+    except ValueError:  # more terms than are kept
+        assume(False)
+    assert evaluate(quotient, binding) == expected
+
+
+@given(trees, trees, st.sampled_from(["a", "b*c", "6*a*b", "-2*c", "a//2"]))
+def test_a_product_that_both_sides_of_a_quotient_share_is_gone(first, second, factor):
+    x, y, product = made(first), made(second), parse_dim(factor)
+    assume(y != 0)
+    try:
+        assert x * product // (y * product) == x // y
+    except ValueError:  # more terms than are kept
+        assume(False)
+
+
+@given(trees, trees, st.sampled_from(["a + 1", "a*b - b", "3*(a - c)", "a//2 + b"]))
+def test_a_sum_that_both_sides_of_a_quotient_share_is_gone(first, second, factor):
+    x, common = made(first), parse_dim(factor)
+    # Of the divisor it is the only sum: what two sums share is looked for nowhere.
+    y = made(second)
+    if isinstance(y, SymbolicDim):
+        y = SymbolicDim(y.terms[:1]) if y.terms[0][0] else y.terms[0][1]
+    assume(y != 0)
+    try:
+        assert x * common // (y * common) == x // y
+    except ValueError:  # more terms than are kept
+        assume(False)
+
+
+@given(trees, trees, values, st.booleans())
+def test_simpler_sides_compare_as_the_dimensions_do(first, second, binding, may_be_empty):
+    left, right = computed(first, binding), computed(second, binding)
+    ranges = {name: DynamicDim(name, min_size=0 if may_be_empty else 1) for name in NAMES}
+    if may_be_empty:
+        binding = binding | {"c": 0}
+        left, right = computed(first, binding), computed(second, binding)
+    try:
+        sides = simplest_sides(made(first), made(second), ranges)
+    except ValueError:  # more terms than are kept
+        assume(False)
+    try:
+        one, other = (evaluate(side, binding) for side in sides)
+    except ZeroDivisionError:
+        assume(False)
+    assert (one == other, one >= other) == (left == right, left >= right)
 
 
 @given(trees, values, st.data())

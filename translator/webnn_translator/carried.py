@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from webnn_runtime.format.builder import Value
-from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, names_of, substitute, symbol
+from webnn_runtime.format.dims import Dim, SymbolicDim, bounds, dim_max, is_at_least, names_of, substitute, symbol
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from webnn_translator.context import Context
 
-__all__ = ["bring_back", "keep_inside", "keep_places_inside", "limit_to", "representable", "within_type"]
+__all__ = ["bring_back", "keep_inside", "keep_places_inside", "known_rows", "limit_to", "representable", "within_type"]
 
 
 def bring_back(ctx: Context, tensor: Tensor) -> Tensor:
@@ -97,6 +97,18 @@ def keep_places_inside(ctx: Context, indices: Tensor, shape: Sequence[Dim]) -> T
         return indices
     columns = [ctx.emit.reshape(ctx.full(part), (*part.shape, 1)) for part in kept]
     return ctx.tensor(ctx.emit.concat(columns, indices.rank - 1), indices.elem)
+
+
+def known_rows(ctx: Context, data: Tensor, axis: int, grid: Affine, shape: Sequence[Dim]) -> Tensor:
+    """Data along whose free axis a grid of indices is read, up to the last one: where it lacks that, the run fails."""
+    rows, extremes = data.shape[axis], grid.extremes(shape, ctx.ranges)
+    if isinstance(rows, int) or extremes is None or is_at_least(extremes[0], 0, ctx.ranges) is not True:
+        return data
+    read = extremes[1] + 1
+    if is_at_least(rows, read, ctx.ranges):
+        return data
+    starts, sizes = [0] * data.rank, [read if k == axis else dim for k, dim in enumerate(data.shape)]
+    return ctx.tensor(ctx.emit.slice(ctx.full(data), starts, sizes, [1] * data.rank), data.elem)
 
 
 def _highest(ctx: Context, indices: Tensor) -> Dim | None:

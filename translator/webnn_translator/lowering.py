@@ -21,6 +21,7 @@ from webnn_translator.initializers import read_sparse, read_tensor
 from webnn_translator.model import NEWEST_OPSET, OLDEST_OPSET, label_of, live_nodes, reads
 from webnn_translator.naming import identifier
 from webnn_translator.node import Attributes, OnnxNode, decode_attributes
+from webnn_translator.ops.fitted import FITTED
 from webnn_translator.ops.refused import REFUSED
 from webnn_translator.passes.inline import function_body, graph_body, is_defined, operator_body
 from webnn_translator.registry import find
@@ -243,6 +244,8 @@ class Lowering:
             raise Refused(why_missing(domain, proto.op_type, version))
         if any(name in self.unknown for name in proto.input):
             return None
+        if proto.op_type in FITTED:
+            proto = self._fitted(proto)
         types = [self._type_of(name) for name in proto.input]
         body = operator_body(proto, version, types, self.scope(_prefix(proto)))
         if body is None:
@@ -252,6 +255,19 @@ class Lowering:
         wanted = [name for name in proto.output if name]
         self._lower_body(proto, live_nodes(nodes, wanted), {**self.versions, **versions})
         return None
+
+    def _fitted(self, proto: onnx.NodeProto) -> onnx.NodeProto:
+        """The node with inputs whose sizes are those that its definition takes for granted."""
+        inputs = [self.find(name) if name else None for name in proto.input]
+        fitted = FITTED[proto.op_type](self.ctx, [one if isinstance(one, Tensor) else None for one in inputs])
+        copy = onnx.NodeProto()
+        copy.CopyFrom(proto)
+        scope = self.scope(_prefix(proto))
+        for index, (before, after) in enumerate(zip(inputs, fitted, strict=True)):
+            if after is not None and after is not before:
+                copy.input[index] = f"{scope}/{index}"
+                self.define(copy.input[index], after)
+        return copy
 
     def lower_graph(
         self, proto: onnx.NodeProto, graph: onnx.GraphProto, inputs: Sequence[OnnxValue], outputs: Sequence[str]

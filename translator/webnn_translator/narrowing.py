@@ -1,16 +1,29 @@
-"""Narrower ranges of named dimensions, where only some sizes give an operator something to compute with."""
+"""What operators need of named dimensions: ranges that give them something to compute with, and equal sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of
+from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, substitute
+from webnn_runtime.format.graph import DimCheck
 
-__all__ = ["narrowed_to_reach"]
+__all__ = ["equal_sizes", "narrowed_to_reach"]
 
 # A model that needs more rows than this at once is refused instead of being restricted to them.
 _LARGEST_MINIMUM: Final = 4096
+
+
+def equal_sizes(checks: Iterable[DimCheck], ranges: Mapping[str, DynamicDim]) -> dict[str, Dim]:
+    """Names of dimensions that have to be equal to others in every run -> those."""
+    found: dict[str, Dim] = {}
+    for check in checks:
+        left, right = substitute(check.left, found), substitute(check.right, found)
+        for name, other in ((str(left), right), (str(right), left)):
+            if check.relation == "==" and name in ranges and name not in names_of(other):
+                found = {one: substitute(dim, {name: other}) for one, dim in found.items()} | {name: other}
+                break
+    return found
 
 
 def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> tuple[DynamicDim, ...]:

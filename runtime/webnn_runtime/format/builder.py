@@ -77,6 +77,11 @@ class GraphBuilder:
         for dim in dims:
             self.add_dim(dim)
 
+    @property
+    def checks(self) -> tuple[DimCheck, ...]:
+        """What the nodes so far leave to the run."""
+        return tuple(self._checks)
+
     def add_dim(self, dim: DynamicDim) -> None:
         """Declare a named dimension, or narrow the range of a known one.
 

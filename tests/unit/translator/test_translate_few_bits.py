@@ -179,6 +179,38 @@ def test_data_that_is_rounded_to_four_bits(kind, scales, has_zero, build, agree)
     agree(model, {"x": normal(12, 6)})
 
 
+# 12 rows in blocks of 5, 5 and 2, or in one that has room for more; 6 columns in 4 and 2.
+ENDS = {"rows": ((3, 6), 0, 5), "one block": ((1, 6), 0, 32), "columns": ((12, 2), 1, 4)}
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4, TensorProto.INT8, TensorProto.UINT8])
+@pytest.mark.parametrize("case", ENDS)
+@pytest.mark.parametrize("has_zero", [True, False])
+def test_a_last_block_that_is_not_full(kind, case, has_zero, build, agree) -> None:
+    """As ONNX Runtime's quantiser leaves it where blocks do not divide the weights, and of data as well."""
+    scales, axis, block = ENDS[case]
+    zero, more = (["z"], {}) if has_zero else ([], {"output_dtype": kind})
+    nodes = [
+        N("DequantizeLinear", ["w", "s", *zero], ["d"], axis=axis, block_size=block),
+        N("MatMul", ["x", "d"], ["product"]),
+        N("QuantizeLinear", ["u", "s", *zero], ["q"], axis=axis, block_size=block, **more),
+        N("DequantizeLinear", ["q", "s", *zero], ["whole"], axis=axis, block_size=block),
+        N("MatMul", ["x", "whole"], ["other"]),
+        N("Add", ["product", "other"], ["y"]),
+    ]
+    model = build(
+        nodes,
+        {"x": (F, ("n", 12)), "u": (F, (12, 6))},
+        opset=21,
+        constants={"s": RNG.uniform(0.1, 0.3, scales).astype(F)},
+    )
+    low = -8 if kind in (TensorProto.INT4, TensorProto.INT8) else 0
+    for name, shape in (("w", (12, 6)), ("z", scales)):
+        values = RNG.integers(low, low + 16, int(np.prod(shape)))
+        model.graph.initializer.append(helper.make_tensor(name, kind, shape, values))
+    agree(model, {"x": normal(2, 12), "u": normal(12, 6)}, tolerance=1e-4)
+
+
 @pytest.mark.parametrize("kind", [0, 1], ids=["fp4", "nf4"])
 @pytest.mark.parametrize(("inner", "columns", "block"), [(32, 6, 16), (40, 3, 32), (21, 3, 16)])
 def test_weights_of_bitsandbytes(kind, inner, columns, block, build, agree) -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from webnn_translator._errors import TranslateError
+from webnn_translator.translate import translate
+
 N = helper.make_node
 F, I64, BOOL = np.float32, np.int64, np.bool_
 RNG = np.random.default_rng(7)
@@ -314,3 +317,12 @@ def test_fused_operators_of_onnx_runtime(build, agree) -> None:
         )
         feed = {"x": x, "k": x[::-1].copy()}
         agree(model, {name: feed[name] for name in given}, tolerance=1e-3 if node.op_type == "FastGelu" else 1e-5)
+
+
+@pytest.mark.parametrize("op", ["Max", "Min", "Sum", "Mean"])
+def test_tensors_of_one_shape_before_opset_8(op, build, agree) -> None:
+    inputs = dict.fromkeys("abc", (F, ("n", 3)))
+    feed = {name: np.random.default_rng(ord(name)).standard_normal((2, 3)).astype(F) for name in "abc"}
+    agree(build([N(op, ["a", "b", "c"], ["y"])], inputs, opset=7), feed)
+    with pytest.raises(TranslateError, match="of one shape before opset 8"):
+        translate(build([N(op, ["a", "b"], ["y"])], {**inputs, "b": (F, (3,))}, opset=7))

@@ -247,6 +247,23 @@ def test_a_target_that_would_be_zero_raises_the_minimum(build, agree) -> None:
     assert (rows.min_size, rows.why) == (4, "at least 4: a Reshape has the dimension rows//4")
 
 
+def test_a_batch_that_cancels_is_not_asked_for(build, agree) -> None:
+    """As torch's exporter writes the split of heads: a width is what the other sizes leave, and is read again."""
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Slice", ["s", "zero", "one"], ["n"]),
+        N("Concat", ["n", "four", "rest"], ["apart"], axis=0),
+        N("Reshape", ["x", "apart"], ["split"]),
+        N("Shape", ["split"], ["t"]),
+        N("Slice", ["t", "two", "three"], ["width"]),
+        N("Concat", ["n", "width", "rest"], ["target"], axis=0),
+        N("Reshape", ["split", "target"], ["y"]),
+    ]
+    constants = {"zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "rest": -1}
+    model = build(nodes, {"x": (F, ("n", "h", 6))}, constants={name: ints(size) for name, size in constants.items()})
+    agree(model, {"x": x_of(3, 2, 6)}, {"x": x_of(1, 4, 6)})
+
+
 def sizes_in_floats(*steps):
     """The last two dimensions in floating point, one by one, through `steps`, back as the shape of y."""
     nodes = [N("Shape", ["x"], ["s"])]

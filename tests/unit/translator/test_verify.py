@@ -318,27 +318,6 @@ def test_a_mask_of_the_lowest_number_is_one_of_minus_infinity() -> None:
     assert not compare(left, np.array([1, lowest / 2, 2], np.float32), 1e-6).passed
 
 
-def test_sizes_that_have_to_be_equal_are() -> None:
-    first, second, width = symbol("first"), symbol("second"), symbol("width")
-    builder = GraphBuilder("equal", dims=[DynamicDim("first"), DynamicDim("second"), DynamicDim("width")])
-    rows = builder.op("add", builder.input("x", F32, (first, 3)), builder.input("y", F32, (second, 3)))
-    product = builder.op("matmul", builder.input("z", F32, (2, width)), builder.constant(np.ones((37, 4), np.float32)))
-    points = grid(builder.build({"a": rows, "b": product}), has_masks=False)
-    assert len(points) > 2
-    assert {point.bindings["width"] for point in points} == {37}
-    assert all(point.bindings["first"] == point.bindings["second"] for point in points)
-    assert len({point.bindings["first"] for point in points}) > 2
-
-
-def test_sizes_that_have_to_be_equal_are_not_multiplied() -> None:
-    first, second = symbol("first"), symbol("second")
-    builder = GraphBuilder("wide", dims=[DynamicDim("first"), DynamicDim("second")])
-    product = builder.op("matmul", builder.input("x", F32, (first, second)), builder.constant(np.ones((1500, 2), "f4")))
-    points = grid(builder.build({"y": product}), has_masks=False)
-    assert {point.bindings["second"] for point in points} == {1500}
-    assert {point.bindings["first"] for point in points} == {1, 2}
-
-
 def test_indices_of_points_stay_within_every_axis() -> None:
     rows = symbol("rows")
     builder = GraphBuilder("points", dims=[DynamicDim("rows")])

@@ -120,3 +120,17 @@ def test_integers_that_the_source_takes_only_alike_are_so(build, tmp_path, node,
     points = checked.certificate.record()["grid"]
     assert isinstance(points, list)
     assert number in {point.get("integers") for point in points}
+
+
+def test_a_mask_that_becomes_bool_hides_some_keys_and_not_all() -> None:
+    """Compared with 0 alone: it was 0 throughout, so that no text saw anything of itself."""
+    total, length = symbol("total"), symbol("length")
+    builder = GraphBuilder("decoder", dims=[DynamicDim("total"), DynamicDim("length"), DynamicDim("batch")])
+    ids = builder.input("ids", I64, (symbol("batch"), length))
+    mask = builder.input("mask", I64, (symbol("batch"), total))
+    found = builder.op("gather", builder.constant(np.ones((9, 4), np.float32)), ids, axis=0)
+    seen = builder.op("notEqual", mask, builder.constant(0, I64))
+    plan = InputPlan.of(builder.build({"y": found, "seen": seen}))
+    drawn = plan.draw(Point({"batch": 9, "length": 3, "total": 8}), 1)["mask"]
+    assert set(np.unique(drawn)) == {0, 1}
+    assert drawn[:, :6].any(axis=1).all()

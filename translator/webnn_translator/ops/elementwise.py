@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least
+from webnn_runtime.format.dims import Dim, SymbolicDim, dim_max, dim_min, is_at_least, is_equal
 from webnn_runtime.format.graph import Array
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
@@ -152,6 +152,19 @@ def _scaled(ctx: Context, a: Tensor, b: Tensor) -> Tensor | None:
 def _divides(part: Array, whole: Tensor) -> bool:
     """Whether each dimension of a scale or zero point is 1 or that of the weights."""
     return all(part.shape[axis] in (1, dim) for axis, dim in enumerate(whole.shape))
+
+
+@onnx_op("Max", "Min", "Sum", "Mean", since=6)
+def of_one_shape(ctx: Context, node: OnnxNode) -> Tensor:
+    """Without broadcasting."""
+    first, *others = (operand.shape for operand in node.operands)
+    for shape in others:
+        if len(shape) != len(first) or any(
+            is_equal(*dims, ctx.ranges) is False for dims in zip(first, shape, strict=True)
+        ):
+            listed = " and ".join(map(str, node.operands))
+            raise Refused(f"operands are {listed}, which are of one shape before opset 8; the model is not valid")
+    return {"Sum": sum_, "Mean": mean}.get(node.op_type, extremum)(ctx, node)
 
 
 @onnx_op("Max", "Min", since=8)

@@ -9,7 +9,7 @@ import numpy as np
 from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim, SymbolicDim, is_at_least
 from webnn_translator._errors import Refused
-from webnn_translator.carried import keep_inside, keep_places_inside, limit_to
+from webnn_translator.carried import keep_inside, keep_places_inside, known_rows, limit_to
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
 from webnn_translator.node import OnnxNode
@@ -54,6 +54,8 @@ def gather(ctx: Context, node: OnnxNode) -> Tensor:
         # ONNX has no result where a position does not exist; WebNN takes the last one.
         least = max(pick + 1 if pick >= 0 else -pick for pick in picks.flat)
         ctx.demand(rows, least, f"a Gather reads element {least - 1} of {rows}")
+    elif isinstance(indices.content, Affine):
+        data = known_rows(ctx, data, axis, indices.content, indices.shape)
     if isinstance(data.content, Quantised):
         quantised = _gather_quantised(ctx, data, data.content, indices, axis)
         if quantised is not None:
@@ -172,6 +174,8 @@ def _gather_nd(ctx: Context, data: Tensor, indices: Tensor) -> Tensor:
         moved = _as_grid(ctx, data, places, indices.shape[:-1])
         if moved is not None:
             return moved
+    for axis, part in enumerate(places.parts if isinstance(places, Columns) else ()):
+        data = known_rows(ctx, data, axis, Affine(part.offset, part.strides[:-1]), indices.shape[:-1])
     indices = keep_places_inside(ctx, indices, data.shape)
     return ctx.computed(data.elem, "gatherND", ctx.full(data), ctx.full(indices))
 

@@ -15,9 +15,11 @@ from webnn_runtime.format.dims import (
     is_equal,
     names_of,
     product,
+    substitute,
 )
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
+from webnn_translator.narrowing import equal_sizes
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import joined_dims, reshaped_dims
@@ -90,7 +92,7 @@ def transposed(ctx: Context, x: Tensor, permutation: Sequence[int]) -> Tensor:
 
 
 def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
-    """`x`, of which one dimension has another name than in `shape`: a run in which that is another size is refused.
+    """`x`, of which dimensions have other names than in `shape`: a run in which those are other sizes is refused.
 
     Raises:
         Refused: they cannot be one size, or no run could tell.
@@ -98,14 +100,18 @@ def held_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
     others = [(dim, wanted) for dim, wanted in zip(x.shape, shape, strict=True) if not ctx.same(dim, wanted)]
     if not others:
         return x
-    rest = product(wanted for dim, wanted in zip(x.shape, shape, strict=True) if ctx.same(dim, wanted))
-    is_one = len(others) == 1 and is_equal(*others[0], ctx.ranges) is None and is_at_least(rest, 1, ctx.ranges)
+    may_be_equal = all(is_equal(dim, wanted, ctx.ranges) is None for dim, wanted in others)
     is_known = isinstance(x.content, (Affine, Symbols)) or ctx.uniform(x) is not None
-    if not is_one or is_known:
-        names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
-        raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
-    # Both have as many elements only where the sizes are equal, as no other dimension is 0.
-    return reshape_to(ctx, x, shape)
+    rest = product(wanted for dim, wanted in zip(x.shape, shape, strict=True) if ctx.same(dim, wanted))
+    if may_be_equal and not is_known:
+        if len(others) == 1 and is_at_least(rest, 1, ctx.ranges):
+            # Both have as many elements only where the sizes are equal, as no other dimension is 0.
+            return reshape_to(ctx, x, shape)
+        if all(dim != 1 for dim, _ in others):
+            # A name is not stretched, also where it is 1.
+            return ctx.tensor(ctx.emit.expand(ctx.full(x), shape), x.elem)
+    names = sorted(frozenset().union(*(names_of(dim) for pair in others for dim in pair)))
+    raise Refused(f"{x} where [{', '.join(map(str, shape))}] is needed", names)
 
 
 def expand_to(ctx: Context, x: Tensor, shape: Sequence[Dim]) -> Tensor:
@@ -159,24 +165,31 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
             target[index] = x.shape[index]
         elif dim < -1:
             raise Refused(f"the target shape holds {dim}; the model is not valid")
-    solved = _solved(target, x.shape)
+    solved = _solved(ctx, target, x.shape)
     if is_equal(product(list(x.shape)), product(list(solved)), ctx.ranges) is False:
         shown = ", ".join(map(str, solved))
         raise Refused(f"{x} has other numbers of elements than [{shown}], whatever the sizes; the model is not valid")
     return reshape_to(ctx, x, solved)
 
 
-def _solved(target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:
+def _solved(ctx: Context, target: Sequence[Dim], source: Sequence[Dim]) -> Sequence[Dim]:
     """The target shape with a size in place of its one -1."""
     unknown = [index for index, dim in enumerate(target) if dim == -1]
     if not unknown:
         return target
     if len(unknown) > 1:
         raise Refused(f"the target shape [{', '.join(map(str, target))}] has several -1; the model is not valid")
-    rest = product([dim for dim in target if dim != -1])
+    whole, rest = product(list(source)), product([dim for dim in target if dim != -1])
     if rest == 0:
         raise Refused("the target shape has both -1 and 0; WebNN has no empty tensors")
-    return [product(list(source)) // rest if dim == -1 else dim for dim in target]
+    size = whole // rest
+    if size * rest != whole:
+        # Of sizes that are one in every run: that these are is what the Reshape then needs itself.
+        equal = equal_sizes(ctx.emit.builder.checks, ctx.ranges)
+        whole, rest = substitute(whole, equal), substitute(rest, equal)
+        if whole // rest * rest == whole:
+            size = whole // rest
+    return [size if dim == -1 else dim for dim in target]
 
 
 @onnx_op("Flatten")

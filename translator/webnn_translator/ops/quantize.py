@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from webnn_runtime.format.builder import Value
@@ -130,10 +132,9 @@ def _aligned(ctx: Context, x: Tensor, part: Tensor, axis: int, block: int) -> Te
     """A scale or zero point with the rank of x, as WebNN broadcasts it."""
     if block:
         where = ctx.axis(axis, x.rank)
-        dim = part.shape[where] if part.rank == x.rank else None
-        if dim is None or not ctx.same(dim * block, x.shape[where]):
-            raise Refused(f"blocks of {block} do not divide dimension {where} of {x}")
-        return part
+        if part.rank == x.rank and ctx.same(part.shape[where] * block, x.shape[where]):
+            return part
+        return _finer(ctx, x, part, where, block)
     if part.rank == 0 or (part.rank == 1 and part.shape == (1,)):
         return reshape_to(ctx, part, [1] * x.rank)
     if part.rank != 1:
@@ -141,6 +142,16 @@ def _aligned(ctx: Context, x: Tensor, part: Tensor, axis: int, block: int) -> Te
     dims: list[Dim] = [1] * x.rank
     dims[ctx.axis(axis, x.rank)] = part.shape[0]
     return reshape_to(ctx, part, dims)
+
+
+def _finer(ctx: Context, x: Tensor, part: Tensor, axis: int, block: int) -> Tensor:
+    """A scale or zero point whose last block is not full, in smaller blocks, which are: WebNN has no others."""
+    size, known = x.shape[axis], ctx.array(part)
+    count = part.shape[axis] if part.rank == x.rank else None
+    if known is None or not isinstance(size, int) or count != -(-size // block):
+        raise Refused(f"blocks of {block} along dimension {axis} of {x} do not fit {part}")
+    step = math.gcd(block, size)
+    return ctx.known(np.take(known, np.arange(0, size, step) // block, axis), part.elem)
 
 
 @onnx_op("DequantizeLinear", domain="com.microsoft", attributes=("axis",))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, product
 from typing import Final
 
-from webnn_runtime.format.dims import DynamicDim, evaluate, names_of
+from webnn_runtime.format.dims import DynamicDim, SymbolicDim, evaluate, names_of
 from webnn_runtime.format.graph import DimCheck, Graph
+from webnn_translator.narrowing import equal_sizes
 
 __all__ = ["Point", "grid", "satisfies", "unchecked_maxima"]
 
@@ -41,6 +44,7 @@ _SIZES: Final = (
     2048,
 )
 _MOST_COMBINATIONS: Final = 20_000
+_LARGEST_MULTIPLE: Final = 128
 # Larger sizes are left to the user's own data: a check has to end within minutes.
 _LARGEST_POINT: Final = 4096
 
@@ -53,11 +57,13 @@ class Point:
         bindings: a value for every named dimension.
         padded: whether masks hide the end of the rows.
         integers: what all integers of which nothing is known were, where the source takes no others; else None.
+        repeated: names that have to be equal to sizes of other names.
     """
 
     bindings: Mapping[str, int]
     padded: bool = False
     integers: int | None = None
+    repeated: frozenset[str] = frozenset()
 
     def record(self) -> dict[str, object]:
         """As it stands in a certificate."""
@@ -66,11 +72,8 @@ class Point:
 
     @property
     def size(self) -> int:
-        """Product of the dimensions: batch times length is a number of tokens."""
-        total = 1
-        for value in self.bindings.values():
-            total *= max(value, 1)
-        return total
+        """Product of the dimensions, each once: batch times length is a number of tokens."""
+        return math.prod(max(value, 1) for name, value in self.bindings.items() if name not in self.repeated)
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name}={value}" for name, value in self.bindings.items())
@@ -79,18 +82,24 @@ class Point:
 
 def grid(graph: Graph, *, has_masks: bool) -> list[Point]:
     """The points to check, smallest first; each satisfies the conditions that the graph leaves to the run."""
+    point = partial(Point, repeated=_repeated(graph))
     points = []
     drawn = list(_bindings(graph))
     # What a name has to equal may be large, and small sizes of the others say as much.
-    moved = sorted((_reconciled(graph, one) for one in drawn), key=lambda one: Point(one).size)
-    drawn += [one for one in moved if Point(one).size <= _LARGEST_POINT] or moved[:1]
+    moved = sorted((_reconciled(graph, one) for one in drawn), key=lambda one: point(one).size)
+    drawn += [one for one in moved if point(one).size <= _LARGEST_POINT] or moved[:1]
     allowed = [one for one in drawn if satisfies(graph, one)] or _searched(graph)
     for bindings in _distinct(iter(allowed)):
-        points.append(Point(bindings))
+        points.append(point(bindings))
         # A row of one token cannot be padded; of a static graph the shapes are not known here.
         if has_masks and (not bindings or max(bindings.values()) > 1):
-            points.append(Point(bindings, padded=True))
-    return sorted(points, key=lambda point: (point.size, point.padded, str(point)))
+            points.append(point(bindings, padded=True))
+    return sorted(points, key=lambda one: (one.size, one.padded, str(one)))
+
+
+def _repeated(graph: Graph) -> frozenset[str]:
+    equal = equal_sizes(graph.checks, graph.dims)
+    return frozenset(name for name, other in equal.items() if isinstance(other, SymbolicDim))
 
 
 def unchecked_maxima(graph: Graph, points: Sequence[Point]) -> list[str]:
@@ -112,14 +121,22 @@ def _holds(check: DimCheck, bindings: Mapping[str, int]) -> bool:
 def _reconciled(graph: Graph, bindings: Mapping[str, int]) -> dict[str, int]:
     """The same where names that have to equal something do: the batch of one input is that of the others."""
     found = dict(bindings)
-    for check in graph.checks:
-        for name, other in ((str(check.left), check.right), (str(check.right), check.left)):
-            if check.relation == "==" and name in graph.dims and name not in names_of(other):
-                size = evaluate(other, found)
-                if graph.dims[name].min_size <= size <= graph.dims[name].max_size:
-                    found[name] = size
-                    break
+    # What one condition moves may be what another is about.
+    for _ in graph.dims:
+        for check in graph.checks:
+            if not _holds(check, found):
+                _fit(graph, found, check)
     return found
+
+
+def _fit(graph: Graph, bindings: dict[str, int], check: DimCheck) -> None:
+    """Give the name that is one side of a condition the size of the other side, where it may have that."""
+    for name, other in ((str(check.left), check.right), (str(check.right), check.left)):
+        if name in graph.dims and name not in names_of(other):
+            size = evaluate(other, bindings)
+            if graph.dims[name].min_size <= size <= graph.dims[name].max_size:
+                bindings[name] = size
+                return
 
 
 def _searched(graph: Graph) -> list[dict[str, int]]:
@@ -157,7 +174,10 @@ def _bindings(graph: Graph) -> Iterator[dict[str, int]]:
 
 
 def _clipped(dim: DynamicDim, value: int) -> int:
-    return max(min(value, dim.max_size), max(dim.min_size, 1))
+    """A size for a name, or as many times the smallest one: an image of 14 pixels at least is 98 high and 42 wide."""
+    least = max(dim.min_size, 1)
+    wanted = value if value >= least else max(min(value * least, _LARGEST_MULTIPLE), least)
+    return min(wanted, dim.max_size)
 
 
 def _distinct(candidates: Iterator[dict[str, int]]) -> Iterator[dict[str, int]]:

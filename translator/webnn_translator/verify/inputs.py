@@ -120,8 +120,9 @@ class InputPlan:
         if kind.dtype.is_float:
             return values.astype(dtype)
         open_limits = [evaluate(rows, point.bindings) for rows in self.free_limits.get(name, ())]
-        if name in self.choices and name not in self.limits and not open_limits:
-            pool = self.choices[name]
+        pool = self.choices.get(name, np.zeros(0, np.int64))
+        # What is compared with 0 alone, as a mask is to become bool, is 0 or 1 as any other.
+        if not {0, 1}.issuperset(pool.tolist()) and name not in self.limits and not open_limits:
             return np.asarray(pool[((values + 1.0) / 2.0 * len(pool)).astype(np.int64)], dtype)
         # Without a range, 0 and 1 are what flags, masks and booleans have in common.
         if name in self.limits:

@@ -30,6 +30,7 @@ from webnn_runtime.format.dims._ranges import (
     evaluate,
     is_at_least,
     is_equal,
+    simplest_sides,
     substitute,
 )
 from webnn_runtime.format.dims._text import parse_dim
@@ -51,6 +52,7 @@ __all__ = [
     "parse_dim",
     "product",
     "rebuild",
+    "simplest_sides",
     "substitute",
     "symbol",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from typing import Final, TypeAlias, TypeVar
@@ -16,6 +17,7 @@ __all__ = [
     "Quotient",
     "SymbolicDim",
     "ceil_div",
+    "factors_of",
     "floor_divide",
     "is_name",
     "names_of",
@@ -280,19 +282,21 @@ def floor_divide(numerator: Dim, divisor: Dim) -> Dim:
             rest = rest + _canonical({monomial: coefficient % divisor})
         if isinstance(rest, int):
             return whole + rest // divisor
+        if (shared := math.gcd(divisor, *(coefficient for monomial, coefficient in rest.terms if monomial))) > 1:
+            # floor((c*n + r)/(c*d)) is floor((n + floor(r/c))/d).
+            less = _canonical({monomial: coefficient // shared for monomial, coefficient in rest.terms})
+            return whole + floor_divide(less, divisor // shared)
         if len(rest.terms) == 1 and (inner := _divided_once(rest)) is not None:
             # floor(floor(n/c)/d) is floor(n/(c*d)).
             return whole + floor_divide(inner.numerator, inner.divisor * divisor)
         return whole + _quotient(rest, divisor)
-    if isinstance(numerator, int) and numerator == 0:
+    if numerator == 0:
         return 0
-    exact = _divide_exactly(numerator, divisor)
-    if exact is not None:
-        return exact
-    if isinstance(numerator, int):
-        # A constant over a name: keep it as an atom through a one-term polynomial.
-        return SymbolicDim(((((Quotient(_constant(numerator), divisor), 1),), 1),))
-    return _quotient(numerator, divisor)
+    cancelled = _cancelled(numerator, divisor)
+    if cancelled is not None:
+        return floor_divide(*cancelled)
+    # A constant over a name: keep it as an atom through a one-term polynomial.
+    return _quotient(_constant(numerator) if isinstance(numerator, int) else numerator, divisor)
 
 
 def _divided_once(dim: SymbolicDim) -> Quotient | None:
@@ -313,9 +317,44 @@ def _quotient(numerator: SymbolicDim, divisor: Dim) -> SymbolicDim:
     return SymbolicDim(((((Quotient(numerator, divisor), 1),), 1),))
 
 
-def _divide_exactly(numerator: Dim, divisor: SymbolicDim) -> Dim | None:
-    """Numerator / divisor as a polynomial, or None when a remainder is left."""
-    lead, lead_coefficient = divisor.terms[0]
+def _cancelled(numerator: Dim, divisor: SymbolicDim) -> tuple[Dim, Dim] | None:
+    """Both without a factor that they share, the divisor beginning with a positive term; None where they are so."""
+    # Of sums, only whole ones are looked for: (a + 1)*b and (a + 1)*c share one, which they show without b or c.
+    for factor in (_content(numerator, divisor), _sum_in(divisor), _sum_in(numerator)):
+        if factor != 1:
+            parts = _divide_exactly(numerator, factor), _divide_exactly(divisor, factor)
+            if parts[0] is not None and parts[1] is not None:
+                return parts[0], parts[1]
+    return None
+
+
+def _content(*dims: Dim) -> Dim:
+    """The largest product of a number and atoms that divides every term, with the sign of the last dimension."""
+    terms = [term for dim in dims for term in _terms(dim)]
+    powers = dict(terms[0][0])
+    for monomial, _ in terms:
+        others = dict(monomial)
+        powers = {atom: min(power, others[atom]) for atom, power in powers.items() if atom in others}
+    number = math.gcd(*(coefficient for _, coefficient in terms))
+    return _canonical({tuple(powers.items()): number if _terms(dims[-1])[0][1] > 0 else -number})
+
+
+def factors_of(*dims: Dim) -> list[Dim]:
+    """The number and the atoms, each as often as it is there, that divide every term of all dimensions."""
+    ((monomial, number),) = _terms(_content(*dims))
+    return [abs(number), *(SymbolicDim(((((atom, 1),), 1),)) for atom, power in monomial for _ in range(power))]
+
+
+def _sum_in(dim: Dim) -> Dim:
+    """What `_content` leaves of a dimension: a sum, or 1."""
+    left = _divide_exactly(dim, _content(dim))
+    assert left is not None
+    return left
+
+
+def _divide_exactly(numerator: Dim, divisor: Dim) -> Dim | None:
+    """Numerator / divisor as a polynomial, or None when a remainder is left, or the way is too long."""
+    lead, lead_coefficient = _terms(divisor)[0]
     result: Dim = 0
     rest: Dim = numerator
     for _ in range(_MAX_TERMS):
@@ -327,7 +366,10 @@ def _divide_exactly(numerator: Dim, divisor: SymbolicDim) -> Dim | None:
             return None
         step = _canonical({factor: coefficient // lead_coefficient})
         result = result + step
-        rest = rest - step * divisor
+        try:
+            rest = rest - step * divisor
+        except ValueError:  # more terms than are kept
+            return None
     return None
 
 

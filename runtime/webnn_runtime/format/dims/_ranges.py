@@ -13,6 +13,7 @@ from webnn_runtime.format.dims._expression import (
     Monomial,
     Quotient,
     SymbolicDim,
+    factors_of,
     floor_divide,
     is_name,
     names_of,
@@ -20,7 +21,17 @@ from webnn_runtime.format.dims._expression import (
 )
 from webnn_runtime.format.records import dataclass
 
-__all__ = ["DynamicDim", "bounds", "dim_max", "dim_min", "evaluate", "is_at_least", "is_equal", "substitute"]
+__all__ = [
+    "DynamicDim",
+    "bounds",
+    "dim_max",
+    "dim_min",
+    "evaluate",
+    "is_at_least",
+    "is_equal",
+    "simplest_sides",
+    "substitute",
+]
 
 # How deep `bounds` looks for other forms of an expression, and in how long a one: files may hold hostile ones.
 _EFFORT: Final = 5
@@ -155,6 +166,21 @@ def is_at_least(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None =
     """Whether left >= right: True or False for all values of the names, None where it depends on them."""
     low, high = bounds(left - right, ranges or {})
     return True if low >= 0 else (False if high < 0 else None)
+
+
+def simplest_sides(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> tuple[Dim, Dim]:
+    """Two dimensions that compare as these do for all values of the names, without common terms and factors."""
+    difference = left - right
+    if isinstance(difference, int):
+        return left, right
+    for part in factors_of(difference):
+        # A size that may be 0 is no factor to leave out.
+        if bounds(part, ranges or {})[0] > 0 and isinstance(shorter := difference // part, SymbolicDim):
+            difference = shorter
+    sides: list[Dim] = [0, 0]
+    for monomial, coefficient in difference.terms:
+        sides[coefficient < 0] += SymbolicDim(((monomial, abs(coefficient)),)) if monomial else abs(coefficient)
+    return sides[0], sides[1]
 
 
 def dim_max(left: Dim, right: Dim, ranges: Mapping[str, DynamicDim] | None = None) -> Dim:

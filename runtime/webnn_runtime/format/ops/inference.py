@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from webnn_runtime.format.dims import MAX_DIM, MAX_RANK, Dim, DynamicDim, bounds, is_at_least, is_equal, product
+from webnn_runtime.format.dims import (
+    MAX_DIM,
+    MAX_RANK,
+    Dim,
+    DynamicDim,
+    bounds,
+    is_at_least,
+    is_equal,
+    product,
+    simplest_sides,
+)
 from webnn_runtime.format.errors import ShapeError
 from webnn_runtime.format.graph import DimCheck
 from webnn_runtime.format.records import dataclass
@@ -152,6 +162,7 @@ class Inference:
         return shape
 
     def _leave_to_the_run(self, left: Dim, relation: str, right: Dim, what: str) -> None:
+        left, right = simplest_sides(left, right, self.dims)
         # One condition per graph: the layers of a model repeat theirs.
         for check in self.checks:
             if (check.left, check.relation, check.right) == (left, relation, right):
