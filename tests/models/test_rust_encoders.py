@@ -98,7 +98,14 @@ FUSED = {
     "mpnet": {**BERT, "attention+mask": 0, "attention+bias+mask": 2, "linear+bias+residual": 4},
     "deberta": {**DEBERTA, "attention+relative+where": 2},
     "deberta-keys": {**DEBERTA, "attention+relative+where": 2},
-    "modernbert": {"attention+mask": 2, "layerNormalization": 5, "linear": 4, "linear+residual": 4, "rotary": 4},
+    "modernbert": {
+        "attention+mask": 2,
+        "gelu+factor": 2,
+        "layerNormalization": 5,
+        "linear": 4,
+        "linear+residual": 4,
+        "rotary": 4,
+    },
     "standard": {"attention+mask": 2, "linear": 2, "linear x3+bias": 2},
     "qwen3": {
         "attention+mask": 2,

@@ -147,6 +147,17 @@ class Encoder:
             cut = self.rms_norm(cut)
         return self.op("transpose", cut, permutation=(0, 2, 1, 3))
 
+    def from_one(self, x: Value) -> list[Value]:
+        """Queries, keys and values of one layer, cut before or after heads are set apart."""
+        wide = self.linear(x, 3 * WIDTH)
+        if self.any(0, 1):
+            parts = self.builder.op_many("split", wide, splits=(WIDTH,) * 3, axis=2)
+            return [self.split(part, HEADS) for part in parts]
+        apart = self.op("reshape", wide, new_shape=(B, L, *self.any((3, HEADS), (HEADS, 3)), DEPTH))
+        axis = 2 if apart.type.shape[2] == 3 else 3
+        parts = self.builder.op_many("split", apart, splits=(1, 1, 1), axis=axis)
+        return [self.split(part, HEADS) for part in parts]
+
     def rotated(self, x: Value) -> Value:
         heads, half = x.type.shape[1], DEPTH // 2
         row = self.op("slice", self.weights(LONGEST, half), starts=(0, 0), sizes=(L, half))
@@ -195,8 +206,11 @@ class Encoder:
     def attention(self, x: Value) -> Value:
         grouped, rotary = self.random.random() < 0.25, self.random.random() < 0.3
         few = 1 if grouped else HEADS
-        q = self.split(self.linear(x, WIDTH), HEADS)
-        k, v = (self.split(self.linear(x, few * DEPTH), few) for _ in range(2))
+        if not grouped and self.random.random() < 0.25:
+            q, k, v = self.from_one(x)
+        else:
+            q = self.split(self.linear(x, WIDTH), HEADS)
+            k, v = (self.split(self.linear(x, few * DEPTH), few) for _ in range(2))
         if rotary:
             q, k = self.rotated(q), self.rotated(k)
         if grouped:
@@ -268,7 +282,20 @@ class Encoder:
             x = self.joined("add", x, self.op("gather", self.weights(LONGEST + 1, WIDTH), number, axis=0))
         return self.norm(x) if self.any(0, 1) else x
 
+    def gated(self, x: Value) -> Value:
+        """Both halves from one matrix, cut by `slice` or `split`; now and then they are no halves, or cut elsewhere."""
+        wide = self.linear(x, 4 * WIDTH)
+        cuts = self.any((0, 2), (0, 2), (2, 0), (0, 1), (1, 1))
+        if cuts == (0, 2) and self.any(0, 1):
+            parts = self.builder.op_many("split", wide, splits=(2 * WIDTH, 2 * WIDTH), axis=2)
+        else:
+            sizes = (B, L, 2 * WIDTH)
+            parts = [self.op("slice", wide, starts=(0, 0, cut * WIDTH), sizes=sizes) for cut in cuts]
+        return self.linear(self.joined("mul", self.activation(parts[0]), parts[1]), WIDTH)
+
     def fed_forward(self, x: Value) -> Value:
+        if self.random.random() < 0.25:
+            return self.gated(x)
         wide = self.activation(self.linear(x, 2 * WIDTH))
         if self.random.random() < 0.3:
             wide = self.joined("mul", wide, self.linear(x, 2 * WIDTH))

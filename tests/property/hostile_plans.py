@@ -310,7 +310,8 @@ def played(make: Callable[[], Player], random: Random) -> tuple[str, str | None]
     try:
         for _ in range(2):
             player.run(random)
-    except (ValueError, MemoryError):
+    except (IndexError, ValueError, MemoryError):
+        # An index error is what reads from an axis of no elements end with.
         return "failed", None
     except RuntimeError as exc:
         return "wrong", f"a panic in a run: {exc}"

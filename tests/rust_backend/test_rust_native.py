@@ -30,6 +30,7 @@ PATTERNS = {
     "dynamicRange",
     "eachText",
     "embedding",
+    "gate",
     "fromBlocks",
     "integerLayer",
     "layerNorm",

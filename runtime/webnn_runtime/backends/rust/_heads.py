@@ -184,7 +184,25 @@ class Heads:
         if source in self.columns and types[source].shape[-1] == heads * depth:
             wide, offset = self.columns[source]
             return self._values.view(wide, (batch, rows, types[wide].shape[-1])), (offset, heads, depth)
+        found = self._part(source, heads * depth)
+        if found is not None and types[found[0]].shape[:2] == (batch, rows):
+            wide, offset, columns = found
+            return self._values.view(wide, (batch, rows, columns)), (offset, heads, depth)
         return self._values.view(value, (batch, rows, heads * depth)), (0, heads, depth)
+
+    def _part(self, value: str, width: int) -> tuple[str, int, int] | None:
+        """Of which [batch, rows, ...] a split has made `value`, from which column on, and how many that one has."""
+        types, node = self._values.types, self._uses.maker(value, "split")
+        source = node.inputs[0] if node is not None else None
+        if node is None or source is None or node.options["axis"] != 2:
+            return None
+        inner = product(types[source].shape[3:])
+        sizes = [types[part].shape[2] for part in node.outputs]
+        whole = [size for size in sizes if isinstance(size, int)]
+        number = node.outputs.index(value)
+        if not isinstance(inner, int) or len(whole) < len(sizes) or whole[number] * inner != width:
+            return None
+        return source, sum(whole[:number]) * inner, sum(whole) * inner
 
     def _shared(
         self, match: AttentionMatch, kind: TensorType, k: Place, v: Place

@@ -21,6 +21,7 @@ from webnn_runtime.passes.attention import AttentionMatch, find_attention
 from webnn_runtime.passes.chain import ChainMatch, Step, find_chains
 from webnn_runtime.passes.conv import ConvMatch, find_conv
 from webnn_runtime.passes.dynamic_range import DynamicRangeMatch, find_dynamic_range
+from webnn_runtime.passes.gates import GateMatch, find_gates
 from webnn_runtime.passes.gelu import GeluMatch, find_gelu
 from webnn_runtime.passes.layer_norm import LayerNormMatch, find_layer_norm
 from webnn_runtime.passes.linear import LinearMatch, find_linear
@@ -36,6 +37,7 @@ Match = (
     | ChainMatch
     | ConvMatch
     | DynamicRangeMatch
+    | GateMatch
     | GeluMatch
     | LayerNormMatch
     | LinearMatch
@@ -46,6 +48,7 @@ Match = (
 _IMAGES: Final = frozenset(("conv2d", "convLayer"))
 _FINDERS: Final = (
     find_conv,
+    find_gates,
     find_gelu,
     find_layer_norm,
     find_rms_norm,
@@ -132,6 +135,10 @@ class _Lowering:
         elif isinstance(match, DynamicRangeMatch):
             call = Call("dynamicRange", (match.source,), (match.result, match.zero), {}, "range of a tensor")
             self.values.calls.append(call)
+        elif isinstance(match, GateMatch):
+            columns: dict[str, Attribute] = {"first": ("int", match.first), "factor": ("int", match.factor)}
+            columns["activation"] = ("text", match.activation)
+            self.values.add("gate", (match.source,), match.result, columns, match.label)
         elif isinstance(match, RotaryMatch):
             self._heads.rotary(match)
         else:

@@ -148,6 +148,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "columns": _by_row,
     "concat": concat,
     "expand": expand,
+    "gate": _by_row,
     "gather": gather,
     "gatherElements": gather_elements,
     "gelu": _pointwise,

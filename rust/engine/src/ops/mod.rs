@@ -42,6 +42,7 @@ mod embedding;
 mod filter;
 mod float;
 mod fold;
+mod gate;
 mod gemm;
 mod indexing;
 mod integer_layer;
@@ -93,6 +94,7 @@ const FAMILIES: &[&[Kind]] = &[
     dynamic_range::KINDS,
     elementwise::KINDS,
     embedding::KINDS,
+    gate::KINDS,
     gemm::KINDS,
     indexing::KINDS,
     integer_layer::KINDS,
