@@ -21,15 +21,9 @@ from webnn_runtime.passes.uses import Uses
 
 __all__ = ["split_heads"]
 
-# Operators that compute each element from those at the same place.
-_POINTWISE = frozenset(name for name, row in OPS.items() if row.family in ("elementwise", "comparison")) | {
-    "cast",
-    "clamp",
-    "identity",
-    "relu",
-    "sigmoid",
-    "tanh",
-}
+# Operators that compute each element from those at the same place: whole families, and some of others.
+_POINTWISE_FAMILIES = ("comparison", "elementwise")
+_POINTWISE = ("cast", "clamp", "identity", "relu", "sigmoid", "tanh")
 
 
 class _Apart(NamedTuple):
@@ -129,7 +123,7 @@ class _Splitting:
 
     def _made(self, node: Node) -> tuple[list[Node], tuple[Dim, ...]] | None:
         """The nodes that compute a result on four dimensions, the last of them that result, and its shape."""
-        if node.op in _POINTWISE:
+        if node.op in _POINTWISE or OPS[node.op].family in _POINTWISE_FAMILIES:
             return self._pointwise(node, dict(node.options))
         if node.op == "softmax" and node.options["axis"] == 2:
             return self._pointwise(node, {"axis": 3})

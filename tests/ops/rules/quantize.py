@@ -35,6 +35,6 @@ REFUSED = [
 ]
 
 LEFT_TO_THE_RUN = [
-    (DQ, "i8[seq]; f32[2]; i8[2]", {}, "f32[seq]", ["seq - 2*(seq//2) == 0"]),
-    (Q, "f32[seq]; f32[batch]; i8[batch]", {}, "i8[seq]", ["-batch*(seq//batch) + seq == 0"]),
+    (DQ, "i8[seq]; f32[2]; i8[2]", {}, "f32[seq]", ["seq == 2*(seq//2)"]),
+    (Q, "f32[seq]; f32[batch]; i8[batch]", {}, "i8[seq]", ["seq == batch*(seq//batch)"]),
 ]

@@ -183,6 +183,10 @@ impl Op for Select {
         cx: &mut Context<'_>,
     ) -> Result<(), RunError> {
         let (x, out) = (&operands[0], &mut results[0]);
+        if out.data.is_empty() {
+            // Beside an axis of no elements another one may be longer than any list.
+            return Ok(());
+        }
         let lists = self.selection.lists(x.shape, out.shape, cx)?;
         let mut shape = vec![1; lists.len() - x.shape.len()];
         shape.extend_from_slice(x.shape);
@@ -245,5 +249,22 @@ impl Op for Triangular {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::Attribute;
+    use crate::ops::testing::{Given, run};
+    use crate::plan::DataType::Float32;
+
+    #[test]
+    fn a_result_of_no_elements_needs_no_lists() {
+        let (given, long) = ([Given::new::<f32>(Float32, &[1, 0], &[])], 1 << 40);
+        let found = run("expand", &given, &[], &[(Float32, &[long, 0])], 1).unwrap();
+        assert!(found[0].elements::<f32>().is_empty());
+        let given = [Given::new::<f32>(Float32, &[long, 0], &[])];
+        let axes = [("axes", Attribute::Ints(vec![0]))];
+        assert!(run("reverse", &given, &axes, &[(Float32, &[long, 0])], 1).is_ok());
     }
 }
