@@ -13,6 +13,10 @@ pub(crate) fn operations(queries: usize, keys: usize, width: usize) -> usize {
     40_000 + 25 * (queries + keys) * width + 26 * queries * keys * width / 10
 }
 
+/// Sums for distances that a thread keeps at a time: 4 MiB. Keys and values are packed again for the queries behind them, of
+/// which there are 128 with 8,192 keys.
+const MOST_SUMS: usize = 1 << 20;
+
 /// What happens between the scores and the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Scores<'a> {
@@ -118,9 +122,21 @@ impl Engine {
     /// Attention of some queries of one head, with what is added for the distance of query and key.
     pub(crate) fn one_head(&self, task: Attention<'_>, relative: &[Relative<'_>], part: Part, out: RowsMut<'_>) {
         scratch::with(|scratch| {
-            let bias =
-                if relative.is_empty() { task.bias } else { Some(sums(relative, task.bias, part, &mut scratch.bias)) };
-            self.kernels.attention(&Attention { bias, ..task }, &mut scratch.kernels, out);
+            if relative.is_empty() {
+                return self.kernels.attention(&task, &mut scratch.kernels, out);
+            }
+            let most = (MOST_SUMS / part.keys).max(1).next_multiple_of(self.kernels.panel_width);
+            let mut rest = out;
+            for first in (0..part.queries).step_by(most) {
+                let count = most.min(part.queries - first);
+                let (own, after) = rest.split_at_row(count);
+                rest = after;
+                let part = Part { start: part.start + first, queries: count, ..part };
+                let bias = task.bias.map(|bias| bias.range(first, count));
+                let bias = Some(sums(relative, bias, part, &mut scratch.bias));
+                let (q, mask) = (task.q.range(first, count), task.mask.range(first, count));
+                self.kernels.attention(&Attention { q, bias, mask, ..task }, &mut scratch.kernels, own);
+            }
         });
     }
 }

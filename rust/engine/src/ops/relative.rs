@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn terms_are_the_bias_they_sum_to() {
-        let lengths = [[37, 37], [5, 40], [1, 18]];
+        // The last ones are more than are summed at a time.
+        let lengths = [[37, 37], [5, 40], [1, 18], [3, 1100]];
         for (starts, is_batch) in
             lengths.iter().flat_map(|[a, b]| [(vec![0, *a, a + b], false), (vec![0, *b, 2 * b], true)])
         {
