@@ -121,6 +121,27 @@ def one_for_each_query(s):
     return s.weighted(s.op("add", s.op("add", s.scores(), bias), s.mask()))
 
 
+def read_by_distance(s, source):
+    row = s.op("slice", s.builder.constant(np.arange(512)), starts=(0,), sizes=(L,))
+    apart = s.op("sub", s.op("reshape", row, new_shape=(L, 1)), s.op("reshape", row, new_shape=(1, L)))
+    columns = s.op("reshape", s.op("clamp", apart, min_value=0, max_value=4), new_shape=(1, 1, L, L))
+    columns = s.op("expand", columns, new_shape=(source.type.shape[0], HEADS, L, L))
+    return s.op("gatherElements", source, columns, axis=3)
+
+
+def distances_of_queries(s):
+    far = s.builder.constant(np.sin(np.arange(HEADS * DEPTH * 5.0)).reshape(1, HEADS, DEPTH, 5).astype(np.float32))
+    bias = read_by_distance(s, s.op("matmul", s.q, far))
+    return s.weighted(s.op("add", s.op("add", s.scores(), bias), s.mask()))
+
+
+def distances_of_all_texts(s):
+    """The same numbers for every item of a batch: no operand has one part for each."""
+    table = np.sin(np.arange(HEADS * 512 * 5.0)).reshape(1, HEADS, 512, 5).astype(np.float32)
+    rows = s.op("slice", s.builder.constant(table), starts=(0,) * 4, sizes=(1, HEADS, L, 5))
+    return s.weighted(s.op("add", s.op("add", s.scores(), read_by_distance(s, rows)), s.mask()))
+
+
 def turned_by_hand(s):
     keys = s.op(
         "transpose", s.op("reshape", s.op("identity", s.k), new_shape=(B, HEADS, L, DEPTH)), permutation=(0, 1, 3, 2)
@@ -148,6 +169,8 @@ FUSED = {
     "biased": (biased, "attention+bias+mask"),
     "biased and replaced": (biased_and_replaced, "attention+bias+where"),
     "biased alike for all keys": (one_for_each_query, "attention+bias+mask"),
+    "distances of queries": (distances_of_queries, "attention+relative+mask"),
+    "distances of all texts": (distances_of_all_texts, "attention+bias+mask"),
     "no mask": (lambda s: s.weighted(s.scores()), "attention"),
     "turned by hand": (turned_by_hand, "attention"),
     "three dimensions": (three_dimensions, "attention"),

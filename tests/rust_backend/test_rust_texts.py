@@ -102,29 +102,18 @@ def places_of(e):
 
 def seen_by_places(op):
     """Keys at places that do not compare so are hidden, and padding."""
-
-    def hidden(e, scores):
-        near = e.op("lesserOrEqual", e.op("abs", e.op("sub", *places_of(e))), e.number(2, I64))
-        seen = near if op == "near" else e.op(op, *places_of(e))
-        return hide(e, scores, e.op("reshape", seen, new_shape=(1, 1, L, L)))
-
-    return hidden
+    return lambda e, scores: hide(e, scores, e.op(op, *places_of(e)))
 
 
-def near_by_a_sum(factor, is_turned=False):
-    """The same of `|query + factor * key|`, as exporters write how far two places are apart."""
+def near(apart):
+    """Keys more than two places away are hidden; exporters write in several ways how far two places are apart."""
+    return lambda e, scores: hide(
+        e, scores, e.op("lesserOrEqual", e.op("abs", apart(e, *places_of(e))), e.number(2, I64))
+    )
 
-    def hidden(e, scores):
-        query, key = places_of(e)
-        other = (
-            e.op("neg", key)
-            if factor is None
-            else e.op("mul", *(key, e.number(factor, I64))[:: -1 if is_turned else 1])
-        )
-        near = e.op("lesserOrEqual", e.op("abs", e.op("add", query, other)), e.number(2, I64))
-        return hide(e, scores, e.op("reshape", near, new_shape=(1, 1, L, L)))
 
-    return hidden
+def by_a_sum(factor, order=1):
+    return near(lambda e, i, j: e.op("add", i, e.op("mul", *(j, e.number(factor, I64))[::order])))
 
 
 def seen_by_table(diagonal, is_made=False):
@@ -135,12 +124,13 @@ def seen_by_table(diagonal, is_made=False):
         ones = e.op("expand", e.number(1.0), new_shape=(L, L))
         made = e.op("triangular", ones, upper=False, diagonal=diagonal)
         seen = made if is_made else e.op("slice", whole, starts=(0, 0), sizes=(L, L))
-        return hide(e, scores, e.op("notEqual", e.op("reshape", seen, new_shape=(1, 1, L, L)), e.number(0.0)))
+        return hide(e, scores, e.op("notEqual", seen, e.number(0.0)))
 
     return hidden
 
 
 def hide(e, scores, seen):
+    seen = e.op("reshape", seen, new_shape=(1, 1, L, L))
     keep = e.op("notEqual", e.op("reshape", e.mask, new_shape=(B, 1, 1, L)), e.number(0, I64))
     return e.op("add", scores, e.op("where", e.op("logicalAnd", seen, keep), e.number(0.0), e.number(LOWEST)))
 
@@ -270,10 +260,10 @@ PACKED = {
     "causal": {"hidden": seen_by_places("greaterOrEqual")},
     "causal by a constant": {"hidden": seen_by_table(0)},
     "causal by a triangle": {"hidden": seen_by_table(0, is_made=True)},
-    "keys that are near": {"hidden": seen_by_places("near")},
-    "keys that are near, by a sum": {"hidden": near_by_a_sum(-1)},
-    "keys that are near, by a sum, the other way round": {"hidden": near_by_a_sum(-1, is_turned=True)},
-    "keys that are near, by a negation": {"hidden": near_by_a_sum(None)},
+    "keys that are near": {"hidden": near(lambda e, query, key: e.op("sub", query, key))},
+    "keys that are near, by a sum": {"hidden": by_a_sum(-1)},
+    "keys that are near, by a sum, the other way round": {"hidden": by_a_sum(-1, order=-1)},
+    "keys that are near, by a negation": {"hidden": near(lambda e, query, key: e.op("add", e.op("neg", key), query))},
     "mask of lengths": {"hidden": by_lengths()},
     "mask of lengths, the other way round": {"hidden": by_lengths("greater", "counted")},
     "rows without keys": {"hidden": without_keys},
@@ -290,8 +280,8 @@ PADDED = {
     # The first token has no key then, and its weights are spread over all scores alike, padding's too.
     "keys before a token": ({"hidden": seen_by_places("greater")}, "does not hide padding"),
     # Every token has a key by the first, which nothing proves; the fourth one has none by the second.
-    "keys that are twice as far": ({"hidden": near_by_a_sum(-2)}, "does not hide padding"),
-    "keys by the sum of places": ({"hidden": near_by_a_sum(1)}, "does not hide padding"),
+    "keys that are twice as far": ({"hidden": by_a_sum(-2)}, "does not hide padding"),
+    "keys by the sum of places": ({"hidden": by_a_sum(1)}, "does not hide padding"),
     "other keys": ({"hidden": seen_by_places("notEqual")}, "does not hide padding"),
     "keys before a token, by a constant": ({"hidden": seen_by_table(-1)}, "does not hide padding"),
     "keys before a token, by a triangle": ({"hidden": seen_by_table(-1, is_made=True)}, "does not hide padding"),

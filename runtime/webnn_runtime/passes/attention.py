@@ -140,8 +140,11 @@ def _around(uses: Uses, softmax: Node) -> AttentionMatch | None:
     if found_terms is None:
         return match
     terms, made_of = found_terms
+    types = uses.graph.types
+    # A term that repeats for every item or head stays a bias.
+    has_parts = all(types[term.source].shape[:2] == types[match.q].shape[:2] for term in terms)
     whole = replace(match, bias=None, relative=terms, nodes=match.nodes | made_of)
-    return whole if _is_closed(uses, whole) else match
+    return whole if has_parts and _is_closed(uses, whole) else match
 
 
 def _weighted_sum(uses: Uses, softmax: Node, nodes: set[str]) -> tuple[Node, str | bool | None] | None:

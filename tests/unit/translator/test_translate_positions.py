@@ -371,23 +371,6 @@ def test_a_table_with_a_free_size_is_read_at_a_few_positions(build, agree) -> No
     assert found.graph.dims["n"].min_size == 5
 
 
-def window(*steps):
-    """x[-k:], k being a size computed by `steps`."""
-    return [
-        N("Shape", ["x"], ["s"]), N("Slice", ["s", "zero", "one"], ["n"]), *steps, N("Neg", ["k"], ["from"]),
-        N("Slice", ["x", "from", "end"], ["y"]),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("op", ["Min", "Mul"])
-def test_the_last_few_of_however_many_there_are(op, build, agree) -> None:
-    """A window of at most 3, and one that is longer than what there is: neither narrows the size."""
-    constants = {"zero": ints(0), "one": ints(1), "three": ints(3), "end": ints(2**62)}
-    model = build(window(N(op, ["n", "three"], ["k"])), {"x": (F, ("n", 2))}, constants=constants)
-    found = agree(model, *({"x": x_of(n, 2)} for n in (1, 2, 3, 7)))
-    assert found.graph.dims["n"].min_size == 1
-
-
 @pytest.mark.parametrize("op", ["ReduceMax", "ReduceMin"])
 @pytest.mark.parametrize("keep", [0, 1])
 def test_the_extremes_of_copies_are_one_of_them(op, keep, build, agree) -> None:

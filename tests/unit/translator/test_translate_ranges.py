@@ -169,3 +169,20 @@ def test_values_outside_of_the_range_are_refused_at_run(build) -> None:
     run = get_backend("numpy").compile(translate(model).graph).run
     with pytest.raises(ShapeError, match="the graph allows 7 to"):
         run({"x": np.zeros((2, 6), F)})
+
+
+def window(*steps):
+    """x[-k:], k being a size computed by `steps`."""
+    return [
+        N("Shape", ["x"], ["s"]), N("Slice", ["s", "zero", "one"], ["n"]), *steps, N("Neg", ["k"], ["from"]),
+        N("Slice", ["x", "from", "end"], ["y"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("op", ["Min", "Mul"])
+def test_the_last_few_of_however_many_there_are(op, build, agree) -> None:
+    """A window of at most 3, and one that is longer than what there is: neither narrows the size."""
+    constants = {"zero": np.array([0]), "one": np.array([1]), "three": np.array([3]), "end": np.array([2**62])}
+    model = build(window(N(op, ["n", "three"], ["k"])), {"x": (F, ("n", 2))}, constants=constants)
+    found = agree(model, *(data(n, 2) for n in (1, 2, 3, 7)))
+    assert found.graph.dims["n"].min_size == 1
