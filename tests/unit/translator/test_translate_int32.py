@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import onnx
 import pytest
@@ -86,24 +88,92 @@ def test_positions_counted_to_a_dimension_fit_and_their_products_need_a_bound(bu
     both(model, {"x": np.ones(9, F)}, max_dims={"length": 1000})
 
 
-def test_what_only_sizes_decide_fits_once_they_are_fixed(build) -> None:
-    # The distances of MPNet and T5: a logarithm that is cast.
-    nodes = [
+def distances(*last: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """`n`: how far two of the tokens of `x` are apart, and `large`: a whole number of its logarithm, as T5 has it."""
+    return [
         N("Shape", ["x"], ["s"], start=1, end=2),
         N("Squeeze", ["s"], ["l"]),
         N("Range", ["zero", "l", "one"], ["p"]),
-        N("Add", ["p", "one"], ["q"]),
-        N("Cast", ["q"], ["f"], to=TensorProto.FLOAT),
-        N("Log", ["f"], ["g"]),
-        N("Cast", ["g"], ["y"], to=TensorProto.INT64),
+        N("Unsqueeze", ["p", "one"], ["column"]),
+        N("Sub", ["p", "column"], ["d"]),
+        N("Abs", ["d"], ["n"]),
+        N("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        N("Div", ["f", "eight"], ["r"]),
+        N("Log", ["r"], ["g"]),
+        N("Mul", ["g", "eight"], ["h"]),
+        N("Cast", ["h"], ["c"], to=TensorProto.INT64),
+        N("Add", ["c", "near"], ["large"]),
+        N("Less", ["n", "near"], ["small"]),
+        *last,
         N("Identity", ["x"], ["z"]),
     ]
-    constants = {"zero": np.asarray(0), "one": np.asarray(1)}
-    model = build(nodes, {"x": (F, ("batch", "length"))}, ["y", "z"], constants=constants)
-    with pytest.raises(TranslateError) as caught:
-        translate(model, int64="int32", max_dims={"length": 50})
-    assert "may help: --dim length=VALUE; --int64 keep" in str(caught.value)
+
+
+def model_of_distances(build, *last: onnx.NodeProto) -> onnx.ModelProto:
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "near": np.asarray(8), "eight": np.asarray(8, F)}
+    return build(distances(*last), {"x": (F, ("batch", "length"))}, ["y", "z"], constants=constants)
+
+
+BUCKETS = N("Where", ["small", "n", "large"], ["y"])
+
+
+@pytest.mark.parametrize("last", [(BUCKETS,), (N("Not", ["small"], ["far"]), N("Where", ["far", "large", "n"], ["y"]))])
+def test_the_logarithm_of_0_that_no_bucket_takes_may_be_anything(last, build) -> None:
+    model = model_of_distances(build, *last)
+    with pytest.raises(TranslateError, match="may help: --max-dim length=VALUE, --dim length=VALUE; --int64 keep"):
+        translate(model, int64="int32")
+    both(model, {"x": np.ones((2, 100), F)}, max_dims={"length": 500})
     both(model, {"x": np.ones((2, 9), F)}, dims={"length": 9})
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [N("Where", ["small", "large", "n"], ["y"])],
+        [N("Identity", ["large"], ["y"])],
+        [BUCKETS, N("Cast", ["large"], ["also"], to=TensorProto.FLOAT)],
+        [N("Add", ["large", "near"], ["more"]), N("Max", ["more", "n"], ["y"])],
+        [N("Div", ["n", "large"], ["q"]), N("Where", ["small", "n", "q"], ["y"])],
+        [N("Less", ["n", "one"], ["smaller"]), N("Where", ["smaller", "large", "n"], ["y"])],
+    ],
+)
+def test_where_it_may_be_taken_it_has_to_fit(last, build) -> None:
+    model = model_of_distances(build, *last)
+    if last[-1].output[0] == "also":
+        model.graph.output.append(helper.make_tensor_value_info("also", TensorProto.FLOAT, None))
+    with pytest.raises(TranslateError, match="not proved to fit int32: 'c_2'"):
+        translate(model, int64="int32", max_dims={"length": 500})
+
+
+def test_a_number_of_a_number_is_tried_with_all_that_it_can_be(build) -> None:
+    # 40 to the fifth is 102,400,000, and 90 to the fifth is 5,904,900,000; intervals of products see no more than that.
+    nodes = [
+        *distances()[:6],
+        *[N("Mul", [left, "n"], [right]) for left, right in pairwise(["n", "n2", "n3", "n4", "n5"])],
+        N("Where", ["few", "n5", "n"], ["y"]),
+        N("Identity", ["x"], ["z"]),
+    ]
+    nodes.insert(6, N("Less", ["n", "forty"], ["few"]))
+    constants = {"zero": np.asarray(0), "one": np.asarray(1), "forty": np.asarray(40)}
+    model = build(nodes, {"x": (F, ("batch", "length"))}, ["y", "z"], constants=constants)
+    both(model, {"x": np.ones((1, 90), F)}, max_dims={"length": 90})
+    constants["forty"] = np.asarray(70)
+    model = build(nodes, {"x": (F, ("batch", "length"))}, ["y", "z"], constants=constants)
+    with pytest.raises(TranslateError, match="not proved to fit int32: 'n5'"):
+        translate(model, int64="int32", max_dims={"length": 90})
+
+
+@pytest.mark.parametrize("compare", ["Equal", "Cast"])
+def test_the_mask_of_pairs_asks_its_factors(compare, build) -> None:
+    nodes = [N("Unsqueeze", ["ids", "one"], ["a"]), N("Unsqueeze", ["ids", "two"], ["b"]), N("Mul", ["a", "b"], ["m"])]
+    truth = N("Equal", ["m", "zero"], ["t"]) if compare == "Equal" else N("Cast", ["m"], ["t"], to=TensorProto.BOOL)
+    constants = {"zero": np.asarray(0), "one": np.asarray([1]), "two": np.asarray([2])}
+    model = build([*nodes, truth, N("Not", ["t"], ["y"])], IDS, constants=constants)
+    # In 32 bits this product is 0.
+    both(model, {"ids": np.asarray([[65536, 0, 1, -1, 131072]])})
+    model = build([*nodes, truth, N("Add", ["m", "one"], ["y"])], IDS, ["t", "y"], constants=constants)
+    with pytest.raises(TranslateError, match="not proved to fit int32: 'm'"):
+        translate(model, int64="int32")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """int64 -> int32, for implementations that have no int64: every value is proved to fit, or the graph is refused.
 
-Constants are looked at, computed values are proved by interval analysis over all sizes of the dimensions. Of inputs
-nothing can be proved: ids and masks are small numbers, and that their type changes is said.
+Constants are looked at, computed values are proved by interval analysis over all sizes of the dimensions, and where
+that does not do by trying all numbers. Of inputs nothing can be proved: ids and masks are small numbers, and that their
+type changes is said.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.graph import Constant, Graph, Node, TensorType
 from webnn_translator._errors import TranslateError
 from webnn_translator.intervals import Interval, Known, interval_of_array, interval_of_type, intervals_of_node
+from webnn_translator.passes.exhausted import Formulas
+from webnn_translator.passes.truth import truths_for_products
 
 __all__ = ["CARRIED_AS_INT32", "as_int32"]
 
@@ -30,8 +33,10 @@ def as_int32(graph: Graph) -> Graph:
     Raises:
         TranslateError: values that are not proved to fit, by name.
     """
-    known = _intervals(graph)
-    lost = [name for name, kind in graph.types.items() if kind.dtype is _WIDE and not _fits(known[name], graph)]
+    lost = _lost(graph)
+    if lost:
+        graph = truths_for_products(graph, lost)
+        lost = _lost(graph)
     if lost:
         raise TranslateError(_complaint(lost, graph))
     moved: dict[str, str] = {}
@@ -56,12 +61,18 @@ def as_int32(graph: Graph) -> Graph:
     )
 
 
+def _lost(graph: Graph) -> list[str]:
+    known = _intervals(graph)
+    return [name for name, kind in graph.types.items() if kind.dtype is _WIDE and not _fits(known[name], graph)]
+
+
 def _intervals(graph: Graph) -> dict[str, Known]:
     known: dict[str, Known] = {
         name: Interval(*_NARROW.bounds) if kind.dtype is _WIDE else interval_of_type(kind.dtype)
         for name, kind in graph.inputs.items()
     }
     known |= {name: interval_of_array(one.values, one.type.dtype) for name, one in graph.constants.items()}
+    formulas, proved = Formulas(graph), dict[str, Interval]()
     for node in graph.nodes:
         results = intervals_of_node(
             node.op,
@@ -72,6 +83,10 @@ def _intervals(graph: Graph) -> dict[str, Known]:
             graph.dims,
         )
         known.update(zip(node.outputs, results, strict=True))
+        if node.name not in proved and graph.types[node.name].dtype is _WIDE and not _fits(known[node.name], graph):
+            proved |= formulas.proved(node.name, known)
+        if node.name in proved:
+            known[node.name] = proved[node.name]
     return known
 
 
