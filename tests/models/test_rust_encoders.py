@@ -188,7 +188,8 @@ def test_an_encoder_is_fused_runs_without_padding_and_equals_onnx_runtime(name, 
     path = folder / f"{name}.onnx"
     session = optional("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
     # What is computed of a text's length needs a bound to be proved to fit int32.
-    translation = translate(optional("onnx").load(path), int64=int64, max_dims={} if int64 == "keep" else {"length": 66})
+    most = {} if int64 == "keep" else {"length": 66}
+    translation = translate(optional("onnx").load(path), int64=int64, max_dims=most)
     ids, mask, hidden = (
         translation.input_names["ids"],
         translation.input_names["mask"],
