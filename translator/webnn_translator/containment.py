@@ -13,7 +13,8 @@ def contained_file(folder: Path, name: str, *, what: str, path: str) -> Path:
     """The file `name` in `folder`.
 
     Links are followed, and must end in the folder as well; the Hub's cache keeps a snapshot as links into the
-    `blobs` of the same repository, which is the one other place they may end in.
+    `blobs` of the same repository, and these as links into the `blobs` of all repositories, which are the only other
+    places they may end in.
 
     Raises:
         FormatError: the name is absolute, has `..`, leads out of the folder, names no regular file, or one that
@@ -48,5 +49,6 @@ def _is_cached(found: Path, folder: Path) -> bool:
 def _roots(folder: Path) -> list[Path]:
     # .../models--owner--name/snapshots/REVISION/[folders/]model.onnx
     snapshots = [parent for parent in folder.absolute().parents if parent.name == "snapshots"]
-    cached = [parent.parent / "blobs" for parent in snapshots if parent.parent.name.startswith("models--")]
+    repositories = [parent.parent for parent in snapshots if parent.parent.name.startswith("models--")]
+    cached = [place / "blobs" for repository in repositories for place in (repository, repository.parent)]
     return [folder.resolve(), *(blobs.resolve() for blobs in cached)]

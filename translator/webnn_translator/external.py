@@ -5,8 +5,9 @@ A model is a stranger's file: what it says of other files is checked before one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from webnn_translator.containment import contained_file
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["ExternalFiles"]
+__all__ = ["ExternalFiles", "locations_of", "tensors_of"]
 
 # Offsets and lengths are text; no file has more digits.
-_MAX_DIGITS = 19
+_MAX_DIGITS: Final = 19
+_MAX_DEPTH: Final = 32
 
 
 class ExternalFiles:
@@ -83,3 +85,48 @@ class ExternalFiles:
                 file = contained_file(file.parent, location, what=what, path=str(file))
             self._found[location] = file, file.stat().st_size
         return self._found[location]
+
+
+def locations_of(model: onnx.ModelProto, path: Path) -> list[Any]:
+    """The entries of the model at `path` that name files with values of it, as it states them: they may lead anywhere.
+
+    Raises:
+        FormatError: the model has graphs in graphs without end.
+    """
+    entries = [entry for tensor in tensors_of(model, path) for entry in tensor.external_data]
+    # What is not UTF-8 comes as bytes, and is refused where it is read.
+    return [entry for entry in entries if entry.key == "location" and isinstance(entry.value, str)]
+
+
+def tensors_of(model: onnx.ModelProto, path: Path) -> Iterator[Any]:
+    """Every tensor of the model at `path`, the initializers of its graph first.
+
+    Raises:
+        FormatError: the model has graphs in graphs without end.
+    """
+    yield from _graph_tensors(model.graph, path, 0)
+    for function in model.functions:
+        for node in function.node:
+            yield from _node_tensors(node, path, 0)
+
+
+def _graph_tensors(graph: Any, path: Path, depth: int) -> Iterator[Any]:
+    if depth > _MAX_DEPTH:
+        raise FormatError(f"graphs nested more than {_MAX_DEPTH} deep", path=str(path))
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        yield from _node_tensors(node, path, depth)
+
+
+def _node_tensors(node: Any, path: Path, depth: int) -> Iterator[Any]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        if attribute.HasField("g"):
+            yield from _graph_tensors(attribute.g, path, depth + 1)
+        for graph in attribute.graphs:
+            yield from _graph_tensors(graph, path, depth + 1)

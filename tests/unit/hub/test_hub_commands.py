@@ -34,9 +34,12 @@ def run(hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     hub.repositories["me/graph"] = {file.name: file.read_bytes() for file in folder.iterdir()}
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    w = TensorProto(name="w", dims=[3], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    w.external_data.add(key="location", value="model.onnx_data")
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "add", [x], [y], [w])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    hub.repositories["me/model"] = {"onnx/model.onnx": model.SerializeToString(), "onnx/model.onnx_data": b"large"}
+    data = np.float32([3, 5, 7]).tobytes()
+    hub.repositories["me/model"] = {"onnx/model.onnx": model.SerializeToString(), "onnx/model.onnx_data": data}
     place = tmp_path / "here"
     place.mkdir()
     monkeypatch.chdir(place)

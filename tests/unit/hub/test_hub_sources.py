@@ -5,19 +5,33 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 
-from webnn_runtime.format.errors import HubError
+from webnn_runtime.format.errors import HubError, WebnnError
+from webnn_translator.external import ExternalFiles
 from webnn_translator.sources import open_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+def kept_in(location: str, content: bytes) -> bytes:
+    """The model with its weights in another file."""
+    model = onnx.load_from_string(content)
+    onnx.external_data_helper.set_external_data(model.graph.initializer[0], location)
+    model.graph.initializer[0].ClearField("raw_data")
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    stored: bytes = model.SerializeToString()
+    return stored
+
+
 def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any, tiny_model: bytes) -> None:
-    names = ["onnx/model.onnx_data", "tokenizer.json", "modules.json", "1_Pooling/config.json", "config.json"]
+    names = ["tokenizer.json", "modules.json", "1_Pooling/config.json", "config.json"]
     # Equal contents would be fetched once.
     needed = {"onnx/model.onnx": tiny_model, **{name: f'"{name}"'.encode() for name in names}}
-    rest = dict.fromkeys(["onnx/model_quantized.onnx", "model.safetensors", "pytorch_model.bin", "README.md"], b"large")
+    others = ["onnx/model_quantized.onnx", "onnx/model_fp16.onnx_data", "model.safetensors", "pytorch_model.bin"]
+    rest = dict.fromkeys([*others, "README.md"], b"large")
     hub.repositories["me/encoder"] = {**needed, **rest}
     with open_source("me/encoder", revision="main") as source:
         assert sorted(hub.downloads) == sorted(needed)
@@ -25,6 +39,38 @@ def test_an_onnx_file_is_fetched_with_its_companions_and_nothing_else(hub: Any, 
         record = source.record()
         assert (record["repository"], record["revision"], record["file"]) == ("me/encoder", COMMIT, "onnx/model.onnx")
         assert sorted(source.companions) == ["1_Pooling/config.json", "config.json", "modules.json", "tokenizer.json"]
+
+
+@pytest.mark.parametrize("place", ["onnx/model.onnx", "model.onnx"])
+@pytest.mark.parametrize(
+    "location", ["model.onnx_data", "model.onnx_data_1", "Constant_7_attr__value", "weights/0.bin"]
+)
+def test_files_with_values_are_fetched_whatever_their_names(location, place, hub: Any, tiny_model: bytes) -> None:
+    folder = place.removesuffix("model.onnx")
+    files = {place: kept_in(location, tiny_model), f"{folder}{location}": np.float32([3, 5, 7]).tobytes()}
+    hub.repositories["me/large"] = {**files, f"{folder}model_fp16.onnx_data": b"large"}
+    for offline in (False, True):
+        with open_source("me/large", local_files_only=offline) as source:
+            assert sorted(hub.downloads) == sorted(files)
+            values = ExternalFiles(source.file).read(source.model.graph.initializer[0], 12)
+            np.testing.assert_array_equal(values.view(np.float32), [3, 5, 7])
+            assert list(source.external) == [location]
+
+
+@pytest.mark.parametrize(
+    ("location", "complaint"),
+    [
+        (
+            "data",
+            "me/large@main: there is no onnx/data, where onnx/model.onnx keeps values; the repository is incomplete",
+        ),
+        ("../../secret", "it must name a file beside the model"),
+    ],
+)
+def test_files_with_values_that_are_not_there_are_named(location, complaint, hub: Any, tiny_model: bytes) -> None:
+    hub.repositories["me/large"] = {"onnx/model.onnx": kept_in(location, tiny_model)}
+    with pytest.raises(WebnnError, match=complaint.replace("main", COMMIT)), open_source("me/large"):
+        pass
 
 
 @pytest.mark.parametrize(

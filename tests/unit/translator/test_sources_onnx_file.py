@@ -53,14 +53,32 @@ def test_external_data_beside_the_model_is_read(tmp_path: Path) -> None:
     )
 
 
-def test_external_data_of_a_hub_snapshot_may_be_a_link_into_its_blobs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_external_data_of_a_hub_snapshot_may_be_a_link_into_its_blobs(shared: bool, tmp_path: Path) -> None:
+    """Files of the Hub's Xet lie once for all repositories: the blob of each is a link to them."""
     repository = tmp_path / "models--owner--name"
     snapshot = repository / "snapshots" / "abc" / "onnx"
     snapshot.mkdir(parents=True)
     (repository / "blobs").mkdir()
-    (repository / "blobs" / "1234").write_bytes(WEIGHT.tobytes())
-    (snapshot / "model.onnx_data").symlink_to(repository / "blobs" / "1234")
+    blob = repository / "blobs" / "1234"
+    if shared:
+        store = tmp_path / "blobs" / "ab"
+        store.mkdir(parents=True)
+        (store / "abcd").write_bytes(WEIGHT.tobytes())
+        blob.symlink_to("../../blobs/ab/abcd")
+    else:
+        blob.write_bytes(WEIGHT.tobytes())
+    (snapshot / "model.onnx_data").symlink_to("../../../blobs/1234")
     np.testing.assert_array_equal(weight_of(saved(snapshot, model_of(external("model.onnx_data")))), WEIGHT)
+
+
+def test_external_data_of_a_hub_snapshot_is_nowhere_else_in_the_cache(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "token").write_bytes(WEIGHT.tobytes())
+    (snapshot / "model.onnx_data").symlink_to("../../../token")
+    with pytest.raises(FormatError, match="a link out of the model's folder"):
+        read_onnx(saved(snapshot, model_of(external("model.onnx_data"))))
 
 
 @pytest.mark.parametrize(

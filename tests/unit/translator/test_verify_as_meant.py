@@ -93,3 +93,21 @@ def test_shapes_may_lie_beside_the_file(tmp_path) -> None:
     (tmp_path / "w.bin").unlink()
     with pytest.raises(FormatError, match=r"w\.bin"):
         OnnxReference(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_copy_of_a_model_of_the_hub_finds_the_files_that_its_cache_links_to(shared, tmp_path) -> None:
+    """ONNX Runtime follows such links for a file, and for a model in memory it does not."""
+    graph = helper.make_graph([N("Add", ["x", "w"], ["y"])], "g", [value("x", B)], [value("y", B)], [stored("w", W)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    repository = tmp_path / "models--owner--name"
+    snapshot = repository / "snapshots" / "abc" / "onnx"
+    (snapshot / "more").mkdir(parents=True)
+    onnx.save(model, snapshot / "m.onnx", save_as_external_data=True, location="more/w.bin", size_threshold=0)
+    kept = tmp_path / "blobs" if shared else repository / "blobs"
+    kept.mkdir()
+    for file in (snapshot / "m.onnx", snapshot / "more" / "w.bin"):
+        file.rename(kept / f"{file.name}-blob")
+        file.symlink_to(kept / f"{file.name}-blob")
+    (found,) = OnnxReference(snapshot / "m.onnx").run({"x": X}, ["y"], {}).values()
+    np.testing.assert_array_equal(found, X + W)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -14,20 +14,20 @@ from webnn_runtime.embed.modules import first_module
 from webnn_runtime.embed.unsupported import way_out
 from webnn_runtime.format.errors import EmbedError, HubError, HubMisuse
 from webnn_runtime.hub import ModelFolder, resolve
-from webnn_runtime.hub.files import select_companions
+from webnn_runtime.hub.files import is_safe_name, select_companions
 from webnn_translator.companions import companions_in
+from webnn_translator.external import locations_of
 from webnn_translator.sources.clip import find_clip
 from webnn_translator.sources.export import DEFAULT_OPSET, export_onnx, export_tokenizer
 from webnn_translator.sources.made_tokenizer import vocabularies, with_tokenizer
 from webnn_translator.sources.model import Source
-from webnn_translator.sources.onnx_file import read_onnx
+from webnn_translator.sources.onnx_file import parse_onnx, read_onnx
 from webnn_translator.sources.static import WEIGHTS, StaticModel, find_static, write_static
 
 __all__ = ["open_source"]
 
 # Where repositories keep their ONNX file, best first.
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
-_EXTERNAL_DATA: Final = (".onnx_data", ".onnx.data")
 _TOKENIZER: Final = "tokenizer.json"
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
 # What the first module of sentence-transformers keeps in a folder of its own.
@@ -97,6 +97,8 @@ def _found(
         return
     if onnx_file is not None:
         _refuse_export_options(task, opset, onnx_file)
+        if found.repo_id is not None:
+            _fetch_values(found, found.repo_id, onnx_file, local_files_only=local_files_only)
         yield _source(found, found.path / onnx_file, name, file_name=onnx_file), found.path
         return
     if is_bundle:
@@ -125,6 +127,30 @@ def _found(
                 note = f"made {place} by transformers, of what else there is of a tokenizer"
                 source = replace(source, companions={**source.companions, place: written}, notes=(note,))
         yield source, found.path
+
+
+def _fetch_values(found: ModelFolder, repo_id: str, onnx_file: str, *, local_files_only: bool) -> None:
+    """Fetch the files in which the model keeps values: it alone says which these are, and they may have any name.
+
+    Raises:
+        HubError: one is not there, or cannot be fetched.
+        FormatError: the model is none.
+    """
+    file, folder = found.path / onnx_file, PurePosixPath(onnx_file).parent
+    stated = {(folder / entry.value).as_posix() for entry in locations_of(parse_onnx(file), file)}
+    # A name that leads elsewhere is refused where the values are looked for.
+    wanted = sorted(name for name in stated if is_safe_name(name) and not (found.path / name).is_file())
+
+    def choose(names: Collection[str]) -> Sequence[str]:
+        if absent := [name for name in wanted if name not in names]:
+            raise HubError(
+                f"there is no {', '.join(absent)}, where {onnx_file} keeps values; the repository is incomplete, or "
+                "its copy in the cache is, which a run with network completes"
+            )
+        return wanted
+
+    if wanted:
+        resolve(repo_id, select=choose, revision=found.revision, local_files_only=local_files_only)
 
 
 def _exported_module(found: ModelFolder) -> Path:
@@ -201,13 +227,11 @@ def _refuse_export_options(task: Any, opset: Any, file: str, kind: str = "an ONN
 
 
 def _select(names: Collection[str]) -> Sequence[str]:
-    """What to fetch of a repository: the ONNX file with its data, else the torch weights; and the companions."""
+    """What to fetch of a repository at first: the ONNX file, else the torch weights; and the companions."""
     companions = select_companions(names)
     for onnx_file in _ONNX_FILES:
         if onnx_file in names:
-            stem = onnx_file.removesuffix(".onnx")
-            data = [name for name in names if name.startswith(stem) and name.endswith(_EXTERNAL_DATA)]
-            return sorted({onnx_file, *data, *companions, *_static_weights(names), *vocabularies(names)})
+            return sorted({onnx_file, *companions, *_static_weights(names), *vocabularies(names)})
     inputs = [name for name in names if "/" not in name or _INPUT_MODULE.fullmatch(name)]
     weights = [name for name in inputs if name.endswith(_TORCH_FILES)]
     if not weights:

@@ -7,7 +7,6 @@ is read. What the model means is none of this module's business.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from webnn_runtime.format.errors import FormatError
 from webnn_runtime.format.strangers import stranger
-from webnn_translator.external import ExternalFiles
+from webnn_translator.external import ExternalFiles, tensors_of
 from webnn_translator.sources.skeleton import skeleton
 
 __all__ = ["parse_onnx", "read_onnx"]
@@ -24,7 +23,6 @@ __all__ = ["parse_onnx", "read_onnx"]
 # protobuf itself cannot hold more; larger models keep their values in external files.
 _MAX_FILE_BYTES: Final = 2**31 - 1
 _MAX_RANK: Final = 64
-_MAX_DEPTH: Final = 32
 _PACKED_BITS: Final = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 # How many typed entries hold one value, where it is not one: complex numbers come in pairs.
 _ENTRIES: Final = {"COMPLEX64": 2, "COMPLEX128": 2}
@@ -40,7 +38,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     model = parse_onnx(path)
     files = ExternalFiles(path)
     held = len(model.graph.initializer)
-    for position, tensor in enumerate(_tensors(model, path)):
+    for position, tensor in enumerate(tensors_of(model, path)):
         # The initializers of the whole graph come first; they stay outside, everything else is small.
         _complete(tensor, path, files, stays=position < held)
     return model
@@ -76,35 +74,6 @@ def parse_onnx(path: Path) -> onnx.ModelProto:
 def _no_model(path: Path, reason: str) -> FormatError:
     is_instead = stranger(path, b"")
     return FormatError(f"not an ONNX model: {reason if is_instead is None else f'it is {is_instead}'}", path=str(path))
-
-
-def _tensors(model: onnx.ModelProto, path: Path) -> Iterator[Any]:
-    yield from _graph_tensors(model.graph, path, 0)
-    for function in model.functions:
-        for node in function.node:
-            yield from _node_tensors(node, path, 0)
-
-
-def _graph_tensors(graph: Any, path: Path, depth: int) -> Iterator[Any]:
-    if depth > _MAX_DEPTH:
-        raise FormatError(f"graphs nested more than {_MAX_DEPTH} deep", path=str(path))
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    for node in graph.node:
-        yield from _node_tensors(node, path, depth)
-
-
-def _node_tensors(node: Any, path: Path, depth: int) -> Iterator[Any]:
-    for attribute in node.attribute:
-        if attribute.HasField("t"):
-            yield attribute.t
-        yield from attribute.tensors
-        if attribute.HasField("g"):
-            yield from _graph_tensors(attribute.g, path, depth + 1)
-        for graph in attribute.graphs:
-            yield from _graph_tensors(graph, path, depth + 1)
 
 
 def _complete(tensor: Any, path: Path, files: ExternalFiles, *, stays: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from webnn_translator.external import ExternalFiles
+from webnn_translator.containment import contained_file
+from webnn_translator.external import ExternalFiles, locations_of
 from webnn_translator.verify.in_float32 import in_float32
 
 __all__ = ["as_meant"]
@@ -16,7 +18,7 @@ __all__ = ["as_meant"]
 _FEW: Final = 64
 
 
-def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
+def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, bool]:
     """The file, or a copy that gives out more, and in which operators compute what they mean.
 
     QLinearSoftmax is written out: of a row of one number ONNX Runtime's kernel makes 0 instead of 1, and it truncates.
@@ -33,7 +35,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
         watched: names of values inside of it that are given out as well.
 
     Returns:
-        A path or a model, and whether there was anything in bfloat16.
+        A path or a model; the folder of the files that the model names; whether there was anything in bfloat16.
 
     Raises:
         FormatError: a file beside the model is not there, or not the model's.
@@ -44,7 +46,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     try:
         model = onnx.load(file, load_external_data=False)
     except (OSError, ValueError, DecodeError):
-        return str(file), False  # whose errors are the session's to tell
+        return str(file), file.parent, False  # whose errors are the session's to tell
     permissions = [
         (node, attribute)
         for node in model.graph.node
@@ -61,8 +63,24 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, bool]:
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
     model.graph.output.extend(more)
-    is_copy = bool(permissions or more or written_out or is_widened or is_moved)
-    return model.SerializeToString() if is_copy else str(file), is_widened
+    if not (permissions or more or written_out or is_widened or is_moved):
+        return str(file), file.parent, False
+    folder = _links_followed(model, file)
+    return model.SerializeToString(), folder, is_widened
+
+
+def _links_followed(model: Any, file: Path) -> Path:
+    """Name the files beside the model by where they lie; returns the folder in which these names are.
+
+    ONNX Runtime follows links of the Hub's cache for a file in it; for a model in memory none that leave its folder.
+    """
+    places = locations_of(model, file)
+    what, where = "external data", str(file)
+    found = {one: contained_file(file.parent, one, what=what, path=where) for one in {place.value for place in places}}
+    folder = Path(os.path.commonpath([file.parent.resolve(), *(each.parent for each in found.values())]))
+    for place in places:
+        place.value = found[place.value].relative_to(folder).as_posix()
+    return folder
 
 
 def _few_inside(graph: Any, files: ExternalFiles) -> bool:

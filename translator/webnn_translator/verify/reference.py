@@ -83,12 +83,12 @@ class OnnxReference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         self._errors = _error_types()
         try:
-            source, self.is_widened = as_meant(file, watched) if is_meant else (str(file), False)
+            source, folder, self.is_widened = as_meant(file, watched) if is_meant else (str(file), file.parent, False)
             if isinstance(source, str):
                 in_utf8(source)
             else:
-                folder = "session.model_external_initializers_file_folder_path"
-                options.add_session_config_entry(folder, in_utf8(file.parent.resolve()))
+                named = "session.model_external_initializers_file_folder_path"
+                options.add_session_config_entry(named, in_utf8(folder))
             self._source = source
             self._session: Any = self._opened()
         except self._errors as exc:
