@@ -234,7 +234,8 @@ def test_inline_constants_are_exact(declaration: str, values: object) -> None:
         ('webnn_graph "g" v2 { consts { c: f32[dyn("n", 2)]; } }', 1, 31, "must be static"),
         ('webnn_graph "g" v1 { nodes { y = x; } }', 1, 35, "found ';' after 'x'; '(' is needed"),
         ('webnn_graph "g" v1 { nodes { y = 3; } }', 1, 34, "found '3'; an operator call is needed"),
-        ('webnn_graph "g" v1 { nodes { y = add(a, 1); } }', 1, 41, "literal by position"),
+        ('webnn_graph "g" v1 { nodes { y = add(a, 1.5); } }', 1, 41, "in consts, as in c: f32[] @scalar(1.5)"),
+        ('webnn_graph "g" v1 { nodes { y = gemm(a, b, null, c); } }', 1, 45, "by name, as in bias=b"),
         ('webnn_graph "g" v1 { nodes { y = add(a, true); } }', 1, 41, "literal by position"),
         ('webnn_graph "g" v1 { nodes { y = reshape(a, [2]); } }', 1, 45, "as in reshape(x, newShape=...)"),
         ('webnn_graph "g" v1 { nodes { y = add(a, b,); } }', 1, 43, "found ')'; a value is needed"),
@@ -254,7 +255,7 @@ def test_inline_constants_are_exact(declaration: str, values: object) -> None:
             "range 1..3 here and 1..2 before",
         ),
         ('webnn_graph "g" v2 { inputs { x: f32[dyn("n + 1", 2)]; } }', 1, 31, "dimension 'n' of 'n + 1' has no range"),
-        ('webnn_graph "g" v2 { inputs { x: f32[dyn("n", 2, 5)]; } }', 1, 31, "range 5..2"),
+        ('webnn_graph "g" v2 { inputs { x: f32[dyn("n", 2, 5)]; } }', 1, 31, "minimum 5 and maximum 2"),
         ('webnn_graph "g" v2 { inputs { x: f32[dyn("n//0", 2, dyn("n", 2))]; } }', 1, 31, "divides by zero"),
     ],
 )
@@ -281,6 +282,7 @@ def test_an_error_points_at_the_token(text: str, line: int, column: int, message
         ("y = add(a, b, w);", OperandError, "at most 2"),
         ("y = add(a, b, a=b);", OperandError, "'a' is given twice"),
         ("y = add(a, b=3);", OperandError, "must be the name of a value"),
+        ("y = layerNormalization(a, scale=3);", OperandError, "'scale' must be the name of a value"),
         ("y = add(a, nothing);", OperandError, "'nothing', which nothing before it defines"),
         ("y = reshape(a, newShape=[{size: 3}]);", OptionError, "must be a dimension"),
         ('y = reshape(a, newShape=[{name: "n", maxSize: 3}, 2]);', ShapeError, "dimension 'n'"),
@@ -288,7 +290,7 @@ def test_an_error_points_at_the_token(text: str, line: int, column: int, message
     ],
 )
 def test_a_graph_error_names_place_and_node(nodes: str, leaf: type[GraphError], message: str) -> None:
-    declared = "inputs { a: f32[2, 3]; b: f32[2, 3]; } consts { w: f32[3]; }"
+    declared = "inputs { a: f32[2, 3]; b: f32[2, 3]; } consts { w: f32[3]; operand_3: f32[3]; }"
     text = f'webnn_graph "g" v1 {{\n  {declared}\nnodes {{ {nodes} }} outputs {{ y; }} }}'
     with pytest.raises(leaf) as caught:
         parse_graph(text, path="m.webnn")

@@ -342,12 +342,13 @@ def _place_operand(spec: OpSpec, node: str, operands: list[str | None], key: str
         given = [raw]
     if raw is None:
         return
-    if type(raw) is int and spec.operands[slot].optional:
-        # pywebnn refers to operands among the options by number, and calls the values operand_1, operand_2, ...
-        given = [f"operand_{raw}"]
     names = [value for value in given if isinstance(value, str)]
     if len(names) != len(given):
-        raise OperandError(f"{spec.name} operand '{key}' must be the name of a value", node=node, op=spec.name)
+        raise OperandError(
+            f"{spec.name} operand '{key}' must be the name of a value; a number is declared among the constants",
+            node=node,
+            op=spec.name,
+        )
     operands.extend([None] * (slot + len(names) - len(operands)))
     operands[slot : slot + len(names)] = names
 

@@ -25,6 +25,7 @@ from webnn_runtime.format.document import (
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError, ParseError
 from webnn_runtime.format.graph import Constant, Graph, Node
+from webnn_runtime.format.ops import OPS
 from webnn_runtime.format.printer import (
     hidden_names,
     inline_bytes,
@@ -149,7 +150,8 @@ class _Reader:
         named = {} if options is None else self.mapping(options, where)
         # One level down, where the depth of a hostile file cannot reach the stack of what reads it.
         _refuse_depth(named, lambda: self.error(where, "options are nested too deeply"))
-        return Call(self.string(node.get("op"), where), operands, named, tuple(results))
+        op = self.string(node.get("op"), where)
+        return Call(op, operands, {key: _operand(op, key, value) for key, value in named.items()}, tuple(results))
 
     def mapping(self, raw: object, where: str) -> dict[str, Any]:
         if not isinstance(raw, dict):
@@ -170,6 +172,12 @@ class _Reader:
         if not isinstance(raw, int) or isinstance(raw, bool) or not 0 <= raw < 1 << 62:
             raise self.error(where, "a size that is an integer is needed")
         return raw
+
+
+def _operand(op: str, key: str, raw: object) -> object:
+    """Numbers by which pywebnn refers to operands among the options; it calls the values operand_1, operand_2, ..."""
+    operand = OPS[op].operand(key) if op in OPS else None
+    return f"operand_{raw}" if type(raw) is int and operand is not None and operand.optional else raw
 
 
 def _refuse_depth(named: object, error: Any) -> None:

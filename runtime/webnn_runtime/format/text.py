@@ -267,7 +267,7 @@ class _Parser:
         elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             operands.extend(value)
         else:
-            raise self.tokens.error(f"{op} is given a literal by position; write it by name{_named_form(op)}", at)
+            raise self.tokens.error(f"{op} is given a literal by position; {_instead_of(value, op)}", at)
 
     # value = number | string | "true" | "false" | "null" | identifier | array | object
     def value(self, depth: int) -> object:
@@ -336,8 +336,14 @@ class _Parser:
         return name
 
 
-def _named_form(op: str) -> str:
-    """`, as in reshape(x, newShape=...)`, from the operator's row."""
+def _instead_of(value: object, op: str) -> str:
+    """What to write for a literal by position, from the operator's row."""
     spec = OPS.get(op)
-    names = [option.name for option in spec.options if option.positional] if spec else []
-    return f", as in {op}(x, {', '.join(f'{name}=...' for name in names)})" if names else ", as in name=value"
+    options = [option.name for option in spec.options if option.positional] if spec else []
+    if options:
+        return f"write it by name, as in {op}(x, {', '.join(f'{name}=...' for name in options)})"
+    if value is None:
+        return "leave an absent operand out, and write those behind it by name, as in bias=b"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"an operand is a value: declare it in consts, as in c: f32[] @scalar({value}), and write c"
+    return "write it by name, as in name=value"

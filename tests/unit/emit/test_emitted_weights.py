@@ -176,3 +176,32 @@ def test_four_bit_results_are_never_widened(play: Play) -> None:
     limits = {"input": LIMIT, "output": LIMIT, "constant": whole, "dequantizeLinear": rows, "quantizeLinear": rows}
     (answer,) = play([{"text": emit_module(ModuleSource(graph)), "limits": limits}])
     assert "zeroPoint' (in 'q') is int4; the context takes float32, int8" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "values", "pairs"),
+    [
+        (DataType.INT4, "Int8Array", [-8, -1, 0, 7, 3], b"\xf8\x70\x03"),
+        (DataType.UINT4, "Uint8Array", [0, 15, 8, 7, 3], b"\xf0\x78\x03"),
+    ],
+)
+def test_four_bit_inputs_and_results_are_one_value_a_byte(
+    play: Play, dtype: DataType, kind: str, values: list[int], pairs: bytes
+) -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", dtype, (5,))
+    scale = builder.input("s", DataType.FLOAT32, (5,))
+    zero = builder.constant(np.zeros(5, dtype.numpy), dtype)
+    wide = builder.op("dequantizeLinear", x, scale, zero)
+    graph = builder.build({"y": builder.op("quantizeLinear", wide, scale, zero)})
+    made = [[{"dataType": name, "shape": [5]}] for name in ("float32", dtype.value)]
+    item = {"text": emit_module(ModuleSource(graph)), "types": made, "answers": {"y": base(pairs)}}
+    bytewise = kind.removesuffix("Array").lower()
+    feeds = [["numbers", values], [bytewise, values], ["numbers", [*values[:4], 16]], [bytewise, [*values[:4], 16]]]
+    plain, typed, *outside = play([{**item, "feeds": {"x": x, "s": ["numbers", [1] * 5]}} for x in feeds])
+    for answer in (plain, typed):
+        assert answer["record"]["written"]["x"] == base(pairs)
+        array = np.array(values, dtype.numpy).tobytes()
+        assert answer["results"] == [["y", dtype.value, [5], kind, base(array)]]
+    for answer in outside:
+        assert answer["error"] == f"RangeError: input 'x': 16 is no {dtype.value}"

@@ -11,6 +11,9 @@ const ARRAYS = {
   uint64: BigUint64Array,
   int8: Int8Array,
   uint8: Uint8Array,
+  // One value a byte outside of the browser, which packs two.
+  int4: Int8Array,
+  uint4: Uint8Array,
 };
 const WIDER = { int4: "int8", uint4: "uint8" };
 // Weights whose SHA-256 was right.
@@ -204,7 +207,8 @@ export async function run(graph, inputs) {
   for (const [name, bytes] of values) graph.context.writeTensor(graph.inputTensors[name], bytes);
   graph.context.dispatch(graph.graph, graph.inputTensors, graph.outputTensors);
   const results = Object.entries(graph.outputs).map(async ([name, { dataType, shape }]) => {
-    const data = new ARRAYS[dataType](await graph.context.readTensor(graph.outputTensors[name]));
+    const bytes = new Uint8Array(await graph.context.readTensor(graph.outputTensors[name]));
+    const data = new ARRAYS[dataType](nibbles(bytes, dataType, shape, true, true).buffer);
     return [name, { dataType, shape: [...shape], data }];
   });
   return Object.fromEntries(await Promise.all(results));
@@ -313,7 +317,7 @@ function exactly(operand, name, dataType, shape) {
   return operand;
 }
 
-/** 4-bit values as the browser takes them: two a byte, the first in the low half, or widened to one a byte. */
+/** 4-bit values as they are wanted: two a byte, the first in the low half, or one a byte where `wide`; others as they are. */
 function nibbles(bytes, dataType, shape, isPacked, wide) {
   if (WIDER[dataType] === undefined || isPacked !== wide) return bytes;
   const count = elements(shape);
@@ -345,7 +349,10 @@ function bytesOf(name, values, { dataType, shape }) {
   if (array.length !== count) {
     throw new RangeError(`input '${name}' has ${array.length} values; [${shape}] needs ${count}`);
   }
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  const least = dataType === "int4" ? -8 : 0;
+  const lost = WIDER[dataType] === undefined ? -1 : array.findIndex((value) => value < least || value > least + 15);
+  if (lost !== -1) throw new RangeError(`input '${name}': ${array[lost]} is no ${dataType}`);
+  return nibbles(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), dataType, shape, false, false);
 }
 
 /** Plain numbers as an array of a type. JavaScript itself would make NaN of what is none, and infinity or another integer of what is too large. */

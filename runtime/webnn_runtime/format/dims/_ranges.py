@@ -57,7 +57,8 @@ class DynamicDim:
             raise ValueError(f"dimension name '{self.name}' is not an identifier; use letters, digits and _")
         if not 0 <= self.min_size <= self.max_size <= MAX_DIM:
             raise ValueError(
-                f"dimension '{self.name}' has range {self.min_size}..{self.max_size}; it must lie within 0..{MAX_DIM}"
+                f"dimension '{self.name}' has minimum {self.min_size} and maximum {self.max_size}; "
+                f"0 <= minimum <= maximum <= {MAX_DIM} is needed"
             )
 
     @property
