@@ -237,25 +237,25 @@ class Context:
             return
         if known.min_size > high:
             raise Refused(f"dimension {name} is at least {known.min_size}, but {why} allows {high}")
-        self.emit.builder.add_dim(DynamicDim(name, high, known.min_size))
-        self._derive(name, f"at most {high}: {why}")
+        self.restrict(DynamicDim(name, high, known.min_size), why)
 
     def demand(self, dim: Dim, low: int, why: str) -> bool:
         """Narrow the ranges that so make `dim` at least `low`; False where it is not certain which."""
         narrowed = narrowed_to_reach(dim, low, self.ranges)
         for one in narrowed:
-            known = self.ranges[one.name]
-            if one != known:
-                self.emit.builder.add_dim(one)
-                limit = f"least {one.min_size}" if one.min_size > known.min_size else f"most {one.max_size}"
-                self._derive(one.name, f"at {limit}: {why}")
+            self.restrict(one, why)
         return bool(narrowed)
 
-    def _derive(self, name: str, why: str) -> None:
-        # A tighter limit takes the place of the one before it on that side.
-        side = " ".join(why.split()[:2])
-        others = [part for part in self.derived.get(name, "").split("; ") if part and not part.startswith(side)]
-        self.derived[name] = "; ".join([*others, why])
+    def restrict(self, dim: DynamicDim, why: str) -> None:
+        """Give a dimension the range that it has left."""
+        known = self.ranges[dim.name]
+        self.emit.builder.add_dim(dim)
+        for side, limit, before in (("least", dim.min_size, known.min_size), ("most", dim.max_size, known.max_size)):
+            if limit != before:
+                # A tighter limit takes the place of the one before it on that side.
+                parts = self.derived.get(dim.name, "").split("; ")
+                others = [part for part in parts if part and not part.startswith(f"at {side} ")]
+                self.derived[dim.name] = "; ".join([*others, f"at {side} {limit}: {why}"])
 
     # Operands
 

@@ -113,12 +113,14 @@ class DimTable:
         return tuple(found)
 
     def narrowed(self, found: Sequence[NamedDim]) -> Iterator[str]:
-        """What was asked for with a limit that the model does not allow."""
+        """What was asked for with a limit that the model does not allow, and what has a name and one size."""
         for dim in found:
             high = MAX_DIM if dim.max_size is None else dim.max_size
             low, most = self.minima.get(dim.name, dim.min_size), self.maxima.get(dim.name, high)
             if dim.min_size > low or high < most:
                 yield f"dimension '{dim.name}' takes {dim.min_size} to {high}, not {low} to {most}; {dim.why}"
+            elif dim.min_size == high and dim.name not in self.maxima:
+                yield f"dimension '{dim.name}' has a name in the file and takes {high} only; {dim.why}"
 
     def _read(self, dim: onnx.TensorShapeProto.Dimension, value: str, axis: int, plain: set[str]) -> Dim:
         if dim.dim_value > 0:

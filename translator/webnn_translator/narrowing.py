@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, substitute
 from webnn_runtime.format.graph import DimCheck
 
-__all__ = ["equal_sizes", "narrowed_to_reach"]
+__all__ = ["equal_sizes", "left_by", "narrowed_to_reach"]
 
 # A model that needs more rows than this at once is refused instead of being restricted to them.
 _LARGEST_MINIMUM: Final = 4096
@@ -24,6 +24,34 @@ def equal_sizes(checks: Iterable[DimCheck], ranges: Mapping[str, DynamicDim]) ->
                 found = {one: substitute(dim, {name: other}) for one, dim in found.items()} | {name: other}
                 break
     return found
+
+
+def left_by(check: DimCheck, ranges: Mapping[str, DynamicDim]) -> Iterator[DynamicDim]:
+    """The ranges that a condition of the run leaves: from both ends the sizes go that are certain to be refused.
+
+    Raises:
+        ValueError: none is left.
+    """
+    rest = check.left - check.right
+    for name in sorted(names_of(rest)):
+        left = _left(rest, check.relation, ranges[name], ranges)
+        if left != ranges[name]:
+            yield left
+
+
+def _left(rest: Dim, relation: str, known: DynamicDim, ranges: Mapping[str, DynamicDim]) -> DynamicDim:
+    def fails(low: int, high: int) -> bool:
+        least, most = bounds(rest, {**ranges, known.name: DynamicDim(known.name, high, low)})
+        return most < 0 or (relation == "==" and least > 0)
+
+    low, high = known.min_size, known.max_size
+    if fails(low, high):
+        raise ValueError(f"'{known.name}' is {low} to {high}")
+    above = _first(low + 1, high, lambda size: fails(size, high))
+    # The last multiple of 4 below the largest size that there is bounds nothing.
+    last = high if above is None or (known.is_unbounded and above > high // 2) else above - 1
+    steps = _first(0, last - low - 1, lambda step: fails(low, last - 1 - step))
+    return DynamicDim(known.name, last, low if steps is None else last - steps)
 
 
 def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> tuple[DynamicDim, ...]:

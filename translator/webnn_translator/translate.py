@@ -15,7 +15,7 @@ from webnn_runtime.format.builder import Value
 from webnn_runtime.format.dims import Dim
 from webnn_runtime.format.dtypes import DataType
 from webnn_runtime.format.errors import GraphError
-from webnn_runtime.format.graph import Graph
+from webnn_runtime.format.graph import DimCheck, Graph
 from webnn_translator._errors import (
     DynamicShape,
     InvalidModel,
@@ -35,6 +35,7 @@ from webnn_translator.initializers import elem_of
 from webnn_translator.lowering import Lowering
 from webnn_translator.model import check_names, check_text, live_nodes, opset_versions, ordered
 from webnn_translator.naming import Names, identifier, rename
+from webnn_translator.narrowing import left_by
 from webnn_translator.passes.int32 import CARRIED_AS_INT32, as_int32
 from webnn_translator.tensor import Tensor
 
@@ -292,7 +293,23 @@ class _Translation:
                 operands[f"out:{final}"] = self.ctx.full(self.lowering.tensor(output))
             except (Refused, GraphError) as exc:
                 raise TranslateError(f"output '{output}': {exc.reason}") from exc
-        return self.emit.builder.build(operands)
+        graph = self.emit.builder.build(operands)
+        return self.emit.builder.build(operands) if self._narrowed(graph.checks) else graph
+
+    def _narrowed(self, checks: Sequence[DimCheck]) -> bool:
+        """Leave out sizes that every run refuses, as all but those of an exporter's example; whether there are any."""
+        ranges = self.emit.builder.dims
+        before = dict(ranges)
+        # What one condition leaves may decide another.
+        for _ in before:
+            for check in checks:
+                why = f"{check.what.partition(':')[0]} needs {check.left} {check.relation} {check.right}"
+                try:
+                    for one in left_by(check, ranges):
+                        self.ctx.restrict(one, why)
+                except ValueError as exc:
+                    raise TranslateError(f"the model runs at no size: {why}, and {exc}") from exc
+        return ranges != before
 
     def _with_elements(self, outputs: Sequence[str]) -> tuple[list[str], list[str]]:
         """The outputs that have elements, and those that never have any, as the unused caches of a merged decoder."""
