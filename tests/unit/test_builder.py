@@ -238,7 +238,7 @@ def test_a_known_dimension_is_narrowed_never_widened(builder):
     builder.add_dim(DynamicDim("batch", 8))
     builder.add_dim(DynamicDim("batch", 100, 2))
     assert builder.dims["batch"] == DynamicDim("batch", 8, 2)
-    with pytest.raises(ValueError, match=r"range 9\.\.8"):
+    with pytest.raises(ValueError, match="minimum 9 and maximum 8"):
         builder.add_dim(DynamicDim("batch", 100, 9))
 
 
