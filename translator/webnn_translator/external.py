@@ -24,6 +24,9 @@ __all__ = ["ExternalFiles", "locations_of", "tensors_of"]
 # Offsets and lengths are text; no file has more digits.
 _MAX_DIGITS: Final = 19
 _MAX_DEPTH: Final = 32
+# A mapping keeps its file open, of which a process may have 1,024. Exporters that give each tensor a file write
+# hundreds of biases and norms, which are no larger than this.
+_SMALL: Final = 1 << 16
 
 
 class ExternalFiles:
@@ -65,7 +68,7 @@ class ExternalFiles:
         return file, offset
 
     def read(self, tensor: onnx.TensorProto, needed: int) -> Array:
-        """The bytes of a tensor: a view of the file, whose pages come and go with use.
+        """The bytes of a tensor: a view of the file, whose pages come and go with use; small files are held.
 
         Raises:
             FormatError: see `locate`; or the file cannot be read.
@@ -75,7 +78,8 @@ class ExternalFiles:
             return np.zeros(0, np.uint8)
         whole = self._mapped.get(file)
         if whole is None:
-            whole = self._mapped[file] = map_file(file)
+            is_small = file.stat().st_size <= _SMALL
+            whole = self._mapped[file] = memoryview(file.read_bytes()) if is_small else map_file(file)
         return np.frombuffer(whole[offset : offset + needed], np.uint8)
 
     def _file(self, location: str, what: str) -> tuple[Path, int]:

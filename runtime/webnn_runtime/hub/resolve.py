@@ -143,6 +143,13 @@ class _Repository:
             raise HubError(
                 f"{self.name}: huggingface_hub is not installed; pip install huggingface_hub, or pass a local folder"
             ) from exc
+        cache = os.path.expanduser(constants.HF_HUB_CACHE if self.cache_dir is None else self.cache_dir)
+        if cache.startswith("~"):
+            # As in a container whose user has neither HOME nor an entry among the users.
+            raise HubError(
+                f"{self.name}: no such folder here, and the cache is in a home folder that nothing says ({cache}); set "
+                "HF_HOME or pass cache_dir= to choose another place"
+            )
         if local_files_only or constants.HF_HUB_OFFLINE:
             asked = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
             return self._from_cache(

@@ -251,3 +251,24 @@ def test_a_model_larger_than_protobuf_allows_is_refused_before_it_is_read(tmp_pa
         os.truncate(stream.fileno(), 2**31)
     with pytest.raises(FormatError, match="external data"):
         read_onnx(path)
+
+
+def test_many_small_files_do_not_stay_open(tmp_path: Path) -> None:
+    """Exporters of large models give each tensor a file; a process may have 1,024 of them open."""
+    resource = pytest.importorskip("resource")
+    model = model_of(external("data.0"))
+    for place in range(1, 300):
+        model.graph.initializer.append(external(f"data.{place}"))
+        model.graph.initializer[place].name = f"w{place}"
+    for place in range(300):
+        (tmp_path / f"data.{place}").write_bytes((WEIGHT + place).tobytes())
+    path = saved(tmp_path, model)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        files = ExternalFiles(path)
+        held = [read_tensor(tensor, files)[1] for tensor in read_onnx(path).graph.initializer]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for place, values in enumerate(held):
+        np.testing.assert_array_equal(values, WEIGHT + np.float32(place))
