@@ -166,6 +166,18 @@ def test_settings_of_another_kind_are_refused(settings, complaint, tmp_path, kit
         TextTokenizer.load(tmp_path)
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("names", [["input_ids", "attention_mask"], ["input_ids", "token_type_ids"]])
+def test_a_model_gets_segments_where_its_tokenizer_gives_them(names, tmp_path, kit, optional) -> None:
+    bert(tmp_path)
+    kit.save_json(tmp_path / "tokenizer_config.json", BERT | {"model_input_names": names})
+    theirs = optional("transformers").AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)("a", "e")
+    (ours,) = TextTokenizer.load(tmp_path).encode_pairs([("a", "e")], None)
+    assert ours.ids.tolist() == theirs["input_ids"]
+    assert ours.types.tolist() == theirs.get("token_type_ids", [0] * len(ours))
+    assert max(ours.types) == ("token_type_ids" in names)
+
+
 def framed(folder: Path, kit, **settings) -> None:
     byte_level(folder, add_prefix_space=False)
     named = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}
