@@ -117,9 +117,17 @@ class TextTokenizer:
     """A tokenizer that never changes after it is made; safe to share between threads."""
 
     def __init__(
-        self, backend: Any, padding: Padding, truncation_side: str, text: str, changes: Mapping[str, object]
+        self,
+        backend: Any,
+        padding: Padding,
+        truncation_side: str,
+        text: str,
+        changes: Mapping[str, object],
+        *,
+        gives_types: bool = True,
     ) -> None:
         self._backend = backend
+        self._gives_types: Final = gives_types
         self._changes: Final = changes
         # Small beside what the library makes of it; hashing it at once would cost every start.
         self._text: Final = text
@@ -146,7 +154,9 @@ class TextTokenizer:
         backend.no_padding()
         if do_lower_case:
             _lower(backend)
-        return cls(backend, padding, truncation_side, text, changes)
+        gives_types = _gives_types(folder)
+        changes |= {} if gives_types else {"token_type_ids": False}
+        return cls(backend, padding, truncation_side, text, changes, gives_types=gives_types)
 
     @cached_property
     def digest(self) -> str:
@@ -199,7 +209,7 @@ class TextTokenizer:
             dropped = len(encoding) + self.special_count - max_length
             encoding.truncate(max_length - self.special_count, direction=self.truncation_side)
         encoding = self._backend.post_process(encoding)
-        return Tokens(np.array(encoding.ids, dtype=np.int32), np.array(encoding.type_ids, dtype=np.int32), dropped)
+        return self._tokens(encoding, dropped)
 
     def _join(self, first: Any, second: Any, max_length: int | None) -> Tokens:
         whole = len(first) + len(second)
@@ -213,8 +223,12 @@ class TextTokenizer:
             for encoding, size in zip((first, second), _shares(len(first), len(second), room), strict=True):
                 encoding.truncate(size, direction=self.truncation_side)
         encoding = self._backend.post_process(first, second)
-        ids, types = (np.array(each, dtype=np.int32) for each in (encoding.ids, encoding.type_ids))
-        return Tokens(ids, types, max(whole - room, 0))
+        return self._tokens(encoding, max(whole - room, 0))
+
+    def _tokens(self, encoding: Any, dropped: int) -> Tokens:
+        ids = np.array(encoding.ids, dtype=np.int32)
+        types = np.array(encoding.type_ids, dtype=np.int32) if self._gives_types else np.zeros_like(ids)
+        return Tokens(ids, types, dropped)
 
 
 def _shares(first: int, second: int, room: int) -> tuple[int, int]:
@@ -262,6 +276,13 @@ def _read_padding(folder: StrPath, backend: Any) -> Padding:
         return Padding(int(saved["pad_id"]), kind, side)
     config = read_optional([folder], "config.json")
     return Padding(expect(*config, "pad_token_id", int) if config else None, kind, side)
+
+
+def _gives_types(folder: StrPath) -> bool:
+    """Whether a model gets the segments of its tokens; one that takes some and gets none takes 0 for all."""
+    found = read_optional([folder], "tokenizer_config.json")
+    names = None if found is None else expect(*found, "model_input_names", list)
+    return names is None or "token_type_ids" in names
 
 
 def _token_text(value: object) -> str | None:

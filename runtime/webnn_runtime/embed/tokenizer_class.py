@@ -27,6 +27,8 @@ _BERT: Final = frozenset(
     }
 )
 _BYTE_LEVEL: Final = frozenset({"BART", "Bart", "GPT2", "LED", "Longformer", "Mvp", "Roberta"})
+# Which tokens these put around a text is decided by the settings in release 4, and by tokenizer.json in release 5.
+_FRAMED: Final = frozenset({"CodeLlama", "Cohere", "GPTNeoX", "Gemma", "Llama"})
 # The class of a folder that names none, by the architecture in config.json.
 _BERT_MODELS: Final = frozenset(
     {
@@ -57,6 +59,8 @@ def apply_class(backend: Any, folder: StrPath) -> dict[str, object]:
     elif family == "byte-level":
         changes |= _set_byte_level(backend, expect(path, settings, "add_prefix_space", bool, False))
     changes |= _add_tokens(backend, folder, path, settings)
+    if found is not None and class_of(folder, found, {}) in _FRAMED:
+        _require_frame(backend, path, settings)
     if expect(path, settings, "split_special_tokens", bool, False):
         # The text of a special token is text like any other.
         changes["split_special_tokens"] = backend.encode_special_tokens = True
@@ -117,14 +121,39 @@ def _set_byte_level(backend: Any, add_prefix_space: bool) -> dict[str, object]:
     return {"add_prefix_space": add_prefix_space}
 
 
+def _require_frame(backend: Any, path: str, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that put other tokens around a text than `tokenizer.json` does."""
+    alone = backend.encode("")
+    around = [number for number, is_special in zip(alone.ids, alone.special_tokens_mask, strict=True) if is_special]
+    for role, end in (("bos_token", 0), ("eos_token", -1)):
+        token, stated = named_tokens(path, settings).get(role), expect(path, settings, f"add_{role}", bool)
+        if token is None or stated is None:
+            continue
+        is_there = bool(around) and around[end] == backend.token_to_id(token[0])
+        if is_there != stated:
+            raise EmbedError(
+                f"{path}: 'add_{role}' is {str(stated).lower()}, and tokenizer.json puts {'a' if is_there else 'no'} "
+                f"'{token[0]}' {'behind' if end else 'before'} a text; release 4 of transformers goes by the first and "
+                f"release 5 by the second: where tokenizer.json is right, take 'add_{role}' out, else save the "
+                "tokenizer again under release 4, which writes it into tokenizer.json"
+            )
+        # One token may have both roles.
+        around = around[1:] if is_there and not end else around
+
+
 def _add_tokens(backend: Any, folder: StrPath, path: str, settings: Mapping[str, Any]) -> dict[str, object]:
     """Add the tokens that the settings list and `tokenizer.json` does not find in texts, in the order of their ids."""
-    known = {token.content for token in backend.get_added_tokens_decoder().values()}
+    known = {token.content: token for token in backend.get_added_tokens_decoder().values()}
     missing = {
         content: token
         for content, token in _listed_tokens(folder, path, settings)
         if content not in known and content != ""
     }
+    for each in expect(path, settings, "added_tokens_decoder", dict, {}).values():
+        # How a token that both have is found in a text is as the settings say.
+        content, flags = _token(path, each)
+        if content in known and any(getattr(known[content], name) != flag for name, flag in flags.items()):
+            missing[content] = flags
     for content, token in named_tokens(path, settings).values():
         # One that is no part of the vocabulary either is a mistake of the settings; padding says so.
         if content not in known and backend.token_to_id(content) is not None:

@@ -16,6 +16,7 @@ NAMES = {f"{name[1:-1].lower()}_token": name for name in SPECIAL}
 WORDS = ["a", "A", "e", "é", "E", "É", "\u4e2d", "\u4e2d\u6587", "\u6587", "q", "[", "]", "[Q]"]
 BERT = {"tokenizer_class": "BertTokenizer", **NAMES}
 ADDED = {"13": {"content": "[Q]", "special": True}, "18": {"content": "[D]", "special": False, "normalized": True}}
+WHOLE = {"single_word": True, "lstrip": False, "rstrip": False, "normalized": False}
 TEXTS = ["a A", "É e", "\u4e2d\u6587", "q[Q]a", "[D] a", "[SEP]a[MASK]", "a ", ""]
 BYTES = {"tokenizer_class": "RobertaTokenizer", "cls_token": "<s>", "sep_token": "</s>"}
 
@@ -67,6 +68,11 @@ FOLDERS = {
         False,
     ),
     "tokens of the settings": (bert, {"tokenizer_config": BERT | {"added_tokens_decoder": ADDED}}, True),
+    "tokens found as the settings say": (
+        bert,
+        {"tokenizer_config": BERT | {"added_tokens_decoder": {"3": {"content": "[SEP]", "special": True} | WHOLE}}},
+        True,
+    ),
     "special tokens of the settings": (
         bert,
         {"tokenizer_config": BERT | {"additional_special_tokens": ["[Q]", "[D]"]}},
@@ -158,6 +164,45 @@ def test_settings_of_another_kind_are_refused(settings, complaint, tmp_path, kit
     kit.save_json(tmp_path / "tokenizer_config.json", BERT | settings)
     with pytest.raises(EmbedError, match=complaint):
         TextTokenizer.load(tmp_path)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("names", [["input_ids", "attention_mask"], ["input_ids", "token_type_ids"]])
+def test_a_model_gets_segments_where_its_tokenizer_gives_them(names, tmp_path, kit, optional) -> None:
+    bert(tmp_path)
+    kit.save_json(tmp_path / "tokenizer_config.json", BERT | {"model_input_names": names})
+    theirs = optional("transformers").AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)("a", "e")
+    (ours,) = TextTokenizer.load(tmp_path).encode_pairs([("a", "e")], None)
+    assert ours.ids.tolist() == theirs["input_ids"]
+    assert ours.types.tolist() == theirs.get("token_type_ids", [0] * len(ours))
+    assert max(ours.types) == ("token_type_ids" in names)
+
+
+def framed(folder: Path, kit, **settings) -> None:
+    byte_level(folder, add_prefix_space=False)
+    named = {"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}
+    kit.save_json(folder / "tokenizer_config.json", named | settings)
+
+
+@pytest.mark.parametrize("agreeing", [{}, {"add_bos_token": True, "add_eos_token": True}])
+def test_settings_that_put_the_same_tokens_around_a_text_change_nothing(agreeing, tmp_path, kit) -> None:
+    framed(tmp_path, kit, **agreeing)
+    assert ids(TextTokenizer.load(tmp_path))[-1] == [0, 2]
+
+
+@pytest.mark.parametrize(("end", "token", "place"), [("bos", "<s>", "before"), ("eos", "</s>", "behind")])
+def test_settings_that_put_other_tokens_around_a_text_are_refused(end, token, place, tmp_path, kit) -> None:
+    framed(tmp_path, kit, **{f"add_{end}_token": False})
+    with pytest.raises(EmbedError, match=f"'add_{end}_token' is false, and tokenizer.json puts a '{token}' {place} a"):
+        TextTokenizer.load(tmp_path)
+
+
+@pytest.mark.torch
+def test_releases_of_transformers_disagree_where_settings_and_file_do(tmp_path, kit, optional) -> None:
+    transformers = optional("transformers")
+    framed(tmp_path, kit, add_eos_token=False)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    assert (theirs("")["input_ids"] == [0, 2]) is (int(transformers.__version__.split(".")[0]) >= 5)
 
 
 @pytest.mark.parametrize("content", [[], {"x": "y"}])
