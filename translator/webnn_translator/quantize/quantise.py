@@ -157,12 +157,11 @@ def _prepared(
     if options.kind != "float16":
         fitting = fitting_samples(graph, folder, options.calibrate)
         tell(f"rounding {len(first)} weights by {len(fitting.feeds)} sample inputs ({fitting.kind})")
-    feeds = fitting.feeds if fitting is not None else ()
-    made = packed_weights(graph, wanted, options, feeds)
+    made = packed_weights(graph, wanted, options, fitting)
     ranges: dict[str, Range] = {}
     if options.has_fixed_ranges:
         read = products_of(graph, first)
-        ranges = activation_ranges(graph, read, feeds)
+        ranges = activation_ranges(graph, read, fitting.feeds if fitting is not None else ())
         for value in read:
             if value not in ranges:
                 tell(f"{value}: gets no fixed range, it is not finite on all inputs of --calibrate")
