@@ -112,3 +112,17 @@ def test_rows_that_are_all_alike_are_met_by_the_bias(kind: str, size: float, tmp
         get_backend("numpy").compile(each).run({"x": np.zeros((2, 64), np.float32)})["y"] for each in (made, graph)
     )
     np.testing.assert_allclose(found, expected, atol=1e-5 * float(np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("kind", ["int4", "mixed"])
+def test_it_is_said_where_nothing_gets_four_bits(kind: str, tmp_path: Path) -> None:
+    notes: list[str] = []
+    made = quantize_graph(network("oihw", False), QuantizeOptions(kind), tmp_path, note=notes.append)
+    assert set(made.widths.values()) == {"int8"}
+    assert notes[0].startswith("no weight gets 4 bits, all have 8: none is a matrix")
+    builder = GraphBuilder("product")
+    x = builder.input("x", F32, (2, 64))
+    graph = builder.build({"y": builder.op("matmul", x, builder.constant(normal(1, 64, 64), name="w"))})
+    notes.clear()
+    quantize_graph(graph, QuantizeOptions("int4"), tmp_path, note=notes.append)
+    assert not any("4 bits" in note for note in notes)

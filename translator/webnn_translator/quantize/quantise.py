@@ -87,6 +87,11 @@ def quantize_graph(
         folder = options.tokenizer
         require_texts(graph, folder)
     first = {site: first_width(site, options) for site in chosen_sites(graph, options, names)}
+    if options.kind in ("int4", "mixed") and "int4" not in first.values():
+        tell(
+            "no weight gets 4 bits, all have 8: none is a matrix of a product whose inputs fill blocks of "
+            f"{options.block}; --quantize int8 gives the same, and lets backends multiply in integers"
+        )
     work = _prepared(graph, options, folder, first, tell)
     widths = {site: width if (site, width) in work.made else "float32" for site, width in first.items()}
     for site in first:
