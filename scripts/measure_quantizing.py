@@ -50,6 +50,7 @@ def main() -> None:
         "--quantize int8 --reduce-range": QuantizeOptions("int8", reduce_range=True),
         "--quantize int8 --no-per-channel": QuantizeOptions("int8", per_channel=False),
         "--quantize int8 --calibrate": QuantizeOptions("int8", calibrate=calibrating),
+        "--quantize int8 --calibrate --weight-only": QuantizeOptions("int8", calibrate=calibrating, weight_only=True),
         "--quantize uint8": QuantizeOptions("uint8"),
         "--quantize int4": QuantizeOptions("int4"),
         "--quantize int4 --block-size 128": QuantizeOptions("int4", block_size=128),
@@ -66,7 +67,7 @@ def main() -> None:
         done = quantize_bundle(bundle, out / str(number), options, force=True, is_verified=False)
         size = f"{done.weights_bytes / 1e6:.1f}"
         ways_to_run = {"": WebNNEmbedder(done.folder, backend="onnxruntime")}
-        if options.compute == "int8" and options.calibrate is None:
+        if options.compute == "int8" and not options.has_fixed_ranges:
             ways_to_run[", in integers"] = WebNNEmbedder(done.folder, backend="rust", compute="int8")
         for how, embedder in ways_to_run.items():
             found = cosine_statistics(exact, embedder.encode(texts))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from webnn_runtime.format.graph import Constant, Graph, Node, is_identifier
 
-__all__ = ["Names", "identifier", "rename"]
+__all__ = ["Names", "identifier", "names_within", "rename"]
 
 
 def identifier(text: str) -> str:
@@ -15,6 +15,11 @@ def identifier(text: str) -> str:
     text = re.sub(r"_output_0$", "", text)
     name = re.sub(r"_{3,}", "__", re.sub(r"[^A-Za-z0-9_]", "_", text)).strip("_") if text.strip("_") else "value"
     return name if is_identifier(name) else f"v_{name}"
+
+
+def names_within(output: str) -> tuple[str, str, str]:
+    """Names for what DynamicQuantizeMatMul makes on the way to `output`: data in 8 bits, its scale and zero point."""
+    return f"{output}//quantized", f"{output}//scale", f"{output}//zero_point"
 
 
 class Names:

@@ -20,6 +20,7 @@ from webnn_runtime.cli.quantize_options import (
     ReduceRange,
     TargetCosine,
     Tokenizer,
+    WeightOnly,
     quantize_options,
 )
 from webnn_runtime.cli.report import reporting
@@ -49,6 +50,7 @@ def quantize(
     reduce_range: ReduceRange = False,
     block_size: BlockSize = None,
     calibrate: Calibrate = None,
+    weight_only: WeightOnly = False,
     exclude: Exclude = None,
     include: Include = None,
     target_cosine: TargetCosine = None,
@@ -66,6 +68,7 @@ def quantize(
             reduce_range=reduce_range,
             block_size=block_size,
             calibrate=calibrate,
+            weight_only=weight_only,
             exclude=exclude,
             include=include,
             target_cosine=target_cosine,

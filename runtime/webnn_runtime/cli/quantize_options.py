@@ -22,6 +22,7 @@ __all__ = [
     "ReduceRange",
     "TargetCosine",
     "Tokenizer",
+    "WeightOnly",
     "quantize_options",
 ]
 
@@ -55,8 +56,17 @@ Calibrate: TypeAlias = Annotated[
     typer.Option(
         "--calibrate",
         metavar="FILE",
-        help="Texts (.txt, one a line, or .jsonl) or inputs (.npz): int8 and uint8 take fixed ranges of activations "
-        "from them, int4 and mixed round by them.",
+        help="Texts (.txt, one a line, or .jsonl) or inputs (.npz) that weights are rounded by; int8 and uint8 take "
+        "fixed ranges of activations from them as well.",
+        rich_help_panel=PANEL,
+    ),
+]
+WeightOnly: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--weight-only",
+        "--weight_only",
+        help="int8, uint8: --calibrate rounds weights, and activations stay as they are.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -98,6 +108,7 @@ def quantize_options(
     reduce_range: bool,
     block_size: int | None,
     calibrate: Path | None,
+    weight_only: bool,
     exclude: list[str] | None,
     include: list[str] | None,
     target_cosine: float | None,
@@ -115,6 +126,7 @@ def quantize_options(
             "--reduce-range": reduce_range,
             "--block-size": block_size is not None,
             "--calibrate": calibrate is not None,
+            "--weight-only": weight_only,
             "--exclude": bool(exclude),
             "--include": bool(include),
             "--target-cosine": target_cosine is not None,
@@ -133,4 +145,5 @@ def quantize_options(
         include=tuple(include or ()),
         target_cosine=target_cosine,
         tokenizer=tokenizer,
+        weight_only=weight_only,
     )

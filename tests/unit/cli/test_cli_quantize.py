@@ -122,6 +122,7 @@ def test_what_travels_along_is_copied_but_not_what_was_learnt_of_the_float_vecto
     [
         (["--per-channel"], "--per-channel says how to quantise; pass --quantize"),
         (["--target-cosine", "0.9"], "--target-cosine says how to quantise"),
+        (["--weight-only"], "--weight-only says how to quantise"),
         (["--quantize", "int4", "--calibrate", "x.npz", "--tokenizer", "."], "the inputs of an .npz need none"),
         (["--quantize", "float16", "--no-per-channel"], "halves have no scale"),
         (["--quantize", "q4"], "one of int8, uint8, int4, float16, mixed"),

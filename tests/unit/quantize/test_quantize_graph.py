@@ -200,6 +200,8 @@ def test_patterns_choose_by_node_or_weight(tmp_path: Path) -> None:
         ({"kind": "int8", "block_size": 32}, "--block-size is for int4 and mixed"),
         ({"kind": "int4", "block_size": 64}, "one of 32, 128"),
         ({"kind": "int8", "target_cosine": 1.0}, "between 0 and 1"),
+        ({"kind": "int4", "weight_only": True}, "rounds nothing but weights"),
+        ({"kind": "int8", "weight_only": True}, "pass that as well, or leave this out"),
     ],
 )
 def test_wishes_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:

@@ -159,6 +159,29 @@ def test_fixed_ranges_round_what_quantised_products_read(tmp_path: Path) -> None
         assert np.abs(found - wanted).max() < 0.05
 
 
+def test_weights_alone_may_be_rounded_by_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "inputs.npz"
+    np.savez(path, x=normal(20, 16, 5, 64))
+    graph = layers()
+    built_in, ranged, plain = (
+        quantize_graph(graph, options, tmp_path)
+        for options in (
+            QuantizeOptions("int8"),
+            QuantizeOptions("int8", calibrate=path),
+            QuantizeOptions("int8", calibrate=path, weight_only=True),
+        )
+    )
+    assert (plain.ranges, ranged.ranges) == (0, 4)
+    assert {node.op for node in plain.graph.nodes} == {node.op for node in built_in.graph.nodes}
+    assert plain.record()["options"] == built_in.record()["options"]
+    assert (built_in.record()["roundedBy"], plain.record()["roundedBy"]) == ("seeded", "file")
+    # The integers are those of the file, with or without ranges.
+    for name, constant in plain.graph.constants.items():
+        assert np.array_equal(constant.values, ranged.graph.constants[name].values)
+    weights = [made.graph.constants["w0"].values for made in (built_in, plain)]
+    assert not np.array_equal(*weights)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [

@@ -6,10 +6,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from webnn_runtime.backends import get_backend
 from webnn_translator.translate import translate
 from webnn_translator.verify import Certificate, Difference, OnnxReference, Verdict
-from webnn_translator.verify.cuts import roundings
+from webnn_translator.verify.cuts import cut_graph, find_cuts, roundings
 from webnn_translator.verify.grid import Point
+from webnn_translator.verify.reference import value_names
 
 N = helper.make_node
 F, U8 = np.float32, np.uint8
@@ -54,3 +56,34 @@ def test_a_failed_check_says_where_rounding_makes_steps(build) -> None:
     assert "quantises data at run time, in 2 places" in certificate.complaint()
     assert certificate.record()["roundings"] == 2
     assert "roundings" not in Certificate(**given, unchecked_maxima=[], verdicts=[failed]).record()
+
+
+def test_a_fused_product_is_checked_from_what_it_rounds_to(build, optional, tmp_path) -> None:
+    optional("onnxruntime")
+    random = np.random.default_rng(3)
+    constants = {"b": random.integers(0, 256, (7, 5)).astype(U8), "s": F(0.02), "z": U8(120), "add": np.ones(5, F)}
+    nodes = [
+        N("DynamicQuantizeMatMul", ["a", "b", "s"], ["/x"], **MS),
+        # Of the same data: it is rounded once.
+        N("DynamicQuantizeMatMul", ["a", "b", "s", "z", "add"], ["/y_output_0"], **MS),
+        N("DynamicQuantizeMatMul", ["/y_output_0", "c", "s"], ["y"], **MS),
+    ]
+    constants["c"] = random.integers(0, 256, (5, 3)).astype(U8)
+    model = build(nodes, {"a": (F, ("n", 7))}, ["/x", "y"], constants=constants, domains=DOMAINS)
+    onnx.save(model, tmp_path / "model.onnx")
+    graph = translate(model).graph
+    names, _ = value_names(tmp_path / "model.onnx")
+    cuts = find_cuts(graph, names)
+    assert cuts is not None
+    assert len(cuts) == len(roundings(graph)) == 4
+    watched = [cut.source for cut in cuts]
+    feed = {"a": random.standard_normal((3, 7)).astype(F)}
+    found = OnnxReference(tmp_path / "model.onnx", watched).run(feed, ["/x", "y", *watched], {})
+    ours = get_backend("numpy").compile(cut_graph(graph, cuts))
+    made = ours.run(feed | {cut.fed: found[cut.source] for cut in cuts})
+    for cut in cuts:
+        np.testing.assert_array_equal(made[cut.value], found[cut.source])
+    # Written out it is what the fused kernel computes.
+    fused = OnnxReference(tmp_path / "model.onnx", is_meant=False).run(feed, ["/x", "y"], {})
+    for name, array in fused.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5)

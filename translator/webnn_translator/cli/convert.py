@@ -39,6 +39,7 @@ from webnn_runtime.cli.quantize_options import (
     ReduceRange,
     TargetCosine,
     Tokenizer,
+    WeightOnly,
     quantize_options,
 )
 from webnn_runtime.cli.report import Report, print_version, reporting, run_app
@@ -117,6 +118,7 @@ def convert(
     reduce_range: ReduceRange = False,
     block_size: BlockSize = None,
     calibrate: Calibrate = None,
+    weight_only: WeightOnly = False,
     exclude: Exclude = None,
     include: Include = None,
     target_cosine: TargetCosine = None,
@@ -233,6 +235,7 @@ def convert(
                 reduce_range=reduce_range,
                 block_size=block_size,
                 calibrate=calibrate,
+                weight_only=weight_only,
                 exclude=exclude,
                 include=include,
                 target_cosine=target_cosine,

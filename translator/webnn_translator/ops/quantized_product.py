@@ -17,6 +17,7 @@ from webnn_runtime.format.dtypes import DataType
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
 from webnn_translator.elements import Elem
+from webnn_translator.naming import names_within
 from webnn_translator.node import OnnxNode
 from webnn_translator.ops.attention_fused import self_attention
 from webnn_translator.ops.conv import convolved, kernel_of
@@ -53,7 +54,10 @@ def matmul_integer_to_float(ctx: Context, node: OnnxNode) -> Tensor:
 @onnx_op("DynamicQuantizeMatMul", domain="com.microsoft", attributes=())
 def dynamic_quantize_matmul(ctx: Context, node: OnnxNode) -> Tensor:
     """DynamicQuantizeLinear of the left operand, and the product of that."""
-    values, scale, zero = dynamically_quantised(ctx, node.input(0))
+    parts = values, scale, zero = dynamically_quantised(ctx, node.input(0))
+    # The check finds them again by these names.
+    names = names_within(node.outputs[0])
+    ctx.emit.origins |= {ctx.full(part).name: name for part, name in zip(parts, names, strict=True)}
     total = _product(ctx, values, zero, node.input(1), node.optional(3))
     return _scaled(ctx, total, [scale, node.input(2)], node.optional(4))
 

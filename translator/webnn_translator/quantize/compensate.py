@@ -16,7 +16,7 @@ import numpy.typing as npt
 from webnn_runtime.format.graph import Array
 from webnn_translator.quantize.rounding import Grid, Packed
 
-__all__ = ["compensated"]
+__all__ = ["Doubles", "compensated"]
 
 Doubles = npt.NDArray[np.float64]
 # Inputs whose errors are passed on within a block at once, and to all that follow at its end.

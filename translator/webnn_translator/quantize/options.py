@@ -40,7 +40,9 @@ class QuantizeOptions:
         per_channel: whether each output channel has its own scale; None where nobody said, which means yes.
         reduce_range: whether 8-bit weights keep to 7 bits, for processors that add two products in 16 bits.
         block_size: weights of a column that share a scale in 4 bits; None for 32.
-        calibrate: file with texts, or inputs as .npz, from which fixed ranges of activations are taken.
+        calibrate: file with texts, or inputs as .npz, that weights are rounded by; 8 bits take fixed ranges of
+            activations from it as well.
+        weight_only: whether 8 bits leave activations as they are in spite of `calibrate`.
         exclude: patterns of nodes or weights that stay as they are.
         include: patterns of the only ones that are quantised.
         tokenizer: folder whose tokenizer and modules read texts, where none lie beside the model.
@@ -56,6 +58,7 @@ class QuantizeOptions:
     include: tuple[str, ...] = ()
     target_cosine: float | None = None
     tokenizer: Path | None = None
+    weight_only: bool = False
 
     def __post_init__(self) -> None:
         kind = self.kind
@@ -75,6 +78,12 @@ class QuantizeOptions:
                 raise QuantizeMisuse(f"--block-size {self.block_size}: one of {', '.join(map(str, BLOCK_SIZES))}")
         if self.calibrate is not None and kind == "float16":
             raise QuantizeMisuse("--quantize float16: nothing is rounded to a range, so --calibrate means nothing")
+        if self.weight_only and kind not in _INTEGER_KINDS:
+            raise QuantizeMisuse(f"--quantize {kind}: rounds nothing but weights, so --weight-only means nothing")
+        if self.weight_only and self.calibrate is None:
+            raise QuantizeMisuse(
+                "--weight-only: keeps --calibrate from rounding activations; pass that as well, or leave this out"
+            )
         if self.target_cosine is not None and not 0 < self.target_cosine < 1:
             raise QuantizeMisuse(f"--target-cosine {self.target_cosine}: a number between 0 and 1, such as 0.999")
         if self.tokenizer is not None and self.calibrate is not None and self.calibrate.suffix == ".npz":
@@ -88,7 +97,7 @@ class QuantizeOptions:
     @property
     def has_fixed_ranges(self) -> bool:
         """Whether activations are quantised in the graph, to ranges that sample inputs gave."""
-        return self.calibrate is not None and self.kind in _INTEGER_KINDS
+        return self.calibrate is not None and self.kind in _INTEGER_KINDS and not self.weight_only
 
     @property
     def target(self) -> float | None:

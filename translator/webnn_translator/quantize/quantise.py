@@ -87,6 +87,11 @@ def quantize_graph(
         folder = options.tokenizer
         require_texts(graph, folder)
     first = {site: first_width(site, options) for site in chosen_sites(graph, options, names)}
+    if options.kind in ("int4", "mixed") and "int4" not in first.values():
+        tell(
+            "no weight gets 4 bits, all have 8: none is a matrix of a product whose inputs fill blocks of "
+            f"{options.block}; --quantize int8 gives the same, and lets backends multiply in integers"
+        )
     work = _prepared(graph, options, folder, first, tell)
     widths = {site: width if (site, width) in work.made else "float32" for site, width in first.items()}
     for site in first:
@@ -157,12 +162,11 @@ def _prepared(
     if options.kind != "float16":
         fitting = fitting_samples(graph, folder, options.calibrate)
         tell(f"rounding {len(first)} weights by {len(fitting.feeds)} sample inputs ({fitting.kind})")
-    feeds = fitting.feeds if fitting is not None else ()
-    made = packed_weights(graph, wanted, options, feeds)
+    made = packed_weights(graph, wanted, options, fitting)
     ranges: dict[str, Range] = {}
     if options.has_fixed_ranges:
         read = products_of(graph, first)
-        ranges = activation_ranges(graph, read, feeds)
+        ranges = activation_ranges(graph, read, fitting.feeds if fitting is not None else ())
         for value in read:
             if value not in ranges:
                 tell(f"{value}: gets no fixed range, it is not finite on all inputs of --calibrate")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from webnn_translator.containment import contained_file
 from webnn_translator.external import ExternalFiles, locations_of
+from webnn_translator.naming import names_within
 from webnn_translator.verify.in_float32 import in_float32
 
 __all__ = ["as_meant"]
@@ -26,6 +27,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, b
     RotaryEmbedding gets its angles for every row of the batch: torch writes them once for all, which ONNX's definition
     of the operator broadcasts and ONNX Runtime's kernel refuses.
     MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
+    DynamicQuantizeMatMul is written out as what it was fused of, so that what it rounds can be given out.
     DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
     What is in bfloat16 is in float32 (`in_float32`).
     Shapes and axes that lie beside the file (`size_threshold=0` of onnx) are inside, where ONNX Runtime reads them.
@@ -59,6 +61,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, b
     is_moved = _few_inside(model.graph, ExternalFiles(file))
     is_widened = in_float32(model)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
+    written_out |= _products_written_out(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
@@ -129,6 +132,24 @@ def _softmax_written_out(model: Any) -> bool:
             onnx.helper.make_node("DequantizeLinear", [x, scale, zero], [f"{made}//x"]),
             onnx.helper.make_node("Softmax", [f"{made}//x"], [f"{made}//y"], axis=axis),
             onnx.helper.make_node("QuantizeLinear", [f"{made}//y", *out], [made]),
+        ]
+    return _replaced(model, nodes)
+
+
+def _products_written_out(model: Any) -> bool:
+    """Put quantising and a product of integers for every DynamicQuantizeMatMul; returns whether there was one."""
+    from onnx import helper
+
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type != "DynamicQuantizeMatMul" or node.domain != "com.microsoft":
+            nodes.append(node)
+            continue
+        (x, weight, weight_scale, *more), inner = node.input, names_within(node.output[0])
+        read = [inner[0], weight, inner[1], weight_scale, inner[2], *more]
+        nodes += [
+            helper.make_node("DynamicQuantizeLinear", [x], inner),
+            helper.make_node("MatMulIntegerToFloat", read, list(node.output), domain="com.microsoft"),
         ]
     return _replaced(model, nodes)
 

@@ -24,7 +24,7 @@ __all__ = ["Choice", "Cut", "cut_graph", "find_choices", "find_cuts", "roundings
 Arrays: TypeAlias = Mapping[str, Array]
 _ROUNDING: Final = frozenset({"quantizeLinear", "roundEven"})
 # What may stand between a rounding and the value of the model that holds its result.
-_FOLLOWING: Final = frozenset({"add", "cast", "clamp", "reshape"})
+_FOLLOWING: Final = frozenset({"add", "cast", "clamp", "reshape", "transpose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Cut(_Fed):
     """One rounding of data.
 
     Attributes:
-        chain: nodes from the one that rounds to the one that makes the value.
+        chain: nodes from the one that rounds to the one that makes the value; from several where it joins them.
     """
 
     chain: tuple[Node, ...]
@@ -131,7 +131,8 @@ def find_cuts(graph: Graph, names: Iterable[str]) -> list[Cut] | None:
                 return None
             chain.append(following[0])
         value = chain[-1].name
-        found[value] = Cut(value, source, graph.types[value], tuple(chain))
+        others = found[value].chain if value in found else ()
+        found[value] = Cut(value, source, graph.types[value], (*others, *chain))
     return None if _ranges(graph, found) is None else list(found.values())
 
 
@@ -173,6 +174,9 @@ def _by_identifier(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _follows(graph: Graph, node: Node, value: str) -> bool:
+    if node.op == "concat":
+        # Beside what is rounded stand steps that were made earlier.
+        return not graph.types[node.name].dtype.is_float
     others = (other for other in node.inputs if other not in (None, value))
     return node.op in _FOLLOWING and all(other in graph.constants for other in others)
 
@@ -221,6 +225,10 @@ def _unrounded(graph: Graph, node: Node, free: dict[str, str]) -> Iterable[Node]
         free[node.name] = x
         return []
     free[node.name] = name
+    if node.op == "concat":
+        parts = {value: f"{name}_{place}" for place, value in enumerate(node.inputs) if value not in free}
+        wide = [Node("cast", (value,), {"to": DataType.FLOAT32}, (part,)) for value, part in parts.items()]
+        return [*wide, replace(node, inputs=tuple(parts.get(v, v) for v in inputs), outputs=(name,))]
     if node.op != "quantizeLinear":
         return [replace(node, inputs=inputs, outputs=(name,))]
     steps, zero = Node("div", (x, node.inputs[1]), {}, (f"{name}_steps",)), node.inputs[2]
@@ -228,6 +236,6 @@ def _unrounded(graph: Graph, node: Node, free: dict[str, str]) -> Iterable[Node]
     clamp = {"minValue": float(low), "maxValue": float(high)}
     if zero is None:
         return [steps, Node("clamp", (steps.name,), clamp, (name,))]
-    wide = Node("cast", (zero,), {"dataType": DataType.FLOAT32}, (f"{name}_zero",))
-    moved = Node("add", (steps.name, wide.name), {}, (f"{name}_moved",))
-    return [steps, wide, moved, Node("clamp", (moved.name,), clamp, (name,))]
+    offset = Node("cast", (zero,), {"to": DataType.FLOAT32}, (f"{name}_zero",))
+    moved = Node("add", (steps.name, offset.name), {}, (f"{name}_moved",))
+    return [steps, offset, moved, Node("clamp", (moved.name,), clamp, (name,))]

@@ -13,6 +13,7 @@ from webnn_runtime.format.dims import Dim, evaluate, names_of
 from webnn_runtime.format.errors import BackendUnavailable, ExecutionError, FormatError
 from webnn_runtime.format.graph import Array
 from webnn_runtime.format.utf8_paths import in_utf8
+from webnn_translator.naming import names_within
 from webnn_translator.verify.as_meant import as_meant
 
 __all__ = ["OnnxReference", "Ranking", "SourceFailed", "value_names"]
@@ -167,17 +168,19 @@ class Ranking:
 
 
 def value_names(file: Path) -> tuple[list[str], list[Ranking]]:
-    """Names of the values that nodes of the main graph make, and which of them are the best places of others."""
+    """Names of what nodes of the main graph make, also within them, and which of it are the best places of others."""
     import onnx
 
     nodes = onnx.load(file, load_external_data=False).graph.node
-    rankings = []
+    names, rankings = [name for node in nodes for name in node.output if name], []
     for node in nodes:
+        if node.op_type == "DynamicQuantizeMatMul":
+            names.extend(names_within(node.output[0]))
         if node.op_type == "TopK" and node.domain in ("", "ai.onnx") and len(node.output) > 1 and node.output[1]:
             settings = {one.name: one.i for one in node.attribute}
             is_sorted = settings.get("sorted", 1) != 0
             rankings.append(Ranking(node.input[0], node.output[1], settings.get("axis", -1), is_sorted))
-    return [name for node in nodes for name in node.output if name], rankings
+    return names, rankings
 
 
 def _as_declared(array: Array, declared: str) -> Array:
