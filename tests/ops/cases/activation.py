@@ -67,6 +67,9 @@ CASES = [
         {"min_value": -2.5, "max_value": 3.5},
         np.int8([-2, 4]),
     ),
+    # As option numbers are cast; a float bound of NaN stays one and does not limit.
+    ("clamp", "an integer bound of NaN is 0", [np.int32([-9, 9])], {"min_value": NAN}, np.int32([0, 9])),
+    ("clamp", "a float bound of NaN does not limit", [np.float32([-9, 9])], {"min_value": NAN}, np.float32([-9, 9])),
     ("clamp", "float16 bound is rounded first", [np.float16([9999])], {"max_value": 2049.0}, np.float16([2048])),
     *(("elu", t.__name__, [t([1, 0, -1, -INF])], {"alpha": 2.0}, t([1, 0, -1.2642411176571153, -2])) for t in FLOATS),
     ("elu", "tiny arguments keep their digits", [np.float32([-1e-10])], {}, np.float32([-1e-10])),

@@ -52,6 +52,7 @@ REFUSED = [
     ("elu", "f32[2]", {"alhpa": 1}, "OptionError", "did you mean 'alpha'?"),
     ("clamp", "f32[2]", {"minValue": 2, "maxValue": 1}, "OptionError", "'minValue' 2.0 is larger than 'maxValue' 1.0"),
     ("clamp", "i64[2]", {"minValue": 2**53 + 1, "maxValue": 2**53}, "OptionError", "is larger"),
+    ("clamp", "i32[2]", {"minValue": math.nan, "maxValue": -1}, "OptionError", "'minValue' 0 is larger"),
     ("clamp", "f32[2]", {"minValue": 1, "min_value": 1}, "OptionError", "'minValue' is given twice"),
     ("clamp", "f32[2]", {"minValue": True}, "OptionError", "True is not a number"),
     ("prelu", "f32[2, 3]; f32[2]", {}, "ShapeError", "do not broadcast"),
@@ -73,6 +74,7 @@ LEFT_TO_THE_RUN = [
 COMPLETED = [
     ("clamp", "f32[2]", {"maxValue": 6}, {"maxValue": 6.0, "minValue": None}),
     ("clamp", "i32[2]", {"maxValue": 6}, {"maxValue": 6, "minValue": None}),
+    ("clamp", "i32[2]", {"maxValue": "NaN"}, {"maxValue": 0, "minValue": None}),
     ("clamp", "f32[2]", {"maxValue": None, "minValue": "-Infinity"}, {"maxValue": None, "minValue": -math.inf}),
     ("linear", "f32[2]", {"beta": 2}, {"alpha": 1.0, "beta": 2.0}),
     ("elu", "f32[2]", {}, {"alpha": 1.0}),

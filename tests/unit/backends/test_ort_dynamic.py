@@ -239,3 +239,13 @@ def test_products_of_however_many_integers_wrap_as_their_definition_does(axes, d
         found, wanted = ours.run(feed), reference.run(feed)
         for name in graph.outputs:
             np.testing.assert_array_equal(found[name], wanted[name], strict=True)
+
+
+def test_products_over_several_sizes_without_a_maximum_compile() -> None:
+    sizes = [DynamicDim(name) for name in ("batch", "length", "width")]
+    builder = GraphBuilder("dynamic", dims=sizes)
+    x = builder.input("x", I64, [symbol(size.name) for size in sizes])
+    graph = builder.build({"y": builder.op("reduceProduct", x)})
+    values = np.random.default_rng(0).integers(-9, 9, (2, 3, 5)) * 2 + 1
+    found = BACKEND.compile(graph).run({"x": values})["y"]
+    np.testing.assert_array_equal(found, np.prod(values), strict=True)

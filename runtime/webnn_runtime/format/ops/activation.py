@@ -31,7 +31,7 @@ def _clamp(
     """Same type; the bounds are compared after they were cast to it, as they are when it runs."""
     if min_value is not None and max_value is not None:
         low, high = cast_number(min_value, x.dtype), cast_number(max_value, x.dtype)
-        # A comparison with NaN is false, so a NaN bound passes here and makes every result NaN.
+        # A comparison with NaN is false, so a NaN bound of floats, which does not limit, passes here.
         if low > high:
             raise OptionError(
                 f"clamp option 'minValue' {min_value} is larger than 'maxValue' {max_value}",

@@ -118,10 +118,12 @@ class Number(Kind):
         return _number(raw)
 
     def fit(self, value: OptionValue, types: Sequence[TensorType | None]) -> OptionValue:
-        # One spelling per value: 0 and 0.0 mean the same to a float operand.
-        if isinstance(value, int) and types and types[0] is not None and types[0].dtype.is_float:
-            return nearest_float(value)
-        return value
+        # One spelling per value: 0 and 0.0 mean the same to a float operand, NaN and 0 to an integer one.
+        if not types or types[0] is None:
+            return value
+        if isinstance(value, int):
+            return nearest_float(value) if types[0].dtype.is_float else value
+        return 0 if isinstance(value, float) and math.isnan(value) and not types[0].dtype.is_float else value
 
     def write(self, value: OptionValue) -> Any:
         if isinstance(value, float) and not math.isfinite(value):

@@ -83,7 +83,8 @@ def reduce_product(g: Emitter, x: str, shape: Sequence[Dim], axes: Sequence[int]
     if not isinstance(count, int):
         # The product of none is 1.
         x, count = with_ones(x, 1), count + 1
-    most = g.largest(count)
+    # No memory holds more, and sizes without a maximum give products that int64 does not hold.
+    most = min(g.largest(count), 2**40)
     for step in range((most - 1).bit_length()):
         whole, half = ceil_div(count, 1 << step), ceil_div(count, 2 << step)
         rest = 2 * half - whole
