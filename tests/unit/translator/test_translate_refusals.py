@@ -334,3 +334,11 @@ def test_a_function_that_makes_a_value_twice_is_refused(build, inputs, made) -> 
     model = build([call], {"x": (np.float32, [2])}, domains=[("own", 1)], functions=[function])
     with pytest.raises(UnsupportedOp, match="is made twice in the function"):
         translate(model)
+
+
+def test_a_model_exported_in_training_mode_is_told_what_to_call(build) -> None:
+    node = helper.make_node("Dropout", ["x", "ratio", "training"], ["y"])
+    constants = {"ratio": np.float32(0.1), "training": np.bool_(True)}
+    model = build([node], {"x": (np.float32, ("n", 4))}, constants=constants)
+    with pytest.raises(UnsupportedOp, match=r"export the model after model\.eval\(\)"):
+        translate(model)

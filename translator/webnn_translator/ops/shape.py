@@ -69,7 +69,7 @@ def dropout(ctx: Context, node: OnnxNode) -> list[Tensor | None]:
     node.ignore("seed")
     training = node.optional(2)
     if training is not None and ctx.constant(training, "training_mode").any():
-        raise Refused("training_mode is true; only inference can be translated")
+        raise Refused("training_mode is true, so that it draws random numbers; export the model after model.eval()")
     return [node.input(0), _mask(ctx, node)]
 
 
