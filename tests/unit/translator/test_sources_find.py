@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from webnn_runtime.format.errors import FormatError, HubError, MissingFile
-from webnn_translator.sources import open_source
+from webnn_translator.sources import find, open_source
 from webnn_translator.sources.export import export_onnx, task_of
 
 
@@ -280,6 +280,41 @@ def test_the_encoder_of_a_model_with_two_halves_is_exported_alone(t5, optional, 
     found = optional("onnxruntime").InferenceSession(tmp_path / "t5.onnx").run(["last_hidden_state"], inputs)[0]
     expected = model(**{name: optional("torch").from_numpy(array) for name, array in inputs.items()})
     np.testing.assert_allclose(found, expected.last_hidden_state.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("is_there", [True, False])
+def test_pieces_that_no_tokenizer_can_be_made_of_are_said(is_there: bool, t5, tmp_path, monkeypatch) -> None:
+    for file in t5[0].iterdir():
+        put(tmp_path / file.name, file.read_bytes())
+    put(tmp_path / "tokenizer_config.json", b'{"tokenizer_class": "T5Tokenizer"}')
+    with open_source(str(tmp_path)) as source:
+        # Of nothing transformers 5 makes a tokenizer that knows its special tokens.
+        assert "tokenizer.json" not in source.companions
+        assert source.notes == ()
+    put(tmp_path / "spiece.model", b"no pieces")
+    monkeypatch.setattr(find, "find_spec", lambda _: object() if is_there else None)
+    with open_source(str(tmp_path)) as source:
+        (note,) = source.notes
+    assert note.startswith("no tokenizer.json could be made of spiece.model: ")
+    assert note.endswith("; without it the bundle embeds no texts")
+    assert ("; pip install sentencepiece;" in note) is not is_there
+
+
+@pytest.mark.torch
+def test_a_vocabulary_of_another_class_or_without_its_merges_is_no_tokenizer(t5, tmp_path) -> None:
+    for file in t5[0].iterdir():
+        put(tmp_path / file.name, file.read_bytes())
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "b", "ab"]
+    put(tmp_path / "vocab.json", json.dumps({word: number for number, word in enumerate(words)}).encode())
+    for name, reason in (("T5", "T5Tokenizer reads spiece.model, which is not there"), ("Roberta", "`merges`")):
+        put(tmp_path / "tokenizer_config.json", json.dumps({"tokenizer_class": f"{name}Tokenizer"}).encode())
+        with open_source(str(tmp_path)) as source:
+            assert "tokenizer.json" not in source.companions
+            assert reason in source.notes[0]
+    put(tmp_path / "merges.txt", b"#version: 0.2\na b\n")
+    with open_source(str(tmp_path)) as source:
+        assert "tokenizer.json" in source.companions
 
 
 @pytest.mark.torch

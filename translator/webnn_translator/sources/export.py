@@ -212,24 +212,34 @@ def export_onnx(
     }
 
 
-def export_tokenizer(folder: Path, out: Path) -> bool:
-    """Write the `tokenizer.json` of the tokenizer that transformers makes of other files; False where it makes none."""
+def export_tokenizer(folder: Path, out: Path) -> str | None:
+    """Write the `tokenizer.json` of the tokenizer that transformers makes of other files.
+
+    Returns:
+        Why it makes none; None where it does.
+    """
+    from google.protobuf.message import DecodeError
+
     _, transformers = _require(folder)
     try:
         with _quiet(transformers):
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError):
-        # What it raises for files that are missing or not understood is not documented; the model has no texts then.
-        return False
-    backend = getattr(tokenizer, "backend_tokenizer", None)
+    # What it raises for files that are missing or not understood is not documented; the model has no texts then.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, DecodeError) as exc:
+        return str(exc).strip().partition("\n")[0] or type(exc).__name__
+    backend, kind = getattr(tokenizer, "backend_tokenizer", None), type(tokenizer)
     if backend is None:
-        return False
+        return f"{kind.__name__} cannot be written as one"
+    # Without these transformers 5 makes a tokenizer of its special tokens, to which every word is unknown.
+    vocabulary = getattr(kind, "vocab_files_names", {}).get("vocab_file")
+    if vocabulary is not None and not (folder / vocabulary).is_file():
+        return f"{kind.__name__} reads {vocabulary}, which is not there"
     if tokenizer.pad_token is not None:
         # The class may name the token, and no file.
         padding = {"pad_id": tokenizer.pad_token_id, "pad_type_id": tokenizer.pad_token_type_id}
         backend.enable_padding(pad_token=tokenizer.pad_token, direction=tokenizer.padding_side, **padding)
     backend.save(str(out))
-    return True
+    return None
 
 
 def _require(folder: Path) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -29,6 +30,8 @@ __all__ = ["open_source"]
 # Where repositories keep their ONNX file, best first.
 _ONNX_FILES: Final = ("onnx/model.onnx", "model.onnx")
 _TOKENIZER: Final = "tokenizer.json"
+# The vocabularies of tokenizers that only transformers knows how to read.
+_VOCABULARIES: Final = ("*.model", "vocab.json")
 _TORCH_FILES: Final = (".safetensors", ".safetensors.index.json")
 # What the first module of sentence-transformers keeps in a folder of its own.
 _INPUT_MODULE: Final = re.compile(r"0_[A-Za-z]+/[^/]+")
@@ -122,11 +125,23 @@ def _found(
         source = _source(found, out, name, file_name="model.onnx", exported=made)
         if not any(each.rpartition("/")[2] == _TOKENIZER for each in source.companions):
             written = Path(working) / _TOKENIZER
-            if export_tokenizer(folder, written):
+            reason = export_tokenizer(folder, written)
+            if reason is None:
                 place = (folder.relative_to(found.path) / _TOKENIZER).as_posix()
                 note = f"made {place} by transformers, of what else there is of a tokenizer"
                 source = replace(source, companions={**source.companions, place: written}, notes=(note,))
+            else:
+                source = replace(source, notes=tuple(_no_tokenizer(folder, reason)))
         yield source, found.path
+
+
+def _no_tokenizer(folder: Path, reason: str) -> Iterator[str]:
+    """What to say where files of a tokenizer are there and transformers makes none of them."""
+    files = sorted(file.name for pattern in _VOCABULARIES for file in folder.glob(pattern))
+    if any(name.endswith(".model") for name in files) and find_spec("sentencepiece") is None:
+        reason = "that needs the package sentencepiece, which is not installed; pip install sentencepiece"
+    if files:
+        yield f"no {_TOKENIZER} could be made of {', '.join(files)}: {reason}; without it the bundle embeds no texts"
 
 
 def _fetch_values(found: ModelFolder, repo_id: str, onnx_file: str, *, local_files_only: bool) -> None:
