@@ -96,9 +96,9 @@ class Formulas:
 
     def _leaves(self, name: str, origin: str) -> bool:
         """Whether something beside the formula reads a value."""
-        parts = {node.name for node in self._parts[origin]}
         readers = (node.name for node in self._graph.nodes if name in node.inputs)
-        return name in self._graph.outputs.values() or any(reader not in parts for reader in readers)
+        is_read = any(self._origins.get(reader) != origin for reader in readers)
+        return is_read or name in self._graph.outputs.values()
 
 
 def _lost(node: Node, operands: list[Array], lost: list[Array], result: Array) -> Array | None:
