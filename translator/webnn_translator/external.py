@@ -82,6 +82,21 @@ class ExternalFiles:
             whole = self._mapped[file] = memoryview(file.read_bytes()) if is_small else map_file(file)
         return np.frombuffer(whole[offset : offset + needed], np.uint8)
 
+    def take_inside(self, tensor: onnx.TensorProto, needed: int) -> bool:
+        """Put the bytes of a tensor that lies beside the model into it; returns whether it lay there.
+
+        Raises:
+            FormatError: see `read`.
+        """
+        from onnx import TensorProto
+
+        if tensor.data_location != TensorProto.EXTERNAL:
+            return False
+        tensor.raw_data = self.read(tensor, needed).tobytes()
+        tensor.ClearField("data_location")
+        del tensor.external_data[:]
+        return True
+
     def _file(self, location: str, what: str) -> tuple[Path, int]:
         if location not in self._found:
             file = self.model_file

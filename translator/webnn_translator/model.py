@@ -23,7 +23,10 @@ __all__ = [
 ]
 
 OLDEST_OPSET: Final = 7
-NEWEST_OPSET: Final = onnx.defs.onnx_opset_version()
+# The newest whose changes the rules know; a later one may give an operator another meaning.
+_NEWEST_KNOWN: Final = 28
+# Of which the installed onnx has the definitions.
+NEWEST_OPSET: Final = min(_NEWEST_KNOWN, onnx.defs.onnx_opset_version())
 
 
 def opset_versions(model: onnx.ModelProto) -> dict[str, int]:
@@ -42,9 +45,11 @@ def opset_versions(model: onnx.ModelProto) -> dict[str, int]:
         raise InvalidModel("the model imports no operator set")
     version = versions.get("", NEWEST_OPSET)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        way_out = "onnx.version_converter converts models"
+        if NEWEST_OPSET < version <= _NEWEST_KNOWN:
+            way_out = f"onnx {onnx.__version__} knows no later one: pip install --upgrade onnx"
         raise UnsupportedOpset(
-            f"the model uses opset {version}; {OLDEST_OPSET} to {NEWEST_OPSET} can be translated "
-            "(onnx.version_converter converts models)",
+            f"the model uses opset {version}; {OLDEST_OPSET} to {NEWEST_OPSET} can be translated ({way_out})",
             opset=version,
         )
     return versions

@@ -90,8 +90,12 @@ class Report:
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int, str], None]]:
         """A bar on stderr, shown only on a terminal; yields a function of runs done, runs in all, and what is next."""
+        if not self.is_watched:
+            # Before 14.3 rich ends a bar that is not shown with a line of its own.
+            yield lambda *_: None
+            return
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._err, transient=True, disable=not self.is_watched) as bar:
+        with Progress(*columns, console=self._err, transient=True) as bar:
             task = bar.add_task(what, total=None)
 
             def step(done: int, total: int, label: str) -> None:

@@ -115,9 +115,8 @@ def _set_byte_level(backend: Any, add_prefix_space: bool) -> dict[str, object]:
     present = backend.pre_tokenizer
     if not isinstance(present, pre_tokenizers.ByteLevel) or present.add_prefix_space == add_prefix_space:
         return {}
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(
-        add_prefix_space=add_prefix_space, trim_offsets=present.trim_offsets, use_regex=present.use_regex
-    )
+    # `trim_offsets` is about places, which nobody asks for.
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space, use_regex=present.use_regex)
     return {"add_prefix_space": add_prefix_space}
 
 

@@ -329,3 +329,42 @@ def test_an_exporter_that_fails_by_looking_something_up_is_answered_with_what_to
     message = rf"at opset {opset} \(IndexError: unordered_map::at\); try --opset {other}, which goes"
     with pytest.raises(HubError, match=message):
         export_onnx(t5[0], tmp_path / "t5.onnx", opset=opset)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("message", "library", "advice"),
+    [
+        ("No module named 'onnxscript'", "onnxscript", "pip install --upgrade onnxscript"),
+        ("cannot import name 'opset23'", "onnxscript.onnx_opset", "pip install --upgrade onnxscript"),
+        ("it requires the X library", None, "install what it names"),
+    ],
+)
+def test_a_library_that_an_exporter_lacks_is_answered_with_what_to_install(
+    message, library, advice, t5, optional, tmp_path, monkeypatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ImportError(message, name=library)
+
+    monkeypatch.setattr(optional("torch").onnx, "export", fail)
+    with pytest.raises(HubError, match=f"exporting at opset 18 fails: {message}; {advice}"):
+        export_onnx(t5[0], tmp_path / "t5.onnx", opset=18)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("release", "name"), [("4.48.0", "torch_dtype"), ("4.56.0", "dtype"), ("5.0.0rc1", "dtype")])
+def test_the_type_of_weights_is_asked_for_by_the_name_that_a_release_knows(
+    release, name, t5, optional, tmp_path, monkeypatch
+) -> None:
+    transformers, asked = optional("transformers"), []
+
+    def load(*_: Any, **arguments: Any) -> None:
+        asked.append(arguments)
+        raise ValueError("that is enough")
+
+    monkeypatch.setattr(transformers, "__version__", release)
+    monkeypatch.setattr(transformers.T5EncoderModel, "from_pretrained", load)
+    with pytest.raises(HubError, match="that is enough"):
+        export_onnx(t5[0], tmp_path / "t5.onnx")
+    types = {key: value for key, value in asked[0].items() if key.endswith("dtype")}
+    assert types == {name: optional("torch").float32}

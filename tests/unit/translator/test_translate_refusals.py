@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -93,6 +96,34 @@ def test_a_node_that_no_output_needs_is_no_obstacle(build, agree) -> None:
 def test_opsets_outside_the_range_are_refused(opset, build) -> None:
     with pytest.raises(UnsupportedOpset, match=f"opset {opset}; 7 to"):
         translate(build([N("Relu", ["x"], ["y"])], INPUT, opset=opset))
+
+
+@pytest.mark.parametrize(
+    ("installed", "opset", "message"),
+    [
+        (99, 29, "opset 29; 7 to 28 can be translated (onnx.version_converter converts models)"),
+        (25, 28, "opset 28; 7 to 25 can be translated (onnx 1.20 knows no later one: pip install --upgrade onnx)"),
+    ],
+)
+def test_the_newest_opset_is_one_that_the_rules_and_the_installed_onnx_know(installed, opset, message) -> None:
+    code = f"""
+import onnx
+onnx.defs.onnx_opset_version, onnx.__version__ = lambda: {installed}, "1.20"
+from webnn_translator.model import UnsupportedOpset, opset_versions
+model = onnx.ModelProto(opset_import=[onnx.helper.make_opsetid("", {opset})])
+try:
+    opset_versions(model)
+except UnsupportedOpset as error:
+    print(error)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert message in ran.stdout
 
 
 def test_an_operator_of_another_domain_is_not_taken_for_ours(build) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from webnn_runtime.format.errors import FormatError
+from webnn_translator.external import tensors_of
 from webnn_translator.verify import OnnxReference
 
 N = helper.make_node
@@ -53,6 +56,17 @@ CASES = {
 }  # fmt: skip
 
 
+def all_beside(model: onnx.ModelProto, folder: Path) -> None:
+    """Put every tensor beside the model, those of attributes and functions as well, as older releases of onnx do."""
+    held = b""
+    for tensor in tensors_of(model, folder):
+        if tensor.raw_data:
+            external_data_helper.set_external_data(tensor, "w.bin", len(held), len(tensor.raw_data))
+            held += tensor.raw_data
+            tensor.ClearField("raw_data")
+    (folder / "w.bin").write_bytes(held)
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("is_external", [False, True], ids=["inside", "beside"])
 def test_the_reference_computes_bfloat16_in_float32(case, is_external, tmp_path) -> None:
@@ -61,8 +75,9 @@ def test_the_reference_computes_bfloat16_in_float32(case, is_external, tmp_path)
     graph = helper.make_graph(nodes, "g", [value("x", takes, shape)], [value("y", gives, None)], weights)
     imports = [helper.make_opsetid("", 20), helper.make_opsetid("own", 1)]
     model = helper.make_model(graph, opset_imports=imports, functions=[HALVED], ir_version=10)
-    settings = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 0} if is_external else {}
-    onnx.save(model, tmp_path / "m.onnx", **settings)
+    if is_external:
+        all_beside(model, tmp_path)
+    onnx.save(model, tmp_path / "m.onnx")
     reference = OnnxReference(tmp_path / "m.onnx")
     (found,) = reference.run({"x": X.reshape(shape)}, ["y"], {}).values()
     assert found.dtype == np.float32
@@ -83,11 +98,15 @@ def test_shapes_may_lie_beside_the_file(tmp_path) -> None:
     """As `size_threshold=0` of onnx writes them; ONNX Runtime reads none from there to infer shapes with."""
     shape = numpy_helper.from_array(np.asarray([4]), "shape")
     constant = N("Constant", [], ["one"], value=numpy_helper.from_array(np.asarray([-1]), "one"))
-    nodes = [N("Reshape", ["x", "shape"], ["flat"]), constant, N("Reshape", ["flat", "one"], ["y"])]
+    opset = helper.make_opsetid("", 20)
+    flatten = [constant, N("Reshape", ["a", "one"], ["b"])]
+    function = helper.make_function("own", "Flat", ["a"], ["b"], flatten, [opset])
+    nodes = [N("Reshape", ["x", "shape"], ["a"]), *flatten, N("Flat", ["b"], ["y"], domain="own")]
     graph = helper.make_graph(nodes, "g", [value("x", F)], [value("y", F, (4,))], [shape])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    settings = {"save_as_external_data": True, "location": "w.bin", "size_threshold": 0, "convert_attribute": True}
-    onnx.save(model, tmp_path / "m.onnx", **settings)
+    imports = [opset, helper.make_opsetid("own", 1)]
+    model = helper.make_model(graph, opset_imports=imports, functions=[function], ir_version=10)
+    all_beside(model, tmp_path)
+    onnx.save(model, tmp_path / "m.onnx")
     reference = OnnxReference(tmp_path / "m.onnx")
     np.testing.assert_array_equal(reference.run({"x": X}, ["y"], {})["y"], X.ravel())
     (tmp_path / "w.bin").unlink()

@@ -32,7 +32,7 @@ _PADDING: Final = 2
 
 
 class ExportUnavailable(HubError):
-    """torch or transformers is not installed; the message holds the command that installs both."""
+    """A library is not installed, or too old for another one; the message holds the command that helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def export_onnx(
         How it was made, for the manifest.
 
     Raises:
-        ExportUnavailable: torch or transformers is missing.
+        ExportUnavailable: a library is missing, or too old.
         HubError: the task or the opset is unknown, or the model cannot be loaded or exported.
     """
     if is_clip:
@@ -194,6 +194,11 @@ def export_onnx(
         with _quiet(transformers):
             model = _load(transformers, torch, folder, chosen, attention)
             _write(torch, model, chosen, _input_names(transformers, folder, model), staging, opset)
+    except ImportError as exc:
+        # Both load libraries of their own as they need them; onnxscript for one exporter and not for the other.
+        first, library = str(exc).strip().partition("\n")[0], (exc.name or "").partition(".")[0]
+        advice = f"pip install --upgrade {library}" if library else "install what it names"
+        raise ExportUnavailable(f"{folder.name}: exporting at opset {opset} fails: {first}; {advice}") from exc
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError) as exc:
         # What torch raises for a model that it cannot trace is not documented; these are what it is made of.
         first = str(exc).strip().partition("\n")[0]
@@ -257,6 +262,8 @@ def _require(folder: Path) -> tuple[Any, Any]:
 
 def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: str) -> Any:
     wanted = task.auto_class
+    # Before 4.56 `dtype` had another name.
+    older = tuple(int(part) for part in transformers.__version__.split(".")[:2]) < (4, 56)
     try:
         if wanted == "AutoModel":
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -264,10 +271,10 @@ def _load(transformers: Any, torch: Any, folder: Path, task: Task, attention: st
         model, found = getattr(transformers, wanted).from_pretrained(
             folder,
             attn_implementation=attention,
-            dtype=torch.float32,
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **{"torch_dtype" if older else "dtype": torch.float32},
         )
     except (OSError, ValueError, KeyError, ImportError) as exc:
         first = str(exc).strip().partition("\n")[0]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from webnn_translator.containment import contained_file
-from webnn_translator.external import ExternalFiles, locations_of
+from webnn_translator.external import ExternalFiles, locations_of, tensors_of
 from webnn_translator.naming import names_within
 from webnn_translator.verify.in_float32 import in_float32
 
@@ -58,8 +58,9 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, b
     ]
     for node, attribute in permissions:
         node.attribute.remove(attribute)
-    is_moved = _few_inside(model.graph, ExternalFiles(file))
-    is_widened = in_float32(model)
+    files = ExternalFiles(file)
+    is_moved = _few_inside(tensors_of(model, file), files)
+    is_widened = in_float32(model, files)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
     written_out |= _products_written_out(model)
     given = {output.name for output in model.graph.output}
@@ -86,21 +87,14 @@ def _links_followed(model: Any, file: Path) -> Path:
     return folder
 
 
-def _few_inside(graph: Any, files: ExternalFiles) -> bool:
+def _few_inside(tensors: Iterable[Any], files: ExternalFiles) -> bool:
     """Move short lists of integers beside the file into it; returns whether there was one."""
     from onnx import TensorProto
 
-    attributes = [one for node in graph.node for one in node.attribute]
     changed = False
-    for tensor in (*graph.initializer, *(one.t for one in attributes)):
-        is_outside = tensor.data_location == TensorProto.EXTERNAL and tensor.data_type == TensorProto.INT64
-        if is_outside and (count := math.prod(tensor.dims)) <= _FEW:
-            tensor.raw_data = files.read(tensor, 8 * count).tobytes()
-            tensor.ClearField("data_location")
-            del tensor.external_data[:]
-            changed = True
-    for inner in (inner for one in attributes for inner in (one.g, *one.graphs)):
-        changed |= _few_inside(inner, files)
+    for tensor in tensors:
+        if tensor.data_type == TensorProto.INT64 and math.prod(tensor.dims) <= _FEW:
+            changed |= files.take_inside(tensor, 8 * math.prod(tensor.dims))
     return changed
 
 
