@@ -233,6 +233,13 @@ def test_real_tokens_are_used_where_they_fit_the_table() -> None:
     assert InputPlan.of(graph, Words(1, 99, 2)).kind == "seeded"
 
 
+def test_a_tokenizer_that_knows_none_of_the_words_leaves_it_to_seeded_ids() -> None:
+    # One without a token for unknown words and without special ones: of a text that it has nothing for it makes nothing.
+    checked = check_graph(encoder(), right, reference_name="by hand", backends=["numpy"], tokenizer=Words())
+    assert checked.certificate.passed
+    assert checked.certificate.inputs == "seeded"
+
+
 def test_seeded_values_are_the_same_everywhere() -> None:
     # Pinned: a manifest's canaries and certificates must not change with NumPy.
     assert uniform(7, 3).tolist() == [0.25019093320933394, 0.794427601939151, 0.551371380490387]
