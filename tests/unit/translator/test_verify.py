@@ -234,7 +234,7 @@ def test_real_tokens_are_used_where_they_fit_the_table() -> None:
 
 
 def test_a_tokenizer_that_knows_none_of_the_words_leaves_it_to_seeded_ids() -> None:
-    # One without a token for unknown words and without special ones: of a text that it has nothing for it makes nothing.
+    # Without special tokens and one for unknown words, nothing is left of such a text.
     checked = check_graph(encoder(), right, reference_name="by hand", backends=["numpy"], tokenizer=Words())
     assert checked.certificate.passed
     assert checked.certificate.inputs == "seeded"
