@@ -8,7 +8,7 @@ from typing import Final
 from webnn_runtime.format.dims import Dim, DynamicDim, SymbolicDim, bounds, names_of, substitute
 from webnn_runtime.format.graph import DimCheck
 
-__all__ = ["equal_sizes", "left_by", "narrowed_to_reach"]
+__all__ = ["equal_sizes", "left_by", "minimum_to_reach", "narrowed_to_reach"]
 
 # A model that needs more rows than this at once is refused instead of being restricted to them.
 _LARGEST_MINIMUM: Final = 4096
@@ -73,6 +73,21 @@ def narrowed_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> t
     wanted = tuple(one for one in found if one is not None)
     are_apart = len({one.name for one in wanted}) == len(found)
     return wanted if are_apart else ()
+
+
+def minimum_to_reach(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> int | None:
+    """The smallest size that makes `dim` at least `low` where all its names have it as their minimum."""
+
+    def reaches(least: int) -> bool:
+        raised = {
+            name: DynamicDim(name, max(size.max_size, least), max(size.min_size, least))
+            for name, size in ranges.items()
+            if name in names
+        }
+        return bounds(dim, {**ranges, **raised})[0] >= low
+
+    names = names_of(dim)
+    return _first(1, min([_LARGEST_MINIMUM, *(ranges[name].max_size for name in names)]), reaches)
 
 
 def _of_one_name(dim: Dim, low: int, ranges: Mapping[str, DynamicDim]) -> DynamicDim | None:

@@ -87,6 +87,17 @@ def test_no_rows_of_a_table_are_folded_away(build, agree) -> None:
     agree(model, {"x": np.arange(6, dtype=F).reshape(2, 1, 3)})
 
 
+@pytest.mark.parametrize("reduction", ["none", "add"])
+@pytest.mark.parametrize("op", ["ScatterND", "ScatterElements"])
+def test_nothing_is_written_at_no_places(op, reduction, build, agree) -> None:
+    # Video Swin numbers the windows of its mask by slices, which are empty along an axis that is not shifted.
+    node = N(op, ["x", "at", "rows"], ["y"], reduction=reduction)
+    at, rows = ((0, 1), (0, 4)) if op == "ScatterND" else ((0, 4), (0, 4))
+    constants = {"at": np.zeros(at, I64), "rows": np.zeros(rows, F)}
+    model = build([node], {"x": (F, ("n", 4))}, constants=constants, opset=18)
+    agree(model, {"x": np.arange(12, dtype=F).reshape(3, 4)})
+
+
 def test_a_result_without_elements_is_refused(build) -> None:
     model = build([N("Relu", ["x"], ["y"])], {"x": (F, ("n", 3))})
     with pytest.raises(TranslateError, match=r"an operand is \[0, 3\]; .*: where --dim says 0, give 1 or more"):

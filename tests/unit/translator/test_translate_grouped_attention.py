@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 from webnn_runtime.backends import get_backend
 from webnn_runtime.format.errors import WebnnError
 from webnn_translator._errors import TranslateError
 from webnn_translator.translate import translate
+from webnn_translator.verify.reference import OnnxReference, SourceFailed
 
 N = helper.make_node
 F, I32, I64 = np.float32, np.int32, np.int64
@@ -114,6 +116,41 @@ def test_packed_grouped_attention(variant, build, agree) -> None:
 
 def test_several_new_tokens_after_a_past(build, agree) -> None:
     agree(grouped(build, NEXT, do_rotary=1), step(4, 3, [7]), tolerance=1e-4)
+
+
+def test_several_new_tokens_of_several_rows_are_compared_row_by_row(build, tmp_path) -> None:
+    # ONNX Runtime takes them of one row only, so that no decoder of it could be checked at sizes of its own.
+    model, feed = grouped(build, NEXT, do_rotary=1), step(4, 3, [7, 7, 7])
+    # Every output begins with the batch, as an exporter states it.
+    states = ["n", FEW, "all", WIDTH]
+    for output, shape in (("y", ["n", "t", HEADS * WIDTH]), ("nk", states), ("nv", states)):
+        model.graph.output.pop(0)
+        model.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+    onnx.save(model, tmp_path / "m.onnx")
+    sizes = {"n": 3, "t": 3, "past": 4, "total": 7}
+    wanted = OnnxReference(tmp_path / "m.onnx").run(feed, ["y", "nk", "nv"], sizes)
+    found = get_backend("numpy").compile(translate(model).graph).run(feed)
+    for name, array in wanted.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+    # Two queries for three masks are no batch.
+    with pytest.raises(SourceFailed, match="does not run"):
+        OnnxReference(tmp_path / "m.onnx").run(feed | {"mask": feed["mask"][:2], "q": feed["q"][:2]}, ["y"], sizes)
+
+
+@pytest.mark.parametrize("past_tokens", [0, 10])
+def test_a_text_is_as_long_as_the_tables_of_angles_at_most(past_tokens, build, agree, optional) -> None:
+    fresh = 16 - past_tokens
+    fits, too_long = (step(past_tokens, new, [past_tokens + new]) for new in (fresh, fresh + 1))
+    model = grouped(build, fits, do_rotary=1)
+    translation = agree(model, fits, tolerance=1e-4, min_dims={"past": 0})
+    assert {dim.name: dim.max_size for dim in translation.dims if dim.max_size is not None} == {
+        "t": 16, "total": 16, "past": 15,
+    }  # fmt: skip
+    session = optional("onnxruntime").InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="shall not be less than total_sequence_length"):
+        session.run(None, too_long)
+    with pytest.raises(WebnnError, match=r"total|t = 17"):
+        get_backend("numpy").compile(translation.graph).run(too_long)
 
 
 @pytest.mark.parametrize("smooth", [0, 1])

@@ -142,6 +142,23 @@ def test_dimensions_whose_values_would_help_are_listed_with_the_flag(build) -> N
     assert ops(translate(model, min_dims={"batch": 2, "length": 2})) == ["reshape"]
 
 
+def test_areas_of_an_image_need_minima_that_the_message_says(build, agree) -> None:
+    """A quarter of h * w, as YOLO12 attends to: 1 * 4 has one and 2 * 1 none, so nothing is left out unasked."""
+    nodes = [
+        N("Shape", ["x"], ["s"]),
+        N("Split", ["s"], ["n", "h", "w"], num_outputs=3),
+        N("Mul", ["h", "w"], ["hw"]),
+        N("Div", ["hw", "four"], ["area"]),
+        N("Concat", ["n", "four", "area"], ["shape"], axis=0),
+        N("Reshape", ["x", "shape"], ["y"]),
+    ]
+    constants = {"four": np.asarray([4], np.int64)}
+    model = build(nodes, {"x": (F, ("n", "h", "w"))}, constants=constants, opset=18)
+    with pytest.raises(DynamicShape, match=r"--min-dim h=2 --min-dim w=2 excludes that"):
+        translate(model)
+    agree(model, {"x": x_of(2, 3, 4)}, {"x": x_of(1, 2, 2)}, min_dims={"h": 2, "w": 2})
+
+
 def test_patches_of_an_image_leave_out_sizes_without_any(build, agree) -> None:
     """(h // 8) * (w // 8) is 0 where either is: a Reshape to 0 would copy a dimension instead."""
     nodes = [

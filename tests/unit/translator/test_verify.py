@@ -233,6 +233,13 @@ def test_real_tokens_are_used_where_they_fit_the_table() -> None:
     assert InputPlan.of(graph, Words(1, 99, 2)).kind == "seeded"
 
 
+def test_a_tokenizer_that_knows_none_of_the_words_leaves_it_to_seeded_ids() -> None:
+    # Without special tokens and one for unknown words, nothing is left of such a text.
+    checked = check_graph(encoder(), right, reference_name="by hand", backends=["numpy"], tokenizer=Words())
+    assert checked.certificate.passed
+    assert checked.certificate.inputs == "seeded"
+
+
 def test_seeded_values_are_the_same_everywhere() -> None:
     # Pinned: a manifest's canaries and certificates must not change with NumPy.
     assert uniform(7, 3).tolist() == [0.25019093320933394, 0.794427601939151, 0.551371380490387]
@@ -339,6 +346,26 @@ def test_sizes_that_the_source_itself_refuses_are_named_with_the_flags(build, tm
         source.run({"x": np.ones(4, np.float32)}, ["y"], {"n": 4})
     # ONNX Runtime has nothing to add on its own.
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("rank", "dtype"), [(2, np.bool_), (4, np.float32)])
+def test_a_mask_that_torch_writes_once_is_that_of_every_query(rank, dtype, build, tmp_path) -> None:
+    # Of LayoutLM and others whose mask hides padding alone.
+    node = helper.make_node("Attention", ["q", "k", "v", "mask"], ["y"])
+    data = (np.float32, ["batch", 2, "length", 4])
+    sizes = ["batch", 1, 1, "length"] if rank == 4 else [1, "length"]
+    model = build([node], {**dict.fromkeys("qkv", data), "mask": (dtype, sizes)}, opset=23)
+    onnx.save(model, tmp_path / "model.onnx")
+    rng = np.random.default_rng(0)
+    feed = {name: rng.normal(size=(3, 2, 5, 4)).astype(np.float32) for name in "qkv"}
+    mask = rng.normal(size=(3, 1, 1, 5) if rank == 4 else (1, 5)).astype(np.float32)
+    feed["mask"] = mask if dtype == np.float32 else mask > 0
+    wanted = onnx.reference.ReferenceEvaluator(model).run(["y"], feed)[0]
+    found = OnnxReference(tmp_path / "model.onnx").run(feed, ["y"], {})["y"]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    carried = feed | {"mask": feed["mask"].astype(np.uint8 if dtype == np.bool_ else dtype)}
+    graph = translate(model).graph
+    np.testing.assert_allclose(get_backend("numpy").compile(graph).run(carried)["y"], wanted, atol=1e-6)
 
 
 def test_angles_that_torch_writes_once_are_those_of_every_row(build, tmp_path) -> None:

@@ -165,7 +165,14 @@ def _normalised(ctx: Context, node: OnnxNode, query: Tensor, key: Tensor) -> tup
 
 def _rotated(ctx: Context, node: OnnxNode, query: Tensor, key: Tensor, lengths: _Lengths) -> tuple[Tensor, Tensor]:
     cos, sin, ids = node.input(7), node.input(8), node.optional(9)
+    # ONNX Runtime refuses a text that is longer than the tables, and so does a run: its slice does not exist.
+    total = ctx.dims(node.input(6), "total_sequence_length")[0]
+    for table in (cos, sin):
+        if is_at_least(table.shape[0], total, ctx.ranges) is False:
+            raise Refused(f"total_sequence_length is {total}, and the tables have {table.shape[0]} rows")
+    held = [slice_of(ctx, table, {0: (0, total, 1)}) for table in (cos, sin)]
     if ids is None:
+        cos, sin = held
         ids = ctx.elementwise("add", lengths.past, positions(query.shape[2], 2, 1))
     cos, sin = rows_of_table(ctx, cos, ids), rows_of_table(ctx, sin, ids)
     width = 2 * ctx.size(cos.shape[2], "the width of the table")

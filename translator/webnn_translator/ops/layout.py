@@ -19,7 +19,7 @@ from webnn_runtime.format.dims import (
 )
 from webnn_translator._errors import Refused
 from webnn_translator.context import Context
-from webnn_translator.narrowing import equal_sizes
+from webnn_translator.narrowing import equal_sizes, minimum_to_reach
 from webnn_translator.node import OnnxNode
 from webnn_translator.registry import onnx_op
 from webnn_translator.scaled_dims import joined_dims, reshaped_dims
@@ -156,8 +156,10 @@ def _reshape(ctx: Context, node: OnnxNode, *, allow_zero: bool) -> Tensor:
             open_end = low < 0 or (low == 0 and not allow_zero and dim != copied)
             # Sizes for which it is 0 mean another shape, and none that WebNN has.
             if open_end and not ctx.demand(dim, 1, f"a Reshape has the dimension {dim}"):
+                names, least = sorted(names_of(dim)), minimum_to_reach(dim, 1, ctx.ranges)
+                ways = f"; {' '.join(f'--min-dim {name}={least}' for name in names)} excludes that" if least else ""
                 raise Refused(
-                    f"the target dimension {dim} may be 0 or negative, which has another meaning", sorted(names_of(dim))
+                    f"the target dimension {dim} may be 0 or negative, which has another meaning{ways}", names
                 )
         elif dim == 0 and not allow_zero:
             if index >= x.rank:

@@ -61,6 +61,8 @@ def _scatter_elements(ctx: Context, node: OnnxNode, reduction: str) -> Tensor:
     axis = ctx.axis(node.integer("axis", 0), data.rank)
     if indices.rank != data.rank or updates.rank != data.rank:
         raise Refused(f"data {data}, indices {indices}, updates {updates}; the model is not valid")
+    if 0 in indices.shape:
+        return data
     rows = data.shape[axis]
     if isinstance(rows, int):
         indices = keep_inside(ctx, indices, rows)
@@ -154,6 +156,9 @@ def _in_rounds(ctx: Context, data: Tensor, indices: Array, updates: Tensor, redu
 def scatter_nd_before_16(ctx: Context, node: OnnxNode) -> Tensor:
     """Slices replaced at index tuples."""
     data, indices, updates = (node.input(index) for index in range(3))
+    if 0 in updates.shape:
+        # torch writes into no rows where a window is not shifted along an axis.
+        return data
     operands = [ctx.full(one) for one in (data, keep_places_inside(ctx, indices, data.shape), updates)]
     return ctx.computed(data.elem, "scatterND", *operands)
 
@@ -165,6 +170,8 @@ def scatter_nd(ctx: Context, node: OnnxNode) -> Tensor:
     if reduction == "none":
         return scatter_nd_before_16(ctx, node)
     data, indices, updates = (node.input(index) for index in range(3))
+    if 0 in updates.shape:
+        return data
     indices = keep_places_inside(ctx, indices, data.shape)
     depth = ctx.size(indices.shape[-1], "the length of an index tuple")
     rows, width = product(list(data.shape[:depth])), product(list(data.shape[depth:]))

@@ -26,6 +26,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, b
     `accuracy_level` of MatMulNBits lets ONNX Runtime quantise its data as well; what the model means is the product.
     RotaryEmbedding gets its angles for every row of the batch: torch writes them once for all, which ONNX's definition
     of the operator broadcasts and ONNX Runtime's kernel refuses.
+    Attention gets its mask for every query: the same of one that hides padding alone.
     MeanVarianceNormalization has its epsilon, without which equal elements are no numbers, and takes float16.
     DynamicQuantizeMatMul is written out as what it was fused of, so that what it rounds can be given out.
     DynamicQuantizeLSTM is an LSTM of the same weights: bundles of it are only made where states stay float32.
@@ -62,7 +63,7 @@ def as_meant(file: Path, watched: Collection[str]) -> tuple[str | bytes, Path, b
     is_moved = _few_inside(tensors_of(model, file), files)
     is_widened = in_float32(model, files)
     written_out = _softmax_written_out(model) | _angles_repeated(model) | _states_in_float(model) | _deviations(model)
-    written_out |= _products_written_out(model)
+    written_out |= _products_written_out(model) | _masks_repeated(model)
     given = {output.name for output in model.graph.output}
     # ONNX Runtime finds their types.
     more = [onnx.helper.make_empty_tensor_value_info(name) for name in watched if name not in given]
@@ -166,6 +167,25 @@ def _angles_repeated(model: Any) -> bool:
             for place, one in enumerate(angles, start=1):
                 nodes.append(helper.make_node("Expand", [one, f"{stem}shape"], [f"{stem}{place}"]))
                 node.input[place] = f"{stem}{place}"
+        nodes.append(node)
+    return _replaced(model, nodes)
+
+
+def _masks_repeated(model: Any) -> bool:
+    """Repeat the mask of an Attention along its queries; returns whether there was one."""
+    from onnx import helper
+
+    nodes: list[Any] = []
+    for node in model.graph.node:
+        if node.op_type == "Attention" and node.domain in ("", "ai.onnx") and any(node.input[3:4]):
+            stem = f"{next(filter(None, node.output))}//"
+            nodes += [
+                helper.make_node("Shape", [node.input[0]], [f"{stem}queries"], start=-2, end=-1),
+                helper.make_node("Constant", [], [f"{stem}one"], value_ints=[1]),
+                helper.make_node("Concat", [f"{stem}queries", f"{stem}one"], [f"{stem}shape"], axis=0),
+                helper.make_node("Expand", [node.input[3], f"{stem}shape"], [f"{stem}mask"]),
+            ]
+            node.input[3] = f"{stem}mask"
         nodes.append(node)
     return _replaced(model, nodes)
 

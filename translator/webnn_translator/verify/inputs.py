@@ -55,7 +55,7 @@ class InputPlan:
         masks: integer inputs that hide the end of rows.
         choices: other integer inputs that are compared with constants -> those, and 0.
         lengths: of the texts that index a table.
-        tokens: ids of a long text without an end, or None when there is no tokenizer.
+        tokens: ids of a long text without an end, or None where no tokenizer gives any.
     """
 
     inputs: Mapping[str, TensorType]
@@ -86,8 +86,8 @@ class InputPlan:
         tokens = None
         if tokenizer is not None and _TOKENS in limits:
             ids = np.asarray(tokenizer.encode([_TEXT], None)[0].ids, dtype=np.int64)
-            # A tokenizer of another model would index past the table.
-            tokens = ids if ids.max(initial=0) < limits[_TOKENS] else None
+            # A tokenizer of another model would index past the table; one that knows none of the words gives nothing.
+            tokens = ids if ids.size and ids.max() < limits[_TOKENS] else None
         return cls(graph.inputs, limits, free_limits, frozenset(masks), choices, frozenset(lengths), tokens)
 
     @property

@@ -24,6 +24,8 @@ _NO_KERNEL: Final = "NOT_IMPLEMENTED"
 _REUSED: Final = "attempting to re-use buffer"
 # Before 1.31 ONNX Runtime ends the process here, at a weight in 8 bits that is read both transposed and as it is.
 AVOIDED: Final = [] if sys.version_info >= (3, 11) else ["TransposeOptimizer"]
+# GroupQueryAttention, of several tokens behind a past.
+_ONE_ROW: Final = "batch_size must be 1"
 _NUMPY_TYPES: Final = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -143,6 +145,9 @@ class OnnxReference:
                 self._options.enable_mem_reuse = False
                 self._session = self._opened()
                 return self.run(inputs, outputs, bindings)
+            batch, rows = self._rows(fed, outputs)
+            if _ONE_ROW in str(exc) and rows > 1:
+                return self._row_by_row(fed, outputs, bindings, batch, rows)
             sizes = ", ".join(f"{name} = {size}" for name, size in bindings.items())
             advice = "; --dim NAME=VALUE fixes a size, --min-dim and --max-dim the range of one" if sizes else ""
             raise SourceFailed(
@@ -150,6 +155,30 @@ class OnnxReference:
                 backend="onnxruntime",
             ) from exc
         return dict(zip(outputs, results, strict=True))
+
+    def _rows(self, fed: Mapping[str, Array], outputs: Sequence[str]) -> tuple[str, int]:
+        """The name that all these outputs have as their first dimension, and its size; 0 where there is none."""
+        shapes = {item.name: item.shape for item in self._session.get_outputs()}
+        (first, *others) = {str(shapes[name][0]) if shapes[name] else "" for name in outputs}
+        sizes = {array.shape[0] for name, array in fed.items() if self._shapes[name][:1] == [first]}
+        return first, sizes.pop() if not others and len(sizes) == 1 else 0
+
+    def _row_by_row(
+        self, fed: Mapping[str, Array], outputs: Sequence[str], bindings: Mapping[str, int], batch: str, rows: int
+    ) -> dict[str, Array]:
+        """What a kernel that takes one row makes of several; where rows see one another, the graph's differ."""
+        found = [
+            self.run(
+                {
+                    name: array[row : row + 1] if self._shapes[name][:1] == [batch] else array
+                    for name, array in fed.items()
+                },
+                outputs,
+                {**bindings, batch: 1},
+            )
+            for row in range(rows)
+        ]
+        return {name: np.concatenate([one[name] for one in found]) for name in outputs}
 
     def _without_effect(self, name: str, bindings: Mapping[str, int]) -> Array:
         if name in self._bound:
