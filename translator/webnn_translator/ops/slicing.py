@@ -169,7 +169,9 @@ def _slice(
             raise Refused("a step is 0; the model is not valid")
         dim = x.shape[axis]
         if isinstance(dim, int) and isinstance(start, int) and isinstance(end, int):
-            picked = range(*slice(start, _end(end, step), step).indices(dim))
+            # Going backwards, ONNX begins at the first element where a start is before it, and Python takes nothing.
+            begin = max(start, -dim) if step < 0 else start
+            picked = range(*slice(begin, _end(end, step), step).indices(dim))
             cuts[axis] = (picked.start, len(picked), step) if len(picked) else (0, 0, 1)
         else:
             cuts[axis] = _dynamic_cut(ctx, x, dim, start, end, step)
