@@ -206,14 +206,25 @@ def test_samples_that_cannot_be_used_are_refused(
     ("arrays", "message"),
     [
         ({"z": np.ones((2, 3, 64), np.float32)}, "holds z; the inputs are x"),
-        ({"x": np.ones((2, 64), np.float32)}, "runs along its first axis"),
-        ({"x": np.ones((2, 3, 64), np.float64)}, "runs along its first axis"),
+        ({"x": np.ones((2, 63), np.float32)}, "has 63 where .* first axis of each array counts runs"),
+        ({"x": np.ones((2, 3, 64), np.float64)}, "float64.* first axis of each array counts runs"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(FormatError, match=message):
         quantize_graph(layers(1), QuantizeOptions("int8", calibrate=tmp_path / "a.npz"), tmp_path)
+
+
+def test_runs_may_be_the_rows_of_a_batch(tmp_path: Path) -> None:
+    rows = normal(13, 40, 64)
+    made = []
+    for name, stored in (("rows", rows), ("runs", rows[:, None])):
+        np.savez(tmp_path / f"{name}.npz", x=stored)
+        options = QuantizeOptions("int4", calibrate=tmp_path / f"{name}.npz")
+        made.append(quantize_graph(layers(1), options, tmp_path).graph.constants)
+    assert made[0].keys() == made[1].keys()
+    assert all(np.array_equal(constant.values, made[1][name].values) for name, constant in made[0].items())
 
 
 def test_samples_that_are_missing_are_not_found(tmp_path: Path) -> None:

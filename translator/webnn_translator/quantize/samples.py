@@ -181,8 +181,8 @@ def read_samples(graph: Graph, folder: Path, path: Path) -> Samples:
     if found is None:
         raise QuantizeMisuse(
             f"--calibrate {path}: texts need a model that takes token ids, and a tokenizer.json beside it or in the "
-            "folder of --tokenizer; for others pass an .npz whose arrays are named after the inputs, with runs along a "
-            "new first axis"
+            "folder of --tokenizer; for others pass an .npz whose arrays are named after the inputs, with runs along "
+            "their first axis"
         )
     return Samples(found.feeds, found.view, "file")
 
@@ -202,12 +202,18 @@ def _read_arrays(graph: Graph, path: Path) -> list[dict[str, Array]]:
     counts = {len(array) if array.ndim else 0 for array in arrays.values()}
     if len(counts) != 1 or 0 in counts:
         raise FormatError("all arrays need the same number of runs along their first axis", path=str(path))
-    feeds = [{name: np.ascontiguousarray(array[run]) for name, array in arrays.items()} for run in range(counts.pop())]
+    # Without an axis of their own, runs are the rows of a batch, as pictures are stored.
+    ranks = {name: kind.rank for name, kind in graph.inputs.items()}
+    runs = {name: array[:, None] if array.ndim == ranks[name] else array for name, array in arrays.items()}
+    feeds = [{name: np.ascontiguousarray(array[run]) for name, array in runs.items()} for run in range(counts.pop())]
     for feed in feeds:
         try:
             bind_inputs(graph, feed)
         except WebnnError as exc:
-            raise FormatError(f"{exc}; each array has runs along its first axis", path=str(path)) from exc
+            raise FormatError(
+                f"{exc}; the first axis of each array counts runs, in front of the input's own or as its batch",
+                path=str(path),
+            ) from exc
     return feeds[:_MOST_TEXTS]
 
 
