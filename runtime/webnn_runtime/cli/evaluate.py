@@ -145,11 +145,15 @@ def evaluate(
         with report.progress("measuring") as progress:
             found: EmbedderQuality | ClassifierQuality
             if kind == _CLASSIFIER:
+                if min_cosine is not None or min_mean_cosine is not None:
+                    raise Misuse("--min-cosine is for embedders and this is a classifier; use --max-loss")
                 _refuse_for_classifiers(model, prompts)
                 found = _of_classifiers(own, other, given, scored is not None, rounds, batch_size)
             else:
                 from webnn_runtime.evaluation import compare_embedders
 
+                if max_loss is not None and scored is None:
+                    raise Misuse("--max-loss is of a correlation; pass --pairs and --reference")
                 found = compare_embedders(
                     own,
                     other,

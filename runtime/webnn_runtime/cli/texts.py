@@ -149,4 +149,6 @@ def _decoded(line: bytes, where: str, error: type[WebnnError]) -> str:
     try:
         return line.decode().rstrip("\r\n")
     except UnicodeDecodeError as exc:
+        if exc.object.startswith(b"\x1f\x8b"):
+            raise error(f"{where}: compressed by gzip; unpack it first, with gunzip -c FILE |") from exc
         raise error(f"{where}: not UTF-8 at byte {exc.start}; convert it, for example with iconv") from exc

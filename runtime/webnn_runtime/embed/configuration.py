@@ -36,6 +36,8 @@ def read_text(path: StrPath, *, max_bytes: int = _MAX_BYTES, newline: str | None
         with open(path, "rb") as file:
             text = file.read().decode("utf-8")
     except UnicodeDecodeError as exc:
+        if exc.object.startswith(b"\x1f\x8b"):
+            raise EmbedError(f"{path}: compressed by gzip; unpack it first, with gunzip -k {path}") from exc
         raise EmbedError(f"{path}: not UTF-8 text at byte {exc.start}; convert it, for example with iconv") from exc
     except OSError as exc:
         if os.path.islink(path) and not os.path.exists(path):

@@ -82,7 +82,9 @@ def quantize_embeddings(
         return moved
     if precision in BYTES:
         bounds = _bounds(ranges, vectors.shape[-1], precision)
-        steps: Vectors = np.clip(np.floor((vectors - bounds[0]) / _step(bounds)), 0, 255)
+        # Bounds that are all but equal take a quotient past what floats hold; the clip puts it where it belongs.
+        with np.errstate(over="ignore"):
+            steps: Vectors = np.clip(np.floor((vectors - bounds[0]) / _step(bounds)), 0, 255)
         return steps.astype(np.uint8) if precision == "uint8" else (steps - _SIGNED_OFFSET).astype(np.int8)
     with np.errstate(over="ignore"):
         rounded = vectors.astype(precision)

@@ -41,12 +41,14 @@ class Correlation:
         skipped: pairs of the file that have no score.
         candidate: the candidate's correlation.
         reference: the reference's; None without one.
+        sha256: which pairs and scores, see `digest_of`.
     """
 
     pairs: int
     skipped: int
     candidate: float
     reference: float | None
+    sha256: str = ""
 
     @property
     def loss(self) -> float | None:
@@ -58,6 +60,7 @@ class Correlation:
         return {
             "pairs": self.pairs,
             "skipped": self.skipped,
+            "sha256": self.sha256,
             "spearman": self.candidate,
             "referenceSpearman": self.reference,
             "loss": self.loss,
@@ -140,7 +143,8 @@ def compare_embedders(
     if pairs is not None:
         judged = steps.do("pairs by the candidate", lambda: correlation_of(own, pairs))
         truth = None if other is None else steps.do("pairs by the reference", lambda: correlation_of(other, pairs))
-        correlation = Correlation(len(pairs.scores), pairs.skipped, judged, truth)
+        digest = digest_of([*pairs.first, *pairs.second, *map(repr, pairs.scores)])
+        correlation = Correlation(len(pairs.scores), pairs.skipped, judged, truth, digest)
     if other is not None and rounds > 0:
         timed = given[:: -(-len(given) // _TIMED_TEXTS)]
         speed = steps.do(
@@ -160,7 +164,8 @@ def correlation_of(encode: Encode, pairs: ScoredPairs) -> float:
     where = {text: row for row, text in enumerate(unique)}
     vectors = np.asarray(encode(unique), np.float64)
     first, second = ([where[text] for text in side] for side in (pairs.first, pairs.second))
-    return spearman(compare_vectors(vectors[first], vectors[second]).cosine, pairs.scores)
+    # A vector's cosine with itself is 1 but for the last bits, which are no order: such pairs share a rank.
+    return spearman(compare_vectors(vectors[first], vectors[second]).cosine.round(12), pairs.scores)
 
 
 def _encoder(embedder: Embedder, options: dict[str, Any]) -> Encode:

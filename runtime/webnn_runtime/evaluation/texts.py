@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -120,7 +120,7 @@ def read_pairs(path: str | Path) -> ScoredPairs:
     rows = [(number, line.split("\t")) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if not rows:
         raise EmbedError(f"{path}: is empty; expected sentence1, sentence2 and score, with tabs between them")
-    columns = _named_columns(rows[0][1])
+    columns = _named_columns(path, *rows[0])
     body = rows[1:] if columns is not None else rows
     if columns is None:
         columns = _placed_columns(path, rows)
@@ -179,15 +179,19 @@ def _text_of(path: Path, number: int, line: str) -> str:
 _NAMES: Final = (_FIRST, _SECOND, _SCORE)
 
 
-def _named_columns(header: Sequence[str]) -> tuple[int, int, int] | None:
+def _named_columns(path: Path, number: int, header: Sequence[str]) -> tuple[int, int, int] | None:
     """Columns of both sentences and the score by their names; None where the line is no header."""
     names = [_plain(cell, is_quoted=True).strip().lower() for cell in header]
-    found = [index for known in _NAMES if (index := _first_of(names, known)) is not None]
-    return (found[0], found[1], found[2]) if len(found) == len(_NAMES) else None
-
-
-def _first_of(names: Sequence[str], known: Collection[str]) -> int | None:
-    return next((index for index, name in enumerate(names) if name in known), None)
+    found = [[index for index, name in enumerate(names) if name in known] for known in _NAMES]
+    if not all(found):
+        return None
+    for columns in found:
+        if len(columns) > 1:
+            several = " and ".join(names[index] for index in columns)
+            raise EmbedError(
+                f"{path}:{number}: it is not clear which of {several} to read; rename or remove the others"
+            )
+    return found[0][0], found[1][0], found[2][0]
 
 
 def _placed_columns(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> tuple[int, int, int]:
@@ -200,10 +204,8 @@ def _placed_columns(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> tu
 
     if width >= 7 and is_score(_STSB_COLUMNS[2]):
         return _STSB_COLUMNS
-    if width == 3 and is_score(2):
-        return 0, 1, 2
-    if width == 3 and is_score(0):
-        return 1, 2, 0
+    if width == 3 and is_score(2) != is_score(0):
+        return (0, 1, 2) if is_score(2) else (1, 2, 0)
     number, cells = rows[0]
     raise EmbedError(
         f"{path}:{number}: {len(cells)} columns, and it is not clear which hold the sentences and the score; expected "
@@ -212,8 +214,9 @@ def _placed_columns(path: Path, rows: Sequence[tuple[int, Sequence[str]]]) -> tu
 
 
 def _number(text: str) -> float | None:
+    """A finite number in plain ASCII: float() takes digits of every script, and 1_5 for 15."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -97,6 +97,13 @@ def test_a_limit_that_is_missed_is_exit_code_8_and_records_nothing(
         assert ran.json["data"]["cosine"]["count"] == len(TEXTS)
 
 
+def test_a_limit_on_what_is_not_measured_is_refused_before_anything_is(run, quantised, encoder, texts) -> None:
+    ran = run("webnn", "eval", quantised, "--reference", encoder, "--texts", texts, "--max-loss", "0.1", "--json")
+    assert ran.code == 2
+    assert "--max-loss is of a correlation; pass --pairs" in ran.json["errors"][0]["message"]
+    assert "cosine" not in ran.json["data"]
+
+
 def test_the_certificate_records_it_reproducibly(run, quantised, encoder, texts) -> None:
     arguments = ("webnn", "eval", quantised, "--reference", encoder, "--texts", texts, "--rounds", "1", "--record")
     assert run(*arguments, "--quiet").code == 0

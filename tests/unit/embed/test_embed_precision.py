@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -54,6 +55,14 @@ def test_bytes_come_back_within_one_step(precision) -> None:
     back = dequantize_embeddings(quantize_embeddings(given, precision, ranges), precision, ranges)
     step = (ranges.high - ranges.low) / 255
     assert (np.abs(back - given) <= step + 1e-6).all()
+
+
+def test_bounds_that_are_all_but_equal_are_no_overflow() -> None:
+    bounds = np.array([[0, -1], [1e-39, 1]], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = quantize_embeddings(np.array([[0.5, 0], [-0.5, 0]], np.float32), "uint8", bounds)
+    assert found.tolist() == [[255, 127], [0, 127]]
 
 
 @pytest.mark.parametrize("precision", ["binary", "ubinary"])

@@ -18,6 +18,7 @@ from webnn_runtime.evaluation import (
     neighbour_overlap,
 )
 from webnn_runtime.evaluation.embedders import correlation_of
+from webnn_runtime.evaluation.statistics import spearman
 from webnn_runtime.format.errors import EmbedError
 
 TEXTS = [f"text {number}" for number in range(40)]
@@ -69,6 +70,27 @@ def test_the_correlation_is_that_of_the_libraries(optional) -> None:
     vectors = [embedder.encode(side) for side in (PAIRS.first, PAIRS.second)]
     expected = spearmanr(PAIRS.scores, cosine(*vectors).numpy()).statistic
     assert correlation_of(embedder.encode, PAIRS) == pytest.approx(expected, abs=1e-9)
+
+
+def test_pairs_of_one_sentence_twice_share_a_rank() -> None:
+    """Their cosines are 1 but for the last bits, which would order them by chance."""
+    pairs = ScoredPairs([*TEXTS, *TEXTS[:20]], [*TEXTS, *TEXTS[20:]], [*np.arange(40.0), *np.arange(-20.0, 0)])
+    embedder = Table(features=384)
+    a, b = (embedder.encode(side).astype(np.float64) for side in (pairs.first, pairs.second))
+    cosines = np.sum(a * b, axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    cosines[:40] = 1
+    assert correlation_of(embedder.encode, pairs) == pytest.approx(spearman(cosines, pairs.scores), abs=1e-12)
+
+
+def test_pairs_are_told_apart_by_their_digest() -> None:
+    def digest(pairs: ScoredPairs) -> str:
+        found = compare_embedders(Table(), None, TEXTS, pairs=pairs)
+        assert found.correlation is not None
+        return found.correlation.record()["sha256"]
+
+    other = ScoredPairs(PAIRS.first, PAIRS.second, [*PAIRS.scores[:-1], PAIRS.scores[-1] + 1])
+    assert digest(PAIRS) == digest(ScoredPairs(*map(list, (PAIRS.first, PAIRS.second, PAIRS.scores))))
+    assert digest(PAIRS) != digest(other)
 
 
 def test_without_a_reference_only_pairs_judge() -> None:

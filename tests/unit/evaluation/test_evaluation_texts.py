@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import threading
@@ -61,6 +62,7 @@ def test_a_pipe_is_as_good_as_a_file(tmp_path) -> None:
     [
         ("a.txt", b"\n \n", "holds no texts"),
         ("a.txt", b"caf\xe9", "not UTF-8 text at byte 3"),
+        ("a.txt", gzip.compress(b"text"), "compressed by gzip; unpack it first, with gunzip -k"),
         ("a.jsonl", b'"one"\n{text: 1}', r"a\.jsonl:2: not JSON"),
         ("a.jsonl", b'{"id": 1}', r"a\.jsonl:1: no text; expected a string, or an object with 'text'"),
     ],
@@ -134,6 +136,11 @@ def test_pairs_without_a_score_are_counted_and_left_out(tmp_path) -> None:
         (["sentence1\tsentence2\tscore", "a\tb\t1", "a\tb\thigh"], r"pairs\.tsv:3: the score is 'high'"),
         (["sentence1\tsentence2\tscore", "a\tb\tnan"], r"pairs\.tsv:2: the score is 'nan'"),
         (["a\tb\t1"], "1 pairs have a score; a ranking needs at least 2"),
+        (["sentence1\tsentence2\tlabel\tscore", "a\tb\t1\t2", "c\td\t2\t1"], r"tsv:1: .* which of label and score"),
+        (["query\tsentence1\tsentence2\tscore"], "which of query and sentence1 to read; rename or remove the others"),
+        (["1\ttext\t2", "2\ttext\t3"], "3 columns, and it is not clear which"),
+        (["sentence1\tsentence2\tscore", "a\tb\t1_5", "c\td\t2"], r"tsv:2: the score is '1_5'"),
+        (["sentence1\tsentence2\tscore", "a\tb\t\u0663", "c\td\t2"], r"tsv:2: the score is '\u0663'"),
         # The part of STS-B in GLUE whose scores are kept back.
         ([GLUE.removesuffix("\tscore"), "0\tnews\tf\t2012\t0\tnone\tnone\ta\tb"], "it is not clear which"),
     ],
