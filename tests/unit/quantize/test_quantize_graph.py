@@ -159,6 +159,18 @@ def test_small_weights_biases_and_gains_stay(tmp_path: Path) -> None:
         quantize_graph(small, QuantizeOptions("int8"), tmp_path)
 
 
+@pytest.mark.parametrize(("rows", "says"), [(8, False), (64, True)])
+def test_only_weights_that_are_packed_are_said_to_be(rows: int, says: bool, tmp_path: Path) -> None:
+    # A table of some bytes, such as the places of a mask, is no weight.
+    builder = GraphBuilder()
+    places = builder.input("places", F32, (2, rows))
+    table = builder.op("cast", builder.constant(np.ones((rows, 16), np.uint8)), data_type="float32")
+    graph = builder.build({"y": builder.op("matmul", places, table)})
+    with pytest.raises(QuantizeMisuse, match="no float32 weights of 1,024 values") as caught:
+        quantize_graph(graph, QuantizeOptions("int8"), tmp_path)
+    assert ("its weights are uint8 already" in str(caught.value)) is says
+
+
 @pytest.mark.parametrize(("value", "kind"), [(np.inf, "int8"), (7e4, "float16"), (np.nan, "int4")])
 def test_a_weight_that_cannot_be_rounded_stays(value: float, kind: str, tmp_path: Path) -> None:
     builder = GraphBuilder()

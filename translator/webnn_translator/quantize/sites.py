@@ -6,6 +6,7 @@ not sum over: then a backend may add up integers first and multiply with the sca
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -110,9 +111,9 @@ def chosen_sites(graph: Graph, options: QuantizeOptions, names: Mapping[str, str
 
 def _packed_already(graph: Graph) -> str:
     """What to say of a graph whose weights are packed or halves."""
-    packed = sorted(
-        {c.type.dtype.value for c in graph.constants.values() if c.type.rank >= 2 and _is_narrow(c.type.dtype)}
-    )
+    types = [constant.type for constant in graph.constants.values()]
+    weights = [of for of in types if of.rank >= 2 and math.prod(of.static_shape) >= MIN_ELEMENTS]
+    packed = sorted({weight.dtype.value for weight in weights if _is_narrow(weight.dtype)})
     return f" (its weights are {', '.join(packed)} already)" if packed else ""
 
 
